@@ -1,0 +1,56 @@
+# Everything runs from the checkout, in .venv. Each target may be repeated and leaves no process behind.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z.]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z.]+):.*## /\1\t/' | expand -t 12
+
+.venv: .venv/.done ## the virtual environment, from requirements-dev.lock
+.PHONY: .venv
+
+.venv/.done: pyproject.toml requirements-dev.lock .ci/packages
+	.ci/packages python3-venv skopeo docker-registry
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+.PHONY: demo
+demo: .venv/.done ## replicate real images into the embedded SWR stand-in (KEEP=1 leaves it running)
+	$(BIN)/python -m adapter demo $(if $(KEEP),--keep)
+
+.PHONY: lint
+lint: .venv/.done ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: test
+test: lint ## everything, with coverage; then a search for secrets in all that was printed
+	mkdir -p build
+	rm -rf build/output && mkdir -p build/output
+	$(BIN)/coverage erase
+	OUTPUT_DIR=build/output $(BIN)/python -m pytest --cov --cov-report=term 2>&1 | tee build/output/pytest.txt
+	$(BIN)/python tests/canaries.py build/output
+
+.PHONY: format
+format: .venv/.done ## rewrite the sources as ruff wants them
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: lock
+lock: ## renew requirements*.lock (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+.PHONY: clean
+clean: ## everything that was made
+	rm -rf .venv build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

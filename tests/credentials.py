@@ -1,0 +1,32 @@
+"""The secrets that the whole suite uses. `tests/canaries.py` searches everything that was printed for them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+
+PROJECT = "eu-de"
+ACCESS_KEY = "AKCANARY00000000000A"
+SECRET_KEY = "CANARYsk0000000000000000000000000000secr"
+ACCESS_ID = f"{PROJECT}@{ACCESS_KEY}"
+LOGIN_KEY = hmac.new(SECRET_KEY.encode(), ACCESS_KEY.encode(), hashlib.sha256).hexdigest()
+
+# Another tenant's account, for names that are taken.
+OTHER_ACCESS_KEY = "AKCANARY00000000000B"
+OTHER_SECRET_KEY = "CANARYsk0000000000000000000000000000othr"
+
+WRONG_SECRET = "CANARYwrong00000000000000000000000000000"
+
+
+def basic(user: str = ACCESS_ID, secret: str = SECRET_KEY) -> str:
+    """The value of an `Authorization` header."""
+    return "Basic " + base64.b64encode(f"{user}:{secret}".encode()).decode()
+
+
+def canaries() -> list[str]:
+    """Every form in which a secret of the suite could leak."""
+    secrets = [SECRET_KEY, LOGIN_KEY, OTHER_SECRET_KEY, WRONG_SECRET]
+    users = [ACCESS_ID, f"{PROJECT}@{OTHER_ACCESS_KEY}"]
+    encoded = [basic(user, secret).removeprefix("Basic ") for user in users for secret in secrets]
+    return secrets + encoded

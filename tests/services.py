@@ -1,0 +1,87 @@
+"""Starts the commands of the product as real processes and stops them again."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+OUTPUT = Path(os.environ.get("OUTPUT_DIR") or tempfile.mkdtemp(prefix="harbor-swr-adapter-tests-"))
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback interface that nothing listens on now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+
+
+def answers(port: int, path: str) -> bool:
+    """Whether something on the port answers the path with any HTTP status."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", path)
+        connection.getresponse().read()
+    except (OSError, http.client.HTTPException):
+        return False
+    else:
+        return True
+    finally:
+        connection.close()
+
+
+class Service:
+    """A running process; `output` is what it printed so far."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.process = process
+        self.log = log
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text()
+
+    def stop(self, grace: float = 20.0) -> int:
+        """Sends SIGTERM, waits, and returns the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(grace)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+
+@contextlib.contextmanager
+def running(name: str, *arguments: str, env: Mapping[str, str], port: int, path: str) -> Iterator[Service]:
+    """`python -m adapter <arguments>` until the block ends; ready when `path` on `port` answers.
+
+    Only `env` decides: settings of the machine's own are left out.
+    """
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("SWR_ADAPTER_")}
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    handle, log = tempfile.mkstemp(prefix=f"{name}-", suffix=".log", dir=OUTPUT)
+    with os.fdopen(handle, "wb") as sink:
+        command = [sys.executable, "-m", "adapter", *arguments]
+        process = subprocess.Popen(command, env={**inherited, **env}, stdout=sink, stderr=subprocess.STDOUT)
+    service = Service(process, Path(log))
+    try:
+        until = time.monotonic() + 30
+        while not answers(port, path):
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"{name} did not start:\n{service.output}")
+            time.sleep(0.05)
+        yield service
+    finally:
+        service.stop()
