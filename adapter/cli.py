@@ -1,0 +1,85 @@
+"""The commands: `python -m adapter <command>`, installed as `harbor-swr-adapter`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from adapter import __version__, settings
+from adapter.identity import login_key
+from adapter.settings import Settings, SettingsError
+
+
+def _load() -> Settings:
+    """The settings of the environment; a bad one ends the command with its one line."""
+    try:
+        return settings.load(os.environ)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="harbor-swr-adapter")
+def main() -> None:
+    """Lets a stock Harbor replicate to and from SWR, the registry of Open Telekom Cloud."""
+
+
+@main.command()
+def serve() -> None:
+    """Run the adapter. Settings come from the environment; `settings` lists them."""
+    from adapter.server import serve as run
+
+    run(_load())
+
+
+@main.command(name="settings")
+def show_settings() -> None:
+    """Print every setting with its value, default and meaning. Secrets are hidden."""
+    values = _load()
+    for row in settings.table():
+        later = " (no effect in this version)" if row.later else ""
+        print(f"{row.variable} = {row.shown(getattr(values, row.field))}")
+        print(f"    {row.help}{later} [{row.form}; default {row.shown(row.default)}]")
+
+
+@main.command(name="login-key")
+@click.option("--access-key", prompt="AK", help="The access key (AK).")
+@click.option("--secret-key", prompt="SK", hide_input=True, help="The secret key (SK); better typed than given here.")
+def show_login_key(access_key: str, secret_key: str) -> None:
+    """Print the long-term login key of an AK/SK pair, as OTC's documentation derives it."""
+    print(login_key(access_key.strip(), secret_key.strip()))
+
+
+@main.command()
+@click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where it keeps everything."
+)
+@click.option(
+    "--registry-bind", default="127.0.0.1:5100", show_default=True, help="Registry, token endpoint, dockyard."
+)
+@click.option("--api-bind", default="127.0.0.1:5101", show_default=True, help="Management API and the control API.")
+@click.option("--objects-bind", default="127.0.0.1:5102", show_default=True, help="Object store that blobs come from.")
+@click.option(
+    "--account", "accounts", multiple=True, help="AK:SK[:project,…[:tenant[:manage|write|read]]]; repeatable."
+)
+@click.option("--knob", "knobs", multiple=True, help="name=value; repeatable. `GET /sandbox/knobs` lists them.")
+def sandbox(
+    data: Path, registry_bind: str, api_bind: str, objects_bind: str, accounts: tuple[str, ...], knobs: tuple[str, ...]
+) -> None:
+    """Run the SWR stand-in alone."""
+    from adapter.sandbox.options import SandboxOptions
+    from adapter.sandbox.server import serve as run
+
+    options = SandboxOptions.parse(
+        data,
+        registry_bind=registry_bind,
+        api_bind=api_bind,
+        objects_bind=objects_bind,
+        accounts=accounts,
+        knobs=knobs,
+    )
+    run(options)

@@ -1,0 +1,76 @@
+"""The Flask application of the contract door."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from adapter.contract import artifacts, blobs, manifests, namespaces, ping, registry, uploads
+from adapter.contract.caller import CHALLENGE
+from adapter.contract.envelope import harbor_body, oci_body
+from adapter.errors import (
+    AdapterError,
+    CredentialsError,
+    InternalError,
+    InvalidRequest,
+    MethodUnsupported,
+    RouteUnknown,
+)
+from adapter.settings import Settings
+from adapter.swr.client import SwrClient
+from adapter.transfer.upload import Uploads
+
+log = logging.getLogger(__name__)
+
+
+def create_contract_app(settings: Settings, swr: SwrClient) -> Flask:
+    """Routes of `docs/facts/harbor.md D.1`, `D.2`, `D.4`; errors in the envelope of their surface."""
+    app = Flask("adapter.contract", static_folder=None)
+    # A redirect to a tidier path would lose a body, and a name with an empty component must be refused, not repaired.
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    transfers = Uploads(swr.uploads, verify=settings.verify_uploads, largest=settings.max_layer_bytes)
+    app.register_blueprint(registry.create_blueprint(swr))
+    app.register_blueprint(manifests.create_blueprint(swr))
+    app.register_blueprint(blobs.create_blueprint(swr))
+    app.register_blueprint(uploads.create_blueprint(swr, transfers, settings.public_url))
+    app.register_blueprint(ping.create_blueprint(swr))
+    app.register_blueprint(namespaces.create_blueprint(swr))
+    app.register_blueprint(artifacts.create_blueprint(swr))
+    app.register_error_handler(AdapterError, _refuse)
+    app.register_error_handler(HTTPException, _refuse_http)
+    app.register_error_handler(Exception, _refuse_defect)
+    return app
+
+
+def _refuse(error: AdapterError) -> Response:
+    on_v2 = request.path == "/v2" or request.path.startswith("/v2/")
+    request_id = str(request.environ.get("adapter.request_id", "-"))
+    body = oci_body(error, request_id) if on_v2 else harbor_body(error, request_id)
+    response = Response(body, error.status, error.headers, content_type="application/json; charset=utf-8")
+    if on_v2:
+        response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
+        if isinstance(error, CredentialsError):
+            response.headers["WWW-Authenticate"] = CHALLENGE
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    return response
+
+
+def _refuse_http(error: HTTPException) -> Response:
+    """What Flask itself refuses: unknown routes and methods, malformed requests."""
+    if isinstance(error, MethodNotAllowed):
+        allowed = ", ".join(sorted(error.valid_methods or []))
+        return _refuse(MethodUnsupported(f"{request.method} is not supported here", headers={"Allow": allowed}))
+    if error.code == 404:
+        return _refuse(
+            RouteUnknown("no such path: Harbor's registry API for replication is served here, under /v2 and /api")
+        )
+    return _refuse(InvalidRequest(f"the request cannot be read: {error.name}"))
+
+
+def _refuse_defect(error: Exception) -> Response:
+    log.exception("defect", exc_info=error)
+    return _refuse(InternalError("the adapter failed; its log has the details under the id of this request"))

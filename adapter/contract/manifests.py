@@ -1,0 +1,88 @@
+"""`/v2/<name>/manifests/<reference>` (OCI distribution spec, "Pulling manifests", "Pushing manifests")."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from flask import Blueprint, Request, Response, request
+
+from adapter.contract.caller import identity_of
+from adapter.errors import DigestInvalid, ManifestInvalid, TooLarge
+from adapter.names import algorithm_of, check_reference, digest_of, is_digest, parse_repository
+from adapter.swr.client import SwrClient
+from adapter.swr.registry import Manifest
+
+LARGEST: Final = 4 << 20
+"""Bytes of a manifest that a registry must take (OCI distribution spec, "Pushing manifests")."""
+
+ACCEPT: Final = ", ".join(
+    (
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+    )
+)
+"""For a client that names no types: without them SWR may answer with a type that nobody asked for."""
+
+
+def create_blueprint(swr: SwrClient) -> Blueprint:
+    """HEAD, GET and PUT by tag and by digest."""
+    blueprint = Blueprint("manifests", __name__)
+
+    @blueprint.route("/v2/<path:name>/manifests/<reference>", methods=["GET"])
+    def get(name: str, reference: str) -> Response:
+        identity = identity_of(request, swr.regions)
+        repository, reference = parse_repository(name), check_reference(reference)
+        accept = request.headers.get("Accept") or ACCEPT
+        manifest = swr.registry.manifest(identity, repository, reference, accept, head=request.method == "HEAD")
+        return _answer(manifest)
+
+    @blueprint.route("/v2/<path:name>/manifests/<reference>", methods=["PUT"])
+    def put(name: str, reference: str) -> Response:
+        identity = identity_of(request, swr.regions)
+        repository, reference = parse_repository(name), check_reference(reference)
+        data = read_manifest(request)
+        media_type = media_type_of(data, request.headers.get("Content-Type"))
+        if is_digest(reference) and (actual := digest_of(data, algorithm_of(reference))) != reference:
+            raise DigestInvalid(f"the manifest hashes to {actual}, not to {reference}")
+        digest = swr.registry.put_manifest(identity, repository, reference, data, media_type)
+        headers = {"Location": f"/v2/{repository}/manifests/{digest}", "Docker-Content-Digest": digest}
+        return Response(status=201, headers=headers)
+
+    return blueprint
+
+
+def _answer(manifest: Manifest) -> Response:
+    response = Response(manifest.data or b"", content_type=manifest.media_type)
+    response.headers["Docker-Content-Digest"] = manifest.digest
+    response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
+    response.headers["Content-Length"] = str(manifest.length)
+    return response
+
+
+def read_manifest(incoming: Request) -> bytes:
+    """The body, 4 MiB at most. Raises `TooLarge`, `ManifestInvalid`."""
+    if (incoming.content_length or 0) > LARGEST:
+        raise TooLarge(f"a manifest has at most {LARGEST} bytes")
+    data = incoming.stream.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise TooLarge(f"a manifest has at most {LARGEST} bytes")
+    if incoming.content_length is not None and len(data) < incoming.content_length:
+        raise ManifestInvalid(f"the manifest ended after {len(data)} of {incoming.content_length} bytes")
+    return data
+
+
+def media_type_of(data: bytes, content_type: str | None) -> str:
+    """The type under which a manifest is stored: the one it was sent with, else its own. Raises `ManifestInvalid`."""
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        raise ManifestInvalid("the manifest is no JSON") from None
+    if not isinstance(document, dict):
+        raise ManifestInvalid("the manifest is no JSON object")
+    media_type = content_type or document.get("mediaType")
+    if not isinstance(media_type, str) or not media_type:
+        raise ManifestInvalid("the manifest has no media type: send it as Content-Type")
+    return media_type

@@ -1,0 +1,48 @@
+"""What Harbor asks before anything else: version, ping, health and labels (`docs/facts/harbor.md D.4`)."""
+
+from __future__ import annotations
+
+import contextlib
+
+from flask import Blueprint, Response, jsonify, request
+
+from adapter.contract.caller import identity_of
+from adapter.contract.envelope import harbor_body
+from adapter.errors import CredentialsError, Throttled, UpstreamError
+from adapter.swr.client import SwrClient
+
+
+def create_blueprint(swr: SwrClient) -> Blueprint:
+    """Four routes of Harbor's own API."""
+    blueprint = Blueprint("ping", __name__)
+
+    @blueprint.route("/api/version", methods=["GET"])
+    def version() -> Response:
+        try:
+            identity_of(request, swr.regions)
+        except CredentialsError as error:
+            # 400, not 401: Harbor takes "nothing entered" together with 401 for healthy.
+            body = harbor_body(error, str(request.environ.get("adapter.request_id", "-")))
+            return Response(body, 400, content_type="application/json; charset=utf-8")
+        return jsonify({"version": "v2.0"})
+
+    @blueprint.route("/api/v2.0/ping", methods=["GET"])
+    def ping() -> Response:
+        return Response("Pong", content_type="text/plain; charset=utf-8")
+
+    @blueprint.route("/api/v2.0/health", methods=["GET"])
+    def health() -> Response:
+        return jsonify({"status": "healthy", "components": [{"name": "core", "status": "healthy"}]})
+
+    @blueprint.route("/api/v2.0/labels", methods=["GET"])
+    def labels() -> Response:
+        """SWR has none. Harbor asks at the start of each run, so credentials that fail are told here with the reason;
+        SWR out of reach is for the requests that need it."""
+        identity = identity_of(request, swr.regions)
+        with contextlib.suppress(UpstreamError, Throttled):
+            swr.tokens.confirm(identity)
+        response = jsonify([])
+        response.headers["X-Total-Count"] = "0"
+        return response
+
+    return blueprint

@@ -1,0 +1,110 @@
+"""`/v2/<name>/blobs/uploads/` (OCI distribution spec, "Pushing blobs"; `docs/facts/harbor.md D.2`)."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Request, Response, request
+
+from adapter.contract.caller import identity_of
+from adapter.errors import DigestInvalid, UploadUnknown
+from adapter.identity import Identity
+from adapter.names import Repository, check_digest, parse_repository
+from adapter.swr.client import SwrClient
+from adapter.transfer.session import Session, seal, unseal
+from adapter.transfer.upload import Incoming, Uploads, parse_content_range
+
+
+def create_blueprint(swr: SwrClient, transfers: Uploads, public_url: str | None) -> Blueprint:
+    """POST on the collection; GET, PATCH, PUT and DELETE on a location."""
+    blueprint = Blueprint("uploads", __name__)
+    collection, location = "/v2/<path:name>/blobs/uploads/", "/v2/<path:name>/blobs/uploads/<sealed>"
+
+    def opened(name: str, sealed: str) -> tuple[Identity, Session]:
+        identity = identity_of(request, swr.regions)
+        return identity, unseal(sealed, parse_repository(name), identity)
+
+    @blueprint.route(collection, methods=["POST"])
+    def start(name: str) -> Response:
+        identity = identity_of(request, swr.regions)
+        repository = parse_repository(name)
+        digest = request.args.get("digest")
+        # With `mount` and `from` this answers 202 as well: the upload is open and nothing was mounted.
+        if digest is None:
+            return _accepted(transfers.start(identity, repository), identity, public_url)
+        check_digest(digest)
+        transfers.finish(identity, transfers.start(identity, repository), digest, incoming_of(request))
+        return _created(repository, digest)
+
+    @blueprint.route(location, methods=["PATCH"])
+    def chunk(name: str, sealed: str) -> Response:
+        identity, session = opened(name, sealed)
+        return _accepted(transfers.chunk(identity, session, incoming_of(request)), identity, public_url)
+
+    @blueprint.route(location, methods=["PUT"])
+    def finish(name: str, sealed: str) -> Response:
+        identity, session = opened(name, sealed)
+        digest = request.args.get("digest")
+        if digest is None:
+            raise DigestInvalid("the upload cannot be finished without its digest: add ?digest=sha256:…")
+        transfers.finish(identity, session, check_digest(digest), incoming_of(request))
+        return _created(session.repository, digest)
+
+    @blueprint.route(location, methods=["GET"])
+    def status(name: str, sealed: str) -> Response:
+        identity, session = opened(name, sealed)
+        if session.offset == 0:
+            # `Range: 0-0` would read as one byte.
+            raise UploadUnknown("nothing of this upload was accepted yet: start it again")
+        response = _accepted(session, identity, public_url)
+        response.status_code = 204
+        return response
+
+    @blueprint.route(location, methods=["DELETE"])
+    def cancel(name: str, sealed: str) -> Response:
+        identity, session = opened(name, sealed)
+        transfers.cancel(identity, session)
+        return Response(status=204)
+
+    return blueprint
+
+
+def incoming_of(incoming: Request) -> Incoming:
+    """The body as announced. Raises `RangeInvalid`."""
+    return Incoming(
+        incoming.environ["wsgi.input"],
+        _length_of(incoming),
+        parse_content_range(incoming.headers.get("Content-Range")),
+    )
+
+
+def _length_of(incoming: Request) -> int | None:
+    """None for a chunked body; a request that announces no body at all has one of length 0."""
+    if "chunked" in incoming.headers.get("Transfer-Encoding", "").lower():
+        return None
+    return incoming.content_length or 0
+
+
+def _accepted(session: Session, identity: Identity, public_url: str | None) -> Response:
+    path = f"/v2/{session.repository}/blobs/uploads/{seal(session, identity)}"
+    response = Response(status=202)
+    response.headers["Location"] = _absolute(path, public_url)
+    response.headers["Range"] = session.range
+    response.headers["Docker-Upload-UUID"] = session.id
+    response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
+    return response
+
+
+def _absolute(path: str, public_url: str | None) -> str:
+    """Absolute where the request came to the host of PUBLIC_URL, because Harbor up to 2.14.4 resumes only from such."""
+    if public_url is None or request.host.lower() != urlsplit(public_url).netloc.lower():
+        return path
+    return public_url + path
+
+
+def _created(repository: Repository, digest: str) -> Response:
+    response = Response(status=201)
+    response.headers["Location"] = f"/v2/{repository}/blobs/{digest}"
+    response.headers["Docker-Content-Digest"] = digest
+    response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
+    return response

@@ -1,0 +1,82 @@
+"""Who calls: Access ID and Access Secret as a person enters them in Harbor, taken apart.
+
+The Access ID is `<regional project name>@<AK>`; a project's name is its region's, or starts with it and `_`
+(`docs/facts/swr.md §1`). The secret is the plain SK, or the long-term login key that OTC's documentation derives
+from it: 64 hex digits (`docs/facts/swr.md §2.1`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Final
+
+from adapter.errors import AccessIdMalformed, NothingEntered, RegionUnknown
+
+_PROJECT: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_ACCESS_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
+_LOGIN_KEY: Final = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
+
+FORM: Final = "enter <regional project name>@<AK> as Access ID (for example eu-de@AK… or eu-de_team@AK…)"
+"""How an Access ID looks, for sentences."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The credentials of one request. `secret_key` is None when only the login key was entered."""
+
+    project: str
+    region: str
+    access_key: str
+    login_key: str = field(repr=False)
+    secret_key: str | None = field(repr=False)
+
+    @property
+    def access_id(self) -> str:
+        """`<project>@<AK>`: the registry's user name, no secret."""
+        return f"{self.project}@{self.access_key}"
+
+    @property
+    def account(self) -> str:
+        """What budgets and caches of an account are kept by: `<region>/<AK>`."""
+        return f"{self.region}/{self.access_key}"
+
+    @property
+    def fingerprint(self) -> str:
+        """The whole credential as an opaque key, so that no cache answers a wrong secret with a right one's result."""
+        parts = (self.project, self.access_key, self.login_key, "sk" if self.secret_key else "login-key")
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def login_key(access_key: str, secret_key: str) -> str:
+    """The long-term login key: HMAC-SHA256(key=SK, message=AK), lower-case hex (`docs/facts/swr.md §2.1`)."""
+    return hmac.new(secret_key.encode(), access_key.encode(), hashlib.sha256).hexdigest()
+
+
+def region_of(project: str) -> str:
+    """The region's id in a project's name: what stands before the first `_` (`docs/facts/swr.md §1`)."""
+    return project.partition("_")[0]
+
+
+def parse_identity(access_id: str, secret: str, regions: Collection[str]) -> Identity:
+    """Raises `NothingEntered`, `AccessIdMalformed` or `RegionUnknown`, each with what to enter."""
+    access_id, secret = access_id.strip(), secret.strip()
+    if not access_id and not secret:
+        raise NothingEntered(f"no credentials: {FORM} and the SK, or the login key made from it, as Access Secret")
+    project, at, access_key = access_id.rpartition("@")
+    if not at or not _PROJECT.fullmatch(project) or not _ACCESS_KEY.fullmatch(access_key):
+        raise AccessIdMalformed(f"the Access ID has the wrong form: {FORM}")
+    if not secret:
+        raise AccessIdMalformed("the Access Secret is empty: enter the SK, or the login key made from it")
+    region = region_of(project)
+    if region not in regions:
+        known = ", ".join(sorted(regions))
+        raise RegionUnknown(
+            f"the Access ID names project '{project}', but region '{region}' is unknown: {known} are known"
+        )
+    if _LOGIN_KEY.fullmatch(secret):
+        return Identity(project, region, access_key, secret.lower(), None)
+    return Identity(project, region, access_key, login_key(access_key, secret), secret)

@@ -1,0 +1,89 @@
+"""Who may do what on /v2: the challenge, the token, the organization, the scope."""
+
+from __future__ import annotations
+
+from flask import abort, request
+
+from adapter.sandbox.accounts import permission
+from adapter.sandbox.answers import NO_ORGANIZATION, NO_PERMISSION, denied, registry_error
+from adapter.sandbox.context import Context
+from adapter.sandbox.options import Account
+from adapter.sandbox.store import REPOSITORY
+from adapter.sandbox.tokens import Claims
+
+TOKEN_PATH = "/swr/auth/v2/registry/auth"  # noqa: S105 - a path
+NEEDED = {"pull": 1, "push": 3, "delete": 7, "*": 7}
+
+
+def own_url() -> str:
+    """The registry as the caller named it, e.g. `http://127.0.0.1:5080`."""
+    return f"http://{request.host}"
+
+
+class Guard:
+    """Checks for the /v2 views; each refusal ends the request by `abort`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def challenge(self, scope: str | None, error: str | None = None) -> str:
+        """The realm ends with a slash, and a push gets a scope without actions (docs/facts/swr.md §6)."""
+        slash = "/" if self._context.knobs.on("realm_slash") else ""
+        parts = [f'Bearer realm="{own_url()}{TOKEN_PATH}{slash}"', 'service="dockyard"']
+        if scope:
+            parts.append(f'scope="{scope}"')
+        if error:
+            parts.append(f'error="{error}"')
+        return ",".join(parts)
+
+    def _scope(self, repository: str, action: str) -> str:
+        if action == "pull":
+            return f"repository:{repository}:pull"
+        return f"repository:{repository}:{'pull,push' if self._context.knobs.on('push_challenge_actions') else ''}"
+
+    def unauthorized(self, scope: str | None, error: str | None = None, status: int = 401) -> None:
+        headers = {"WWW-Authenticate": self.challenge(scope, error)} if status == 401 else {}
+        code, message = ("UNAUTHORIZED", "authentication required") if status == 401 else ("DENIED", NO_PERMISSION)
+        abort(registry_error(status, code, message, headers))
+
+    def claims(self) -> Claims | None:
+        """What the Authorization header proves; None for nothing."""
+        header = request.headers.get("Authorization", "")
+        scheme, _, value = header.partition(" ")
+        if scheme.lower() == "bearer":
+            return self._context.sealer.open_token(value.strip())
+        if self._context.knobs.on("basic_on_v2"):
+            account = self._context.accounts.log_in(header, plain_secret=False)
+            return Claims(account.access_key) if account else None
+        return None
+
+    def account(self) -> Account | None:
+        """Whom the request says it is from, right or wrong: it is this tenant's rate that it uses up."""
+        header = request.headers.get("Authorization", "")
+        claimed = self._context.accounts.claimed(header)
+        if claimed:
+            return claimed
+        claims = self.claims()
+        return self._context.accounts.get(claims.access_key) if claims else None
+
+    def allow(self, repository: str, action: str) -> None:
+        """Ends the request unless its token covers `action` on the repository and the organization exists."""
+        scope, claims = self._scope(repository, action), self.claims()
+        if claims is None:
+            sent = "Authorization" in request.headers
+            return self.unauthorized(scope, "invalid_token" if sent else None)
+        if len(repository) > 193 or not REPOSITORY.fullmatch(repository):
+            abort(registry_error(400, "NAME_INVALID", "invalid repository name"))
+        organization = self._context.store.organization(repository.partition("/")[0])
+        if organization is None:
+            abort(denied(NO_ORGANIZATION))
+        basic = not claims.access and self._context.knobs.on("basic_on_v2")
+        granted = claims.access.get(repository, frozenset())
+        # A tag is deleted with a push token by the clients that do it at all (docs/facts/swr.md §6).
+        accepted = {action, "*"} | ({"push"} if action == "delete" else set())
+        if not basic and not accepted & granted:
+            return self.unauthorized(scope, "insufficient_scope", int(self._context.knobs.text("wrong_scope_status")))
+        account = self._context.accounts.get(claims.access_key)
+        if account is None or permission(account, organization) < NEEDED[action]:
+            abort(denied(NO_PERMISSION))
+        return None

@@ -1,0 +1,100 @@
+"""Manifests on /v2 (docs/facts/swr.md §6)."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from adapter.sandbox import documents
+from adapter.sandbox.answers import empty, registry_error, swr_error
+from adapter.sandbox.bodies import BodyCutError, BodyTooLargeError, whole
+from adapter.sandbox.context import Context
+from adapter.sandbox.guard import Guard, own_url
+from adapter.sandbox.store import DIGEST, TAG, digest_of
+
+MAX_BYTES = 4 << 20
+CANNOT_PARSE = "Invalid image, fail to parse 'manifest.json'"
+
+
+class Manifests:
+    """`/v2/<repository>/manifests/<reference>`. Accept is not looked at: what is there is served."""
+
+    def __init__(self, context: Context, guard: Guard) -> None:
+        self._context = context
+        self._knobs = context.knobs
+        self._store = context.store
+        self._guard = guard
+
+    def blueprint(self) -> Blueprint:
+        blueprint = Blueprint("manifests", __name__)
+        path = "/v2/<path:repository>/manifests/<reference>"
+        blueprint.add_url_rule(path, "read", self.read, methods=["GET"])
+        blueprint.add_url_rule(path, "write", self.write, methods=["PUT"])
+        blueprint.add_url_rule(path, "delete", self.delete, methods=["DELETE"])
+        return blueprint
+
+    def read(self, repository: str, reference: str) -> Response:
+        self._guard.allow(repository, "pull")
+        found = self._store.manifest(repository, reference)
+        if found is None:
+            return registry_error(404, "MANIFEST_UNKNOWN", "manifest unknown")
+        response = Response(found.data, content_type=found.media_type)
+        if request.method == "GET" or self._knobs.on("head_digest"):
+            response.headers["Docker-Content-Digest"] = found.digest
+        return response
+
+    def write(self, repository: str, reference: str) -> Response:
+        self._guard.allow(repository, "push")
+        try:
+            data = whole(request.environ, MAX_BYTES)
+            document = documents.read(data, request.headers.get("Content-Type", ""))
+        except BodyTooLargeError:
+            return swr_error("SVCSTG.SWR.4130025")
+        except BodyCutError:
+            return registry_error(400, "SIZE_INVALID", "provided length did not match content length")
+        except ValueError:
+            return registry_error(400, "MANIFEST_INVALID", CANNOT_PARSE)
+        refusal = self._refusal(repository, reference, data, document)
+        if refusal:
+            return refusal
+        digest = self._store.put_manifest(repository, reference, data, document.media_type)
+        headers = {"Location": f"{own_url()}/v2/{repository}/manifests/{digest}"}
+        if self._knobs.on("put_digest"):
+            headers["Docker-Content-Digest"] = digest
+        return empty(201, headers)
+
+    def _refusal(self, repository: str, reference: str, data: bytes, document: documents.Document) -> Response | None:
+        if DIGEST.fullmatch(reference):
+            if digest_of(data) != reference:
+                return registry_error(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
+        elif not TAG.fullmatch(reference):
+            return registry_error(400, "TAG_INVALID", "manifest tag did not match URI")
+        types = {
+            "oci": self._knobs.text("oci"),
+            "artifacts": self._knobs.on("artifacts"),
+            "zstd": self._knobs.on("zstd"),
+        }
+        if documents.refused_type(
+            document, oci=str(types["oci"]), artifacts=bool(types["artifacts"]), zstd=bool(types["zstd"])
+        ):
+            return registry_error(400, "MANIFEST_INVALID", CANNOT_PARSE)
+        if self._knobs.on("check_references") and not self._complete(repository, document):
+            return registry_error(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")
+        return None
+
+    def _complete(self, repository: str, document: documents.Document) -> bool:
+        named = [*document.blobs, *document.manifests]
+        return (
+            all(DIGEST.fullmatch(digest) for digest in named)
+            and all(self._store.has_blob(repository, digest) for digest in document.blobs)
+            and all(self._store.manifest(repository, digest) for digest in document.manifests)
+        )
+
+    def delete(self, repository: str, reference: str) -> Response:
+        self._guard.allow(repository, "delete")
+        kind = "digest" if DIGEST.fullmatch(reference) else "tag"
+        if self._knobs.text("manifest_delete") not in {"accept", kind}:
+            return registry_error(405, "UNSUPPORTED", "The operation is unsupported.")
+        gone = self._store.delete_manifest if kind == "digest" else self._store.delete_tag
+        return (
+            empty(202) if gone(repository, reference) else registry_error(404, "MANIFEST_UNKNOWN", "manifest unknown")
+        )

@@ -1,0 +1,69 @@
+"""Filters, order and pages of SWR's listings (docs/facts/swr.md §4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from adapter.sandbox.knobs import Knobs
+
+T = TypeVar("T")
+
+
+class PagingError(ValueError):
+    """offset and limit do not make a page."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """The parameters, from plain ones and from `filter=key::value|key::value`; `fuzzy` names those of the filter."""
+
+    values: Mapping[str, str]
+    fuzzy: frozenset[str] = field(default_factory=frozenset)
+
+    @classmethod
+    def read(cls, parameters: Mapping[str, str]) -> Query:
+        pairs = [part.partition("::") for part in parameters.get("filter", "").split("|") if part]
+        filtered = {name: value for name, separator, value in pairs if separator}
+        plain = {name: value for name, value in parameters.items() if name != "filter"}
+        return cls({**filtered, **plain}, frozenset(filtered) - frozenset(plain))
+
+    def accepts(self, name: str, value: str) -> bool:
+        """Whether `value` passes the filter `name`: a part is enough in the filter form, else it must be equal."""
+        wanted = self.values.get(name)
+        if wanted is None:
+            return True
+        return wanted in value if name in self.fuzzy else wanted == value
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    entries: list[T]
+    headers: dict[str, str]
+
+
+def _number(query: Query, name: str) -> int | None:
+    text = query.values.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise PagingError
+    return int(text)
+
+
+def page(entries: list[T], query: Query, knobs: Knobs) -> Page[T]:
+    """The entries asked for and `Content-Range: <offset>-<count>/<total>`. Raises PagingError."""
+    offset, limit = _number(query, "offset"), _number(query, "limit")
+    if knobs.on("paging_pairs") and (offset is None) != (limit is None):
+        raise PagingError
+    asked = limit is not None
+    size = knobs.number("default_page") if limit is None else limit
+    if not 0 < size <= knobs.number("max_page"):
+        raise PagingError
+    start = offset or 0
+    chosen = entries[start : start + size]
+    headers = {}
+    if asked or knobs.text("content_range") == "always":
+        headers["Content-Range"] = f"{start}-{len(chosen)}/{len(entries)}"
+    return Page(chosen, headers)

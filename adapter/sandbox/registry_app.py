@@ -1,0 +1,102 @@
+"""The registry origin: /v2, the token endpoint and dockyard."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Flask, Response, abort, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from adapter.sandbox.answers import as_json, empty, registry_error
+from adapter.sandbox.blobs_app import Blobs
+from adapter.sandbox.context import Context
+from adapter.sandbox.dockyard_app import Dockyard
+from adapter.sandbox.guard import Guard
+from adapter.sandbox.manifests_app import Manifests
+from adapter.sandbox.token_app import Tokens
+from adapter.sandbox.uploads_app import Uploads
+
+
+class Base:
+    """`/v2/`, `_catalog` and tags (docs/facts/swr.md §6), and what holds for every request to the registry host."""
+
+    def __init__(self, context: Context, guard: Guard) -> None:
+        self._context = context
+        self._guard = guard
+
+    def blueprint(self) -> Blueprint:
+        blueprint = Blueprint("base", __name__)
+        blueprint.add_url_rule("/v2/", view_func=self.version)
+        blueprint.add_url_rule("/v2/_catalog", view_func=self.catalog)
+        blueprint.add_url_rule("/v2/<path:repository>/tags/list", view_func=self.tags)
+        blueprint.before_app_request(self.admit)
+        blueprint.after_app_request(self.mark)
+        return blueprint
+
+    def admit(self) -> None:
+        """20 requests a second and tenant; what is more gets 503 (docs/facts/swr.md §4.13)."""
+        account = self._guard.account()
+        if account is None:
+            return
+        request.environ["sandbox.account"] = account.access_key
+        if not self._context.rate.take(account.tenant, self._context.knobs.number("rate")):
+            seconds = self._context.knobs.number("retry_after")
+            headers = {"Retry-After": str(seconds)} if seconds else {}
+            abort(registry_error(503, "UNAVAILABLE", "service unavailable", headers))
+
+    def mark(self, response: Response) -> Response:
+        if self._context.knobs.on("forserver"):
+            response.headers["forserver"] = "swr"
+        if request.path.startswith("/v2/"):
+            response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
+        return response
+
+    def version(self) -> Response:
+        if self._guard.claims() is None:
+            self._guard.unauthorized(None)
+        return as_json({})
+
+    def catalog(self) -> Response:
+        if self._guard.claims() is None:
+            self._guard.unauthorized(None)
+        if not self._context.knobs.on("catalog"):
+            return registry_error(404, "NOT_FOUND", "page not found")
+        return as_json({"repositories": self._context.store.repositories()})
+
+    def tags(self, repository: str) -> Response:
+        self._guard.allow(repository, "pull")
+        knobs, store = self._context.knobs, self._context.store
+        if store.repository_times(repository) is None:
+            if knobs.on("missing_tags_null"):
+                return as_json({"name": repository, "tags": None})
+            return registry_error(404, "NAME_UNKNOWN", "repository name not known to registry")
+        names = [""] * knobs.number("empty_tags") + sorted(store.tags(repository))
+        headers = {}
+        if knobs.on("tags_paging"):
+            last, n = request.args.get("last"), request.args.get("n", "")
+            names = [name for name in names if last is None or name > last]
+            if n.isascii() and n.isdigit() and 0 < int(n) < len(names):
+                names = names[: int(n)]
+                headers["Link"] = f'</v2/{repository}/tags/list?last={names[-1]}&n={n}>; rel="next"'
+        return as_json({"name": repository, "tags": names}, headers=headers)
+
+
+def on_error(error: HTTPException) -> Response:
+    """Unknown URLs and methods; refusals of our own carry their answer."""
+    if isinstance(error.response, Response):
+        return error.response
+    if isinstance(error, MethodNotAllowed):
+        return registry_error(405, "UNSUPPORTED", "The operation is unsupported.")
+    return empty(404) if error.code is None else registry_error(error.code, "NOT_FOUND", "page not found")
+
+
+def create_registry_app(context: Context) -> Flask:
+    """The registry origin as a WSGI application."""
+    app = Flask("sandbox-registry")
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    guard = Guard(context)
+    for part in (Base(context, guard), Tokens(context), Uploads(context, guard), Manifests(context, guard)):
+        app.register_blueprint(part.blueprint())
+    app.register_blueprint(Blobs(context, guard).blueprint())
+    app.register_blueprint(Dockyard(context).blueprint())
+    app.register_error_handler(HTTPException, on_error)
+    return app

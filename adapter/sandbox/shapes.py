@@ -1,0 +1,120 @@
+"""The JSON objects of the management API and of dockyard, which mirrors it (docs/facts/swr.md §4.2, §4.4, §4.5, §5)."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from adapter.sandbox import documents
+from adapter.sandbox.accounts import permission
+from adapter.sandbox.context import Context
+from adapter.sandbox.options import Account
+from adapter.sandbox.store import Manifest, Organization, Tag, number
+
+INTERNAL = "100.125.7.25:20202"
+
+
+def stamp(seconds: float) -> str:
+    """RFC 3339, UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class Shapes:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._store = context.store
+
+    def _registry(self) -> str:
+        return str(self._context.options.registry_bind)
+
+    def repositories_of(self, organization: str) -> list[str]:
+        return [name for name in self._store.repositories() if name.partition("/")[0] == organization]
+
+    def organization(self, organization: Organization, account: Account) -> dict[str, object]:
+        shape: dict[str, object] = {
+            "id": organization.id,
+            "name": organization.name,
+            "creator_name": organization.creator,
+            "auth": permission(account, organization),
+        }
+        if self._context.knobs.on("extra_fields"):
+            shape |= {"access_user_count": 1, "repo_count": len(self.repositories_of(organization.name))}
+        return shape
+
+    def _size(self, manifest: Manifest | None) -> int:
+        try:
+            return documents.read(manifest.data, manifest.media_type).size if manifest else 0
+        except ValueError:
+            return 0
+
+    def repository(self, name: str, total: int) -> dict[str, object]:
+        """An entry of the listing; `total` is how many there are in all."""
+        organization, _, short = name.partition("/")
+        created, updated = self._store.repository_times(name) or (0.0, 0.0)
+        tags = self._store.tag_list(name)
+        shown = self._context.knobs.number("listed_tags") or len(tags)
+        owner = self._store.organization(organization)
+        return {
+            "name": short,
+            "category": "other",
+            "size": sum(self._size(self._store.manifest(name, tag.digest)) for tag in tags),
+            "is_public": False,
+            "num_images": len(tags),
+            "num_download": 0,
+            "created_at": stamp(created),
+            "updated_at": stamp(updated),
+            "url": "",
+            "path": f"{self._registry()}/{name}",
+            "internal_path": f"{INTERNAL}/{name}",
+            "domain_name": owner.tenant if owner else "",
+            "namespace": organization,
+            "tags": [tag.name for tag in tags][:shown],
+            "status": False,
+            "total_range": total,
+        }
+
+    def detail(self, name: str) -> dict[str, object]:
+        """One repository: the field names differ from the listing's."""
+        listed = self.repository(name, 1)
+        owner = self._store.organization(name.partition("/")[0])
+        same = ("name", "category", "size", "is_public", "num_images", "num_download", "url", "path", "internal_path")
+        return {field: listed[field] for field in same} | {
+            "id": number(name),
+            "ns_id": number(name.partition("/")[0]),
+            "description": "",
+            "creator_id": "",
+            "creator_name": owner.creator if owner else "",
+            "created": listed["created_at"],
+            "updated": listed["updated_at"],
+            "domain_id": owner.tenant if owner else "",
+            "priority": 0,
+        }
+
+    def tag(self, repository: str, tag: Tag) -> dict[str, object]:
+        """An entry of the tags: `Tag` has a capital letter, `manifest` is a text, `tag_type` 1 is a list."""
+        manifest = self._store.manifest(repository, tag.digest)
+        data = manifest.data if manifest else b"{}"
+        try:
+            document = documents.read(data, manifest.media_type if manifest else "")
+        except ValueError:
+            document = None
+        owner = self._store.organization(repository.partition("/")[0])
+        return {
+            "id": number(f"{repository}:{tag.name}"),
+            "repo_id": number(repository),
+            "Tag": tag.name,
+            "image_id": (document.config or "").removeprefix("sha256:") if document else "",
+            "manifest": data.decode(errors="replace"),
+            "digest": tag.digest,
+            "schema": int(json.loads(data).get("schemaVersion", 2)),
+            "path": f"{self._registry()}/{repository}:{tag.name}",
+            "internal_path": f"{INTERNAL}/{repository}:{tag.name}",
+            "size": document.size if document else 0,
+            "is_trusted": False,
+            "created": stamp(tag.created),
+            "updated": stamp(tag.updated),
+            "deleted": None,
+            "domain_id": owner.tenant if owner else "",
+            "scanned": False,
+            "tag_type": int(bool(document and document.is_list)),
+        }

@@ -1,0 +1,287 @@
+"""What the sandbox holds, on disk only, so that another process may seed and inspect it while the server runs.
+
+Layout below the directory (a repository's `/` is written `$`, which no name may contain):
+
+    organizations/<name>.json                   id, tenant, creator, auth per access key
+    repositories/<repository>/repository.json   since when it is listed: it has, or had, a manifest
+    repositories/<repository>/blobs/<hex>
+    repositories/<repository>/manifests/<hex>   beside it <hex>.json with its media type and time
+    repositories/<repository>/tags/<tag>.json   digest and times
+    uploads/<id>/                               see upload_files.py
+
+Files appear by rename, so a reader never sees half of one; what reads before it writes holds the lock file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from adapter.sandbox.options import DEFAULT_TENANT
+from adapter.sandbox.upload_files import OpenUpload, UploadFiles
+
+REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*)+")
+TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+
+
+@dataclass(frozen=True)
+class Organization:
+    """`auth` holds what single access keys may do, beside their role in the tenant: 7 manage, 3 write, 1 read."""
+
+    name: str
+    tenant: str
+    creator: str
+    auth: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def id(self) -> int:
+        return number(self.name)
+
+
+class Manifest(NamedTuple):
+    """A manifest as it was put, byte for byte."""
+
+    data: bytes
+    media_type: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Tag:
+    """Times are seconds since 1970."""
+
+    name: str
+    digest: str
+    created: float
+    updated: float
+
+
+def number(text: str) -> int:
+    """A stable id: SWR's are integers (docs/facts/swr.md §4.2, §4.5)."""
+    return int(hashlib.sha256(text.encode()).hexdigest()[:7], 16) + 1
+
+
+def digest_of(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def _hex(digest: str) -> str:
+    match = DIGEST.fullmatch(digest)
+    if not match:
+        raise ValueError(f"not a sha256 digest: {digest!r}")
+    return match[1]
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+    Path(name).replace(path)
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    return found
+
+
+def _write_json(path: Path, value: Mapping[str, object]) -> None:
+    _write(path, json.dumps(value).encode())
+
+
+class Store:
+    """Organizations, repositories, blobs, manifests, tags and open uploads in one directory.
+
+    Names that are no names raise ValueError. Blobs belong to a repository: SWR knows no mount (docs/facts/swr.md §6).
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.upload_files = UploadFiles(self.directory / "uploads")
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Excludes every other writer, in this process and in others."""
+        with (self.directory / "lock").open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def clear(self) -> None:
+        with self.locked():
+            for name in ("organizations", "repositories", "uploads"):
+                shutil.rmtree(self.directory / name, ignore_errors=True)
+        self.upload_files.forget()
+
+    # organizations
+
+    def _organization_file(self, name: str) -> Path:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name):
+            raise ValueError(f"not an organization's name: {name!r}")
+        return self.directory / "organizations" / f"{name}.json"
+
+    def create_organization(
+        self, name: str, tenant: str = DEFAULT_TENANT, creator: str = "sandbox", auth: Mapping[str, int] | None = None
+    ) -> Organization:
+        """Creates it, or replaces it."""
+        organization = Organization(name, tenant, creator, dict(auth or {}))
+        _write_json(self._organization_file(name), {"tenant": tenant, "creator": creator, "auth": dict(auth or {})})
+        return organization
+
+    def organization(self, name: str) -> Organization | None:
+        try:
+            found = _read_json(self._organization_file(name))
+        except ValueError:
+            return None
+        return Organization(name, found["tenant"], found["creator"], found["auth"]) if found else None
+
+    def organizations(self) -> list[Organization]:
+        """All tenants' organizations, by name."""
+        names = sorted(file.stem for file in (self.directory / "organizations").glob("*.json"))
+        return [found for name in names if (found := self.organization(name))]
+
+    def delete_organization(self, name: str) -> None:
+        self._organization_file(name).unlink(missing_ok=True)
+
+    # repositories
+
+    def _folder(self, repository: str) -> Path:
+        if len(repository) > 193 or not REPOSITORY.fullmatch(repository):
+            raise ValueError(f"not a repository's name: {repository!r}")
+        return self.directory / "repositories" / repository.replace("/", "$")
+
+    def repositories(self) -> list[str]:
+        """`organization/name` of those that have, or had, a manifest; by name."""
+        files = (self.directory / "repositories").glob("*/repository.json")
+        return sorted(file.parent.name.replace("$", "/") for file in files)
+
+    def repository_times(self, repository: str) -> tuple[float, float] | None:
+        """When it was created and last changed, or None if there is none."""
+        found = _read_json(self._folder(repository) / "repository.json")
+        return (found["created"], found["updated"]) if found else None
+
+    def delete_repository(self, repository: str) -> None:
+        with self.locked():
+            shutil.rmtree(self._folder(repository), ignore_errors=True)
+
+    # blobs
+
+    def blob_path(self, repository: str, digest: str) -> Path:
+        """Where the blob is or would be."""
+        return self._folder(repository) / "blobs" / _hex(digest)
+
+    def has_blob(self, repository: str, digest: str) -> bool:
+        return self.blob_path(repository, digest).is_file()
+
+    def read_blob(self, repository: str, digest: str) -> bytes:
+        """Raises FileNotFoundError."""
+        return self.blob_path(repository, digest).read_bytes()
+
+    def put_blob(self, repository: str, data: bytes) -> str:
+        """Stores it and returns its digest."""
+        digest = digest_of(data)
+        _write(self.blob_path(repository, digest), data)
+        return digest
+
+    def copy_blob(self, source: str, target: str, digest: str) -> None:
+        """Raises FileNotFoundError."""
+        path = self.blob_path(target, digest)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.link(self.blob_path(source, digest), path)
+
+    # manifests and tags
+
+    def put_manifest(self, repository: str, reference: str, data: bytes, media_type: str) -> str:
+        """Stores it under its digest, and the tag if `reference` is one; returns the digest."""
+        digest, folder, now = digest_of(data), self._folder(repository), time.time()
+        if not DIGEST.fullmatch(reference) and not TAG.fullmatch(reference):
+            raise ValueError(f"neither a tag nor a digest: {reference!r}")
+        with self.locked():
+            _write_json(folder / "manifests" / f"{_hex(digest)}.json", {"media_type": media_type})
+            _write(folder / "manifests" / _hex(digest), data)
+            if not DIGEST.fullmatch(reference):
+                tag = folder / "tags" / f"{reference}.json"
+                created = (_read_json(tag) or {"created": now})["created"]
+                _write_json(tag, {"digest": digest, "created": created, "updated": now})
+            listed = folder / "repository.json"
+            _write_json(listed, {"created": (_read_json(listed) or {"created": now})["created"], "updated": now})
+        return digest
+
+    def manifest(self, repository: str, reference: str) -> Manifest | None:
+        """By tag or digest."""
+        digest = reference
+        if not DIGEST.fullmatch(reference):
+            tag = self.tag(repository, reference)
+            if tag is None:
+                return None
+            digest = tag.digest
+        file = self._folder(repository) / "manifests" / _hex(digest)
+        about = _read_json(file.with_suffix(".json"))
+        if about is None or not file.is_file():
+            return None
+        return Manifest(file.read_bytes(), about["media_type"], digest)
+
+    def tag(self, repository: str, name: str) -> Tag | None:
+        if not TAG.fullmatch(name):
+            return None
+        found = _read_json(self._folder(repository) / "tags" / f"{name}.json")
+        return Tag(name, found["digest"], found["created"], found["updated"]) if found else None
+
+    def tag_list(self, repository: str) -> list[Tag]:
+        """By name."""
+        names = sorted(
+            file.name.removesuffix(".json") for file in (self._folder(repository) / "tags").glob("[!.]*.json")
+        )
+        return [found for name in names if (found := self.tag(repository, name))]
+
+    def tags(self, repository: str) -> dict[str, str]:
+        """Tag → digest."""
+        return {tag.name: tag.digest for tag in self.tag_list(repository)}
+
+    def delete_tag(self, repository: str, name: str) -> bool:
+        """Whether there was one."""
+        with self.locked():
+            found = self.tag(repository, name)
+            if found:
+                (self._folder(repository) / "tags" / f"{name}.json").unlink(missing_ok=True)
+        return found is not None
+
+    def delete_manifest(self, repository: str, digest: str) -> bool:
+        """The manifest and its tags. Whether there was one."""
+        with self.locked():
+            for tag in self.tag_list(repository):
+                if tag.digest == digest:
+                    (self._folder(repository) / "tags" / f"{tag.name}.json").unlink(missing_ok=True)
+            file = self._folder(repository) / "manifests" / _hex(digest)
+            found = file.is_file()
+            file.unlink(missing_ok=True)
+            file.with_suffix(".json").unlink(missing_ok=True)
+        return found
+
+    # uploads
+
+    def uploads(self) -> list[OpenUpload]:
+        """Those that were begun and are neither complete nor discarded."""
+        return self.upload_files.all()
+
+    def finish_upload(self, upload: OpenUpload, digest: str) -> None:
+        """What the upload holds becomes the blob `digest`; whether that is true is the caller's to check."""
+        path = self.blob_path(upload.repository, digest)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.upload_files.move(upload, path)

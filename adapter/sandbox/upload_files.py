@@ -1,0 +1,128 @@
+"""Open uploads on disk: one folder each, with the bytes so far and the repository they are for."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import shutil
+import threading
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+BLOCK = 1 << 20
+
+
+class UploadBusyError(Exception):
+    """Another request is writing to this upload."""
+
+
+class UploadGoneError(Exception):
+    """The upload was discarded while this request wrote to it."""
+
+
+@dataclass(frozen=True)
+class OpenUpload:
+    """`size` is what has arrived so far, in bytes."""
+
+    id: str
+    repository: str
+    size: int
+
+
+class UploadFiles:
+    """Bytes go to disk as they come and are hashed on the way; only the running hashes are in memory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._lock = threading.Lock()
+        self._hashes: dict[str, tuple[int, _Hash]] = {}
+
+    def _folder(self, upload_id: str) -> Path:
+        return self._directory / str(uuid.UUID(upload_id))
+
+    def start(self, repository: str) -> OpenUpload:
+        upload = OpenUpload(str(uuid.uuid4()), repository, 0)
+        folder = self._folder(upload.id)
+        folder.mkdir(parents=True)
+        (folder / "data").touch()
+        (folder / "about.json").write_text(json.dumps({"repository": repository}))
+        return upload
+
+    def get(self, upload_id: str) -> OpenUpload | None:
+        try:
+            folder = self._folder(upload_id)
+            about = json.loads((folder / "about.json").read_bytes())
+            return OpenUpload(folder.name, about["repository"], (folder / "data").stat().st_size)
+        except (ValueError, FileNotFoundError):
+            return None
+
+    def all(self) -> list[OpenUpload]:
+        names = sorted(folder.name for folder in self._directory.glob("*"))
+        return [found for name in names if (found := self.get(name))]
+
+    def append(self, upload: OpenUpload, blocks: Iterable[bytes]) -> OpenUpload:
+        """Adds the blocks and returns the upload as it is then.
+
+        What `blocks` raises passes through; what came before it stays.
+
+        Raises UploadBusyError and UploadGoneError.
+        """
+        data = self._folder(upload.id) / "data"
+        try:
+            file = data.open("ab")
+        except FileNotFoundError:
+            raise UploadGoneError from None
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UploadBusyError from None
+            running = self._running(upload.id, data)
+            size = data.stat().st_size
+            try:
+                for block in blocks:
+                    file.write(block)
+                    running.update(block)
+                    size += len(block)
+            finally:
+                with self._lock:
+                    self._hashes[upload.id] = (size, running)
+        found = self.get(upload.id)
+        if found is None:
+            raise UploadGoneError
+        return found
+
+    def _running(self, upload_id: str, data: Path) -> _Hash:
+        with self._lock:
+            size, running = self._hashes.get(upload_id, (0, hashlib.sha256()))
+        if size == data.stat().st_size:
+            return running
+        with data.open("rb") as file:
+            return hashlib.file_digest(file, "sha256")
+
+    def digest(self, upload: OpenUpload) -> str:
+        """Of what has arrived so far."""
+        return f"sha256:{self._running(upload.id, self._folder(upload.id) / 'data').hexdigest()}"
+
+    def move(self, upload: OpenUpload, target: Path) -> None:
+        """The bytes leave the upload, which ends."""
+        (self._folder(upload.id) / "data").replace(target)
+        self.discard(upload.id)
+
+    def discard(self, upload_id: str) -> None:
+        """Does nothing if there is none."""
+        shutil.rmtree(self._folder(upload_id), ignore_errors=True)
+        with self._lock:
+            self._hashes.pop(upload_id, None)
+
+    def forget(self) -> None:
+        """Drops the running hashes, after the directory was cleared."""
+        with self._lock:
+            self._hashes.clear()

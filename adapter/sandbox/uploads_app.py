@@ -1,0 +1,161 @@
+"""Blob uploads (docs/facts/swr.md §6, §10): start, chunks, finish, status, abort."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import quote
+
+from flask import Blueprint, Response, abort, request
+
+from adapter.sandbox.answers import empty, registry_error, swr_error
+from adapter.sandbox.bodies import BodyCutError, BodyTooLargeError, announced, blocks
+from adapter.sandbox.context import Context
+from adapter.sandbox.guard import Guard, own_url
+from adapter.sandbox.store import DIGEST
+from adapter.sandbox.upload_files import OpenUpload, UploadBusyError, UploadGoneError
+
+CONTENT_RANGE = re.compile(r"(?:bytes )?(\d+)-(\d+)(?:/\S*)?")
+
+
+class Uploads:
+    """`/v2/<repository>/blobs/uploads/…`; where an upload stands travels sealed in `_state`."""
+
+    def __init__(self, context: Context, guard: Guard) -> None:
+        self._context = context
+        self._knobs = context.knobs
+        self._files = context.store.upload_files
+        self._guard = guard
+
+    def blueprint(self) -> Blueprint:
+        blueprint = Blueprint("uploads", __name__)
+        blueprint.add_url_rule("/v2/<path:repository>/blobs/uploads/", view_func=self.start, methods=["POST"])
+        each = "/v2/<path:repository>/blobs/uploads/<upload_id>"
+        for method, view in (
+            ("PATCH", self.append),
+            ("PUT", self.finish),
+            ("GET", self.status),
+            ("DELETE", self.abandon),
+        ):
+            blueprint.add_url_rule(each, method.lower(), view, methods=[method])
+        return blueprint
+
+    # the views
+
+    def start(self, repository: str) -> Response:
+        self._guard.allow(repository, "push")
+        mount, source = request.args.get("mount", ""), request.args.get("from", "")
+        if mount and self._knobs.text("mount") == "201" and self._mounted(source, repository, mount):
+            return self._created(repository, mount)
+        upload = self._files.start(repository)
+        digest = request.args.get("digest")
+        if digest and self._knobs.on("single_post"):
+            return self._complete(self._written(upload), digest)
+        return empty(202, self._headers(upload))
+
+    def append(self, repository: str, upload_id: str) -> Response:
+        upload = self._opened(repository, upload_id)
+        out_of_order = upload.size > 0 and not self._knobs.on("multiple_patches")
+        span = CONTENT_RANGE.fullmatch(request.headers.get("Content-Range", ""))
+        if span and self._knobs.on("chunk_order"):
+            out_of_order = out_of_order or int(span[1]) != upload.size
+        if out_of_order:
+            answer = registry_error(416, "RANGE_INVALID", "invalid content range")
+            answer.headers.update(self._headers(upload))
+            return answer
+        written = self._written(upload)
+        if span and written.size - upload.size != int(span[2]) - int(span[1]) + 1:
+            self._files.discard(upload.id)
+            return registry_error(400, "SIZE_INVALID", "provided length did not match content length")
+        return empty(202, self._headers(written))
+
+    def finish(self, repository: str, upload_id: str) -> Response:
+        upload = self._opened(repository, upload_id)
+        digest = request.args.get("digest", "")
+        if not DIGEST.fullmatch(digest):
+            return registry_error(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
+        return self._complete(self._written(upload), digest)
+
+    def status(self, repository: str, upload_id: str) -> Response:
+        upload = self._opened(repository, upload_id)
+        if not self._knobs.on("upload_status"):
+            return registry_error(404, "NOT_FOUND", "page not found")
+        return empty(204, self._headers(upload))
+
+    def abandon(self, repository: str, upload_id: str) -> Response:
+        upload = self._opened(repository, upload_id)
+        if not self._knobs.on("upload_delete"):
+            return registry_error(405, "UNSUPPORTED", "The operation is unsupported.")
+        self._files.discard(upload.id)
+        return empty(204)
+
+    # the steps
+
+    def _mounted(self, source: str, repository: str, digest: str) -> bool:
+        self._guard.allow(source, "pull")
+        if not DIGEST.fullmatch(digest) or not self._context.store.has_blob(source, digest):
+            return False
+        self._context.store.copy_blob(source, repository, digest)
+        return True
+
+    def _opened(self, repository: str, upload_id: str) -> OpenUpload:
+        self._guard.allow(repository, "push")
+        state = self._context.sealer.open_state(request.args.get("_state", ""))
+        upload = self._files.get(upload_id)
+        known = state is not None and upload is not None and state[0] == upload.id and upload.repository == repository
+        if not known or (state and upload and state[1] != upload.size and not self._knobs.on("stale_state")):
+            abort(registry_error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry"))
+        assert upload is not None  # noqa: S101 - narrows the type: `known` says so
+        return upload
+
+    def _written(self, upload: OpenUpload) -> OpenUpload:
+        """The upload with the request's body added. What was cut, or is too large, ends the request and the upload."""
+        limit = self._knobs.number("max_layer_bytes") - upload.size
+        try:
+            return self._files.append(upload, self._body(limit))
+        except BodyTooLargeError:
+            self._files.discard(upload.id)
+            abort(swr_error("SVCSTG.SWR.4130025"))
+        except BodyCutError:
+            if self._knobs.on("discard_cut_uploads"):
+                self._files.discard(upload.id)
+            abort(registry_error(400, "SIZE_INVALID", "provided length did not match content length"))
+        except UploadBusyError:
+            abort(registry_error(409, "BLOB_UPLOAD_INVALID", "blob upload is in use"))
+        except UploadGoneError:
+            abort(registry_error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry"))
+
+    def _body(self, limit: int) -> Iterator[bytes]:
+        if (announced(request.environ) or 0) > limit:
+            raise BodyTooLargeError
+        return blocks(request.environ, limit)
+
+    def _complete(self, upload: OpenUpload, digest: str) -> Response:
+        wrong = not DIGEST.fullmatch(digest) or (
+            self._knobs.on("check_digest") and self._files.digest(upload) != digest
+        )
+        if wrong:
+            self._files.discard(upload.id)
+            return registry_error(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
+        self._context.store.finish_upload(upload, digest)
+        return self._created(upload.repository, digest)
+
+    # the headers
+
+    def _created(self, repository: str, digest: str) -> Response:
+        headers = {"Location": f"{own_url()}/v2/{repository}/blobs/{digest}"}
+        if self._knobs.on("put_digest"):
+            headers["Docker-Content-Digest"] = digest
+        return empty(201, headers)
+
+    def _headers(self, upload: OpenUpload) -> dict[str, str]:
+        """Form of Location, Range and UUID: not known of SWR, so all are knobs (docs/facts/swr.md §10)."""
+        base = own_url() if self._knobs.text("location") == "absolute" else ""
+        state = quote(self._context.sealer.state(upload.id, upload.size))
+        headers = {"Location": f"{base}/v2/{upload.repository}/blobs/uploads/{upload.id}?_state={state}"}
+        form, end = self._knobs.text("upload_range"), max(upload.size - 1, 0)
+        if form != "absent":
+            headers["Range"] = {"0-N": f"0-{end}", "0-0": "0-0", "bytes": f"bytes=0-{end}"}[form]
+        if self._knobs.on("upload_uuid"):
+            headers["Docker-Upload-UUID"] = upload.id
+        return headers

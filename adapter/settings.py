@@ -1,0 +1,372 @@
+"""Every setting in one table: name, default, parser, help, and whether it is a secret.
+
+A setting `NAME` comes from the environment variable `SWR_ADAPTER_NAME`, or from the file that `SWR_ADAPTER_NAME_FILE`
+names. An unknown variable with the prefix, or a bad value, is a `SettingsError` whose one line names the variable.
+The table is the dataclass `Settings`: its fields feed loading, `settings` and `--help`, and docs/settings.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+PREFIX: Final = "SWR_ADAPTER_"
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class SettingsError(Exception):
+    """A setting is unknown or its value is bad; the text is one line that names the variable."""
+
+
+@dataclass(frozen=True)
+class Bind:
+    """An address to listen on."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class RegionHosts:
+    """Origins of one region: the registry, the management API (None: unknown), hosts that blobs may come from
+    (empty: any)."""
+
+    registry: str
+    api: str | None = None
+    objects: tuple[str, ...] = ()
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _boolean(value: str) -> bool:
+    words = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
+    if value.lower() not in words:
+        raise ValueError("true or false is wanted")
+    return words[value.lower()]
+
+
+def _number(lowest: float) -> Callable[[str], float]:
+    def parse(value: str) -> float:
+        number = float(value)
+        if not lowest <= number < float("inf"):
+            raise ValueError(f"a number of at least {lowest:g} is wanted")
+        return number
+
+    return parse
+
+
+def _integer(lowest: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        number = int(value)
+        if number < lowest:
+            raise ValueError(f"a whole number of at least {lowest} is wanted")
+        return number
+
+    return parse
+
+
+def _choice(*words: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value.lower() not in words:
+            raise ValueError(f"one of {', '.join(words)} is wanted")
+        return value.lower()
+
+    return parse
+
+
+def _bind(value: str) -> Bind:
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError("host:port is wanted, for example 0.0.0.0:8080")
+    return Bind(host.removeprefix("[").removesuffix("]"), int(port))
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("http://host or https://host is wanted, without a query")
+    return value.rstrip("/")
+
+
+def _origin(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("an origin must be a string")
+    url = _url(value)
+    if urlsplit(url).path or urlsplit(url).username is not None:
+        raise ValueError(f"{url} must be scheme://host[:port] alone")
+    return url
+
+
+def _file(value: str) -> Path:
+    path = Path(value)
+    if not path.is_file():
+        raise ValueError("no such file")
+    return path
+
+
+def _state_url(value: str) -> str:
+    if urlsplit(value).scheme not in ("memory", "redis", "rediss"):
+        raise ValueError("memory:// or redis://host[:port] is wanted")
+    return value
+
+
+def _regions(value: str) -> Mapping[str, RegionHosts]:
+    document = json.loads(value)
+    if not isinstance(document, dict) or not all(isinstance(entry, dict) for entry in document.values()):
+        raise ValueError('{"<region>": {"registry": "https://…", "api": "https://…"}} is wanted')
+    return {region: _region(region, entry) for region, entry in document.items()}
+
+
+def _region(name: str, entry: Mapping[str, Any]) -> RegionHosts:
+    if unknown := sorted(set(entry) - {"registry", "api", "objects"}):
+        raise ValueError(f"{name} has the unknown key {unknown[0]}")
+    if "registry" not in entry:
+        raise ValueError(f"{name} lacks the key registry")
+    objects = entry.get("objects", [])
+    if not isinstance(objects, list) or not all(isinstance(host, str) and host for host in objects):
+        raise ValueError(f"{name}: objects must be a list of host names")
+    api = entry.get("api")
+    return RegionHosts(_origin(entry["registry"]), None if api is None else _origin(api), tuple(objects))
+
+
+def _setting(
+    default: Any, parse: Callable[[str], Any], text: str, *, form: str, secret: bool = False, later: bool = False
+) -> Any:
+    """`later`: accepted, so that a deployment can be written once, but without effect in this version."""
+    row = {"parse": parse, "help": text, "secret": secret, "form": form, "later": later}
+    return dataclasses.field(default_factory=lambda: default, metadata=row)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The values in force; see the module's text for how they are set."""
+
+    contract_bind: Bind = _setting(
+        Bind("0.0.0.0", 8080), _bind, "Where Harbor's core and jobservice reach the adapter.", form="host:port"
+    )
+    provider_bind: Bind = _setting(
+        Bind("0.0.0.0", 8081),
+        _bind,
+        "Where Harbor's own nginx or ingress reaches the provider door.",
+        form="host:port",
+        later=True,
+    )
+    operations_bind: Bind = _setting(Bind("0.0.0.0", 8082), _bind, "Probes; not for Harbor's users.", form="host:port")
+    public_url: str | None = _setting(
+        None,
+        _url,
+        "How Harbor reaches the contract door. Requests that come to its host get absolute upload locations.",
+        form="URL",
+    )
+    regions: Mapping[str, RegionHosts] = _setting(
+        {},
+        _regions,
+        'Regions to add or replace, as JSON: {"eu-de": {"registry": "https://…", "api": "https://…"}}. '
+        "`objects` may list the only hosts that blobs are fetched from.",
+        form="JSON",
+    )
+    allow_http: bool = _setting(
+        False, _boolean, "Allow plain http:// for regions whose hosts are not loopback.", form="true or false"
+    )
+    ca_bundle: Path | None = _setting(
+        None, _file, "CA certificates (PEM) that SWR is verified with, instead of the built-in ones.", form="file"
+    )
+    proxy: str | None = _setting(
+        None, _url, "HTTP proxy towards SWR; without it HTTPS_PROXY and NO_PROXY decide.", secret=True, form="URL"
+    )
+    signing: str = _setting(
+        "sdk",
+        _choice("sdk", "aws4"),
+        "How calls of the management API are signed: OTC's SDK-HMAC-SHA256, or AWS Signature Version 4 for gateways "
+        "that take it.",
+        form="sdk or aws4",
+    )
+    requests_per_second: float = _setting(
+        20.0, _number(0), "Request budget of an account towards SWR; 0 means no limit.", form="number"
+    )
+    create_namespaces: bool = _setting(
+        True, _boolean, "Create an organization that is missing when Harbor asks for it.", form="true or false"
+    )
+    verify_uploads: bool = _setting(
+        True, _boolean, "Check the SHA-256 of an upload here before SWR gets its last block.", form="true or false"
+    )
+    max_layer_bytes: int = _setting(
+        10 * 2**30,
+        _integer(0),
+        "Largest layer that SWR takes (10 GB by OTC's documentation); 0 means no limit.",
+        form="bytes",
+    )
+    blob_redirects: str = _setting(
+        "follow",
+        _choice("follow", "pass"),
+        "Blob downloads: stream from SWR's object store, or hand its address to the client.",
+        form="follow or pass",
+        later=True,
+    )
+    oci_index: str = _setting(
+        "translate",
+        _choice("translate", "refuse"),
+        "OCI indexes that SWR refuses: translate to a Docker manifest list, or refuse with a sentence.",
+        form="translate or refuse",
+        later=True,
+    )
+    mount: str = _setting(
+        "auto",
+        _choice("auto", "copy", "never"),
+        "Layers that another repository of SWR already holds.",
+        form="auto, copy or never",
+        later=True,
+    )
+    harbor_core_url: str = _setting(
+        "http://core:8080", _url, "Harbor's core, behind the provider door.", form="URL", later=True
+    )
+    core_ca_bundle: Path | None = _setting(
+        None, _file, "CA certificates (PEM) that Harbor's core is verified with.", form="file", later=True
+    )
+    carrier: str = _setting(
+        "harbor",
+        _choice("harbor", "docker-registry"),
+        "The stock provider type that Harbor stores for an SWR endpoint.",
+        form="harbor or docker-registry",
+        later=True,
+    )
+    translate_for: str = _setting(
+        "browser",
+        _choice("browser", "all"),
+        "Who sees the provider's name: the portal alone, or every API client.",
+        form="browser or all",
+        later=True,
+    )
+    state_url: str = _setting(
+        "memory://", _state_url, "Where replicas share what only saves work.", secret=True, form="URL", later=True
+    )
+    threads: int = _setting(32, _integer(4), "Threads for requests.", form="number")
+    client_idle_timeout: float = _setting(
+        60.0, _number(1), "Seconds after which a client that sends nothing is dropped.", form="seconds", later=True
+    )
+    grace_period: float = _setting(
+        60.0, _number(1), "Seconds that running transfers get after SIGTERM.", form="seconds"
+    )
+    tls_certificate: Path | None = _setting(
+        None, _file, "Certificate chain (PEM) of the contract door.", form="file", later=True
+    )
+    tls_key: Path | None = _setting(None, _file, "Private key (PEM) of the contract door.", form="file", later=True)
+    log_format: str = _setting("text", _choice("text", "json"), "Form of the log.", form="text or json")
+    log_level: str = _setting(
+        "info",
+        _choice("debug", "info", "warning", "error"),
+        "Least severe line that is logged.",
+        form="debug, info, warning or error",
+    )
+    record: Path | None = _setting(
+        None, Path, "Directory that recordings of both wires are written to.", form="directory", later=True
+    )
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table, for help, documentation and loading."""
+
+    field: str
+    variable: str
+    default: Any
+    parse: Callable[[str], Any]
+    help: str
+    form: str
+    secret: bool
+    later: bool
+
+    def shown(self, value: Any) -> str:
+        """A value as a person may see it."""
+        if value is None or (isinstance(value, Mapping) and not value):
+            return "(not set)"
+        if self.secret and value != self.default:
+            return "(set, hidden)"
+        if isinstance(value, bool):
+            return str(value).lower()
+        if isinstance(value, float):
+            return f"{value:g}"
+        return ", ".join(sorted(value)) if isinstance(value, Mapping) else str(value)
+
+
+def table() -> Iterator[Row]:
+    """Every setting, in the order of documentation."""
+    defaults = Settings()
+    for each in dataclasses.fields(Settings):
+        yield Row(each.name, PREFIX + each.name.upper(), getattr(defaults, each.name), **each.metadata)
+
+
+def _raw(row: Row, environ: Mapping[str, str]) -> str | None:
+    """The text of one setting; an empty variable counts as not set, as compose files leave it."""
+    value, file = environ.get(row.variable), environ.get(row.variable + "_FILE")
+    if value and file:
+        raise SettingsError(f"{row.variable} and {row.variable}_FILE are both set: keep one")
+    if not file:
+        return value or None
+    try:
+        return Path(file).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SettingsError(f"{row.variable}_FILE: cannot read {file}: {reason}") from None
+
+
+def _refuse_unknown(environ: Mapping[str, str]) -> None:
+    known = [variable for row in table() for variable in (row.variable, row.variable + "_FILE")]
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; {near[0]} is near" if near else "; `python -m adapter settings` lists them"
+            raise SettingsError(f"{name}: there is no such setting{hint}")
+
+
+def _refuse_contradictions(settings: Settings) -> None:
+    ports = [settings.contract_bind.port, settings.provider_bind.port, settings.operations_bind.port]
+    if len(set(ports)) < len(ports):
+        raise SettingsError(f"{PREFIX}CONTRACT_BIND, PROVIDER_BIND and OPERATIONS_BIND need a port each")
+    if (settings.tls_certificate is None) != (settings.tls_key is None):
+        raise SettingsError(f"{PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY go together: one is missing")
+    for region, hosts in settings.regions.items():
+        for origin in filter(None, (hosts.registry, hosts.api)):
+            parts = urlsplit(origin)
+            if parts.scheme == "http" and parts.hostname not in LOOPBACK and not settings.allow_http:
+                raise SettingsError(
+                    f"{PREFIX}REGIONS: {region} uses plain http for {parts.hostname}; "
+                    f"https is wanted, or {PREFIX}ALLOW_HTTP=true"
+                )
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """The settings of an environment. Raises `SettingsError`."""
+    _refuse_unknown(environ)
+    values: dict[str, Any] = {}
+    for row in table():
+        raw = _raw(row, environ)
+        if raw is None:
+            continue
+        try:
+            values[row.field] = row.parse(raw)
+        except ValueError as error:
+            shown = "" if row.secret else f" '{raw}'"
+            raise SettingsError(f"{row.variable}: bad value{shown}: {_reason(error)}") from None
+    settings = Settings(**values)
+    _refuse_contradictions(settings)
+    return settings
+
+
+def _reason(error: ValueError) -> str:
+    """One line; Python's own words for a failed `int()` or JSON say too little or too much."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"no valid JSON at character {error.pos}"
+    text = str(error).splitlines()[0]
+    return "a number is wanted" if "convert" in text or "invalid literal" in text else text

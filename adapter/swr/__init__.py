@@ -1,0 +1,1 @@
+"""What the adapter calls: SWR's registry, token endpoint and management API. No Flask here."""

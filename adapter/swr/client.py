@@ -1,0 +1,57 @@
+"""All that calls SWR, built from the settings and shared by every thread of the process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from adapter.errors import Denied
+from adapter.identity import Identity
+from adapter.settings import RegionHosts, Settings
+from adapter.swr.dockyard import Dockyard
+from adapter.swr.management import Management
+from adapter.swr.organizations import Organizations
+from adapter.swr.patience import CHECK
+from adapter.swr.regions import region_table
+from adapter.swr.registry import Registry
+from adapter.swr.tokens import Tokens
+from adapter.swr.transport import Transport
+from adapter.swr.uploads import SwrUploads
+
+
+@dataclass(frozen=True)
+class SwrClient:
+    """The parts; build with `build`."""
+
+    regions: Mapping[str, RegionHosts]
+    tokens: Tokens
+    management: Management
+    organizations: Organizations
+    registry: Registry
+    uploads: SwrUploads
+
+    @classmethod
+    def build(cls, settings: Settings) -> SwrClient:
+        """Opens no connection yet."""
+        regions = region_table(settings.regions)
+        transport = Transport(settings)
+        tokens = Tokens(transport, regions)
+        management = Management(transport, regions, settings.signing)
+        dockyard = Dockyard(transport, regions)
+        organizations = Organizations(tokens, management, dockyard, may_create=settings.create_namespaces)
+        registry = Registry(transport, regions, tokens, organizations)
+        return cls(regions, tokens, management, organizations, registry, SwrUploads(registry))
+
+    def check(self, identity: Identity) -> None:
+        """Asks SWR, now, whether these credentials work: the token endpoint first, the signed API only after that.
+
+        Raises `CredentialsRefused`, `ClockWrong`, or an `UpstreamError` when SWR cannot be asked, within about 10 s.
+        """
+        self.tokens.login(identity, CHECK)
+        if self.management.serves(identity):
+            try:
+                self.management.organizations(identity, CHECK)
+            except Denied as error:
+                # The signature was accepted; not every account may list organizations. A locked AK is no such case.
+                if (error.swr_code or "").startswith("APIG."):
+                    raise

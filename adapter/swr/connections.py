@@ -1,0 +1,190 @@
+"""Connections to SWR: urllib3's, with a send timeout of their own and an ear for answers that come early.
+
+Three things that urllib3 does not do by itself: while a body is sent its socket timeout is the connect timeout;
+an answer that comes before the end of a body is lost over TLS; and requests loads the CA bundle again for each
+new connection.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
+from typing import Any, ClassVar
+
+import certifi
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.poolmanager import ProxyManager
+from urllib3.util.ssl_ import create_urllib3_context
+from urllib3.util.wait import wait_for_read
+
+BLOCK = 1 << 20
+"""Bytes that are moved at a time."""
+
+
+class ListeningSocket(ssl.SSLSocket):
+    """A TLS socket that can be asked whether the server said something; session tickets do not count."""
+
+    _first = b""
+
+    def heard(self) -> bool:
+        """Whether application data, or an end, has come."""
+        if not self._first:
+            wait = self.gettimeout()
+            self.settimeout(0)
+            try:
+                self._first = self.recv(1)
+            except ssl.SSLWantReadError:
+                return False
+            except OSError:
+                return True
+            finally:
+                self.settimeout(wait)
+        return True
+
+    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
+        """Gives back the byte that `heard` took."""
+        if not self._first:
+            return super().recv_into(buffer, nbytes, flags)
+        memoryview(buffer)[:1] = self._first
+        self._first = b""
+        return 1
+
+
+def _heard(sock: socket.socket) -> bool:
+    return sock.heard() if isinstance(sock, ListeningSocket) else wait_for_read(sock, 0)
+
+
+class _Early:
+    """Mixed into urllib3's two connection classes."""
+
+    send_timeout: ClassVar[float] = 60.0
+    longest_idle: ClassVar[float] = 30.0
+    sock: Any
+    _cut = False
+    _in_body = False
+    _used = 0.0
+
+    @property
+    def is_connected(self) -> bool:
+        """Asked before a pooled connection is taken: one that was idle for long may be dead without a sign."""
+        alive: bool = super().is_connected  # type: ignore[misc]
+        return alive and time.monotonic() - self._used < self.longest_idle
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        self._used = time.monotonic()
+
+    def endheaders(self, *arguments: Any, **options: Any) -> None:
+        self._in_body = False
+        super().endheaders(*arguments, **options)  # type: ignore[misc]
+        self._in_body = True
+
+    def send(self, data: Any) -> None:
+        """Stops with `BrokenPipeError` when SWR has answered already; urllib3 then reads the answer."""
+        if self._in_body and _heard(self.sock):
+            self._cut = True
+            raise BrokenPipeError("answered before the end of the body")
+        if self.sock is not None:
+            self.sock.settimeout(self.send_timeout)
+        try:
+            super().send(data)  # type: ignore[misc]
+        except TimeoutError:
+            if not (self._in_body and _heard(self.sock)):
+                raise
+            self._cut = True
+            raise BrokenPipeError from None
+        except (ssl.SSLError, ConnectionError) as error:
+            if not self._in_body:
+                raise
+            self._cut = True
+            raise BrokenPipeError from error
+
+    def getresponse(self) -> Any:
+        self._in_body = False
+        try:
+            response = super().getresponse()  # type: ignore[misc]
+        finally:
+            cut, self._cut = self._cut, False
+        if cut and self.sock is not None:
+            # Never used again. The connection's own close() would take the unread answer with it.
+            self.sock.close()
+            self.sock = None
+        self._used = time.monotonic()
+        return response
+
+
+class _Plain(_Early, HTTPConnection):
+    pass
+
+
+class _TLS(_Early, HTTPSConnection):
+    pass
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _Plain
+
+
+class _TLSPool(HTTPSConnectionPool):
+    ConnectionCls = _TLS
+
+
+class _Adapter(HTTPAdapter):
+    """Large blocks, one TLS context, no retries of urllib3's own: they would replay a streamed body."""
+
+    def __init__(self, context: ssl.SSLContext, pool: int) -> None:
+        self._context = context
+        super().__init__(max_retries=0, pool_maxsize=pool, pool_connections=16)
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, blocksize=BLOCK, ssl_context=self._context, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TLSPool}
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> ProxyManager:
+        manager: ProxyManager = super().proxy_manager_for(proxy, blocksize=BLOCK, ssl_context=self._context, **options)
+        manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TLSPool}
+        return manager
+
+    def cert_verify(self, conn: Any, *_: Any) -> None:
+        """The certificates are in the context already."""
+        conn.cert_reqs = "CERT_REQUIRED"
+        conn.ca_certs = None
+
+
+def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
+    """A verifying context with the public certificates, and those of the bundle besides. Raises `ssl.SSLError`."""
+    context = create_urllib3_context()
+    context.load_verify_locations(certifi.where())
+    if ca_bundle is not None:
+        context.load_verify_locations(str(ca_bundle))
+    context.sslsocket_class = ListeningSocket
+    return context
+
+
+def open_session(ca_bundle: Path | None, *, pool: int) -> requests.Session:
+    """A session that takes nothing from its environment and keeps no cookies (another account would send them)."""
+    session = requests.Session()
+    session.trust_env = False
+    session.headers.clear()
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    context = tls_context(ca_bundle)
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _Adapter(context, pool))
+    return session
+
+
+def proxies_for(url: str, proxy: str | None) -> Mapping[str, str]:
+    """The proxies for a URL: the setting's, else those of the environment; NO_PROXY is honoured for both."""
+    if proxy is None:
+        found: Mapping[str, str] = requests.utils.get_environ_proxies(url, no_proxy=None)
+        return found
+    if requests.utils.should_bypass_proxies(url, no_proxy=None):
+        return {}
+    return {"http": proxy, "https": proxy}

@@ -1,0 +1,65 @@
+"""`dockyard/v2` on the registry host: organizations when only the login key is known (`docs/facts/swr.md §5`).
+
+Not documented by OTC; Harbor's own Huawei adapter and the fork use it. Where it is absent, `DockyardAbsent` is raised.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import requests
+
+from adapter.errors import AdapterError
+from adapter.identity import Identity
+from adapter.settings import RegionHosts
+from adapter.swr.errors import error_for
+from adapter.swr.management import Organization, parse_organizations, raise_unless_created
+from adapter.swr.patience import CREATE, SAFE, Patience
+from adapter.swr.tokens import basic
+from adapter.swr.transport import Transport, read_document, refusal_of, settle
+
+
+class DockyardAbsent(AdapterError):
+    """This SWR has no such API; never shown to a caller."""
+
+
+class Dockyard:
+    """Calls with Basic and the login key; refusals raise what `error_for` makes of them."""
+
+    def __init__(self, transport: Transport, regions: Mapping[str, RegionHosts]) -> None:
+        self._transport = transport
+        self._regions = regions
+
+    def organizations(self, identity: Identity) -> list[Organization]:
+        """Those the account is authorised for."""
+        response = self._send("GET", identity, SAFE)
+        if response.status_code != 200:
+            raise error_for(refusal_of(response))
+        document = read_document(response)
+        if not document.lstrip().startswith(b"{"):
+            raise DockyardAbsent("no JSON")
+        return parse_organizations(document)
+
+    def create_organization(self, identity: Identity, name: str) -> None:
+        """Raises `OrganizationExists` for 409."""
+        raise_unless_created(self._send("POST", identity, CREATE, json.dumps({"namespace": name})), name)
+
+    def _send(self, method: str, identity: Identity, patience: Patience, body: str = "") -> requests.Response:
+        response = self._transport.send(
+            method,
+            f"{self._regions[identity.region].registry}/dockyard/v2/namespaces",
+            headers={
+                "Authorization": basic(identity),
+                "Content-Type": "application/json; charset=utf-8",
+                "Accept": "application/json",
+            },
+            account=identity.account,
+            body=body.encode(),
+            patience=patience,
+        )
+        # 404 and 405 for the collection itself can only mean that the API is not there.
+        if response.status_code in (404, 405):
+            settle(response)
+            raise DockyardAbsent("not found")
+        return response

@@ -1,0 +1,223 @@
+"""SWR's four shapes of an error → one exception that keeps SWR's code and request id. Pure.
+
+| shape | who | `docs/facts/swr.md` |
+|---|---|---|
+| `[{"errorCode", "errorMessage", "detail"}]` | management API | §4.12 (DOC) |
+| `{"errors": [{"errorCode", "errorMessage"}], "error_code", "error_msg"}` | management API | §4.12 (HW) |
+| `{"error_code", "error_msg", "request_id"}` | API gateway | §3.1 (DOC) |
+| `{"errors": [{"code", "message", "detail"}]}` | registry, token endpoint | §5, §6 (HW) |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from adapter import errors
+from adapter.errors import AdapterError
+
+_LONGEST_MESSAGE: Final = 300
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An answer that is not 2xx: HTTP status, and SWR's code, message and request id where it gave them."""
+
+    status: int
+    code: str | None = None
+    message: str | None = None
+    request_id: str | None = None
+    retry_after: float | None = None
+
+    @property
+    def number(self) -> str:
+        """The digits of `SVCSTG.SWR.4000097`, or an empty string."""
+        prefix, _, digits = (self.code or "").rpartition(".")
+        return digits if prefix.endswith("SWR") else ""
+
+    def says(self, *words: str) -> bool:
+        """Whether the message contains all the words, in any case."""
+        text = (self.message or "").lower()
+        return all(word in text for word in words)
+
+    def details(self) -> dict[str, Any]:
+        """Keyword arguments for an `AdapterError`."""
+        return {
+            "swr_code": self.code,
+            "swr_message": self.message,
+            "request_id": self.request_id,
+            "retry_after": self.retry_after,
+        }
+
+    def quoted(self) -> str:
+        """SWR's own words for a sentence."""
+        said = ": ".join(filter(None, (self.code, self.message)))
+        return f"SWR answered {self.status}" + (f" ({said})" if said else "")
+
+
+def _entry(document: object) -> Mapping[str, Any]:
+    """The first error object of any shape."""
+    if isinstance(document, list):
+        return _entry(document[0]) if document else {}
+    if not isinstance(document, dict):
+        return {}
+    inner = document.get("errors")
+    return {**document, **_entry(inner)} if inner else document
+
+
+def _first(entry: Mapping[str, Any], *keys: str) -> str | None:
+    for key in keys:
+        value = entry.get(key)
+        if isinstance(value, str) and value.strip():
+            return " ".join(value.split())[:_LONGEST_MESSAGE]
+    return None
+
+
+def parse_refusal(status: int, body: bytes, headers: Mapping[str, str], retry_after: float | None = None) -> Refusal:
+    """Reads any of the four shapes; a body that is none of them is left out."""
+    try:
+        entry = _entry(json.loads(body))
+    except (ValueError, RecursionError):
+        entry = {}
+    return Refusal(
+        status,
+        _first(entry, "errorCode", "error_code", "code"),
+        _first(entry, "errorMessage", "error_msg", "message"),
+        _first(entry, "request_id", "requestId") or headers.get("X-Request-Id"),
+        retry_after,
+    )
+
+
+_BY_NUMBER: Final[Mapping[str, tuple[type[AdapterError], str]]] = {
+    "4000097": (
+        errors.OrganizationQuota,
+        "SWR allows this account no further organization (the quota is 5 by default): use one that exists as "
+        "destination namespace, delete one that is not needed, or have OTC raise the quota",
+    ),
+    "4000098": (errors.Denied, "SWR allows this account no further image: delete some, or have OTC raise the quota"),
+    "4000099": (errors.Denied, "SWR allows this image no further tag: delete some in SWR"),
+    "4039001": (errors.Denied, "this resource of SWR belongs to another account"),
+    "4039002": (errors.Denied, "the account lacks the SWR permission for this: have an administrator grant it"),
+    "4037017": (errors.Denied, "the account may change no organization of SWR: have an administrator grant it"),
+    "4037018": (errors.Denied, "the account may change no image of SWR: have an administrator grant it"),
+    "4037020": (
+        errors.Denied,
+        "the account lacks permission for this repository of SWR: have an administrator grant it",
+    ),
+    "4000031": (errors.CredentialsRefused, "SWR refuses the AK or the SK: check both"),
+    "4010000": (errors.CredentialsRefused, "SWR refuses the credentials: check AK and SK"),
+    "4040058": (errors.OrganizationUnknown, "the organization does not exist in SWR"),
+    "4041061": (errors.OrganizationUnknown, "the organization does not exist in SWR"),
+    "4031032": (errors.Throttled, "SWR throttles this account: run fewer replications at once"),
+    "4031042": (errors.Throttled, "SWR throttles this account: run fewer replications at once"),
+    "4000013": (errors.DigestInvalid, "SWR says that the content does not match its digest"),
+    "4130025": (errors.TooLarge, "the layer is larger than SWR takes (10 GB by OTC's documentation)"),
+    "4131001": (errors.TooLarge, "the content is larger than SWR takes"),
+    **dict.fromkeys(
+        ("4001028", "4009010"),
+        (errors.NameInvalid, "SWR does not take the name of this organization: choose another destination namespace"),
+    ),
+    **dict.fromkeys(
+        ("4001029", "4009011", "4001008"),
+        (
+            errors.NameInvalid,
+            "SWR does not take the name of this repository: 'Flatten All Levels' in the replication rule keeps only "
+            "its last part",
+        ),
+    ),
+    "4009021": (errors.TagInvalid, "SWR does not take this tag"),
+}
+"""Codes with a meaning of their own (`docs/facts/swr.md §4.12`) → exception and what to do."""
+
+_BY_OCI_CODE: Final[Mapping[str, type[AdapterError]]] = {
+    "BLOB_UNKNOWN": errors.BlobUnknown,
+    "BLOB_UPLOAD_INVALID": errors.UploadInvalid,
+    "BLOB_UPLOAD_UNKNOWN": errors.UploadUnknown,
+    "DIGEST_INVALID": errors.DigestInvalid,
+    "MANIFEST_BLOB_UNKNOWN": errors.ManifestInvalid,
+    "MANIFEST_INVALID": errors.ManifestInvalid,
+    "MANIFEST_UNKNOWN": errors.ManifestUnknown,
+    "NAME_INVALID": errors.NameInvalid,
+    "NAME_UNKNOWN": errors.RepositoryUnknown,
+    "SIZE_INVALID": errors.SizeInvalid,
+    "TAG_INVALID": errors.TagInvalid,
+}
+
+
+def _gateway(refusal: Refusal) -> AdapterError | None:
+    """The API gateway's refusals of a signature (`docs/facts/swr.md §3.1`)."""
+    if not (refusal.code or "").startswith("APIG."):
+        return None
+    if refusal.says("limit") and refusal.says("forbidden"):
+        return errors.Denied(
+            "OTC has locked this AK for some minutes after several bad signatures: check AK and SK, "
+            "then wait five minutes",
+            **refusal.details(),
+        )
+    if any(refusal.says(word) for word in ("expired", "x-sdk-date", "timestamp", "skew", "time differ")):
+        return errors.ClockWrong(
+            "OTC refuses the signature for its time: the clock of this machine must be right to 15 minutes",
+            **refusal.details(),
+        )
+    if refusal.status == 429 or refusal.says("throttl"):
+        return errors.Throttled("OTC throttles this account: run fewer replications at once", **refusal.details())
+    if refusal.status in (401, 403):
+        return errors.CredentialsRefused(
+            "OTC's API gateway refuses the AK/SK signature: check AK and SK", **refusal.details()
+        )
+    return None
+
+
+def _registry(refusal: Refusal) -> AdapterError | None:
+    """Refusals known by their words (`docs/facts/swr.md §4.13, §5, §6`)."""
+    if refusal.says("organization", "not exist"):
+        return errors.OrganizationUnknown("the organization does not exist in SWR", **refusal.details())
+    if refusal.says("authenticate error") or refusal.says("authentication failed"):
+        return errors.CredentialsRefused(
+            "SWR refuses the credentials: check the AK, and the SK or login key; "
+            "an AK that was deleted takes its login key with it",
+            **refusal.details(),
+        )
+    if refusal.says("not allow to login"):
+        return errors.Denied(
+            "SWR has blocked this account for heavy use: it may try again after about 30 minutes", **refusal.details()
+        )
+    return None
+
+
+def _by_status(refusal: Refusal) -> AdapterError:
+    details = refusal.details()
+    if refusal.status == 401:
+        return errors.CredentialsRefused(f"SWR refuses the credentials: {refusal.quoted()}", **details)
+    if refusal.status == 403:
+        return errors.Denied(f"SWR denies it: {refusal.quoted()}", **details)
+    if refusal.status == 404:
+        return errors.RepositoryUnknown(f"not found in SWR: {refusal.quoted()}", **details)
+    if refusal.status == 413:
+        return errors.TooLarge("the content is larger than SWR takes (10 GB a layer by OTC's documentation)", **details)
+    if refusal.status == 416:
+        return errors.RangeInvalid(f"SWR does not take the chunk: {refusal.quoted()}", **details)
+    if refusal.status == 429:
+        return errors.Throttled("SWR throttles this account: run fewer replications at once", **details)
+    if refusal.status >= 500:
+        return errors.Unavailable(f"SWR is not available: {refusal.quoted()}", **details)
+    if 400 <= refusal.status < 500:
+        kind = _BY_OCI_CODE.get(refusal.code or "", errors.InvalidRequest)
+        return kind(f"SWR refuses it: {refusal.quoted()}", **details)
+    return errors.Unexpected(f"an answer that SWR should not give: {refusal.quoted()}", **details)
+
+
+def error_for(refusal: Refusal) -> AdapterError:
+    """What to raise for an answer of SWR. A caller that knows more (blob, manifest, type) narrows it."""
+    by_number = _BY_NUMBER.get(refusal.number)
+    if by_number is not None:
+        kind, sentence = by_number
+        return kind(f"{sentence} [{refusal.code}]", **refusal.details())
+    known = _gateway(refusal) or _registry(refusal)
+    if known is not None:
+        return known
+    if refusal.status == 404 and refusal.code in _BY_OCI_CODE:
+        return _BY_OCI_CODE[refusal.code or ""](f"not found in SWR: {refusal.quoted()}", **refusal.details())
+    return _by_status(refusal)

@@ -1,0 +1,180 @@
+"""The management API, signed with AK/SK: organizations and quota (`docs/facts/swr.md §4`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import quote
+
+import requests
+from requests_auth_aws_sigv4 import AWSSigV4
+
+from adapter.errors import NotFound, OrganizationExists, Unexpected
+from adapter.identity import Identity
+from adapter.settings import RegionHosts
+from adapter.swr import signing
+from adapter.swr.errors import error_for
+from adapter.swr.patience import CREATE, SAFE, Patience
+from adapter.swr.transport import Signer, Transport, read_document, refusal_of, settle
+
+SERVICE: Final = "swr"
+
+
+@dataclass(frozen=True)
+class Organization:
+    """A namespace of SWR. `auth`: 7 manage, 3 write, 1 read; None when SWR did not say (`docs/facts/swr.md §4.2`)."""
+
+    name: str
+    auth: int | None = None
+    id: int | None = None
+
+    @property
+    def writable(self) -> bool:
+        """Whether images may be pushed into it, as far as SWR says."""
+        return self.auth is None or self.auth >= 3
+
+
+@dataclass(frozen=True)
+class Quota:
+    """How many organizations the project may have, and has (`docs/facts/swr.md §4.9`)."""
+
+    limit: int
+    used: int
+
+
+def sdk_signer(identity: Identity) -> Signer:
+    """Signs with OTC's own scheme."""
+
+    def apply(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        assert identity.secret_key is not None  # noqa: S101 - `Management.serves` was asked
+        body = request.body if isinstance(request.body, bytes) else b""
+        # Only what nobody on the way may change is signed.
+        signed = signing.sign(
+            str(request.method),
+            str(request.url),
+            {"Content-Type": request.headers["Content-Type"]},
+            body,
+            access_key=identity.access_key,
+            secret_key=identity.secret_key,
+            now=datetime.now(UTC),
+        )
+        request.headers.update(signed)
+        return request
+
+    return apply
+
+
+def aws4_signer(identity: Identity) -> Signer:
+    """Signs with AWS Signature Version 4, for gateways that take it."""
+    auth = AWSSigV4(
+        SERVICE,
+        aws_access_key_id=identity.access_key,
+        aws_secret_access_key=identity.secret_key,
+        region=identity.region,
+    )
+
+    def apply(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        # The library would sign the host without its port.
+        request.headers["Host"] = str(request.url).split("/")[2]
+        signed: requests.PreparedRequest = auth(request)
+        return signed
+
+    return apply
+
+
+SIGNERS: Final[Mapping[str, Callable[[Identity], Signer]]] = {"sdk": sdk_signer, "aws4": aws4_signer}
+
+
+def parse_organizations(document: bytes) -> list[Organization]:
+    """`{"namespaces": [{"id", "name", "auth", …}]}`; unknown fields are let pass. Raises `Unexpected`."""
+    try:
+        entries = json.loads(document)["namespaces"] or []
+        return [parse_organization(entry) for entry in entries]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise Unexpected("SWR's list of organizations cannot be read") from None
+
+
+def parse_organization(entry: Mapping[str, Any]) -> Organization:
+    """One element of the list, or the answer for one organization."""
+    auth, number = entry.get("auth"), entry.get("id")
+    return Organization(
+        str(entry["name"]), auth if isinstance(auth, int) else None, number if isinstance(number, int) else None
+    )
+
+
+class Management:
+    """Signed calls to `swr-api.<region>`; every method raises what `error_for` makes of a refusal."""
+
+    def __init__(self, transport: Transport, regions: Mapping[str, RegionHosts], scheme: str) -> None:
+        self._transport = transport
+        self._regions = regions
+        self._signer = SIGNERS[scheme]
+
+    def serves(self, identity: Identity) -> bool:
+        """Whether calls can be signed at all: the SK is known, and so is the region's management host."""
+        return identity.secret_key is not None and self._regions[identity.region].api is not None
+
+    def organizations(self, identity: Identity, patience: Patience = SAFE) -> list[Organization]:
+        """Those the account is authorised for; SWR does not page them (`docs/facts/swr.md §4.2`)."""
+        try:
+            return parse_organizations(self._get(identity, "/v2/manage/namespaces", patience))
+        except NotFound:
+            return []
+
+    def organization(self, identity: Identity, name: str) -> Organization | None:
+        """One organization, None when there is none. Raises `Denied` for one of another account."""
+        try:
+            document = self._get(identity, f"/v2/manage/namespaces/{quote(name, safe='')}", SAFE)
+        except NotFound:
+            return None
+        try:
+            return parse_organization(json.loads(document))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise Unexpected("SWR's description of the organization cannot be read") from None
+
+    def create_organization(self, identity: Identity, name: str) -> None:
+        """Raises `OrganizationExists` for 409, which does not say whose it is (`docs/facts/swr.md §4.13`)."""
+        response = self._send("POST", identity, "/v2/manage/namespaces", CREATE, json.dumps({"namespace": name}))
+        raise_unless_created(response, name)
+
+    def quota(self, identity: Identity, project_id: str) -> Quota:
+        """The quota of organizations; `project_id` is the project's id in IAM, not its name."""
+        document = self._get(identity, f"/v2/manage/projects/{quote(project_id, safe='')}/quotas", SAFE)
+        try:
+            rows = {row["quota_key"]: row for row in json.loads(document)["quotas"]}
+            return Quota(int(rows["namespace"]["quota_limit"]), int(rows["namespace"]["used"]))
+        except (ValueError, KeyError, TypeError):
+            raise Unexpected("SWR's quota cannot be read") from None
+
+    def _get(self, identity: Identity, path: str, patience: Patience) -> bytes:
+        response = self._send("GET", identity, path, patience)
+        if response.status_code != 200:
+            raise error_for(refusal_of(response))
+        return read_document(response)
+
+    def _send(
+        self, method: str, identity: Identity, path: str, patience: Patience, body: str = ""
+    ) -> requests.Response:
+        return self._transport.send(
+            method,
+            f"{self._regions[identity.region].api}{path}",
+            headers={"Content-Type": "application/json", "Accept": "application/json"},
+            account=identity.account,
+            body=body.encode(),
+            signer=self._signer(identity),
+            patience=patience,
+        )
+
+
+def raise_unless_created(response: requests.Response, name: str) -> None:
+    """Any 2xx is success: the documented code and the seen ones differ (`docs/facts/swr.md §4`)."""
+    if 200 <= response.status_code < 300:
+        settle(response)
+        return
+    refusal = refusal_of(response)
+    if refusal.status == 409:
+        raise OrganizationExists(f"the organization '{name}' exists", **refusal.details())
+    raise error_for(refusal)

@@ -1,0 +1,157 @@
+"""Organizations, by whichever way the credentials open: signed API, dockyard, or the token endpoint's refusals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from threading import Lock
+from typing import Final
+
+from adapter.errors import (
+    AdapterError,
+    CreationRefused,
+    Denied,
+    NotFound,
+    OrganizationExists,
+    OrganizationTaken,
+    Throttled,
+    UpstreamError,
+)
+from adapter.identity import Identity
+from adapter.names import Repository, check_organization
+from adapter.swr.dockyard import Dockyard, DockyardAbsent
+from adapter.swr.management import Management, Organization
+from adapter.swr.single import SingleFlight
+from adapter.swr.tokens import PULL, Tokens
+
+_REMEMBERED: Final = 60.0
+"""Seconds that an organization which this adapter made counts as there, so that late askers cause no second POST."""
+
+
+class Organizations:
+    """Looks up and creates organizations; the credentials are confirmed before anything is signed."""
+
+    def __init__(self, tokens: Tokens, management: Management, dockyard: Dockyard, *, may_create: bool) -> None:
+        self._tokens = tokens
+        self._management = management
+        self._dockyard = dockyard
+        self._may_create = may_create
+        self._flights: SingleFlight[None] = SingleFlight()
+        self._made: dict[tuple[str, str], float] = {}
+        self._lock = Lock()
+
+    def all(self, identity: Identity) -> list[Organization]:
+        """All that the account is authorised for. Raises `Denied` when these credentials open no way to list them."""
+        self._tokens.confirm(identity)
+        if self._management.serves(identity):
+            return self._management.organizations(identity)
+        try:
+            return self._dockyard.organizations(identity)
+        except DockyardAbsent:
+            raise Denied(
+                "organizations cannot be listed with the login key alone on this SWR: enter the SK as Access Secret"
+            ) from None
+
+    def named(self, identity: Identity, names: Collection[str]) -> list[Organization]:
+        """Those of the named ones that exist and can be seen; one request however many names, where SWR can list."""
+        try:
+            found = {organization.name: organization for organization in self.all(identity)}
+        except Denied:
+            if self._management.serves(identity):
+                raise
+            return [Organization(name) for name in names if self._answers_for(identity, name)]
+        return [found[name] for name in names if name in found]
+
+    def exists(self, identity: Identity, name: str) -> bool:
+        """Whether the account can see the organization. Only words depend on it: a failed look-up counts as yes."""
+        try:
+            return bool(self.named(identity, [name]))
+        except (UpstreamError, Throttled):
+            return True
+
+    def create(self, identity: Identity, name: str) -> None:
+        """Makes an organization with one POST, however many threads ask.
+
+        Raises `OrganizationExists` when it is there and the account may use it, `OrganizationTaken` when it is
+        another account's, `OrganizationQuota`, `OrganizationReserved`, `NameInvalid`, `CreationRefused`.
+        """
+        check_organization(name)
+        if not self._may_create:
+            raise CreationRefused(
+                f"the organization '{name}' does not exist in SWR and this adapter may not create it "
+                "(SWR_ADAPTER_CREATE_NAMESPACES=false): create it in the SWR console, then run the replication again"
+            )
+        key = (identity.account, name)
+        if self._recently_made(key):
+            raise OrganizationExists(f"the organization '{name}' exists")
+        _, ours = self._flights.do((identity.fingerprint, name), lambda: self._create(identity, name))
+        with self._lock:
+            self._made[key] = time.monotonic() + _REMEMBERED
+        if not ours:
+            raise OrganizationExists(f"the organization '{name}' was created a moment ago")
+
+    def _recently_made(self, key: tuple[str, str]) -> bool:
+        with self._lock:
+            now = time.monotonic()
+            self._made = {made: until for made, until in self._made.items() if until > now}
+            return key in self._made
+
+    def _create(self, identity: Identity, name: str) -> None:
+        self._tokens.confirm(identity)
+        try:
+            if self._management.serves(identity):
+                self._management.create_organization(identity, name)
+            else:
+                self._dockyard.create_organization(identity, name)
+        except DockyardAbsent:
+            raise CreationRefused(
+                f"the organization '{name}' does not exist, and this SWR creates none with the login key alone: "
+                "enter the SK as Access Secret, or create it in the SWR console"
+            ) from None
+        except OrganizationExists as conflict:
+            self._raise_whose(identity, name, conflict)
+
+    def _raise_whose(self, identity: Identity, name: str, conflict: OrganizationExists) -> None:
+        """409 on creation: names are unique in a region, so it need not be the account's own."""
+        try:
+            seen = self._look(identity, name)
+        except (Denied, NotFound):
+            seen = None
+        if seen is None:
+            raise OrganizationTaken(
+                f"the organization name '{name}' belongs to another account (names are unique in a region): "
+                "choose another destination namespace in the replication rule",
+                swr_code=conflict.swr_code,
+                swr_message=conflict.swr_message,
+                request_id=conflict.request_id,
+            ) from conflict
+        self.refuse_unwritable(seen)
+        raise conflict
+
+    def _look(self, identity: Identity, name: str) -> Organization | None:
+        if self._management.serves(identity):
+            return self._management.organization(identity, name)
+        return next(iter(self.named(identity, [name])), None)
+
+    @staticmethod
+    def refuse_unwritable(organization: Organization) -> None:
+        """Raises `Denied` for an organization that the account may only read."""
+        if not organization.writable:
+            raise Denied(
+                f"the account may only read the SWR organization '{organization.name}': have its owner grant the "
+                "permission to edit, or choose another destination namespace in the replication rule"
+            )
+
+    def _answers_for(self, identity: Identity, name: str) -> bool:
+        """Existence as the token endpoint tells it: it refuses a scope whose organization is missing."""
+        try:
+            self._tokens.bearer(identity, Repository(name, "adapter-probe"), PULL)
+        except NotFound:
+            return False
+        except Denied as error:
+            return not _missing(error)
+        return True
+
+
+def _missing(error: AdapterError) -> bool:
+    return "not exist" in (error.swr_message or "").lower()

@@ -1,0 +1,58 @@
+"""How long, and after what, a request to SWR is tried again. Pure."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Patience:
+    """A policy. Times are in seconds; `total` counts from the first attempt, waits included."""
+
+    total: float
+    statuses: frozenset[int]
+    broken: bool
+    """Whether a request whose connection broke, or that timed out, may be repeated: only if that does no harm."""
+    answer: float = 60.0
+    """How long to wait for the first byte of an answer."""
+    budgeted: bool = True
+
+
+_BUSY: Final = frozenset({429, 502, 503, 504})
+
+SAFE: Final = Patience(total=60, statuses=_BUSY | {500}, broken=True)
+"""GET, HEAD, and a PUT of a whole document: repeating changes nothing."""
+
+START: Final = Patience(total=90, statuses=_BUSY | {500}, broken=True)
+"""The start of an upload: Harbor never retries it rightly (`docs/facts/harbor.md D.2`); one too many is harmless."""
+
+CREATE: Final = Patience(total=30, statuses=frozenset({429, 503}), broken=False)
+"""Creation: repeated only when SWR says that it did not look at the request."""
+
+CHECK: Final = Patience(total=10, statuses=_BUSY, broken=True, answer=5.0, budgeted=False)
+"""The health check: past the budget, and over within 10 s. One failed check takes a proxy cache away for minutes."""
+
+STREAM: Final = Patience(total=0, statuses=frozenset(), broken=False, answer=600.0)
+"""A streamed body is never sent twice; SWR may think long about a large layer before it answers."""
+
+
+def backoff(attempt: int, retry_after: float | None, *, spread: float | None = None) -> float:
+    """Seconds to wait after an attempt (from 0): doubling with jitter up to 8 s, or what the server asked for."""
+    jitter = random.random() if spread is None else spread  # noqa: S311 - spreads load, guards nothing
+    wait = min(8.0, 0.25 * 2.0**attempt) * (0.5 + jitter / 2)
+    return wait if retry_after is None else max(retry_after, wait / 4)
+
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """Seconds that a `Retry-After` header asks for; `now` is the time in seconds since the epoch."""
+    if not value:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+    except ValueError:
+        return None

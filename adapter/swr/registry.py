@@ -1,0 +1,264 @@
+"""The registry of SWR, `/v2` on the registry host (`docs/facts/swr.md §6`): manifests and blobs; uploads are beside.
+
+A token is asked for each repository and action. A 401 to a request that can be repeated costs one new token; what
+then remains is told apart: an organization that is missing is `OrganizationUnknown`, anything else is denied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urljoin, urlsplit
+
+import requests
+
+from adapter.errors import (
+    AdapterError,
+    BlobUnknown,
+    CredentialsError,
+    Denied,
+    ManifestInvalid,
+    ManifestUnknown,
+    NotFound,
+    OrganizationUnknown,
+    TypeRefused,
+    Unexpected,
+)
+from adapter.identity import Identity
+from adapter.names import Repository, algorithm_of, digest_of, is_digest
+from adapter.settings import RegionHosts
+from adapter.swr.errors import error_for
+from adapter.swr.organizations import Organizations
+from adapter.swr.patience import SAFE, Patience
+from adapter.swr.tokens import PULL, PUSH, Tokens
+from adapter.swr.transport import Transport, read_document, refusal_of, settle
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS: Final = 3
+
+BUILD_FLAGS: Final = (
+    "build it as a single-platform or Docker image: docker buildx build --provenance=false --sbom=false "
+    "--output type=image,oci-mediatypes=false,push=true"
+)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`data` is None when only its head was asked for; `length` is in bytes."""
+
+    media_type: str
+    digest: str
+    length: int
+    data: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Blob:
+    """The head of a blob: its length in bytes, None when SWR does not tell."""
+
+    length: int | None
+
+
+class Registry:
+    """One region's registry, whichever the identity names; shared by all threads."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        regions: Mapping[str, RegionHosts],
+        tokens: Tokens,
+        organizations: Organizations,
+    ) -> None:
+        self._transport = transport
+        self._regions = regions
+        self._tokens = tokens
+        self._organizations = organizations
+
+    def origin(self, identity: Identity) -> str:
+        """`https://host` of the identity's registry: the only one that gets an Authorization header."""
+        return self._regions[identity.region].registry
+
+    def exchange(
+        self,
+        method: str,
+        identity: Identity,
+        repository: Repository,
+        path: str,
+        *,
+        actions: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | Iterable[Any] = b"",
+        patience: Patience = SAFE,
+    ) -> requests.Response:
+        """One request with a token; `path` starts with `/` and may carry a query.
+
+        Raises `OrganizationUnknown`, `Denied`, `CredentialsRefused` or what the transport raises; any other status
+        is the caller's to judge.
+        """
+        repeatable = isinstance(body, bytes)
+        for last in (False, True):
+            token = self._token(identity, repository, actions)
+            response = self._transport.send(
+                method,
+                self.origin(identity) + path,
+                headers={**(headers or {}), "Authorization": f"Bearer {token}"},
+                account=identity.account,
+                body=body,
+                patience=patience,
+            )
+            if response.status_code not in (401, 403):
+                return response
+            self._tokens.forget(identity, repository)
+            if response.status_code == 401 and repeatable and not last:
+                settle(response)
+                continue
+            break
+        raise self._denial(identity, repository, error_for(refusal_of(response)))
+
+    def _token(self, identity: Identity, repository: Repository, actions: str) -> str:
+        try:
+            return self._tokens.bearer(identity, repository, actions)
+        except Denied as error:
+            raise self._denial(identity, repository, error) from error
+
+    def _denial(self, identity: Identity, repository: Repository, error: AdapterError) -> AdapterError:
+        """SWR answers a missing organization with 401; only asking for it tells it from a missing permission."""
+        if not isinstance(error, Denied | CredentialsError | OrganizationUnknown):
+            return error
+        name = repository.organization
+        details: dict[str, Any] = {
+            "swr_code": error.swr_code,
+            "swr_message": error.swr_message,
+            "request_id": error.request_id,
+        }
+        if isinstance(error, OrganizationUnknown) or not self._organizations.exists(identity, name):
+            return OrganizationUnknown(f"the organization '{name}' does not exist in SWR, or is not yours", **details)
+        return Denied(
+            f"SWR gives this account no access to {repository}: have an administrator grant it the permission",
+            **details,
+        )
+
+    # Manifests
+
+    def manifest(
+        self, identity: Identity, repository: Repository, reference: str, accept: str, *, head: bool
+    ) -> Manifest:
+        """Raises `ManifestUnknown`. What SWR leaves out of a HEAD is taken from the document itself."""
+        path = f"/v2/{repository}/manifests/{reference}"
+        headers = {"Accept": accept}
+        if head:
+            response = self.exchange("HEAD", identity, repository, path, actions=PULL, headers=headers)
+            if (found := _head_of(response, reference)) is not None:
+                return found
+        response = self.exchange("GET", identity, repository, path, actions=PULL, headers=headers)
+        if response.status_code != 200:
+            raise _narrow(error_for(refusal_of(response)), ManifestUnknown, f"{repository} has no manifest {reference}")
+        data = read_document(response)
+        digest = digest_of(data, algorithm_of(reference) if is_digest(reference) else "sha256")
+        if is_digest(reference) and digest != reference:
+            raise Unexpected(f"SWR's manifest {reference} of {repository} hashes to {digest}: it is damaged")
+        return Manifest(response.headers.get("Content-Type", "application/octet-stream"), digest, len(data), data)
+
+    def put_manifest(
+        self, identity: Identity, repository: Repository, reference: str, data: bytes, media_type: str
+    ) -> str:
+        """The digest under which SWR keeps it. Raises `TypeRefused`, `ManifestInvalid`, `OrganizationUnknown`."""
+        response = self.exchange(
+            "PUT",
+            identity,
+            repository,
+            f"/v2/{repository}/manifests/{reference}",
+            actions=PUSH,
+            headers={"Content-Type": media_type},
+            body=data,
+        )
+        if not 200 <= response.status_code < 300:
+            raise _manifest_refusal(error_for(refusal_of(response)), repository, reference, media_type)
+        settle(response)
+        return response.headers.get("Docker-Content-Digest") or digest_of(data)
+
+    # Blobs
+
+    def blob(self, identity: Identity, repository: Repository, digest: str) -> Blob:
+        """Whether a blob is there. Raises `BlobUnknown`."""
+        path = f"/v2/{repository}/blobs/{digest}"
+        response = self.exchange("HEAD", identity, repository, path, actions=PULL)
+        settle(response)
+        if response.status_code in _REDIRECTS:
+            # A pre-signed address is good for GET alone, so its head is read off a GET that is closed at once.
+            response = self.open_blob(identity, repository, digest)
+            response.close()
+        if response.status_code == 404:
+            raise BlobUnknown(f"{repository} has no blob {digest}")
+        if response.status_code != 200:
+            raise error_for(refusal_of(response))
+        length = response.headers.get("Content-Length", "")
+        return Blob(int(length) if length.isdecimal() else None)
+
+    def open_blob(
+        self, identity: Identity, repository: Repository, digest: str, byte_range: str | None = None
+    ) -> requests.Response:
+        """An unread response of 200, 206 or 416; redirects are followed without credentials. Raises `BlobUnknown`."""
+        headers = {"Range": byte_range} if byte_range else {}
+        path = f"/v2/{repository}/blobs/{digest}"
+        response = self.exchange("GET", identity, repository, path, actions=PULL, headers=headers)
+        url = self.origin(identity) + path
+        for _ in range(_MOST_REDIRECTS):
+            if response.status_code not in _REDIRECTS:
+                break
+            url = self._redirect_target(identity, url, response)
+            response = self._transport.send("GET", url, headers=headers, account=None)
+        if response.status_code in (200, 206, 416):
+            return response
+        raise _narrow(error_for(refusal_of(response)), BlobUnknown, f"{repository} has no blob {digest}")
+
+    def _redirect_target(self, identity: Identity, url: str, response: requests.Response) -> str:
+        """SWR uses many buckets, so any host will do unless the region pins them; never from https down to http."""
+        settle(response)
+        target = urljoin(url, response.headers.get("Location", ""))
+        parts = urlsplit(target)
+        if parts.scheme != "https" and (parts.scheme != "http" or urlsplit(url).scheme == "https"):
+            raise Unexpected("SWR redirects a blob to an address that is not https")
+        pinned = self._regions[identity.region].objects
+        if pinned and parts.hostname not in pinned:
+            raise Unexpected(
+                f"SWR redirects a blob to {parts.hostname}, which the region's `objects` in SWR_ADAPTER_REGIONS "
+                "does not list"
+            )
+        return target
+
+
+def _head_of(response: requests.Response, reference: str) -> Manifest | None:
+    """None when the answer lacks something that Harbor needs, or is a redirect."""
+    settle(response)
+    if response.status_code == 404:
+        raise ManifestUnknown(f"no manifest {reference}")
+    if response.status_code != 200:
+        return None
+    digest = response.headers.get("Docker-Content-Digest") or (reference if is_digest(reference) else "")
+    media_type, length = response.headers.get("Content-Type"), response.headers.get("Content-Length", "")
+    if not digest or not media_type or not length.isdecimal():
+        return None
+    return Manifest(media_type, digest, int(length))
+
+
+def _narrow(error: AdapterError, kind: type[NotFound], sentence: str) -> AdapterError:
+    """A 404 of SWR, said in the terms of what was asked for."""
+    if not isinstance(error, NotFound) or isinstance(error, OrganizationUnknown):
+        return error
+    return kind(sentence, swr_code=error.swr_code, swr_message=error.swr_message, request_id=error.request_id)
+
+
+def _manifest_refusal(error: AdapterError, repository: Repository, reference: str, media_type: str) -> AdapterError:
+    """SWR says only that it cannot parse the manifest (`docs/facts/swr.md §6, §10`): the media type tells why."""
+    docker = "docker" in media_type
+    refused = isinstance(error, ManifestInvalid) or "4000068" in (error.swr_code or "") or error.status == 415
+    if refused and not docker and "BLOB" not in (error.swr_code or ""):
+        return TypeRefused(
+            f"SWR does not take {repository}:{reference} because it is of type {media_type}; {BUILD_FLAGS}",
+            swr_code=error.swr_code,
+            swr_message=error.swr_message,
+            request_id=error.request_id,
+        )
+    return error

@@ -1,0 +1,36 @@
+"""One call for many askers: threads that want the same thing at the same time share one result."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class SingleFlight(Generic[T]):
+    """Runs a function once per key at a time; who comes meanwhile waits and gets the same value or exception."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: dict[Hashable, Future[T]] = {}
+
+    def do(self, key: Hashable, function: Callable[[], T]) -> tuple[T, bool]:
+        """The value, and whether this call made it. Raises what the function raised."""
+        with self._lock:
+            running = self._running.get(key)
+            if running is None:
+                future: Future[T] = Future()
+                self._running[key] = future
+        if running is not None:
+            return running.result(), False
+        try:
+            future.set_result(function())
+        except BaseException as error:  # noqa: BLE001 - whoever waits must get it too
+            future.set_exception(error)
+        finally:
+            with self._lock:
+                del self._running[key]
+        return future.result(), True

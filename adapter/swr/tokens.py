@@ -1,0 +1,209 @@
+"""Bearer tokens of the registry, and the cheapest proof that credentials are right.
+
+The token endpoint answers GET only, wants the login key as Basic password, and takes one concrete repository in the
+scope (`docs/facts/swr.md §5`). Its address comes from the region table, never from a challenge.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlencode
+
+from adapter.errors import AdapterError, CredentialsRefused, Denied, Unexpected
+from adapter.identity import Identity
+from adapter.names import Repository
+from adapter.settings import RegionHosts
+from adapter.swr.errors import error_for
+from adapter.swr.patience import SAFE, Patience
+from adapter.swr.single import SingleFlight
+from adapter.swr.transport import Transport, read_document, refusal_of
+
+PULL: Final = "pull"
+PUSH: Final = "pull,push"
+SERVICE: Final = "dockyard"
+
+LONGEST_LIFE: Final = 600.0
+"""Seconds a token is used when it does not say how long it lives (`docs/facts/swr.md §5`)."""
+MARGIN: Final = 30.0
+REFUSAL_LIFE: Final = 30.0
+"""Seconds that a refusal of a credential is remembered, so that a wrong secret does not cost SWR a try each time."""
+_LARGEST_CACHE: Final = 10_000
+
+
+@dataclass(frozen=True)
+class Token:
+    """A bearer token; `expires` is on the monotonic clock."""
+
+    value: str = field(repr=False)
+    expires: float
+
+
+def life_of(token: str, expires_in: object, now: float) -> float:
+    """Seconds that a token may be used: from the JWT's own times, else from the answer, 10 minutes at most.
+
+    `now` is in seconds since the epoch and only matters to a JWT without `iat`: the difference of its own two times
+    holds however wrong this machine's clock is.
+    """
+    claims = _claims(token)
+    issued, expires = claims.get("iat", claims.get("nbf", now)), claims.get("exp")
+    if isinstance(expires, int | float) and isinstance(issued, int | float):
+        return max(0.0, expires - issued - MARGIN)
+    if isinstance(expires_in, int | float) and expires_in > 0:
+        return max(0.0, min(float(expires_in), LONGEST_LIFE) - MARGIN)
+    return LONGEST_LIFE - MARGIN
+
+
+def _claims(token: str) -> Mapping[str, object]:
+    """The payload of a JWT; empty for anything else. The signature is SWR's business."""
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (IndexError, ValueError, binascii.Error):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def basic(identity: Identity) -> str:
+    """The `Authorization` that the registry host takes for its own API and the token endpoint."""
+    return "Basic " + base64.b64encode(f"{identity.access_id}:{identity.login_key}".encode()).decode()
+
+
+class Tokens:
+    """Tokens by credential, repository and actions; asked for once however many threads want one."""
+
+    def __init__(self, transport: Transport, regions: Mapping[str, RegionHosts]) -> None:
+        self._transport = transport
+        self._regions = regions
+        self._lock = threading.Lock()
+        self._tokens: OrderedDict[tuple[str, str, str], Token] = OrderedDict()
+        self._refused: OrderedDict[str, tuple[float, CredentialsRefused]] = OrderedDict()
+        self._flights: SingleFlight[Token] = SingleFlight()
+
+    def bearer(self, identity: Identity, repository: Repository, actions: str) -> str:
+        """A token for one repository. A cached one for pushing serves pulling too.
+
+        Raises `CredentialsRefused`, `OrganizationUnknown`, `Denied`, or what the transport raises.
+        """
+        name = str(repository)
+        for wanted in {actions, PUSH}:
+            if (cached := self._cached((identity.fingerprint, name, wanted))) is not None:
+                return cached.value
+        return self._fetch(identity, f"repository:{name}:{actions}", (identity.fingerprint, name, actions)).value
+
+    def forget(self, identity: Identity, repository: Repository) -> None:
+        """Drops the tokens of a repository, because SWR refused one."""
+        with self._lock:
+            for actions in (PULL, PUSH):
+                self._tokens.pop((identity.fingerprint, str(repository), actions), None)
+
+    def login(self, identity: Identity, patience: Patience = SAFE) -> None:
+        """Asks SWR now whether the credentials are right, as `docker login` does: a token without a scope.
+
+        Raises `CredentialsRefused`, remembered for 30 s, or what the transport raises.
+        """
+        self._fetch(identity, None, (identity.fingerprint, "", ""), patience)
+
+    def confirm(self, identity: Identity) -> None:
+        """Like `login`, but a token that is still good is proof enough.
+
+        Comes before every signed call: five bad signatures lock an AK for five minutes (`docs/facts/swr.md §3.1`).
+        """
+        with self._lock:
+            now = time.monotonic()
+            if any(key[0] == identity.fingerprint and token.expires > now for key, token in self._tokens.items()):
+                return
+        self.login(identity)
+
+    def _cached(self, key: tuple[str, str, str]) -> Token | None:
+        with self._lock:
+            token = self._tokens.get(key)
+            return token if token is not None and token.expires > time.monotonic() else None
+
+    def _fetch(
+        self, identity: Identity, scope: str | None, key: tuple[str, str, str], patience: Patience = SAFE
+    ) -> Token:
+        self._raise_remembered(identity)
+        token, _ = self._flights.do((key, patience), lambda: self._ask(identity, scope, patience))
+        with self._lock:
+            self._tokens[key] = token
+            self._tokens.move_to_end(key)
+            while len(self._tokens) > _LARGEST_CACHE:
+                self._tokens.popitem(last=False)
+        return token
+
+    def _raise_remembered(self, identity: Identity) -> None:
+        with self._lock:
+            until, refusal = self._refused.get(identity.fingerprint, (0.0, None))
+        if refusal is not None and until > time.monotonic():
+            raise CredentialsRefused(
+                refusal.sentence,
+                swr_code=refusal.swr_code,
+                swr_message=refusal.swr_message,
+                request_id=refusal.request_id,
+            )
+
+    def _remember(self, identity: Identity, refusal: CredentialsRefused) -> None:
+        with self._lock:
+            self._refused[identity.fingerprint] = (time.monotonic() + REFUSAL_LIFE, refusal)
+            self._refused.move_to_end(identity.fingerprint)
+            while len(self._refused) > _LARGEST_CACHE:
+                self._refused.popitem(last=False)
+
+    def _ask(self, identity: Identity, scope: str | None, patience: Patience) -> Token:
+        try:
+            return self._request(identity, scope, patience)
+        except CredentialsRefused as error:
+            # 401 may mean bad credentials, or only that they do not allow this scope: asked without one, SWR tells.
+            if scope is not None and not _certain(error):
+                self._ask(identity, None, patience)
+                raise Denied(
+                    f"SWR gives this account no access to {scope.split(':')[1]}: have an administrator grant it",
+                    swr_code=error.swr_code,
+                    swr_message=error.swr_message,
+                    request_id=error.request_id,
+                ) from error
+            self._remember(identity, error)
+            raise
+
+    def _request(self, identity: Identity, scope: str | None, patience: Patience) -> Token:
+        query = {"service": SERVICE} | ({"scope": scope} if scope else {})
+        origin = self._regions[identity.region].registry
+        response = self._transport.send(
+            "GET",
+            f"{origin}/swr/auth/v2/registry/auth/?{urlencode(query)}",
+            headers={"Authorization": basic(identity), "Accept": "application/json"},
+            account=identity.account,
+            patience=patience,
+        )
+        if response.status_code != 200:
+            raise _token_error(error_for(refusal_of(response)), origin)
+        return _read_token(read_document(response), origin)
+
+
+def _certain(error: AdapterError) -> bool:
+    return "authenticate error" in (error.swr_message or "").lower()
+
+
+def _token_error(error: AdapterError, origin: str) -> AdapterError:
+    if error.status in (404, 405) and error.swr_code is None:
+        return Unexpected(f"{origin} has no token endpoint: is it an SWR registry?")
+    return error
+
+
+def _read_token(document: bytes, origin: str) -> Token:
+    try:
+        answer = json.loads(document)
+        value = answer.get("token") or answer.get("access_token")
+    except (ValueError, AttributeError):
+        value = None
+    if not isinstance(value, str) or not value.isprintable():
+        raise Unexpected(f"the token endpoint of {origin} answers without a token: is it an SWR registry?")
+    return Token(value, time.monotonic() + life_of(value, answer.get("expires_in"), time.time()))

@@ -1,0 +1,186 @@
+"""The one engine that every request to SWR goes through: budget, retries, timeouts, and errors as exceptions.
+
+It answers with the response whatever its status; only a request that got no answer raises. Nothing that is secret
+is logged: a line names method, host, path and status.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import ssl
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+from urllib3.exceptions import HTTPError, SSLError
+
+from adapter import __version__
+from adapter.errors import AdapterError, CertificateUntrusted, TimedOut, Unexpected, Unreachable
+from adapter.settings import Settings
+from adapter.swr import trace
+from adapter.swr.budget import Budget
+from adapter.swr.connections import open_session, proxies_for
+from adapter.swr.errors import Refusal, parse_refusal
+from adapter.swr.patience import SAFE, Patience, backoff, retry_after
+
+log = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT: Final = 10.0
+LARGEST_DOCUMENT: Final = 8 << 20
+"""Bytes of a JSON document or manifest that are read at most."""
+LARGEST_ERROR: Final = 64 << 10
+
+Signer = Callable[[requests.PreparedRequest], requests.PreparedRequest]
+
+
+class Transport:
+    """Sends requests to SWR and its object store; shared by all threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._session = open_session(settings.ca_bundle, pool=settings.threads)
+        self._proxy = settings.proxy
+        self._budget = Budget(settings.requests_per_second)
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        account: str | None,
+        body: bytes | Iterable[Any] = b"",
+        signer: Signer | None = None,
+        patience: Patience = SAFE,
+    ) -> requests.Response:
+        """One exchange; the response's body is not read yet and must be read or closed.
+
+        `account` is whose budget is charged, None for the object store, which has none. `signer` is asked anew for
+        each attempt. Raises `Unreachable`, `TimedOut`, `CertificateUntrusted` or `Throttled`.
+        """
+        until = time.monotonic() + patience.total
+        attempt = 0
+        while True:
+            if account is not None and patience.budgeted:
+                self._budget.take(account, max(1.0, until - time.monotonic()))
+            prepared = requests.Request(method, url, headers=dict(headers), data=body).prepare()
+            prepared.headers.update({"User-Agent": f"harbor-swr-adapter/{__version__}", "Accept-Encoding": "identity"})
+            outcome = self._attempt(signer(prepared) if signer else prepared, patience)
+            wait = self._wait_after(outcome, attempt, patience)
+            if wait is None or time.monotonic() + wait > until:
+                if isinstance(outcome, AdapterError):
+                    raise outcome
+                return outcome
+            if isinstance(outcome, requests.Response):
+                settle(outcome)
+            log.info("%s %s: trying again in %.1f s", method, urlsplit(url).netloc, wait)
+            time.sleep(wait)
+            attempt += 1
+
+    def _attempt(self, prepared: requests.PreparedRequest, patience: Patience) -> requests.Response | AdapterError:
+        """The response, or the error to raise when there is to be no further attempt."""
+        url = str(prepared.url)
+        parts = urlsplit(url)
+        started = time.monotonic()
+        try:
+            response = self._session.send(
+                prepared,
+                stream=True,
+                allow_redirects=False,
+                timeout=(min(CONNECT_TIMEOUT, patience.answer), patience.answer),
+                proxies=dict(proxies_for(url, self._proxy)),
+            )
+        except (requests.RequestException, HTTPError) as error:
+            self._note(None)
+            failure = _failure(error, parts.hostname or "", patience)
+            log.info("%s %s: %s", prepared.method, parts.hostname, type(failure).__name__)
+            return failure
+        self._note(response.headers.get("X-Request-Id"))
+        took = (time.monotonic() - started) * 1000
+        log.debug("%s %s -> %d in %.0f ms", prepared.method, parts.hostname, response.status_code, took)
+        return response
+
+    @staticmethod
+    def _note(request_id: str | None) -> None:
+        if (current := trace.current.get()) is not None:
+            current.note(request_id)
+
+    @staticmethod
+    def _wait_after(outcome: requests.Response | AdapterError, attempt: int, patience: Patience) -> float | None:
+        """Seconds until the next attempt, or None when the outcome stands."""
+        if isinstance(outcome, AdapterError):
+            repeat = patience.broken and not isinstance(outcome, CertificateUntrusted)
+            return backoff(attempt, None) if repeat else None
+        if outcome.status_code not in patience.statuses:
+            return None
+        return backoff(attempt, retry_after(outcome.headers.get("Retry-After"), time.time()))
+
+
+def _failure(error: Exception, host: str, patience: Patience) -> AdapterError:
+    """What went wrong, in words that name the host and what to check, never the address in full."""
+    if isinstance(error, requests.exceptions.SSLError | SSLError):
+        verify = _cause(error, ssl.SSLCertVerificationError)
+        if verify is not None:
+            reason = getattr(verify, "verify_message", "") or "verification failed"
+            return CertificateUntrusted(
+                f"the certificate of {host} is not trusted ({reason}): if a proxy intercepts TLS, put its CA into the "
+                "file that SWR_ADAPTER_CA_BUNDLE names"
+            )
+        return Unreachable(f"TLS with {host} failed")
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return TimedOut(f"no connection to {host} within {CONNECT_TIMEOUT:g} s: check network, firewall and proxy")
+    if isinstance(error, requests.exceptions.Timeout):
+        return TimedOut(f"{host} did not answer within {patience.answer:g} s")
+    if isinstance(error, requests.exceptions.ProxyError):
+        return Unreachable(f"the proxy gives no connection to {host}: check the proxy's address and its rules")
+    reason = type(_cause(error, OSError) or error).__name__
+    words = {"gaierror": "its name cannot be resolved", "ConnectionRefusedError": "it refuses the connection"}
+    return Unreachable(f"{host} cannot be reached: {words.get(reason, 'the connection broke')}")
+
+
+def _cause(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:
+    """The first exception of a kind in the chain of causes, urllib3's `reason` included."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, kind) and not isinstance(error, requests.RequestException):
+            return error
+        inner = [part for part in error.args if isinstance(part, BaseException)]
+        error = getattr(error, "reason", None) or (inner[0] if inner else None) or error.__cause__ or error.__context__
+        if not isinstance(error, BaseException):
+            return None
+    return None
+
+
+def read_document(response: requests.Response, limit: int = LARGEST_DOCUMENT) -> bytes:
+    """The whole body, at most `limit` bytes. Raises `Unexpected` when there is more, or less than announced."""
+    host = urlsplit(str(response.url)).hostname
+    try:
+        data = bytearray()
+        for block in response.raw.stream(1 << 16, decode_content=False):
+            data += block
+            if len(data) > limit:
+                raise Unexpected(f"{host} sends a document of more than {limit} bytes")
+    except (HTTPError, OSError) as error:
+        raise Unreachable(f"the answer of {host} broke off") from error
+    finally:
+        response.close()
+    return bytes(data)
+
+
+def settle(response: requests.Response) -> None:
+    """Reads what little is left and gives the connection back; closing an unread answer would close the connection."""
+    with contextlib.suppress(AdapterError):
+        read_document(response, LARGEST_ERROR)
+
+
+def refusal_of(response: requests.Response) -> Refusal:
+    """An answer that is not 2xx, read and closed."""
+    try:
+        body = read_document(response, LARGEST_ERROR)
+    except AdapterError:
+        body = b""
+    wait = retry_after(response.headers.get("Retry-After"), time.time())
+    return parse_refusal(response.status_code, body, response.headers, wait)

@@ -1,0 +1,124 @@
+"""Blob uploads to SWR, request by request: start, chunk, finish, cancel (OCI distribution spec, "Pushing blobs").
+
+SWR's own `Location` leads from one request to the next. It must stay on the registry's host; only its path and query
+are kept. What SWR answers to chunks is not documented (`docs/facts/swr.md §6`), so nothing but `Location` is relied on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote, urljoin, urlsplit
+
+import requests
+
+from adapter.errors import AdapterError, NotFound, OrganizationUnknown, Unexpected, UploadUnknown
+from adapter.identity import Identity
+from adapter.names import Repository
+from adapter.swr.errors import error_for
+from adapter.swr.patience import START, STREAM
+from adapter.swr.registry import Registry
+from adapter.swr.tokens import PUSH
+from adapter.swr.transport import refusal_of, settle
+
+Stream = bytes | Iterable[Any]
+
+
+class SwrUploads:
+    """Requests of an upload; `location` is always a path with a query on the identity's registry."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def start(self, identity: Identity, repository: Repository) -> str:
+        """The location of a new upload. Raises `OrganizationUnknown`, `Denied`."""
+        response = self._registry.exchange(
+            "POST",
+            identity,
+            repository,
+            f"/v2/{repository}/blobs/uploads/",
+            actions=PUSH,
+            headers={"Content-Length": "0"},
+            patience=START,
+        )
+        return self._next_location(identity, response, None)
+
+    def chunk(
+        self, identity: Identity, repository: Repository, location: str, body: Stream, content_range: str | None
+    ) -> str:
+        """Appends bytes; the next location. `content_range` is `first-last`, both inclusive."""
+        headers = {"Content-Type": "application/octet-stream"} | _range(content_range)
+        response = self._stream("PATCH", identity, repository, location, body, headers)
+        return self._next_location(identity, response, location)
+
+    def finish(
+        self,
+        identity: Identity,
+        repository: Repository,
+        location: str,
+        digest: str,
+        body: Stream,
+        content_range: str | None = None,
+    ) -> None:
+        """Ends an upload, with its last bytes or all of them. Raises `DigestInvalid`, `UploadUnknown`, `TooLarge`."""
+        joint = "&" if "?" in location else "?"
+        headers = {"Content-Type": "application/octet-stream"} | _range(content_range)
+        path = f"{location}{joint}digest={quote(digest, safe='')}"
+        response = self._stream("PUT", identity, repository, path, body, headers)
+        if not 200 <= response.status_code < 300:
+            raise _upload_error(error_for(refusal_of(response)))
+        settle(response)
+        kept = response.headers.get("Docker-Content-Digest", digest)
+        if kept != digest:
+            raise Unexpected(f"SWR keeps the upload as {kept}, but it is {digest}")
+
+    def cancel(self, identity: Identity, repository: Repository, location: str) -> None:
+        """Drops an upload. Raises `UploadUnknown`."""
+        response = self._registry.exchange("DELETE", identity, repository, location, actions=PUSH)
+        if not 200 <= response.status_code < 300:
+            raise _upload_error(error_for(refusal_of(response)))
+        settle(response)
+
+    def _stream(
+        self,
+        method: str,
+        identity: Identity,
+        repository: Repository,
+        path: str,
+        body: Stream,
+        headers: dict[str, str],
+    ) -> requests.Response:
+        if isinstance(body, bytes):
+            headers["Content-Length"] = str(len(body))
+        return self._registry.exchange(
+            method, identity, repository, path, actions=PUSH, headers=headers, body=body, patience=STREAM
+        )
+
+    def _next_location(self, identity: Identity, response: requests.Response, previous: str | None) -> str:
+        if not 200 <= response.status_code < 300:
+            raise _upload_error(error_for(refusal_of(response)))
+        settle(response)
+        origin = self._registry.origin(identity)
+        # Without a Location the upload goes on where it was; only its start must name one.
+        location = response.headers.get("Location", previous)
+        if not location:
+            raise Unexpected("SWR starts an upload without saying where")
+        target = urlsplit(urljoin(origin + (previous or "/"), location))
+        if target.hostname != urlsplit(origin).hostname or target.username is not None:
+            raise Unexpected(f"SWR moves an upload to another host, {target.hostname}: not followed")
+        return target.path + (f"?{target.query}" if target.query else "")
+
+
+def _range(content_range: str | None) -> dict[str, str]:
+    return {"Content-Range": content_range} if content_range else {}
+
+
+def _upload_error(error: AdapterError) -> AdapterError:
+    if isinstance(error, NotFound) and not isinstance(error, OrganizationUnknown):
+        return UploadUnknown(
+            "SWR does not know this upload (any more): start it again",
+            swr_code=error.swr_code,
+            swr_message=error.swr_message,
+            request_id=error.request_id,
+        )
+    return error

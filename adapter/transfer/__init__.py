@@ -1,0 +1,1 @@
+"""Bytes in flight between Harbor and SWR. No Flask here."""

@@ -1,0 +1,67 @@
+"""The body of a request as blocks, counted: what was announced must come, no less and no more.
+
+gunicorn delivers a body that the client cut as a clean end, so only counting tells. Errors raised here are no
+`OSError`: urllib3 would swallow those while it sends and then wait for an answer that cannot come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+from adapter.errors import SizeInvalid
+
+BLOCK: Final = 128 << 10
+"""Bytes that are read at a time: so small because a block is complete only when all of it has come, and Harbor may be
+throttled to some kilobytes a second."""
+
+
+class Stream(Protocol):
+    """What a WSGI server offers as `wsgi.input`."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to `size` bytes; nothing at the end."""
+        ...
+
+
+class Body:
+    """Iterates over the blocks once. `length` is what was announced, None for a chunked body that announced nothing."""
+
+    def __init__(self, stream: Stream, length: int | None) -> None:
+        self._stream = stream
+        self.length = length
+        self.received = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        while block := self._read(self._wanted()):
+            self.received += len(block)
+            yield block
+        if self.length is not None and self.received < self.length:
+            raise SizeInvalid(f"the body ended after {self.received} of {self.length} bytes: nothing was stored")
+        # A chunked body may go on after what its Content-Range announced.
+        if self.length is not None and self._read(1):
+            raise SizeInvalid(f"the body is longer than the {self.length} bytes announced: nothing was stored")
+
+    def _wanted(self) -> int:
+        return BLOCK if self.length is None else min(BLOCK, self.length - self.received)
+
+    def _read(self, size: int) -> bytes:
+        if size == 0:
+            return b""
+        try:
+            return self._stream.read(size)
+        except Exception as error:  # the server's own kinds for a cut connection and bad chunk framing
+            raise SizeInvalid(f"the body broke off after {self.received} bytes: nothing was stored") from error
+
+
+def peek(body: Body) -> tuple[bytes, Callable[[], Iterator[bytes]]]:
+    """The first block, and what gives all blocks: an empty chunked body must be told from one with bytes."""
+    blocks = iter(body)
+    first = next(blocks, b"")
+
+    def all_blocks() -> Iterator[bytes]:
+        if first:
+            yield first
+        yield from blocks
+
+    return first, all_blocks

@@ -1,0 +1,61 @@
+"""A blob on its way to the caller: streamed, counted, and ended at SWR when the caller leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+from typing import Final
+
+import requests
+from urllib3.exceptions import HTTPError
+
+from adapter.swr.connections import BLOCK
+
+log = logging.getLogger(__name__)
+
+_KEPT: Final = ("Content-Type", "Content-Length", "Content-Range", "Content-Encoding", "Accept-Ranges")
+
+
+class Download:
+    """An open answer of SWR's. When SWR ends early the caller's `connection` is cut: a clean end would pass a part for
+    the whole."""
+
+    def __init__(self, response: requests.Response, connection: socket.socket | None) -> None:
+        self._response = response
+        self._connection = connection
+
+    @property
+    def status(self) -> int:
+        """200, 206 or 416."""
+        return self._response.status_code
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Those that describe the content."""
+        return {name: self._response.headers[name] for name in _KEPT if name in self._response.headers}
+
+    def __iter__(self) -> Iterator[bytes]:
+        announced = self._response.headers.get("Content-Length")
+        sent = 0
+        try:
+            for block in self._response.raw.stream(BLOCK, decode_content=False):
+                sent += len(block)
+                yield block
+        except (HTTPError, OSError) as error:
+            log.warning("SWR broke off a blob after %d bytes: %s", sent, type(error).__name__)
+            self._cut()
+            return
+        if announced is not None and sent < int(announced):
+            log.warning("SWR ended a blob after %d of %s bytes", sent, announced)
+            self._cut()
+
+    def _cut(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(OSError):
+                self._connection.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Ends the transfer from SWR; safe to call twice."""
+        self._response.close()

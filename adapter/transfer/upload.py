@@ -1,0 +1,129 @@
+"""One blob upload, passed on the way it came: a monolithic PUT as one PUT, a chunk as a PATCH, the last one as the PUT.
+
+So the number of requests is that of a direct push. An upload is complete at SWR, or reported as failed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from adapter.errors import RangeInvalid, SizeInvalid, TooLarge, Unexpected
+from adapter.identity import Identity
+from adapter.names import Repository
+from adapter.swr.uploads import SwrUploads
+from adapter.transfer.body import Body, Stream, peek
+from adapter.transfer.holdback import HeldBack, SizedHeldBack
+from adapter.transfer.session import Session
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A request body as announced: its bytes, Content-Length (None: chunked) and Content-Range (first, last)."""
+
+    stream: Stream
+    length: int | None
+    range: tuple[int, int] | None = None
+
+    @property
+    def size(self) -> int | None:
+        """Bytes that must come; None when nothing says. Raises `SizeInvalid` when two headers contradict each other."""
+        if self.range is None:
+            return self.length
+        size = self.range[1] - self.range[0] + 1
+        if self.length is not None and self.length != size:
+            raise SizeInvalid(f"Content-Length says {self.length} bytes, Content-Range {size}")
+        return size
+
+
+class Uploads:
+    """Uploads of any caller; holds no state between two requests."""
+
+    def __init__(self, swr: SwrUploads, *, verify: bool, largest: int) -> None:
+        self._swr = swr
+        self._verify = verify
+        self._largest = largest
+
+    def start(self, identity: Identity, repository: Repository) -> Session:
+        """Opens an upload at SWR."""
+        return Session(repository, self._swr.start(identity, repository))
+
+    def chunk(self, identity: Identity, session: Session, incoming: Incoming) -> Session:
+        """Appends a chunk. Raises `RangeInvalid` for a gap or an overlap, `SizeInvalid`, `TooLarge`."""
+        self._check(session, incoming)
+        sent = _Sent(incoming, None)
+        location = self._swr.chunk(
+            identity, session.repository, session.location, sent.body, _content_range(incoming, session)
+        )
+        return session.advanced(location, sent.finished())
+
+    def finish(self, identity: Identity, session: Session, digest: str, incoming: Incoming) -> None:
+        """Ends the upload; the body is all of it, its last chunk, or nothing.
+
+        Raises `DigestInvalid` before SWR gets the last block when all of it came here and hashes to something else;
+        over several requests, which several replicas may have seen, SWR's own check decides.
+        """
+        self._check(session, incoming)
+        whole = session.offset == 0
+        sent = _Sent(incoming, digest if whole and self._verify else None)
+        content_range = None if whole else _content_range(incoming, session)
+        self._swr.finish(identity, session.repository, session.location, digest, sent.body, content_range)
+        sent.finished()
+
+    def cancel(self, identity: Identity, session: Session) -> None:
+        """Drops the upload at SWR."""
+        self._swr.cancel(identity, session.repository, session.location)
+
+    def _check(self, session: Session, incoming: Incoming) -> None:
+        if incoming.range is not None and incoming.range[0] != session.offset:
+            raise RangeInvalid(
+                f"the chunk starts at byte {incoming.range[0]}, but the upload stands at {session.offset}",
+                headers={"Range": session.range},
+            )
+        total = session.offset + (incoming.size or 0)
+        if self._largest and total > self._largest:
+            raise TooLarge(
+                f"the layer has at least {total} bytes, SWR takes {self._largest} (10 GB by OTC's documentation): "
+                "split it into smaller layers"
+            )
+
+
+class _Sent:
+    """The body for SWR, and how much of it there was."""
+
+    def __init__(self, incoming: Incoming, digest: str | None) -> None:
+        size = incoming.size
+        self._incoming = Body(incoming.stream, size)
+        self.body: bytes | HeldBack
+        if size is not None and size > 0:
+            self.body = SizedHeldBack(self._incoming, digest, size)
+            return
+        first, blocks = peek(self._incoming)
+        held = HeldBack(blocks(), digest)
+        # An empty body goes out with a Content-Length of 0; its digest is checked all the same.
+        self.body = held if first else b"".join(held)
+
+    def finished(self) -> int:
+        """Bytes that SWR has accepted. Raises `Unexpected` when it said yes before it had them all."""
+        if isinstance(self.body, HeldBack) and not self.body.complete:
+            raise Unexpected("SWR accepted an upload before all of it was sent: it is not trusted")
+        return self._incoming.received
+
+
+def _content_range(incoming: Incoming, session: Session) -> str | None:
+    """Passed on only where the client itself sent one: what SWR makes of it is not documented."""
+    if incoming.range is None:
+        return None
+    return f"{session.offset}-{incoming.range[1]}"
+
+
+def parse_content_range(value: str | None) -> tuple[int, int] | None:
+    """`first-last` as the OCI distribution spec has it, or HTTP's `bytes first-last/total`. Raises `RangeInvalid`."""
+    if value is None:
+        return None
+    text = value.strip().removeprefix("bytes").lstrip(" =").partition("/")[0]
+    first, dash, last = text.partition("-")
+    if not (dash and first.isascii() and first.isdigit() and last.isascii() and last.isdigit()):
+        raise RangeInvalid("the Content-Range cannot be read: <first byte>-<last byte> is wanted")
+    if int(last) < int(first):
+        raise RangeInvalid("the Content-Range ends before it starts")
+    return int(first), int(last)

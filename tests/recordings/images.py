@@ -1,0 +1,1 @@
+../../adapter/sandbox/recordings/images.py

@@ -1,0 +1,41 @@
+"""One adapter for each of the two SWRs, for the whole session: what it caches outlives a recording, as in real life."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.credentials import PROJECT
+from tests.replay.reached import Swr
+from tests.replay.sandboxed import SandboxSwr
+from tests.replay.scripted import ScriptedSwr, scripted_swr
+from tests.running import RunningAdapter, RunningSandbox, running_adapter
+
+
+@dataclass(frozen=True)
+class Stage:
+    """An SWR and the adapter in front of it."""
+
+    swr: Swr
+    adapter: RunningAdapter
+
+
+@pytest.fixture(scope="session")
+def scripted() -> Iterator[ScriptedSwr]:
+    with scripted_swr() as swr:
+        yield swr
+
+
+@pytest.fixture(scope="session")
+def sandbox_stage(sandbox: RunningSandbox) -> Iterator[Stage]:
+    swr = SandboxSwr(sandbox)
+    with running_adapter({PROJECT: {"registry": swr.registry, "api": swr.api}}) as adapter:
+        yield Stage(swr, adapter)
+
+
+@pytest.fixture(scope="session")
+def scripted_stage(scripted: ScriptedSwr) -> Iterator[Stage]:
+    with running_adapter({PROJECT: {"registry": scripted.registry, "api": scripted.api}}) as adapter:
+        yield Stage(scripted, adapter)

@@ -1,0 +1,191 @@
+"""What Harbor needs of an answer, derived from the recorded one; byte equality is not asked for.
+
+Pure: recorded exchange and played result in, complaints out. Sources: docs/facts/harbor.md D.1, D.2, D.4.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from adapter.sandbox.player import Result
+from tests.replay.scenarios import Difference
+
+Complaints = Iterator[str]
+Expectation = Callable[[Result, str], Complaints]
+
+
+def complaints(result: Result, origin: str, difference: Difference | None = None) -> list[str]:
+    """Everything that Harbor could not work with, one sentence each; empty when it could.
+
+    :param origin: the endpoint's URL, where upload locations must stay.
+    :param difference: how the answer must differ from the recorded one, if it must.
+    """
+    return [f"{result.exchange}: {complaint}" for complaint in _complaints(result, origin, difference)]
+
+
+def _complaints(result: Result, origin: str, difference: Difference | None) -> Complaints:
+    if result.status is None:
+        yield f"skipped: {result.skipped}" if result.skipped else f"no answer: {result.error}"
+        return
+    recorded = result.exchange.answer.status
+    if difference:
+        if not difference.allows(result.status):
+            yield f"status {result.status}, wanted {difference.status}"
+        yield from (f"the answer does not say {word!r}" for word in difference.says if word not in _text(result))
+    elif result.status != recorded:
+        yield f"status {result.status}, recorded {recorded}"
+        return
+    if result.status >= 400:
+        yield from _error_body(result)
+    elif not difference:
+        for expectation in _for(result):
+            yield from expectation(result, origin)
+    if result.exchange.request.path == "/v2/" and result.status == 401:
+        yield from _challenge(result)
+
+
+def _text(result: Result) -> str:
+    return result.body.decode("utf-8", "replace")
+
+
+def _for(result: Result) -> Iterator[Expectation]:
+    """The expectations of a route whose recorded answer was a success."""
+    method, path = result.exchange.request.method, result.exchange.request.path
+    for wanted, pattern, expectation in ROUTES:
+        if method == wanted and re.fullmatch(pattern, path):
+            yield expectation
+
+
+def _same(result: Result, *names: str) -> Complaints:
+    for name in names:
+        got, wanted = result.header(name), result.exchange.answer.header(name)
+        if got != wanted:
+            yield f"{name} {got!r}, recorded {wanted!r}"
+
+
+def manifest_head(result: Result, origin: str) -> Complaints:
+    """Harbor compares the digest, and takes type and size from here."""
+    yield from _same(result, "Docker-Content-Digest", "Content-Type", "Content-Length")
+
+
+def blob_head(result: Result, origin: str) -> Complaints:
+    yield from _same(result, "Content-Length")
+
+
+def location(result: Result, origin: str) -> Complaints:
+    """On the endpoint, absolute or relative, and below the repository's uploads."""
+    given = result.header("Location")
+    if not given:
+        yield "no Location"
+        return
+    parts = urlsplit(given)
+    if parts.scheme and f"{parts.scheme}://{parts.netloc}" != origin:
+        yield f"Location leads to {parts.scheme}://{parts.netloc}, away from {origin}"
+    name = re.fullmatch("/v2/(.+)/blobs/uploads/.*", result.exchange.request.path)
+    if not name or not re.fullmatch(f"/v2/{re.escape(name[1])}/blobs/uploads/[^/].*", parts.path):
+        yield f"Location {parts.path[:60]!r} is no upload of the repository"
+
+
+def chunk(result: Result, origin: str) -> Complaints:
+    """Harbor reads two integers from Range; `bytes=` breaks it."""
+    yield from location(result, origin)
+    yield from _same(result, "Range")
+
+
+def stored(result: Result, origin: str) -> Complaints:
+    yield from _same(result, "Docker-Content-Digest")
+
+
+def version(result: Result, origin: str) -> Complaints:
+    yield from _same_json(result, lambda document: document)
+
+
+def labels(result: Result, origin: str) -> Complaints:
+    yield from _same_json(result, lambda document: document)
+
+
+def mount_source(result: Result, origin: str) -> Complaints:
+    yield from _same_json(result, lambda document: [each["name"] for each in document])
+
+
+def organizations(result: Result, origin: str) -> Complaints:
+    """The names that Harbor asked for; further fields are SWR's business. A proxy-cache project would be skipped."""
+    yield from _same_json(result, lambda document: sorted(each["name"] for each in document))
+    if any(each.get("registry_id") for each in json.loads(result.body)):
+        yield "an organization has a registry_id: Harbor takes it for a proxy cache and skips it"
+
+
+def created(result: Result, origin: str) -> Complaints:
+    if not (result.header("Location") or "").startswith("/"):
+        yield f"Location {result.header('Location')!r} is no path"
+
+
+def authenticated(result: Result, origin: str) -> Complaints:
+    yield from _same_json(result, lambda document: document)
+
+
+def _same_json(result: Result, view: Callable[[Any], Any]) -> Complaints:
+    recorded = result.exchange.answer.body
+    if recorded is None or recorded.data is None:
+        yield "the recording has no body to compare with"
+        return
+    wanted = view(json.loads(recorded.data))
+    try:
+        got = view(json.loads(result.body))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        yield f"body {result.body[:60]!r} has not the form of {wanted!r}"
+        return
+    if got != wanted:
+        yield f"body {got!r}, recorded {wanted!r}"
+
+
+def _challenge(result: Result) -> Complaints:
+    """Basic alone: one request less than Bearer each time."""
+    challenges = [value for name, value in result.headers if name.lower() == "www-authenticate"]
+    authorized = result.exchange.request.header("Authorization")
+    if not authorized and (len(challenges) != 1 or not re.fullmatch('Basic realm="[^"]+"', challenges[0])):
+        yield f"WWW-Authenticate {challenges!r} is not Basic with a realm"
+
+
+def _error_body(result: Result) -> Complaints:
+    """`errors[]` in JSON, on one line, without `%`: Harbor uses the text as a format."""
+    if result.exchange.request.method == "HEAD":
+        return
+    text = _text(result)
+    if "%" in text:
+        yield "the error holds a %"
+    if "\n" in text.strip():
+        yield "the error has more than one line"
+    try:
+        errors = json.loads(text)["errors"]
+        sentences = [error["message"] for error in errors]
+    except (ValueError, KeyError, TypeError):
+        yield f"the error {text[:60]!r} is no JSON with errors[].message"
+        return
+    if not sentences or not all(isinstance(each, str) and each.strip() and "\n" not in each for each in sentences):
+        yield "an error without a sentence of one line"
+
+
+ROUTES: tuple[tuple[str, str, Expectation], ...] = (
+    ("GET", "/api/version", version),
+    ("GET", "/api/v2.0/labels", labels),
+    ("GET", "/api/v2.0/projects", organizations),
+    ("POST", "/api/v2.0/projects", created),
+    ("GET", "/api/v2.0/repositories", mount_source),
+    ("GET", "/v2/", authenticated),
+    ("HEAD", "/v2/.+/manifests/[^/]+", manifest_head),
+    ("PUT", "/v2/.+/manifests/[^/]+", stored),
+    ("HEAD", "/v2/.+/blobs/[^/]+", blob_head),
+    ("POST", "/v2/.+/blobs/uploads/", location),
+    ("PATCH", "/v2/.+/blobs/uploads/[^/]+", chunk),
+    ("PUT", "/v2/.+/blobs/uploads/[^/]+", stored),
+)
+
+
+def has_expectation(result: Result) -> bool:
+    """Whether some expectation looks at the answer beyond its status: no route may slip through."""
+    return result.exchange.answer.status >= 400 or any(_for(result))

@@ -1,0 +1,58 @@
+"""Every recording, played against the running adapter in front of two SWRs: answers that Harbor can work with, and
+in SWR exactly what was pushed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import pytest
+
+from adapter.sandbox.player import Player
+from adapter.sandbox.recordings.blobs import Blobs
+from adapter.sandbox.recordings.images import Image
+from tests.credentials import ACCESS_ID, SECRET_KEY, WRONG_SECRET
+from tests.replay.conftest import Stage
+from tests.replay.expectations import complaints
+from tests.replay.reached import damages, expected
+from tests.replay.scenarios import Scenario, scenarios
+
+RECORDED_USER = "eu-de@AKEXAMPLE0000000001"
+CREDENTIALS = {
+    (RECORDED_USER, "SKexample0000000000000000000000000000001"): (ACCESS_ID, SECRET_KEY),
+    (RECORDED_USER, "wrong"): (ACCESS_ID, WRONG_SECRET),
+}
+SWRS = ("sandbox", "scripted")
+
+
+def cases() -> list[object]:
+    return [pytest.param(each, swr, id=f"{each}[{swr}]") for each in scenarios() for swr in SWRS]
+
+
+@pytest.mark.parametrize(("scenario", "swr"), cases())
+def test_replay(
+    scenario: Scenario,
+    swr: str,
+    request: pytest.FixtureRequest,
+    recorded_images: Mapping[str, Image],
+    blobs: Blobs,
+    record_property: object,
+) -> None:
+    stage: Stage = request.getfixturevalue(f"{swr}_stage")
+    start = scenario.state(recorded_images)
+    stage.swr.reset(scenario.mood, start)
+    results = Player(stage.adapter.contract, blobs, credentials=CREDENTIALS, timeout=30).play(scenario.recording())
+
+    wrong = [
+        complaint
+        for result in results
+        for complaint in complaints(result, stage.adapter.contract, scenario.differs.get(result.exchange.number))
+    ]
+    asked = stage.swr.requests()
+    counts = Counter(method for method, _, _ in asked)
+    print(f"{scenario} [{swr}]: {len(results)} requests of Harbor, {len(asked)} to SWR: {dict(sorted(counts.items()))}")
+    assert not wrong, "\n".join(
+        [*wrong, "asked of SWR:", *(f"  {method} {path} {status}" for method, path, status in asked)]
+    )
+    assert list(damages(stage.swr, blobs, results)) == []
+    assert stage.swr.contents() == expected(start, results)

@@ -1,0 +1,377 @@
+"""The player: what it puts on the wire, and what it makes of a peer that answers otherwise than the recorded one."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter.sandbox.player import (
+    BLOCK,
+    Credentials,
+    Player,
+    PlayError,
+    Result,
+    encode_query,
+    framed,
+    next_target,
+    parse_query,
+)
+from adapter.sandbox.recording import Exchange, load, parse
+from adapter.sandbox.recordings import images, shipped
+from adapter.sandbox.recordings.blobs import Blobs
+from tests.credentials import ACCESS_ID, SECRET_KEY, basic
+from tests.services import answers, free_ports
+
+CONTRACT = Path(__file__).parent.parent / "recordings" / "harbor-2.15.2" / "contract"
+RECORDED = ("eu-de@AKEXAMPLE0000000001", "SKexample0000000000000000000000000000001")
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+@dataclass
+class Peer:
+    """Answers raw HTTP by script, `reply(head, body)`; None closes the connection. Keeps what came, by connection."""
+
+    reply: Callable[[bytes, bytes], bytes | None]
+    listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
+    connections: list[list[bytes]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.host = f"127.0.0.1:{self.listener.getsockname()[1]}"
+
+    @property
+    def heads(self) -> list[str]:
+        return [head.decode() for connection in self.connections for head in connection]
+
+    def serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                self.connections.append([])
+                threading.Thread(target=self.converse, args=(client, self.connections[-1]), daemon=True).start()
+
+    def converse(self, client: socket.socket, seen: list[bytes]) -> None:
+        with client, client.makefile("rb") as stream, contextlib.suppress(OSError):
+            while head := b"".join(iter(stream.readline, b"\r\n")):
+                seen.append(head)
+                rows = head.lower().splitlines()
+                length = next((int(row[15:]) for row in rows if row.startswith(b"content-length:")), 0)
+                early = self.reply(head, b"") if length > 1 << 20 else None
+                body = (
+                    b""
+                    if early
+                    else raw_chunks(stream)
+                    if b"transfer-encoding: chunked" in rows
+                    else stream.read(length)
+                )
+                self.bodies.append(body)
+                answer = early or self.reply(head, body)
+                if answer is None:
+                    break
+                client.sendall(answer)
+                if b"Connection: close" in answer:
+                    break
+
+
+def raw_chunks(stream: Any) -> bytes:
+    """A chunked body with its framing, as it came."""
+    raw = b""
+    while not raw.endswith(b"0\r\n\r\n"):
+        size = stream.readline()
+        raw += size + stream.read(int(size, 16) + 2)
+    return raw
+
+
+@contextlib.contextmanager
+def peer(reply: Callable[[bytes, bytes], bytes | None] = lambda head, body: OK) -> Iterator[Peer]:
+    running = Peer(reply)
+    threading.Thread(target=running.serve, daemon=True).start()
+    try:
+        yield running
+    finally:
+        running.listener.shutdown(socket.SHUT_RDWR)
+        running.listener.close()
+
+
+def exchange(number: int = 1, method: str = "GET", target: str = "/v2/", **request: Any) -> str:
+    more = {"headers": [["Host", "{host}"]], "framing": None, "body": None, **request}
+    document = {"n": number, "at_ms": 0, "took_ms": 0, "connection": request.pop("connection", 1)}
+    answer = {"status": 200, "headers": [], "body": None}
+    return json.dumps({**document, "request": {"method": method, "target": target, **more}, "response": answer})
+
+
+def play(to: Peer, *lines: str, credentials: Credentials | None = None, timeout: float = 20.0) -> list[Result]:
+    return Player(f"http://{to.host}", Blobs(()), credentials=credentials, timeout=timeout).play(parse(lines))
+
+
+def answered(status: str, *headers: str, body: bytes = b"") -> bytes:
+    rows = [f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body)}"]
+    return "".join(f"{row}\r\n" for row in [*rows, ""]).encode() + body
+
+
+def test_headers_as_recorded() -> None:
+    """Six Accept lines stay six, in order and case; the host is the endpoint's, the credentials are filled in."""
+    (recorded,) = (each for each in load(shipped("push-first")) if each.number == 7)
+    with peer() as to:
+        Player(f"http://{to.host}", Blobs(()), credentials={RECORDED: (ACCESS_ID, SECRET_KEY)}).play([recorded])
+    oci, docker = "application/vnd.oci.image.{}.v1+json", "application/vnd.docker.distribution.manifest.{}"
+    accepted = [oci.format("index"), docker.format("list.v2+json"), oci.format("manifest")]
+    accepted += [docker.format("v2+json"), docker.format("v1+prettyjws"), docker.format("v1+json")]
+    assert to.heads[0].split("\r\n") == [
+        "HEAD /v2/fresh/hello/manifests/v2 HTTP/1.1",
+        f"Host: {to.host}",
+        "User-Agent: harbor-registry-client",
+        *[f"Accept: {each}" for each in accepted],
+        f"Authorization: {basic()}",
+        "",
+    ]
+
+
+def test_credentials_as_recorded_unless_told() -> None:
+    (recorded,) = (each for each in load(shipped("push-first")) if each.number == 1)
+    with peer() as to:
+        Player(f"http://{to.host}", Blobs(()), credentials={("other", "other"): ("x", "y")}).play([recorded])
+    assert f"Authorization: Basic {base64.b64encode(':'.join(RECORDED).encode()).decode()}\r\n" in to.heads[0]
+
+
+def test_one_connection_for_each_recorded_one() -> None:
+    with peer() as to:
+        play(to, exchange(1), exchange(2, connection=2), exchange(3, target="/again"))
+    assert [len(connection) for connection in to.connections] == [2, 1]
+    assert to.connections[0][1].startswith(b"GET /again ")
+
+
+def test_connection_that_the_peer_closes_is_opened_again() -> None:
+    with peer(lambda head, body: answered("200 OK", "Connection: close")) as to:
+        results = play(to, exchange(1), exchange(2))
+    assert [result.status for result in results] == [200, 200]
+    assert len(to.connections) == 2
+
+
+def test_kept_connection_that_dies_unannounced_is_tried_once_more() -> None:
+    """The peer takes the second request and hangs up on it: Go sends such a request again."""
+    dropped: list[bytes] = []
+
+    def reply(head: bytes, body: bytes) -> bytes | None:
+        if b"/second" not in head or dropped:
+            return OK
+        dropped.append(head)
+        return None
+
+    with peer(reply) as to:
+        results = play(to, exchange(1), exchange(2, target="/second"), exchange(3))
+    assert [result.status for result in results] == [200, 200, 200]
+    assert [len(connection) for connection in to.connections] == [2, 2]
+
+
+def test_body_with_its_length() -> None:
+    headers = [["Host", "{host}"], ["Content-Length", "3"]]
+    with peer() as to:
+        play(to, exchange(1, "PUT", headers=headers, framing="content-length", body={"text": "abc"}))
+    assert to.bodies == [b"abc"]
+
+
+def test_chunks_of_the_size_go_makes() -> None:
+    text = "x" * (2 * 32768 + 1)
+    headers = [["Host", "{host}"], ["Transfer-Encoding", "chunked"]]
+    with peer() as to:
+        play(to, exchange(1, "PATCH", headers=headers, framing="chunked", body={"text": text}))
+    assert to.bodies == [b"8000\r\n%b\r\n8000\r\n%b\r\n1\r\nx\r\n0\r\n\r\n" % (b"x" * 32768, b"x" * 32768)]
+
+
+def test_empty_body_in_chunks() -> None:
+    assert b"".join(framed(b"", "chunked")) == b"0\r\n\r\n"
+    assert b"".join(framed(b"", "content-length")) == b""
+
+
+def uploads(*follow: dict[str, Any]) -> list[str]:
+    """A POST that starts an upload, and what follows."""
+    first = exchange(1, "POST", "/v2/a/b/blobs/uploads/", headers=[["Content-Length", "0"]], framing="content-length")
+    return [first, *(exchange(at, headers=[], **each) for at, each in enumerate(follow, start=2))]
+
+
+PUT = {"method": "PUT", "target": "/old?_state=old&digest=sha256%3Aab", "follows": 1}
+PATCH = {"method": "PATCH", "target": "/old?_state=old", "follows": 1}
+
+
+def test_follows_the_location_it_got() -> None:
+    given = {b"POST": "/v2/u/1?z=%2B&_state=a%3D%3D", b"PATCH": "http://{host}/v2/u/2?_state=b%3D"}
+
+    def reply(head: bytes, body: bytes) -> bytes:
+        location = given.get(head.split()[0], "/").replace("{host}", to.host)
+        return answered("202 Accepted", f"Location: {location}")
+
+    with peer(reply) as to:
+        results = play(to, *uploads(PATCH, {**PUT, "follows": 2}))
+    assert [result.target for result in results] == [
+        "/v2/a/b/blobs/uploads/",
+        "/v2/u/1?z=%2B&_state=a%3D%3D",  # a chunk goes to the Location as it is
+        "/v2/u/2?_state=b%3D&digest=sha256%3Aab",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (answered("500 Oh"), "#1, whose Location it needs, was answered 500"),
+        (answered("202 Accepted"), "#1 was answered without a Location"),
+        (answered("202 Accepted", "Location: http://elsewhere/v2/u"), "the Location leads away from http://127.0.0.1:"),
+        (answered("202 Accepted", "Location: v2/u"), "the Location is no path of the endpoint"),
+        (answered("202 Accepted", "Location: http://[x/"), "the Location is no URL"),
+        (None, "#1, whose Location it needs, was not answered"),
+    ],
+)
+def test_what_harbor_could_not_send_is_skipped(answer: bytes | None, reason: str) -> None:
+    with peer(lambda head, body: answer if head.startswith(b"POST") else OK) as to:
+        _, put, after = play(to, *uploads(PUT), exchange(3))
+    assert put.skipped is not None
+    assert put.skipped.startswith(reason)
+    assert (put.status, put.target) == (None, None)
+    assert after.status == 200
+
+
+def test_body_that_no_image_has_is_skipped() -> None:
+    body = {"length": 3, "sha256": "ab"}
+    with peer() as to:
+        (result,) = play(to, exchange(1, "PUT", headers=[["Content-Length", "3"]], framing="content-length", body=body))
+    assert result.skipped == "no image has the body sha256:ab of 3 bytes"
+
+
+def test_placeholder_that_nothing_is_known_for_is_skipped() -> None:
+    with peer() as to:
+        (result,) = play(to, exchange(1, headers=[["Authorization", "Bearer {token}"]]))
+    assert result.skipped == "nothing to put for {token}"
+    assert to.heads == []
+
+
+def test_answer_before_the_end_of_the_body() -> None:
+    """The rest of the body is not sent; the answer counts."""
+    too_large = answered("413 Too Large", "Connection: close", body=b"too large")
+    text = "x" * (8 << 20)
+    headers = [["Host", "{host}"], ["Content-Length", str(len(text))]]
+    with peer(lambda head, body: too_large if b"PUT" in head else OK) as to:
+        put, after = play(
+            to, exchange(1, "PUT", headers=headers, framing="content-length", body={"text": text}), exchange(2)
+        )
+    assert (put.status, put.body) == (413, b"too large")
+    assert after.status == 200
+
+
+def test_silent_peer_is_an_error_not_an_exception() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        player = Player(f"http://127.0.0.1:{deaf.getsockname()[1]}", Blobs(()), timeout=0.1)
+        (result,) = player.play(parse([exchange(1)]))
+    assert (result.status, result.error) == (None, "TimeoutError: timed out")
+
+
+def test_closed_port_is_an_error_not_an_exception() -> None:
+    (port,) = free_ports(1)
+    (result,) = Player(f"http://127.0.0.1:{port}", Blobs(())).play(parse([exchange(1)]))
+    assert result.error is not None
+    assert result.error.startswith("ConnectionRefusedError")
+
+
+def test_answer_that_is_no_http_is_an_error_without_its_text() -> None:
+    with peer(lambda head, body: b"SECRET\r\n\r\n") as to:
+        (result,) = play(to, exchange(1))
+    assert result.error == "BadStatusLine"
+
+
+def test_nothing_secret_in_a_repr() -> None:
+    with peer(lambda head, body: answered("202 Accepted", "Location: /v2/u?_state=SEALED")) as to:
+        results = play(
+            to, *uploads(PUT), exchange(3, headers=[["Authorization", f"Basic {{basic:{RECORDED[0]}:hidden}}"]])
+        )
+    text = repr(results)
+    assert "_state" not in text
+    assert "hidden" not in text
+    assert results[1].status == 202
+
+
+def test_tells_each_result_as_it_comes() -> None:
+    told: list[tuple[Exchange, int | None]] = []
+    with peer() as to:
+        player = Player(
+            f"http://{to.host}", Blobs(()), on_exchange=lambda each: told.append((each.exchange, each.status))
+        )
+        results = player.play(parse([exchange(1), exchange(2)]))
+    assert told == [(result.exchange, 200) for result in results]
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "127.0.0.1:80", "http://"])
+def test_refuses_what_is_no_endpoint(url: str) -> None:
+    with pytest.raises(ValueError, match="not an endpoint"):
+        Player(url, Blobs(()))
+
+
+def test_query_as_go_encodes_it() -> None:
+    """`url.Values.Encode` and `url.ParseQuery`: sorted keys, `+` for a space, upper-case escapes, bad pairs dropped."""
+    pairs = parse_query("b=2&a=x+y%20z&&b=1&_state=A-_.~%3d%3D&bad=%zz&semi=a;b&flag&k=*!'()/")
+    assert encode_query(pairs) == "_state=A-_.~%3D%3D&a=x+y+z&b=2&b=1&flag=&k=%2A%21%27%28%29%2F"
+
+
+def test_digest_replaces_one_that_is_there() -> None:
+    assert next_target("/u?digest=old&z=1", "http://h", b"sha256:ab") == "/u?digest=sha256%3Aab&z=1"
+    assert next_target("/u", "http://h", b"sha256:ab") == "/u?digest=sha256%3Aab"
+    assert next_target("http://h/u", "http://h", None) == "/u"
+
+
+def test_location_beyond_ascii() -> None:
+    with pytest.raises(PlayError, match="no path of the endpoint"):
+        next_target("/ü", "http://h", None)
+
+
+def test_block_is_go_s() -> None:
+    assert BLOCK == 32768
+
+
+@pytest.fixture
+def docker_registry(tmp_path: Path) -> Iterator[str]:
+    """A stock registry of the same family as the recorded peer: its URL."""
+    (port,) = free_ports(1)
+    config = {
+        "version": "0.1",
+        "log": {"level": "error", "accesslog": {"disabled": True}},
+        "storage": {"filesystem": {"rootdirectory": str(tmp_path / "data")}},
+        "http": {"addr": f"127.0.0.1:{port}", "secret": "only for this test"},
+    }
+    file = tmp_path / "config.yml"
+    file.write_text(json.dumps(config))  # JSON is YAML
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(["docker-registry", "serve", file], stdout=log, stderr=log)
+    try:
+        until = time.monotonic() + 20
+        while not answers(port, "/v2/"):
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_speaks_the_protocol_of_a_stock_registry(docker_registry: str, blobs: Blobs) -> None:
+    """Large blobs in one PUT and in chunks, an index and a list over shared layers: answered as Harbor was."""
+    player = Player(docker_registry, blobs)
+    for name in ("push-large", "push-by-chunk", "push-buildkit-index", "push-docker-list", "push-chart-and-empty"):
+        for result in player.play(load(CONTRACT / f"{name}.jsonl")):
+            request = result.exchange.request
+            if request.path.startswith("/v2/") and request.path != "/v2/":
+                assert result.status == result.exchange.answer.status, f"{name} {result}"
+                wanted = result.exchange.answer.header("Docker-Content-Digest")
+                assert result.header("Docker-Content-Digest") == wanted or request.method == "HEAD"
+    pulled = exchange(1, target="/v2/fresh2-chunk/large/manifests/v1", headers=[["Host", "{host}"], ["Accept", "*/*"]])
+    (manifest,) = player.play(parse([pulled.replace("*/*", images.DOCKER_MANIFEST)]))
+    assert manifest.body == images.images()["large:v1"].manifest
