@@ -14,7 +14,7 @@ help: ## this list
 .venv: .venv/.done ## the virtual environment, from requirements-dev.lock
 .PHONY: .venv
 
-.venv/.done: pyproject.toml requirements-dev.lock .ci/packages
+.venv/.done: requirements-dev.lock .ci/packages
 	.ci/packages python3-venv skopeo docker-registry
 	rm -rf .venv
 	$(PYTHON) -m venv .venv

@@ -55,6 +55,20 @@ def show_login_key(access_key: str, secret_key: str) -> None:
 
 
 @main.command()
+@click.option("--keep", is_flag=True, help="Leave everything running until Ctrl-C, and say how to use it.")
+def demo(keep: bool) -> None:
+    """Replicate real images into the SWR stand-in, with the recorded traffic of a stock Harbor."""
+    from adapter.sandbox.demo import DemoFailed, run
+
+    try:
+        good = run(dict(os.environ), keep=keep)
+    except DemoFailed as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+    sys.exit(0 if good else 1)
+
+
+@main.command()
 @click.option(
     "--data", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where it keeps everything."
 )

@@ -86,7 +86,8 @@ class RunningAdapter:
 def running_adapter(regions: Mapping[str, Mapping[str, str]], **settings: object) -> Iterator[RunningAdapter]:
     """`python -m adapter serve` in front of the regions ({"eu-de": {"registry": url, "api": url}}).
 
-    `settings` are those of `adapter.settings` in lower case; without them there is no request budget, and the log is JSON.
+    `settings` are those of `adapter.settings` in lower case. Unless they say otherwise there is no request budget, and
+    the log is JSON.
     """
     ports = free_ports(3)
     binds = dict(zip(("contract_bind", "provider_bind", "operations_bind"), ports, strict=True))

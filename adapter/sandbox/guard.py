@@ -39,7 +39,8 @@ class Guard:
     def _scope(self, repository: str, action: str) -> str:
         if action == "pull":
             return f"repository:{repository}:pull"
-        return f"repository:{repository}:{'pull,push' if self._context.knobs.on('push_challenge_actions') else ''}"
+        actions = "pull,push" if self._context.knobs.on("push_challenge_actions") else ""
+        return f"repository:{repository}:{actions}"
 
     def unauthorized(self, scope: str | None, error: str | None = None, status: int = 401) -> None:
         headers = {"WWW-Authenticate": self.challenge(scope, error)} if status == 401 else {}

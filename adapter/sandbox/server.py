@@ -20,7 +20,7 @@ THREADS = 32
 GRACE_SECONDS = 1
 
 
-class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+class Worker(ThreadWorker):
     """Ends at once: a stand-in owes idle connections nothing."""
 
     def handle_exit(self, sig: int, frame: object) -> None:
@@ -28,7 +28,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self.method_queue.defer(self.murder_keepalived, True)
 
 
-class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+class Server(BaseApplication):
     """gunicorn, set up in code; one worker, because journal, knobs and rate are in its memory."""
 
     def __init__(self, options: SandboxOptions, create: Callable[[], WsgiApp]) -> None:

@@ -7,11 +7,17 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.credentials import PROJECT
+from tests.credentials import ACCESS_ID, PROJECT, SECRET_KEY, WRONG_SECRET
 from tests.replay.reached import Swr
 from tests.replay.sandboxed import SandboxSwr
 from tests.replay.scripted import ScriptedSwr, scripted_swr
 from tests.running import RunningAdapter, RunningSandbox, running_adapter
+
+RECORDED_USER = "eu-de@AKEXAMPLE0000000001"
+CREDENTIALS = {
+    (RECORDED_USER, "SKexample0000000000000000000000000000001"): (ACCESS_ID, SECRET_KEY),
+    (RECORDED_USER, "wrong"): (ACCESS_ID, WRONG_SECRET),
+}
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,22 @@ import struct
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from werkzeug import Request, Response
+from werkzeug.datastructures import Headers
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 Respond = Callable[[Request, re.Match[str]], Response]
+
+
+class LowerCase(Response):
+    """Names of headers are lower-case on the wire; werkzeug would write some of them its own way."""
+
+    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
+        return Headers([(name.lower(), value) for name, value in super().get_wsgi_headers(environ)])
 
 
 def reply(status: int, body: bytes | str = b"", **headers: str) -> Response:
@@ -24,7 +36,7 @@ def reply(status: int, body: bytes | str = b"", **headers: str) -> Response:
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     names.setdefault("content-type", "application/json")
     names.setdefault("content-length", str(len(data)))
-    return Response(data, status, headers=names)
+    return LowerCase(data, status, headers=names)
 
 
 @dataclass

@@ -4,24 +4,18 @@ in SWR exactly what was pushed."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 
 from adapter.sandbox.player import Player
 from adapter.sandbox.recordings.blobs import Blobs
 from adapter.sandbox.recordings.images import Image
-from tests.credentials import ACCESS_ID, SECRET_KEY, WRONG_SECRET
-from tests.replay.conftest import Stage
+from tests.replay.conftest import CREDENTIALS, Stage
 from tests.replay.expectations import complaints
 from tests.replay.reached import damages, expected
 from tests.replay.scenarios import Scenario, scenarios
 
-RECORDED_USER = "eu-de@AKEXAMPLE0000000001"
-CREDENTIALS = {
-    (RECORDED_USER, "SKexample0000000000000000000000000000001"): (ACCESS_ID, SECRET_KEY),
-    (RECORDED_USER, "wrong"): (ACCESS_ID, WRONG_SECRET),
-}
 SWRS = ("sandbox", "scripted")
 
 
@@ -36,7 +30,7 @@ def test_replay(
     request: pytest.FixtureRequest,
     recorded_images: Mapping[str, Image],
     blobs: Blobs,
-    record_property: object,
+    record_property: Callable[[str, object], None],
 ) -> None:
     stage: Stage = request.getfixturevalue(f"{swr}_stage")
     start = scenario.state(recorded_images)
@@ -49,10 +43,11 @@ def test_replay(
         for complaint in complaints(result, stage.adapter.contract, scenario.differs.get(result.exchange.number))
     ]
     asked = stage.swr.requests()
-    counts = Counter(method for method, _, _ in asked)
-    print(f"{scenario} [{swr}]: {len(results)} requests of Harbor, {len(asked)} to SWR: {dict(sorted(counts.items()))}")
-    assert not wrong, "\n".join(
-        [*wrong, "asked of SWR:", *(f"  {method} {path} {status}" for method, path, status in asked)]
-    )
+    counts = dict(sorted(Counter(method for method, _, _ in asked).items()))
+    record_property("requests of Harbor", len(results))
+    record_property("requests to SWR", counts)
+    print(f"{scenario} [{swr}]: {len(results)} requests of Harbor, {len(asked)} to SWR: {counts}")
+    log = (f"  {method} {path} {status}" for method, path, status in asked)
+    assert not wrong, "\n".join([*wrong, "asked of SWR:", *log])
     assert list(damages(stage.swr, blobs, results)) == []
     assert stage.swr.contents() == expected(start, results)

@@ -52,7 +52,11 @@ def digest_of(data: bytes) -> str:
 
 
 def call(
-    port: int, method: str, target: str, headers: Mapping[str, str] | None = None, body: bytes | Iterable[bytes] | None = None
+    port: int,
+    method: str,
+    target: str,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | Iterable[bytes] | None = None,
 ) -> Answer:
     """One request on a connection of its own; an iterable goes out chunked."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
@@ -79,7 +83,8 @@ def sign(
     date = (datetime.now(UTC) + timedelta(minutes=minutes)).strftime("%Y%m%dT%H%M%SZ")
     path = quote(path, safe="/-_.~%")
     path = path if path.endswith("/") else f"{path}/"
-    canonical = f"{method}\n{path}\n{query}\nhost:{host}\nx-sdk-date:{date}\n\nhost;x-sdk-date\n{hashlib.sha256(body).hexdigest()}"
+    headers = f"host:{host}\nx-sdk-date:{date}\n\nhost;x-sdk-date"
+    canonical = f"{method}\n{path}\n{query}\n{headers}\n{hashlib.sha256(body).hexdigest()}"
     to_sign = f"SDK-HMAC-SHA256\n{date}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     signature = hmac.new(secret_key.encode(), to_sign.encode(), hashlib.sha256).hexdigest()
     authorization = f"SDK-HMAC-SHA256 Access={access_key}, SignedHeaders=host;x-sdk-date, Signature={signature}"
@@ -162,7 +167,9 @@ class Sandbox:
         assert answer.status == 201, answer.body
         return digest_of(data)
 
-    def put_manifest(self, repository: str, reference: str, data: bytes, token: Mapping[str, str], media_type: str = DOCKER) -> Answer:
+    def put_manifest(
+        self, repository: str, reference: str, data: bytes, token: Mapping[str, str], media_type: str = DOCKER
+    ) -> Answer:
         return self.v2("PUT", f"/v2/{repository}/manifests/{reference}", token, data, Content_Type=media_type)
 
 
@@ -192,7 +199,9 @@ def seed(store: Store, repository: str, *tags: str, layer: bytes = b"layer") -> 
     store.put_blob(repository, CONFIG)
     store.put_blob(repository, layer)
     data = image(CONFIG, layer)
-    return [store.put_manifest(repository, tag, data, DOCKER) for tag in tags or (digest_of(data),)][0]
+    for reference in tags or (digest_of(data),):
+        store.put_manifest(repository, reference, data, DOCKER)
+    return digest_of(data)
 
 
 def jwt_claims(token: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,11 @@ ACCOUNTS = (f"{ACCESS_KEY}:{SECRET_KEY}:eu-de,eu-de_team", f"{OTHER_ACCESS_KEY}:
 def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, Service]]:
     data: Path = tmp_path_factory.mktemp("sandbox")
     registry, api, objects = free_ports(3)
-    binds = (f"--registry-bind=127.0.0.1:{registry}", f"--api-bind=127.0.0.1:{api}", f"--objects-bind=127.0.0.1:{objects}")
+    binds = (
+        f"--registry-bind=127.0.0.1:{registry}",
+        f"--api-bind=127.0.0.1:{api}",
+        f"--objects-bind=127.0.0.1:{objects}",
+    )
     accounts = (f"--account={account}" for account in ACCOUNTS)
     with running("sandbox", "sandbox", f"--data={data}", *binds, *accounts, env={}, port=api, path="/v2") as service:
         yield Sandbox(registry, api, objects, Store(data)), service
@@ -30,3 +34,15 @@ def sandbox(sandbox_process: tuple[Sandbox, Service]) -> Sandbox:
     sandbox, _ = sandbox_process
     assert sandbox.control("POST", "reset").status == 204
     return sandbox
+
+
+@pytest.fixture
+def sandbox_pids(sandbox_process: tuple[Sandbox, Service]) -> Callable[[], list[int]]:
+    """The process ids of the sandbox: its parent and the worker."""
+    parent = sandbox_process[1].process.pid
+
+    def pids() -> list[int]:
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        return [parent, *(int(child) for child in children)]
+
+    return pids

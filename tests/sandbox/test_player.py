@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
+from pytest_httpserver import HTTPServer
 
 from adapter.sandbox.player import (
     BLOCK,
@@ -307,6 +310,24 @@ def test_tells_each_result_as_it_comes() -> None:
         )
         results = player.play(parse([exchange(1), exchange(2)]))
     assert told == [(result.exchange, 200) for result in results]
+
+
+def test_over_tls() -> None:
+    """A contract door with a certificate of its own; the session ticket that TLS 1.3 sends first is no early answer."""
+    authority = trustme.CA()
+    server, client = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.configure_trust(client)
+    headers = [["Host", "{host}"], ["Content-Length", "3"]]
+    put = exchange(1, "PUT", headers=headers, framing="content-length", body={"text": "abc"})
+    with HTTPServer("127.0.0.1", ssl_context=server, threaded=True) as peer_with_tls:
+        peer_with_tls.expect_request("/v2/", method="PUT", data="abc").respond_with_data("well", status=201)
+        url = peer_with_tls.url_for("").rstrip("/")
+        (result,) = Player(url, Blobs(()), context=client).play(parse([put]))
+        (untrusted,) = Player(url, Blobs(())).play(parse([put]))
+    assert (result.status, result.body) == (201, b"well")
+    assert untrusted.error is not None
+    assert untrusted.error.startswith("SSLCertVerificationError")
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "127.0.0.1:80", "http://"])

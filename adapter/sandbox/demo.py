@@ -1,0 +1,294 @@
+"""The main job, shown: sandbox and adapter as processes, the recorded traffic of a stock Harbor between them.
+
+What arrived is read back with skopeo, which shares no code with the adapter, and compared digest by digest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from adapter.identity import FORM, login_key
+from adapter.sandbox.player import Player, Result
+from adapter.sandbox.recording import load
+from adapter.sandbox.recordings import shipped
+from adapter.sandbox.recordings.blobs import Blobs
+from adapter.sandbox.recordings.images import Image, images
+from adapter.sandbox.store import Store
+
+PROJECT: Final = "eu-de"
+ACCESS_KEY: Final = "AKEXAMPLE0000000001"
+SECRET_KEY: Final = "SKexample0000000000000000000000000000001"  # noqa: S105 - the stand-in's own, in the recordings
+STARTED_WITHIN: Final = 30.0
+
+SCENES: Final = ("push-first", "push-large", "push-docker-list", "push-unchanged")
+REPOSITORIES: Final = {"fresh/hello": "hello", "fresh2-mono/large": "large", "fresh/multi": "multi"}
+"""Repository in SWR → name in `images()`, as the recordings have them."""
+SEEDED: Final = "fresh/multi"
+"""When the manifest list was recorded, its repository held the base layers already."""
+
+
+class DemoFailed(Exception):
+    """Something does not work here; the text says what."""
+
+
+@dataclass
+class Row:
+    """One image that Harbor replicated."""
+
+    repository: str
+    reference: str
+    image: Image
+    copied: bool = False
+    seconds: float = 0.0
+    requests: int = 0
+    problem: str = ""
+
+    @property
+    def singles(self) -> list[Image]:
+        """The image itself, or those of a list."""
+        return self.image.children or [self.image]
+
+    @property
+    def layers(self) -> int:
+        """Layers of all platforms."""
+        return sum(len(single.blobs) - 1 for single in self.singles)
+
+    @property
+    def size(self) -> int:
+        """Bytes of configs and layers."""
+        return sum(len(blob) for single in self.singles for blob in single.blobs)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where the two processes listen, and what the sandbox keeps."""
+
+    registry: int
+    api: int
+    objects: int
+    contract: int
+    provider: int
+    operations: int
+    data: Path
+
+    @classmethod
+    def free(cls, data: Path) -> Stage:
+        """On ports that nothing uses now."""
+        with contextlib.ExitStack() as stack:
+            sockets = [stack.enter_context(socket.socket()) for _ in range(6)]
+            for each in sockets:
+                each.bind(("127.0.0.1", 0))
+            ports = [int(each.getsockname()[1]) for each in sockets]
+        registry, api, objects, contract, provider, operations = ports
+        return cls(registry, api, objects, contract, provider, operations, data)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The adapter's settings."""
+        hosts = {"registry": f"http://127.0.0.1:{self.registry}", "api": f"http://127.0.0.1:{self.api}"}
+        return {
+            "SWR_ADAPTER_REGIONS": json.dumps({PROJECT: hosts}),
+            "SWR_ADAPTER_CONTRACT_BIND": f"127.0.0.1:{self.contract}",
+            "SWR_ADAPTER_PROVIDER_BIND": f"127.0.0.1:{self.provider}",
+            "SWR_ADAPTER_OPERATIONS_BIND": f"127.0.0.1:{self.operations}",
+        }
+
+    def sandbox_command(self) -> list[str]:
+        """The stand-in, with the account of the recordings."""
+        binds = (("registry", self.registry), ("api", self.api), ("objects", self.objects))
+        options = [word for name, port in binds for word in (f"--{name}-bind", f"127.0.0.1:{port}")]
+        account = f"{ACCESS_KEY}:{SECRET_KEY}:{PROJECT}"
+        return ["sandbox", "--data", str(self.data / "swr"), "--account", account, *options]
+
+    def spent(self) -> int:
+        """Requests that the adapter has sent to SWR so far, the object store included."""
+        return len(self._control("GET", "journal"))
+
+    def set_knobs(self, **knobs: Any) -> None:
+        """Changes how the stand-in behaves."""
+        self._control("PUT", "knobs", json.dumps(knobs).encode())
+
+    def _control(self, method: str, path: str, body: bytes | None = None) -> Any:
+        connection = http.client.HTTPConnection("127.0.0.1", self.api, timeout=10)
+        with contextlib.closing(connection):
+            connection.request(method, f"/sandbox/{path}", body, {"Content-Type": "application/json"})
+            return json.load(connection.getresponse())
+
+
+@contextlib.contextmanager
+def _process(name: str, arguments: list[str], environment: dict[str, str], data: Path, port: int) -> Iterator[None]:
+    """`python -m adapter …` until the block ends; its output is in `<name>.log`."""
+    log = data / f"{name}.log"
+    with log.open("wb") as sink:
+        command = [sys.executable, "-m", "adapter", *arguments]
+        process = subprocess.Popen(command, env=environment, stdout=sink, stderr=subprocess.STDOUT)  # noqa: S603
+    try:
+        until = time.monotonic() + STARTED_WITHIN
+        while not _listens(port):
+            if process.poll() is not None or time.monotonic() > until:
+                raise DemoFailed(f"the {name} did not start:\n{log.read_text()}")
+            time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class _Watcher:
+    """Turns the exchanges of a recording into rows: Harbor begins each image with a HEAD of its tag."""
+
+    def __init__(self, stage: Stage, known: dict[str, Image]) -> None:
+        self._stage = stage
+        self._known = known
+        self._begun = time.monotonic()
+        self._spent = 0
+        self.rows: list[Row] = []
+
+    def seen(self, result: Result) -> None:
+        """Called after each exchange."""
+        request = result.exchange.request
+        if request.method == "HEAD" and (image := self._image_of(request.path)) is not None:
+            self.rows.append(image)
+        elif self.rows and request.method == "PUT" and "/manifests/" in request.path:
+            self.rows[-1].copied = True
+        if not self.rows:
+            self._begun, self._spent = time.monotonic(), self._stage.spent()
+            return
+        row = self.rows[-1]
+        now, spent = time.monotonic(), self._stage.spent()
+        row.seconds += now - self._begun
+        row.requests += spent - self._spent
+        self._begun, self._spent = now, spent
+        if result.error or result.skipped or result.status != result.exchange.answer.status:
+            wrong = result.error or result.skipped or f"{result.status} instead of {result.exchange.answer.status}"
+            row.problem = f"{request.method} {request.path}: {wrong}"
+
+    def _image_of(self, path: str) -> Row | None:
+        repository, _, reference = path.removeprefix("/v2/").partition("/manifests/")
+        image = self._known.get(f"{REPOSITORIES.get(repository)}:{reference}")
+        return Row(repository, reference, image) if image else None
+
+
+def _play(stage: Stage, known: dict[str, Image]) -> list[Row]:
+    rows: list[Row] = []
+    blobs = Blobs(known.values())
+    for scene in SCENES:
+        watcher = _Watcher(stage, known)
+        player = Player(f"http://127.0.0.1:{stage.contract}", blobs, on_exchange=watcher.seen)
+        player.play(load(shipped(scene)))
+        rows += watcher.rows
+    return rows
+
+
+def _seed(stage: Stage, known: dict[str, Image]) -> None:
+    store = Store(stage.data / "swr")
+    for child in known["multi:buildkit"].children[:2]:
+        store.put_blob(SEEDED, child.blobs[1])
+
+
+def _read_back(stage: Stage, row: Row) -> str:
+    """What is wrong with the image in SWR, or nothing. skopeo checks the digest of each blob that it reads."""
+    with tempfile.TemporaryDirectory(dir=stage.data) as folder:
+        source = f"docker://127.0.0.1:{stage.registry}/{row.repository}:{row.reference}"
+        credentials = f"{PROJECT}@{ACCESS_KEY}:{login_key(ACCESS_KEY, SECRET_KEY)}"
+        options = ["--all", "--src-tls-verify=false", "--src-creds", credentials]
+        command = ["skopeo", "copy", "--quiet", *options, source, f"dir:{folder}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode:
+            return f"skopeo cannot read it: {done.stderr.strip()}"
+        if (Path(folder) / "manifest.json").read_bytes() != row.image.manifest:
+            return "its manifest differs"
+        held = {file.name for file in Path(folder).iterdir()}
+        wanted = {digest.partition(":")[2] for digest in Blobs(row.singles) if digest != row.image.digest}
+        missing = {digest for digest in wanted if digest not in held and f"{digest}.manifest.json" not in held}
+        return f"it lacks {len(missing)} blobs" if missing else ""
+
+
+def _print_table(rows: list[Row]) -> None:
+    print(f"\n{'image':22} {'digest':12} {'layers':>6} {'bytes':>11} {'seconds':>8} {'requests to SWR':>16}  result")
+    for row in rows:
+        name = f"{REPOSITORIES[row.repository]}:{row.reference}"
+        result = row.problem or ("copied" if row.copied else "already there")
+        digest = row.image.digest.partition(":")[2][:12]
+        print(f"{name:22} {digest} {row.layers:6} {row.size:11,} {row.seconds:8.2f} {row.requests:16}  {result}")
+
+
+def _print_next(stage: Stage, *, kept: bool) -> None:
+    if not kept:
+        print(
+            "\nNext: `make demo KEEP=1` leaves it running, for an image or a Harbor of your own; README.md says how to"
+        )
+        print("set up the adapter for a real SWR.")
+        return
+    endpoint = f"http://127.0.0.1:{stage.contract}"
+    print("\nStill running; Ctrl-C ends it. An image of your own:\n")
+    print("  skopeo copy --dest-tls-verify=false \\")
+    print(f"    --dest-creds '{PROJECT}@{ACCESS_KEY}:{SECRET_KEY}' \\")
+    print(f"    docker://REGISTRY/IMAGE:TAG docker://127.0.0.1:{stage.contract}/fresh/mine:v1\n")
+    print("A real Harbor: Registries → New endpoint, then a push-based rule with an organization as its namespace:\n")
+    fields = (("Provider", "Harbor"), ("Endpoint URL", f"{endpoint} (as this machine is reached from Harbor)"))
+    for name, value in (*fields, ("Access ID", f"{PROJECT}@{ACCESS_KEY}"), ("Access Secret", SECRET_KEY)):
+        print(f"  {name:14} {value}")
+    print(f"\nWith an SWR of your own you would {FORM}. Logs are in {stage.data}.", flush=True)
+
+
+def _act(stage: Stage, *, keep: bool) -> bool:
+    """Whether everything arrived as it was."""
+    names = ("hello:v1", "hello:v2", "large:v1", "multi:list", "multi:buildkit")
+    known = {name: image for name, image in images().items() if name in names}
+    _seed(stage, known)
+    print("A stock Harbor's recorded traffic → adapter → stand-in for SWR (never a live SWR):")
+    rows = _play(stage, known)
+    # skopeo gives up at once where SWR throttles.
+    stage.set_knobs(rate=0)
+    for row in rows:
+        row.problem = row.problem or _read_back(stage, row)
+    _print_table(rows)
+    good = not any(row.problem for row in rows) and {row.image.digest for row in rows} >= {
+        known[name].digest for name in names[:4]
+    }
+    print(
+        "\nRead back from SWR with skopeo: "
+        + ("every image is byte for byte the same." if good else "THERE ARE DIFFERENCES.")
+    )
+    _print_next(stage, kept=keep)
+    if keep:
+        with contextlib.suppress(KeyboardInterrupt):
+            while True:
+                time.sleep(3600)
+    return good
+
+
+def run(environment: dict[str, str], *, keep: bool) -> bool:
+    """Plays the demo and says whether all is right. Raises `DemoFailed` when it cannot be played."""
+    if shutil.which("skopeo") is None:
+        raise DemoFailed("skopeo is missing, which reads the images back: apt-get install skopeo")
+    inherited = {name: value for name, value in environment.items() if not name.startswith("SWR_ADAPTER_")}
+    with tempfile.TemporaryDirectory(prefix="harbor-swr-adapter-demo-") as folder:
+        stage = Stage.free(Path(folder))
+        with (
+            _process("sandbox", stage.sandbox_command(), inherited, stage.data, stage.registry),
+            _process("adapter", ["serve"], inherited | stage.environment, stage.data, stage.contract),
+        ):
+            return _act(stage, keep=keep)

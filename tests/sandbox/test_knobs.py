@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import adapter.sandbox
+from adapter.sandbox.knobs import KNOBS, Knobs, parse_overrides
+
+HOUSE = Path(adapter.sandbox.__file__).parent
+
+
+def test_every_knob_names_its_source_and_how_well_it_is_known() -> None:
+    assert all(re.fullmatch(r"docs/facts/swr\.md §\d+(\.\d+)?", knob.source) for knob in KNOBS)
+    assert {knob.tag for knob in KNOBS} <= {"DOC", "CODE", "HW", "3P", "UNK"}
+    assert len({knob.name for knob in KNOBS}) == len(KNOBS)
+    assert all(not knob.choices or knob.default in knob.choices for knob in KNOBS)
+
+
+@pytest.mark.parametrize("name", [knob.name for knob in KNOBS])
+def test_every_knob_is_read(name: str) -> None:
+    code = "".join(file.read_text() for file in HOUSE.glob("*.py") if file.name != "knobs.py")
+    assert re.search(rf'knobs\.(?:on|number|text)\(\s*"{name}"', code)
+
+
+def test_texts_become_values() -> None:
+    assert parse_overrides(("rate=0", "oci=accept", "dockyard=off", "catalog=TRUE")) == {
+        "rate": 0,
+        "oci": "accept",
+        "dockyard": False,
+        "catalog": True,
+    }
+
+
+@pytest.mark.parametrize(
+    "text", ["rate", "nothing=1", "rate=-1", "rate=fast", "oci=perhaps", "dockyard=maybe", "rate=²"]
+)
+def test_texts_that_do_not_fit_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="knob"):
+        parse_overrides((text,))
+
+
+@pytest.mark.parametrize(
+    "values", [{"rate": "20"}, {"rate": True}, {"rate": -1}, {"oci": "no"}, {"x": 1}, {"dockyard": 1}]
+)
+def test_values_that_do_not_fit_change_nothing(values: dict[str, object]) -> None:
+    knobs = Knobs()
+    with pytest.raises(ValueError, match="knob"):
+        knobs.set({"expires_in": True, **values})
+    assert knobs.on("expires_in") is False
+
+
+def test_reset_goes_back_to_the_start_and_not_to_the_defaults() -> None:
+    knobs = Knobs({"rate": 7})
+    knobs.set({"rate": 9})
+    assert knobs.number("rate") == 9
+    knobs.reset()
+    assert knobs.number("rate") == 7
+
+
+def test_a_knob_is_read_as_what_it_is() -> None:
+    knobs = Knobs()
+    for read, name in ((knobs.on, "rate"), (knobs.number, "dockyard"), (knobs.text, "rate"), (knobs.number, "oci")):
+        with pytest.raises(TypeError):
+            read(name)

@@ -1,0 +1,279 @@
+"""/v2 apart from blobs and manifests, and the token endpoint."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.credentials import (
+    ACCESS_KEY,
+    LOGIN_KEY,
+    OTHER_ACCESS_KEY,
+    PROJECT,
+    SECRET_KEY,
+    WRONG_SECRET,
+    basic,
+)
+from tests.sandbox.client import Sandbox, call, jwt_claims, seed
+
+AUTH = "/swr/auth/v2/registry/auth"
+
+
+def test_without_credentials_there_is_a_challenge(sandbox: Sandbox) -> None:
+    answer = sandbox.v2("GET", "/v2/")
+    assert (answer.status, answer.code) == (401, "UNAUTHORIZED")
+    realm = f"http://127.0.0.1:{sandbox.registry}{AUTH}"
+    assert answer.header("WWW-Authenticate") == f'Bearer realm="{realm}/",service="dockyard"'
+    sandbox.set(realm_slash=False)
+    assert f'realm="{realm}",' in sandbox.v2("GET", "/v2/").header("WWW-Authenticate")
+
+
+def test_the_challenge_to_a_push_names_no_actions(sandbox: Sandbox) -> None:
+    target = "/v2/fresh/hello/blobs/uploads/"
+    assert sandbox.v2("POST", target).header("WWW-Authenticate").endswith(',scope="repository:fresh/hello:"')
+    pull = sandbox.v2("GET", "/v2/fresh/hello/manifests/v1")
+    assert pull.header("WWW-Authenticate").endswith(',scope="repository:fresh/hello:pull"')
+    sandbox.set(push_challenge_actions=True)
+    assert sandbox.v2("POST", target).header("WWW-Authenticate").endswith('hello:pull,push"')
+
+
+def test_basic_is_refused_on_v2_itself(sandbox: Sandbox) -> None:
+    seed(sandbox.store, "fresh/hello", "v1")
+    credentials = {"Authorization": basic(secret=LOGIN_KEY)}
+    assert sandbox.v2("GET", "/v2/", credentials).status == 401
+    sandbox.set(basic_on_v2=True)
+    assert sandbox.v2("GET", "/v2/", credentials).status == 200
+    assert sandbox.v2("GET", "/v2/fresh/hello/manifests/v1", credentials).status == 200
+
+
+def test_answers_say_whose_they_are(sandbox: Sandbox) -> None:
+    assert sandbox.v2("GET", "/v2/").headers["forserver"] == "swr"
+    sandbox.set(forserver=False)
+    assert sandbox.v2("GET", "/v2/").headers["forserver"] is None
+
+
+def test_there_is_no_catalog(sandbox: Sandbox) -> None:
+    seed(sandbox.store, "fresh/hello", "v1")
+    token = sandbox.bearer("fresh/hello")
+    assert sandbox.v2("GET", "/v2/_catalog").status == 401
+    assert sandbox.v2("GET", "/v2/_catalog", token).status == 404
+    sandbox.set(catalog=True)
+    assert sandbox.v2("GET", "/v2/_catalog", token).json == {"repositories": ["fresh/hello"]}
+
+
+def test_unknown_urls_have_the_registrys_error_shape(sandbox: Sandbox) -> None:
+    answer = sandbox.v2("GET", "/v3/")
+    assert (answer.status, answer.code) == (404, "NOT_FOUND")
+    assert sandbox.v2("POST", "/v2/").status == 405
+
+
+# tokens
+
+
+def test_a_login_without_scope_gives_a_token_without_access(sandbox: Sandbox) -> None:
+    seed(sandbox.store, "fresh/hello", "v1")
+    answer = sandbox.log_in()
+    assert set(answer.json) == {"token"}
+    token = {"Authorization": f"Bearer {answer.json['token']}"}
+    assert jwt_claims(answer.json["token"])["access"] == []
+    assert sandbox.v2("GET", "/v2/", token).status == 200
+    assert sandbox.v2("GET", "/v2/fresh/hello/manifests/v1", token).status == 401
+
+
+def test_the_path_works_with_and_without_its_slash(sandbox: Sandbox) -> None:
+    headers = {"Authorization": basic(secret=LOGIN_KEY)}
+    assert call(sandbox.registry, "GET", AUTH, headers).status == 200
+    assert call(sandbox.registry, "GET", f"{AUTH}/", headers).status == 200
+
+
+def test_the_token_endpoint_is_get_only(sandbox: Sandbox) -> None:
+    headers = {"Authorization": basic(secret=LOGIN_KEY)}
+    assert call(sandbox.registry, "POST", AUTH, headers).status == 404
+    sandbox.set(token_post=True)
+    assert call(sandbox.registry, "POST", AUTH, headers).status == 200
+
+
+def test_the_plain_secret_is_no_password(sandbox: Sandbox) -> None:
+    answer = sandbox.log_in(secret=SECRET_KEY)
+    assert (answer.status, answer.code) == (401, "DENIED")
+    assert answer.json["errors"][0]["message"] == "Authenticate Error"
+    sandbox.set(plain_secret=True)
+    assert sandbox.log_in(secret=SECRET_KEY).status == 200
+
+
+@pytest.mark.parametrize(
+    ("user", "secret"),
+    [
+        (f"{PROJECT}@{ACCESS_KEY}", WRONG_SECRET),
+        (f"eu-nl@{ACCESS_KEY}", LOGIN_KEY),
+        (ACCESS_KEY, LOGIN_KEY),
+        (f"{PROJECT}@{OTHER_ACCESS_KEY}", LOGIN_KEY),
+        (f"{PROJECT}@AKNOBODY", LOGIN_KEY),
+    ],
+)
+def test_what_is_no_login(sandbox: Sandbox, user: str, secret: str) -> None:
+    assert sandbox.log_in(user=user, secret=secret).status == 401
+
+
+def test_any_project_of_the_account_may_log_in(sandbox: Sandbox) -> None:
+    assert sandbox.log_in(user=f"eu-de_team@{ACCESS_KEY}").status == 200
+
+
+def test_nobody_logs_in_without_credentials(sandbox: Sandbox) -> None:
+    assert call(sandbox.registry, "GET", AUTH).status == 401
+    assert call(sandbox.registry, "GET", AUTH, {"Authorization": "Basic %%%"}).status == 401
+
+
+def test_a_scope_in_a_missing_organization_is_refused(sandbox: Sandbox) -> None:
+    answer = sandbox.log_in("repository:missing/hello:pull")
+    assert (answer.status, answer.code) == (401, "DENIED")
+    assert answer.json["errors"][0] == {"code": "DENIED", "message": "Image organization does not exist", "detail": ""}
+    sandbox.set(deny_missing_organization=False)
+    assert sandbox.log_in("repository:missing/hello:pull").status == 401
+    sandbox.set(excess_scope="downscope")
+    token = sandbox.bearer("missing/hello", "pull")
+    refused = sandbox.v2("GET", "/v2/missing/hello/tags/list", token)
+    assert refused.json["errors"][0]["message"] == "Image organization does not exist"
+
+
+@pytest.mark.parametrize("auth", [0, 1, 3, 7])
+def test_a_token_covers_what_the_account_may_do(sandbox: Sandbox, auth: int) -> None:
+    sandbox.store.create_organization("theirs", "other", auth={ACCESS_KEY: auth} if auth else {})
+    granted = [
+        sandbox.log_in(f"repository:theirs/hello:{actions}").status == 200
+        for actions in ("pull", "pull,push", "delete")
+    ]
+    assert granted == [auth >= 1, auth >= 3, auth >= 7]
+
+
+def test_too_much_asked_is_refused_or_cut_down(sandbox: Sandbox) -> None:
+    sandbox.store.create_organization("theirs", "other", auth={ACCESS_KEY: 1})
+    answer = sandbox.log_in("repository:theirs/hello:pull,push")
+    assert answer.json["errors"][0] == {"code": "DENIED", "message": "you do not have the permission", "detail": ""}
+    sandbox.set(excess_scope="downscope")
+    answer = sandbox.log_in("repository:theirs/hello:pull,push")
+    assert jwt_claims(answer.json["token"])["access"][0]["actions"] == ["pull"]
+
+
+def test_several_scopes_one_token(sandbox: Sandbox) -> None:
+    sandbox.store.create_organization("fresh")
+    answer = sandbox.log_in("repository:fresh/a:pull", "repository:fresh/b:push,pull repository:fresh/a:push")
+    access = {each["name"]: each["actions"] for each in jwt_claims(answer.json["token"])["access"]}
+    assert access == {"fresh/a": ["pull", "push"], "fresh/b": ["pull", "push"]}
+
+
+@pytest.mark.parametrize("scope", ["registry:catalog:*", "repository:fresh", "repository::pull", "x"])
+def test_a_scope_names_a_repository(sandbox: Sandbox, scope: str) -> None:
+    assert sandbox.log_in(scope).status == 400
+
+
+def test_a_token_has_its_life_in_itself(sandbox: Sandbox) -> None:
+    claims = jwt_claims(sandbox.log_in().json["token"])
+    assert claims["exp"] - claims["iat"] == 900
+    assert claims["exp"] > time.time()
+    sandbox.set(expires_in=True, token_seconds=5)
+    answer = sandbox.log_in().json
+    assert answer["expires_in"] == 5
+
+
+def test_an_expired_token_is_refused(sandbox: Sandbox) -> None:
+    seed(sandbox.store, "fresh/hello", "v1")
+    sandbox.set(token_seconds=0)
+    answer = sandbox.v2("GET", "/v2/fresh/hello/manifests/v1", sandbox.bearer("fresh/hello"))
+    assert answer.status == 401
+    assert 'error="invalid_token"' in answer.header("WWW-Authenticate")
+
+
+@pytest.mark.parametrize("token", ["", "x", "a.b.c", "a.b.é"])
+def test_what_is_no_token(sandbox: Sandbox, token: str) -> None:
+    headers = {"Authorization": f"Bearer {token}".encode().decode("latin-1")}
+    assert sandbox.v2("GET", "/v2/", headers).status == 401
+
+
+def test_a_token_covers_its_repository_and_actions_only(sandbox: Sandbox) -> None:
+    seed(sandbox.store, "fresh/hello", "v1")
+    pull = sandbox.bearer("fresh/hello", "pull")
+    assert sandbox.v2("GET", "/v2/fresh/hello/manifests/v1", pull).status == 200
+    refused = sandbox.v2("POST", "/v2/fresh/hello/blobs/uploads/", pull)
+    assert refused.status == 401
+    assert 'error="insufficient_scope"' in refused.header("WWW-Authenticate")
+    assert sandbox.v2("GET", "/v2/fresh/other/tags/list", pull).status == 401
+    sandbox.set(wrong_scope_status="403")
+    refused = sandbox.v2("POST", "/v2/fresh/hello/blobs/uploads/", pull)
+    assert (refused.status, refused.code) == (403, "DENIED")
+
+
+def test_an_organization_that_is_gone_is_a_401(sandbox: Sandbox) -> None:
+    seed(sandbox.store, "fresh/hello", "v1")
+    token = sandbox.bearer("fresh/hello")
+    sandbox.store.delete_organization("fresh")
+    answer = sandbox.v2("GET", "/v2/fresh/hello/manifests/v1", token)
+    assert (answer.status, answer.json["errors"][0]["message"]) == (401, "Image organization does not exist")
+
+
+def test_a_permission_that_was_taken_back_counts_at_once(sandbox: Sandbox) -> None:
+    sandbox.store.create_organization("theirs", "other", auth={ACCESS_KEY: 3})
+    token = sandbox.bearer("theirs/hello")
+    sandbox.store.create_organization("theirs", "other", auth={ACCESS_KEY: 1})
+    answer = sandbox.v2("POST", "/v2/theirs/hello/blobs/uploads/", token)
+    assert (answer.status, answer.code) == (401, "DENIED")
+
+
+def test_a_name_that_is_none(sandbox: Sandbox) -> None:
+    sandbox.store.create_organization("fresh")
+    token = sandbox.bearer("fresh/UPPER")
+    assert sandbox.v2("POST", "/v2/fresh/UPPER/blobs/uploads/", token).code == "NAME_INVALID"
+
+
+# tags
+
+
+def test_tags_of_a_missing_repository_are_null(sandbox: Sandbox) -> None:
+    sandbox.store.create_organization("fresh")
+    token = sandbox.bearer("fresh/nothing")
+    answer = sandbox.v2("GET", "/v2/fresh/nothing/tags/list", token)
+    assert (answer.status, answer.json) == (200, {"name": "fresh/nothing", "tags": None})
+    sandbox.set(missing_tags_null=False)
+    assert sandbox.v2("GET", "/v2/fresh/nothing/tags/list", token).code == "NAME_UNKNOWN"
+
+
+def test_tags_may_be_empty_texts(sandbox: Sandbox) -> None:
+    seed(sandbox.store, "fresh/hello", "v1", "a")
+    token = sandbox.bearer("fresh/hello")
+    assert sandbox.v2("GET", "/v2/fresh/hello/tags/list", token).json["tags"] == ["a", "v1"]
+    sandbox.set(empty_tags=2)
+    assert sandbox.v2("GET", "/v2/fresh/hello/tags/list", token).json["tags"] == ["", "", "a", "v1"]
+
+
+def test_tags_come_in_pages(sandbox: Sandbox) -> None:
+    seed(sandbox.store, "fresh/hello", "a", "b", "c")
+    token = sandbox.bearer("fresh/hello")
+    first = sandbox.v2("GET", "/v2/fresh/hello/tags/list?n=2", token)
+    assert first.json["tags"] == ["a", "b"]
+    assert first.header("Link") == '</v2/fresh/hello/tags/list?last=b&n=2>; rel="next"'
+    second = sandbox.v2("GET", "/v2/fresh/hello/tags/list?last=b&n=2", token)
+    assert (second.json["tags"], second.headers["Link"]) == (["c"], None)
+    sandbox.set(tags_paging=False)
+    assert sandbox.v2("GET", "/v2/fresh/hello/tags/list?n=2", token).json["tags"] == ["a", "b", "c"]
+
+
+# the rate
+
+
+def test_more_than_twenty_requests_a_second_are_refused(sandbox: Sandbox) -> None:
+    token = {"Authorization": f"Bearer {sandbox.log_in().json['token']}"}
+    sandbox.set(rate=1)
+    statuses = [sandbox.v2("GET", "/v2/", token).status for _ in range(4)]
+    assert 503 in statuses
+    refused = sandbox.v2("GET", "/v2/", token)
+    assert (refused.status, refused.headers["Retry-After"]) == (503, None)
+    assert sandbox.v2("GET", "/v2/").status == 401, "who is nobody uses nobody's rate"
+    sandbox.set(retry_after=2)
+    assert sandbox.v2("GET", "/v2/", token).header("Retry-After") == "2"
+    sandbox.set(rate=0)
+    assert sandbox.v2("GET", "/v2/", token).status == 200
+
+
+def test_twenty_is_where_it_starts(sandbox: Sandbox) -> None:
+    assert sandbox.control("GET", "knobs").json["rate"] == 20

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from adapter.sandbox.store import Store
+from adapter.sandbox.upload_files import UploadBusyError, UploadGoneError
+from tests.sandbox.client import DOCKER, digest_of
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "data")
+
+
+def test_organizations(store: Store) -> None:
+    assert store.organization("fresh") is None
+    store.create_organization("fresh", "tenant", "creator", {"AK": 1})
+    store.create_organization("a.b")
+    assert [each.name for each in store.organizations()] == ["a.b", "fresh"]
+    found = store.organization("fresh")
+    assert found is not None
+    assert (found.tenant, found.creator, found.auth) == ("tenant", "creator", {"AK": 1})
+    store.delete_organization("fresh")
+    assert [each.name for each in store.organizations()] == ["a.b"]
+
+
+def test_blobs_belong_to_their_repository(store: Store) -> None:
+    digest = store.put_blob("fresh/hello", b"data")
+    assert digest == digest_of(b"data")
+    assert store.read_blob("fresh/hello", digest) == b"data"
+    assert not store.has_blob("fresh/other", digest)
+
+
+def test_a_manifest_is_found_by_tag_and_digest_byte_for_byte(store: Store) -> None:
+    digest = store.put_manifest("fresh/a/b", "v1", b'{ "a":1}', DOCKER)
+    assert store.manifest("fresh/a/b", "v1") == store.manifest("fresh/a/b", digest) == (b'{ "a":1}', DOCKER, digest)
+    assert store.tags("fresh/a/b") == {"v1": digest}
+    assert store.repositories() == ["fresh/a/b"]
+
+
+def test_a_tag_moves_and_remembers_when_it_was_made(store: Store) -> None:
+    store.put_manifest("fresh/a", "v1", b"1", DOCKER)
+    first = store.tag("fresh/a", "v1")
+    digest = store.put_manifest("fresh/a", "v1", b"2", DOCKER)
+    second = store.tag("fresh/a", "v1")
+    assert first is not None
+    assert second is not None
+    assert (second.digest, second.created) == (digest, first.created)
+    assert second.updated > first.updated
+
+
+def test_deleting_a_manifest_takes_its_tags(store: Store) -> None:
+    one = store.put_manifest("fresh/a", "v1", b"1", DOCKER)
+    two = store.put_manifest("fresh/a", "v2", b"2", DOCKER)
+    assert store.delete_manifest("fresh/a", one)
+    assert not store.delete_manifest("fresh/a", one)
+    assert store.tags("fresh/a") == {"v2": two}
+    assert store.manifest("fresh/a", one) is None
+
+
+def test_deleting_a_tag_leaves_the_manifest(store: Store) -> None:
+    digest = store.put_manifest("fresh/a", "v1", b"1", DOCKER)
+    assert store.delete_tag("fresh/a", "v1")
+    assert not store.delete_tag("fresh/a", "v1")
+    assert store.manifest("fresh/a", digest) is not None
+    assert store.repositories() == ["fresh/a"]
+
+
+@pytest.mark.parametrize(
+    "name", ["fresh", "../x/y", "fresh/..", "fresh/A", "fresh//a", "fresh/a$b", "/fresh/a", "a/" + "b" * 200]
+)
+def test_what_is_no_repository_never_becomes_a_path(store: Store, name: str) -> None:
+    with pytest.raises(ValueError, match="repository"):
+        store.put_blob(name, b"")
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "", ".x", "A"])
+def test_what_is_no_organization_never_becomes_a_path(store: Store, name: str) -> None:
+    with pytest.raises(ValueError, match="organization"):
+        store.create_organization(name)
+    assert store.organization(name) is None
+
+
+@pytest.mark.parametrize("reference", ["../x", "", ".a", "sha256:abc", "a" * 129])
+def test_what_is_no_reference_never_becomes_a_path(store: Store, reference: str) -> None:
+    with pytest.raises(ValueError, match="neither"):
+        store.put_manifest("fresh/a", reference, b"", DOCKER)
+    assert store.manifest("fresh/a", reference) is None
+
+
+def test_an_upload_grows_and_becomes_a_blob(store: Store) -> None:
+    upload = store.upload_files.start("fresh/a")
+    upload = store.upload_files.append(upload, [b"one", b"two"])
+    assert store.uploads() == [upload]
+    assert upload.size == 6
+    # Another process has no running hash: it reads what is there.
+    assert (
+        Store(store.directory).upload_files.digest(upload) == store.upload_files.digest(upload) == digest_of(b"onetwo")
+    )
+    upload = Store(store.directory).upload_files.append(upload, [b"three"])
+    assert store.upload_files.digest(upload) == digest_of(b"onetwothree")
+    store.finish_upload(upload, digest_of(b"onetwothree"))
+    assert store.uploads() == []
+    assert store.read_blob("fresh/a", digest_of(b"onetwothree")) == b"onetwothree"
+
+
+def test_two_requests_cannot_write_to_one_upload(store: Store) -> None:
+    upload = store.upload_files.start("fresh/a")
+
+    def blocks() -> Iterator[bytes]:
+        with pytest.raises(UploadBusyError):
+            store.upload_files.append(upload, [b"x"])
+        yield b"y"
+
+    assert store.upload_files.append(upload, blocks()).size == 1
+
+
+def test_an_upload_that_is_discarded_meanwhile_is_gone(store: Store) -> None:
+    upload = store.upload_files.start("fresh/a")
+
+    def blocks() -> Iterator[bytes]:
+        store.upload_files.discard(upload.id)
+        yield b"y"
+
+    with pytest.raises(UploadGoneError):
+        store.upload_files.append(upload, blocks())
+    with pytest.raises(UploadGoneError):
+        store.upload_files.append(upload, [b"x"])
+
+
+def test_writers_wait_for_each_other(store: Store) -> None:
+    inside = threading.Event()
+
+    def second() -> None:
+        with Store(store.directory).locked():
+            inside.set()
+
+    with store.locked():
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert not inside.wait(0.1)
+    thread.join(10)
+    assert inside.is_set()
+
+
+def test_clear_leaves_nothing(store: Store) -> None:
+    store.create_organization("fresh")
+    store.put_manifest("fresh/a", "v1", b"1", DOCKER)
+    store.upload_files.start("fresh/a")
+    store.clear()
+    assert (store.organizations(), store.repositories(), store.uploads()) == ([], [], [])
