@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from adapter import values
+from adapter.values import Bind, RegionHosts
+
 PREFIX: Final = "SWR_ADAPTER_"
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -24,128 +27,12 @@ class SettingsError(Exception):
     """A setting is unknown or its value is bad; the text is one line that names the variable."""
 
 
-@dataclass(frozen=True)
-class Bind:
-    """An address to listen on."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True)
-class RegionHosts:
-    """Origins of one region: the registry, the management API (None: unknown), hosts that blobs may come from
-    (empty: any)."""
-
-    registry: str
-    api: str | None = None
-    objects: tuple[str, ...] = ()
-
-
-def _text(value: str) -> str:
-    return value
-
-
-def _boolean(value: str) -> bool:
-    words = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
-    if value.lower() not in words:
-        raise ValueError("true or false is wanted")
-    return words[value.lower()]
-
-
-def _number(lowest: float) -> Callable[[str], float]:
-    def parse(value: str) -> float:
-        number = float(value)
-        if not lowest <= number < float("inf"):
-            raise ValueError(f"a number of at least {lowest:g} is wanted")
-        return number
-
-    return parse
-
-
-def _integer(lowest: int) -> Callable[[str], int]:
-    def parse(value: str) -> int:
-        number = int(value)
-        if number < lowest:
-            raise ValueError(f"a whole number of at least {lowest} is wanted")
-        return number
-
-    return parse
-
-
-def _choice(*words: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if value.lower() not in words:
-            raise ValueError(f"one of {', '.join(words)} is wanted")
-        return value.lower()
-
-    return parse
-
-
-def _bind(value: str) -> Bind:
-    host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError("host:port is wanted, for example 0.0.0.0:8080")
-    return Bind(host.removeprefix("[").removesuffix("]"), int(port))
-
-
-def _url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("http://host or https://host is wanted, without a query")
-    return value.rstrip("/")
-
-
-def _origin(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError("an origin must be a string")
-    url = _url(value)
-    if urlsplit(url).path or urlsplit(url).username is not None:
-        raise ValueError(f"{url} must be scheme://host[:port] alone")
-    return url
-
-
-def _file(value: str) -> Path:
-    path = Path(value)
-    if not path.is_file():
-        raise ValueError("no such file")
-    return path
-
-
-def _state_url(value: str) -> str:
-    if urlsplit(value).scheme not in ("memory", "redis", "rediss"):
-        raise ValueError("memory:// or redis://host[:port] is wanted")
-    return value
-
-
-def _regions(value: str) -> Mapping[str, RegionHosts]:
-    document = json.loads(value)
-    if not isinstance(document, dict) or not all(isinstance(entry, dict) for entry in document.values()):
-        raise ValueError('{"<region>": {"registry": "https://…", "api": "https://…"}} is wanted')
-    return {region: _region(region, entry) for region, entry in document.items()}
-
-
-def _region(name: str, entry: Mapping[str, Any]) -> RegionHosts:
-    if unknown := sorted(set(entry) - {"registry", "api", "objects"}):
-        raise ValueError(f"{name} has the unknown key {unknown[0]}")
-    if "registry" not in entry:
-        raise ValueError(f"{name} lacks the key registry")
-    objects = entry.get("objects", [])
-    if not isinstance(objects, list) or not all(isinstance(host, str) and host for host in objects):
-        raise ValueError(f"{name}: objects must be a list of host names")
-    api = entry.get("api")
-    return RegionHosts(_origin(entry["registry"]), None if api is None else _origin(api), tuple(objects))
-
-
 def _setting(
     default: Any, parse: Callable[[str], Any], text: str, *, form: str, secret: bool = False, later: bool = False
 ) -> Any:
     """`later`: accepted, so that a deployment can be written once, but without effect in this version."""
     row = {"parse": parse, "help": text, "secret": secret, "form": form, "later": later}
-    return dataclasses.field(default_factory=lambda: default, metadata=row)
+    return dataclasses.field(default_factory=lambda: default, metadata=row, repr=not secret)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,119 +40,130 @@ class Settings:
     """The values in force; see the module's text for how they are set."""
 
     contract_bind: Bind = _setting(
-        Bind("0.0.0.0", 8080), _bind, "Where Harbor's core and jobservice reach the adapter.", form="host:port"
+        Bind("0.0.0.0", 8080), values.bind, "Where Harbor's core and jobservice reach the adapter.", form="host:port"
     )
     provider_bind: Bind = _setting(
         Bind("0.0.0.0", 8081),
-        _bind,
+        values.bind,
         "Where Harbor's own nginx or ingress reaches the provider door.",
         form="host:port",
         later=True,
     )
-    operations_bind: Bind = _setting(Bind("0.0.0.0", 8082), _bind, "Probes; not for Harbor's users.", form="host:port")
+    operations_bind: Bind = _setting(
+        Bind("0.0.0.0", 8082), values.bind, "Probes; not for Harbor's users.", form="host:port"
+    )
     public_url: str | None = _setting(
         None,
-        _url,
+        values.url,
         "How Harbor reaches the contract door. Requests that come to its host get absolute upload locations.",
         form="URL",
     )
     regions: Mapping[str, RegionHosts] = _setting(
         {},
-        _regions,
+        values.regions,
         'Regions to add or replace, as JSON: {"eu-de": {"registry": "https://…", "api": "https://…"}}. '
         "`objects` may list the only hosts that blobs are fetched from.",
         form="JSON",
     )
     allow_http: bool = _setting(
-        False, _boolean, "Allow plain http:// for regions whose hosts are not loopback.", form="true or false"
+        False, values.boolean, "Allow plain http:// for regions whose hosts are not loopback.", form="true or false"
     )
     ca_bundle: Path | None = _setting(
-        None, _file, "CA certificates (PEM) that SWR is verified with, instead of the built-in ones.", form="file"
+        None, values.file, "CA certificates (PEM) that SWR is verified with, instead of the built-in ones.", form="file"
     )
     proxy: str | None = _setting(
-        None, _url, "HTTP proxy towards SWR; without it HTTPS_PROXY and NO_PROXY decide.", secret=True, form="URL"
+        None, values.url, "HTTP proxy towards SWR; without it HTTPS_PROXY and NO_PROXY decide.", secret=True, form="URL"
     )
     signing: str = _setting(
         "sdk",
-        _choice("sdk", "aws4"),
+        values.choice("sdk", "aws4"),
         "How calls of the management API are signed: OTC's SDK-HMAC-SHA256, or AWS Signature Version 4 for gateways "
         "that take it.",
         form="sdk or aws4",
     )
     requests_per_second: float = _setting(
-        20.0, _number(0), "Request budget of an account towards SWR; 0 means no limit.", form="number"
+        20.0, values.number(0), "Request budget of an account towards SWR; 0 means no limit.", form="number"
     )
     create_namespaces: bool = _setting(
-        True, _boolean, "Create an organization that is missing when Harbor asks for it.", form="true or false"
+        True, values.boolean, "Create an organization that is missing when Harbor asks for it.", form="true or false"
     )
     verify_uploads: bool = _setting(
-        True, _boolean, "Check the SHA-256 of an upload here before SWR gets its last block.", form="true or false"
+        True,
+        values.boolean,
+        "Check the SHA-256 of an upload here before SWR gets its last block.",
+        form="true or false",
     )
     max_layer_bytes: int = _setting(
         10 * 2**30,
-        _integer(0),
+        values.integer(0),
         "Largest layer that SWR takes (10 GB by OTC's documentation); 0 means no limit.",
         form="bytes",
     )
     blob_redirects: str = _setting(
         "follow",
-        _choice("follow", "pass"),
+        values.choice("follow", "pass"),
         "Blob downloads: stream from SWR's object store, or hand its address to the client.",
         form="follow or pass",
         later=True,
     )
     oci_index: str = _setting(
         "translate",
-        _choice("translate", "refuse"),
+        values.choice("translate", "refuse"),
         "OCI indexes that SWR refuses: translate to a Docker manifest list, or refuse with a sentence.",
         form="translate or refuse",
         later=True,
     )
     mount: str = _setting(
         "auto",
-        _choice("auto", "copy", "never"),
+        values.choice("auto", "copy", "never"),
         "Layers that another repository of SWR already holds.",
         form="auto, copy or never",
         later=True,
     )
     harbor_core_url: str = _setting(
-        "http://core:8080", _url, "Harbor's core, behind the provider door.", form="URL", later=True
+        "http://core:8080", values.url, "Harbor's core, behind the provider door.", form="URL", later=True
     )
     core_ca_bundle: Path | None = _setting(
-        None, _file, "CA certificates (PEM) that Harbor's core is verified with.", form="file", later=True
+        None, values.file, "CA certificates (PEM) that Harbor's core is verified with.", form="file", later=True
     )
     carrier: str = _setting(
         "harbor",
-        _choice("harbor", "docker-registry"),
+        values.choice("harbor", "docker-registry"),
         "The stock provider type that Harbor stores for an SWR endpoint.",
         form="harbor or docker-registry",
         later=True,
     )
     translate_for: str = _setting(
         "browser",
-        _choice("browser", "all"),
+        values.choice("browser", "all"),
         "Who sees the provider's name: the portal alone, or every API client.",
         form="browser or all",
         later=True,
     )
     state_url: str = _setting(
-        "memory://", _state_url, "Where replicas share what only saves work.", secret=True, form="URL", later=True
+        "memory://", values.state_url, "Where replicas share what only saves work.", secret=True, form="URL", later=True
     )
-    threads: int = _setting(32, _integer(4), "Threads for requests.", form="number")
+    threads: int = _setting(32, values.integer(4), "Threads for requests.", form="number")
     client_idle_timeout: float = _setting(
-        60.0, _number(1), "Seconds after which a client that sends nothing is dropped.", form="seconds", later=True
+        60.0,
+        values.number(1),
+        "Seconds after which a client that sends nothing is dropped.",
+        form="seconds",
+        later=True,
     )
     grace_period: float = _setting(
-        60.0, _number(1), "Seconds that running transfers get after SIGTERM.", form="seconds"
+        60.0, values.number(1), "Seconds that running transfers get after SIGTERM.", form="seconds"
     )
     tls_certificate: Path | None = _setting(
-        None, _file, "Certificate chain (PEM) of the contract door.", form="file", later=True
+        None, values.file, "Certificate chain (PEM) of the contract door.", form="file", later=True
     )
-    tls_key: Path | None = _setting(None, _file, "Private key (PEM) of the contract door.", form="file", later=True)
-    log_format: str = _setting("text", _choice("text", "json"), "Form of the log.", form="text or json")
+    tls_key: Path | None = _setting(
+        None, values.file, "Private key (PEM) of the contract door.", form="file", later=True
+    )
+    log_format: str = _setting("text", values.choice("text", "json"), "Form of the log.", form="text or json")
     log_level: str = _setting(
         "info",
-        _choice("debug", "info", "warning", "error"),
+        values.choice("debug", "info", "warning", "error"),
         "Least severe line that is logged.",
         form="debug, info, warning or error",
     )

@@ -52,6 +52,7 @@ MESSAGES = {
     "SVCSTG.SWR.4060074": "The organization still has images",
     "SVCSTG.SWR.4090060": "The organization already exists",
     "SVCSTG.SWR.4130025": "The file is too large",
+    "SVCSTG.SWR.5000001": "Internal error",
 }
 
 

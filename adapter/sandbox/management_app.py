@@ -61,7 +61,10 @@ class Management:
         return swr_error(code, self._context.knobs.text("error_shape"))
 
     def on_error(self, error: HTTPException) -> Response:
-        return error.response if isinstance(error.response, Response) else self._refuse("SVCSTG.SWR.4040083")
+        """Unknown URLs and methods; refusals of our own carry their answer; the rest is a defect of the sandbox."""
+        if isinstance(error.response, Response):
+            return error.response
+        return self._refuse("SVCSTG.SWR.4040083" if error.code in {404, 405} else "SVCSTG.SWR.5000001")
 
     # versions: without credentials (§4.1)
 

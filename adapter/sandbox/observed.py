@@ -13,9 +13,13 @@ from typing import Any
 
 from gunicorn.http.errors import ParseException
 
+from adapter.sandbox.bodies import announced
 from adapter.sandbox.context import Context
 from adapter.sandbox.faults import Fault
 from adapter.sandbox.journal import Exchange
+
+LINGER_SECONDS = 5
+LINGER_BYTES = 64 << 20
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -72,10 +76,30 @@ def _cut(body: Iterable[bytes], after: int, environ: dict[str, Any]) -> Iterator
         _close(body)
 
 
-def _swallow(environ: dict[str, Any], count: int) -> None:
+def _swallow(source: Any, count: int) -> None:
     with contextlib.suppress(OSError, ParseException):
-        while count > 0 and (block := environ["wsgi.input"].read(min(count, 1 << 16))):
+        while count > 0 and (block := source.read(min(count, 1 << 16))):
             count -= len(block)
+
+
+class Lingering:
+    """An answer to a request whose body was not read to its end: the rest is taken after the answer has gone out.
+
+    Otherwise closing the connection would reset it, and a client that still sends would lose the answer.
+    """
+
+    def __init__(self, body: Iterable[bytes], environ: dict[str, Any], source: Any) -> None:
+        self._body = body
+        self._environ = environ
+        self._source = source
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._body)
+
+    def close(self) -> None:
+        _close(self._body)
+        self._environ["gunicorn.socket"].settimeout(LINGER_SECONDS)
+        _swallow(self._source, LINGER_BYTES)
 
 
 class Observed:
@@ -90,7 +114,8 @@ class Observed:
         if self._origin == "api" and environ["PATH_INFO"].startswith("/sandbox/"):
             return self._app(environ, start_response)
         exchange = self._context.journal.begin(self._origin, environ)
-        environ["wsgi.input"] = CountingInput(environ["wsgi.input"], exchange)
+        source = environ["wsgi.input"]
+        environ["wsgi.input"] = CountingInput(source, exchange)
         fault = self._context.faults.take(self._origin, exchange.method, exchange.path)
         exchange.fault = fault is not None
         answer = Answer()
@@ -104,14 +129,17 @@ class Observed:
             _close(body)
             body = []
         start_response(answer.status, answer.headers)
-        return _cut(body, cut, environ) if cut else body
+        if cut is not None:
+            return _cut(body, cut, environ) if cut else body
+        length = announced(environ)
+        return body if length == exchange.received else Lingering(body, environ, source)
 
     def _answered(self, environ: dict[str, Any], answer: Answer, fault: Fault | None) -> Iterable[bytes]:
         if fault is None:
             return self._app(environ, answer.start_response)
         if fault.when == "before":
             time.sleep(fault.delay)
-            _swallow(environ, fault.read_bytes)
+            _swallow(environ["wsgi.input"], fault.read_bytes)
             if fault.status is not None or fault.cut_after_bytes == 0:
                 return self._replaced(fault, answer)
             return self._app(environ, answer.start_response)

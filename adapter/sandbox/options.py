@@ -100,9 +100,9 @@ class SandboxOptions:
         cls,
         data: str | Path,
         *,
-        registry_bind: str = "127.0.0.1:5080",
-        api_bind: str = "127.0.0.1:5081",
-        objects_bind: str = "127.0.0.1:5082",
+        registry_bind: str = "127.0.0.1:5100",
+        api_bind: str = "127.0.0.1:5101",
+        objects_bind: str = "127.0.0.1:5102",
         accounts: Sequence[str] = (),
         knobs: Sequence[str] = (),
     ) -> Self:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Flask, Response, abort, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from adapter.sandbox.answers import as_json, empty, registry_error
+from adapter.sandbox.answers import as_json, registry_error
 from adapter.sandbox.blobs_app import Blobs
 from adapter.sandbox.context import Context
 from adapter.sandbox.dockyard_app import Dockyard
@@ -80,12 +80,14 @@ class Base:
 
 
 def on_error(error: HTTPException) -> Response:
-    """Unknown URLs and methods; refusals of our own carry their answer."""
+    """Unknown URLs and methods; refusals of our own carry their answer; the rest is a defect of the sandbox."""
     if isinstance(error.response, Response):
         return error.response
     if isinstance(error, MethodNotAllowed):
         return registry_error(405, "UNSUPPORTED", "The operation is unsupported.")
-    return empty(404) if error.code is None else registry_error(error.code, "NOT_FOUND", "page not found")
+    if error.code == 404:
+        return registry_error(404, "NOT_FOUND", "page not found")
+    return registry_error(500, "UNKNOWN", "unknown error")
 
 
 def create_registry_app(context: Context) -> Flask:

@@ -145,9 +145,10 @@ class Store:
 
     def organization(self, name: str) -> Organization | None:
         try:
-            found = _read_json(self._organization_file(name))
+            file = self._organization_file(name)
         except ValueError:
             return None
+        found = _read_json(file)
         return Organization(name, found["tenant"], found["creator"], found["auth"]) if found else None
 
     def organizations(self) -> list[Organization]:

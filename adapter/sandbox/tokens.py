@@ -98,7 +98,7 @@ class Sealer:
             "Expires": expires,
             "Signature": self._signature(method, path, expires),
         }
-        return f"{quote(path)}?{urlencode(query)}"
+        return f"{quote(path, safe='/:')}?{urlencode(query)}"
 
     def open_link(self, method: str, path: str, query: Mapping[str, str]) -> str | None:
         """None if it is good, else the object store's error code."""

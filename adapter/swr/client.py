@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from adapter.errors import Denied
 from adapter.identity import Identity
-from adapter.settings import RegionHosts, Settings
+from adapter.settings import Settings
 from adapter.swr.dockyard import Dockyard
 from adapter.swr.management import Management
 from adapter.swr.organizations import Organizations
@@ -17,6 +17,7 @@ from adapter.swr.registry import Registry
 from adapter.swr.tokens import Tokens
 from adapter.swr.transport import Transport
 from adapter.swr.uploads import SwrUploads
+from adapter.values import RegionHosts
 
 
 @dataclass(frozen=True)

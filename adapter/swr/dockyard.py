@@ -12,12 +12,12 @@ import requests
 
 from adapter.errors import AdapterError
 from adapter.identity import Identity
-from adapter.settings import RegionHosts
 from adapter.swr.errors import error_for
 from adapter.swr.management import Organization, parse_organizations, raise_unless_created
 from adapter.swr.patience import CREATE, SAFE, Patience
 from adapter.swr.tokens import basic
 from adapter.swr.transport import Transport, read_document, refusal_of, settle
+from adapter.values import RegionHosts
 
 
 class DockyardAbsent(AdapterError):

@@ -14,11 +14,11 @@ from requests_auth_aws_sigv4 import AWSSigV4
 
 from adapter.errors import NotFound, OrganizationExists, Unexpected
 from adapter.identity import Identity
-from adapter.settings import RegionHosts
 from adapter.swr import signing
 from adapter.swr.errors import error_for
 from adapter.swr.patience import CREATE, SAFE, Patience
 from adapter.swr.transport import Signer, Transport, read_document, refusal_of, settle
+from adapter.values import RegionHosts
 
 SERVICE: Final = "swr"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from adapter.settings import RegionHosts
+from adapter.values import RegionHosts
 
 BUILT_IN: Final[Mapping[str, RegionHosts]] = {
     "eu-de": RegionHosts("https://swr.eu-de.otc.t-systems.com", "https://swr-api.eu-de.otc.t-systems.com"),

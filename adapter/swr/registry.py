@@ -27,12 +27,12 @@ from adapter.errors import (
 )
 from adapter.identity import Identity
 from adapter.names import Repository, algorithm_of, digest_of, is_digest
-from adapter.settings import RegionHosts
 from adapter.swr.errors import error_for
 from adapter.swr.organizations import Organizations
 from adapter.swr.patience import SAFE, Patience
 from adapter.swr.tokens import PULL, PUSH, Tokens
 from adapter.swr.transport import Transport, read_document, refusal_of, settle
+from adapter.values import RegionHosts
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS: Final = 3

@@ -20,11 +20,11 @@ from urllib.parse import urlencode
 from adapter.errors import AdapterError, CredentialsRefused, Denied, Unexpected
 from adapter.identity import Identity
 from adapter.names import Repository
-from adapter.settings import RegionHosts
 from adapter.swr.errors import error_for
 from adapter.swr.patience import SAFE, Patience
 from adapter.swr.single import SingleFlight
 from adapter.swr.transport import Transport, read_document, refusal_of
+from adapter.values import RegionHosts
 
 PULL: Final = "pull"
 PUSH: Final = "pull,push"

@@ -44,6 +44,12 @@ class Transport:
         self._proxy = settings.proxy
         self._budget = Budget(settings.requests_per_second)
 
+    def __enter__(self) -> Transport:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
+
     def send(
         self,
         method: str,

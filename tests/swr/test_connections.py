@@ -1,0 +1,192 @@
+"""What SWR says while a body is still being sent must come through: plain and over TLS, against raw servers."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from adapter.errors import TimedOut, UpstreamError
+from adapter.settings import Settings
+from adapter.swr.connections import _Early
+from adapter.swr.patience import STREAM
+from adapter.swr.transport import Transport, read_document, refusal_of, settle
+
+SIZE = 64 << 20
+REFUSAL = b'{"errors":[{"code":"SIZE_INVALID","message":"too large"}]}'
+ANSWER = b"HTTP/1.1 413 Too Large\r\nContent-Length: %d\r\n\r\n%s" % (len(REFUSAL), REFUSAL)
+
+Behaviour = Callable[[socket.socket], None]
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@contextlib.contextmanager
+def server_of(behaviour: Behaviour, authority: trustme.CA | None) -> Iterator[str]:
+    context = None
+    if authority is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(context)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def run() -> None:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.settimeout(10)
+                if context is None:
+                    behaviour(connection)
+                else:
+                    with context.wrap_socket(connection, server_side=True) as secured:
+                        behaviour(secured)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        yield f"{'https' if authority else 'http'}://127.0.0.1:{listener.getsockname()[1]}/x"
+        thread.join(15)
+        assert not thread.is_alive()
+
+
+def blocks() -> Iterator[bytes]:
+    for _ in range(SIZE >> 20):
+        yield bytes(1 << 20)
+
+
+class Sized:
+    def __len__(self) -> int:
+        return SIZE
+
+    def __iter__(self) -> Iterator[bytes]:
+        return blocks()
+
+
+def put(url: str, authority: trustme.CA | None, tmp_path: Path) -> int:
+    bundle = None
+    if authority is not None:
+        bundle = tmp_path / "ca.pem"
+        authority.cert_pem.write_to_path(str(bundle))
+    with Transport(Settings(requests_per_second=0, ca_bundle=bundle)) as transport:
+        refusal = refusal_of(transport.send("PUT", url, headers={}, account=None, body=Sized(), patience=STREAM))
+    assert refusal.message == "too large"
+    return refusal.status
+
+
+def read_head(connection: socket.socket) -> None:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += connection.recv(4096)
+
+
+def answer_then_close(connection: socket.socket) -> None:
+    read_head(connection)
+    connection.sendall(ANSWER)
+
+
+def answer_then_read_on(connection: socket.socket) -> None:
+    read_head(connection)
+    connection.sendall(ANSWER)
+    while connection.recv(1 << 20):
+        pass
+
+
+def answer_then_stall(connection: socket.socket) -> None:
+    """Neither reads nor closes until the client gives up."""
+    read_head(connection)
+    connection.sendall(ANSWER)
+    stalled.wait(5)
+
+
+stalled = threading.Event()
+
+
+@pytest.mark.parametrize("behaviour", [answer_then_close, answer_then_read_on, answer_then_stall])
+@pytest.mark.parametrize("secured", [False, True], ids=["plain", "tls"])
+def test_an_early_answer_is_heard(behaviour: Behaviour, secured: bool, authority: trustme.CA, tmp_path: Path) -> None:
+    stalled.clear()
+    ca = authority if secured else None
+    with server_of(behaviour, ca) as url:
+        try:
+            assert put(url, ca, tmp_path) == 413
+        finally:
+            stalled.set()
+
+
+def die(connection: socket.socket) -> None:
+    read_head(connection)
+
+
+@pytest.mark.parametrize("secured", [False, True], ids=["plain", "tls"])
+def test_a_server_that_dies_is_an_error(secured: bool, authority: trustme.CA, tmp_path: Path) -> None:
+    ca = authority if secured else None
+    with server_of(die, ca) as url, pytest.raises(UpstreamError):
+        put(url, ca, tmp_path)
+
+
+def stop_reading(connection: socket.socket) -> None:
+    read_head(connection)
+    stalled.wait(5)
+
+
+def test_a_server_that_stops_reading_is_given_up(
+    authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Early, "send_timeout", 0.3)
+    stalled.clear()
+    with server_of(stop_reading, None) as url:
+        try:
+            with pytest.raises((TimedOut, UpstreamError)):
+                put(url, None, tmp_path)
+        finally:
+            stalled.set()
+
+
+@contextlib.contextmanager
+def counting_server() -> Iterator[tuple[str, list[int]]]:
+    """Answers every request of every connection; the list has one entry for each connection."""
+    accepted: list[int] = []
+
+    def talk(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            while head := connection.recv(4096):
+                body = b"" if head.startswith(b"HEAD") else b"{}"
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + body)
+
+    def accept(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, address = listener.accept()
+                accepted.append(address[1])
+                threading.Thread(target=talk, args=[connection], daemon=True).start()
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=accept, args=[listener])
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}/", accepted
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join(10)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_connections_are_used_again(method: str) -> None:
+    with counting_server() as (url, accepted), Transport(Settings(requests_per_second=0)) as transport:
+        for _ in range(3):
+            settle(transport.send(method, url, headers={}, account=None))
+            read_document(transport.send(method, url, headers={}, account=None))
+    assert len(accepted) == 1
+
+
+def test_a_connection_that_was_idle_for_long_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Early, "longest_idle", 0.0)
+    with counting_server() as (url, accepted), Transport(Settings(requests_per_second=0)) as transport:
+        for _ in range(2):
+            settle(transport.send("GET", url, headers={}, account=None))
+    assert len(accepted) == 2

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from adapter.swr.single import SingleFlight
+
+
+def test_one_call_for_all_who_ask_meanwhile() -> None:
+    flights: SingleFlight[int] = SingleFlight()
+    begun, release, calls = threading.Event(), threading.Event(), []
+
+    def slow() -> int:
+        calls.append(1)
+        begun.set()
+        assert release.wait(10)
+        return 7
+
+    with ThreadPoolExecutor(9) as pool:
+        first = pool.submit(flights.do, "key", slow)
+        assert begun.wait(10)
+        others = [pool.submit(flights.do, "key", slow) for _ in range(8)]
+        while len(flights._running) != 1:
+            pass
+        release.set()
+        assert first.result(10) == (7, True)
+        results = [other.result(10) for other in others]
+    assert {value for value, _ in results} == {7}
+    # Who came while it ran shared it; a thread that came later made its own.
+    assert len(calls) == 1 + sum(1 for _, ours in results if ours)
+
+
+def test_an_error_reaches_everybody_and_is_not_kept() -> None:
+    flights: SingleFlight[int] = SingleFlight()
+
+    def fail() -> int:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        flights.do("key", fail)
+    assert flights.do("key", lambda: 3) == (3, True)
+
+
+def test_keys_do_not_meet() -> None:
+    flights: SingleFlight[int] = SingleFlight()
+    assert flights.do("a", lambda: flights.do("b", lambda: 1)[0] + 1) == (2, True)

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from werkzeug import Request, Response
+
+from adapter.errors import CredentialsRefused, Denied, OrganizationUnknown, Unexpected
+from adapter.identity import Identity, parse_identity
+from adapter.names import Repository
+from adapter.swr.client import SwrClient
+from adapter.swr.tokens import LONGEST_LIFE, MARGIN, PULL, PUSH, life_of
+from tests.credentials import ACCESS_ID, LOGIN_KEY, WRONG_SECRET
+from tests.swr.scripted import TOKEN_PATH, Swr, jwt
+
+REPOSITORY = Repository("org", "repo")
+
+
+def denied(message: str) -> Response:
+    return Response(json.dumps({"errors": [{"code": "DENIED", "message": message}]}), 401)
+
+
+def scopeless_only(message: str) -> Any:
+    """Says yes to the credentials and no to the scope."""
+
+    def answer(request: Request) -> Response:
+        return denied(message) if "scope" in request.args else Response(json.dumps({"token": jwt()}))
+
+    return answer
+
+
+def test_asks_with_get_its_own_scope_and_the_login_key(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.grant()
+    client.tokens.bearer(identity, REPOSITORY, PUSH)
+    (request,) = swr.seen
+    assert request.method == "GET"
+    assert request.args.to_dict() == {"service": "dockyard", "scope": "repository:org/repo:pull,push"}
+    assert request.authorization is not None
+    assert (request.authorization.username, request.authorization.password) == (ACCESS_ID, LOGIN_KEY)
+
+
+def test_a_token_is_kept_for_its_repository_and_actions(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("GET", TOKEN_PATH, *({"token": jwt() + str(number)} for number in range(9)))
+    pull = client.tokens.bearer(identity, REPOSITORY, PULL)
+    assert client.tokens.bearer(identity, REPOSITORY, PULL) == pull
+    push = client.tokens.bearer(identity, REPOSITORY, PUSH)
+    assert push != pull
+    assert client.tokens.bearer(identity, Repository("org", "other"), PULL) not in (pull, push)
+    assert len(swr.seen) == 3
+    client.tokens.forget(identity, REPOSITORY)
+    assert client.tokens.bearer(identity, REPOSITORY, PULL) not in (pull, push)
+
+
+def test_a_token_for_pushing_serves_pulling(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.grant()
+    assert client.tokens.bearer(identity, REPOSITORY, PUSH) == client.tokens.bearer(identity, REPOSITORY, PULL)
+    assert len(swr.seen) == 1
+
+
+def test_accounts_do_not_share_tokens(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.grant()
+    client.tokens.bearer(identity, REPOSITORY, PULL)
+    swr.answer("GET", TOKEN_PATH, denied("Authenticate Error"))
+    with pytest.raises(CredentialsRefused):
+        client.tokens.bearer(parse_identity(ACCESS_ID, WRONG_SECRET, ["eu-de"]), REPOSITORY, PULL)
+
+
+def test_many_threads_ask_once(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    asked = threading.Event()
+
+    def slow(_: Request) -> Response:
+        asked.wait(0.3)
+        return Response(json.dumps({"token": jwt()}))
+
+    swr.answer("GET", TOKEN_PATH, slow)
+    with ThreadPoolExecutor(8) as pool:
+        tokens = set(pool.map(lambda _: client.tokens.bearer(identity, REPOSITORY, PULL), range(8)))
+    assert len(tokens) == 1
+    assert len(swr.seen) == 1
+
+
+def test_an_expired_token_is_replaced(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("GET", TOKEN_PATH, {"token": jwt(life=20)})
+    client.tokens.bearer(identity, REPOSITORY, PULL)
+    client.tokens.bearer(identity, REPOSITORY, PULL)
+    assert len(swr.seen) == 2
+
+
+def unsigned(claims: dict[str, Any]) -> str:
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return f"e30.{payload}.x"
+
+
+@pytest.mark.parametrize(
+    ("token", "expires_in", "life"),
+    [
+        (unsigned({"iat": 1000, "exp": 1900}), None, 900 - MARGIN),
+        (unsigned({"iat": 9_999_999, "exp": 9_999_999 + 900}), 5, 900 - MARGIN),
+        (unsigned({"nbf": 1000, "exp": 1900}), None, 900 - MARGIN),
+        (unsigned({"exp": 5300}), None, 300 - MARGIN),
+        (unsigned({"iat": 1000, "exp": 1010}), None, 0),
+        ("opaque", None, LONGEST_LIFE - MARGIN),
+        ("opaque", 300, 300 - MARGIN),
+        ("opaque", 86_400, LONGEST_LIFE - MARGIN),
+        ("opaque", "soon", LONGEST_LIFE - MARGIN),
+        ("a.b.c", None, LONGEST_LIFE - MARGIN),
+        ("a.W10.c", None, LONGEST_LIFE - MARGIN),
+    ],
+)
+def test_how_long_a_token_lives(token: str, expires_in: object, life: float) -> None:
+    assert life_of(token, expires_in, 5000.0) == life
+
+
+def test_a_refusal_is_remembered_for_the_whole_credential(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    wrong = parse_identity(ACCESS_ID, WRONG_SECRET, ["eu-de"])
+    swr.answer("GET", TOKEN_PATH, denied("Authenticate Error"))
+    for _ in range(5):
+        with pytest.raises(CredentialsRefused, match="refuses the credentials"):
+            client.tokens.login(wrong)
+        with pytest.raises(CredentialsRefused):
+            client.tokens.bearer(wrong, REPOSITORY, PULL)
+    assert len(swr.seen) == 1
+    swr.grant()
+    client.tokens.login(identity)
+    assert len(swr.seen) == 2
+
+
+def test_a_yes_is_not_remembered_by_login(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("GET", TOKEN_PATH, {"token": jwt()}, denied("Authenticate Error"))
+    client.tokens.login(identity)
+    with pytest.raises(CredentialsRefused):
+        client.tokens.login(identity)
+
+
+def test_confirm_is_content_with_a_live_token(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.grant()
+    client.tokens.bearer(identity, REPOSITORY, PULL)
+    client.tokens.confirm(identity)
+    assert len(swr.seen) == 1
+
+
+def test_a_missing_organization(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("GET", TOKEN_PATH, scopeless_only("Image organization does not exist"))
+    with pytest.raises(OrganizationUnknown):
+        client.tokens.bearer(identity, REPOSITORY, PULL)
+
+
+@pytest.mark.parametrize("message", ["you do not have the permission", "no", "requested access is denied"])
+def test_401_for_a_scope_is_no_wrong_password(swr: Swr, client: SwrClient, identity: Identity, message: str) -> None:
+    swr.answer("GET", TOKEN_PATH, scopeless_only(message))
+    for _ in range(2):
+        with pytest.raises(Denied):
+            client.tokens.bearer(identity, REPOSITORY, PUSH)
+    client.tokens.login(identity)
+
+
+def test_an_odd_401_that_is_a_wrong_password(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("GET", TOKEN_PATH, Response("nope", 401))
+    with pytest.raises(CredentialsRefused):
+        client.tokens.bearer(identity, REPOSITORY, PUSH)
+    assert ["scope" in request.args for request in swr.seen] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Response("<html>"), Response("{}"), Response("[]"), Response('{"token": 5}'), Response('{"token": "a\\nb"}')],
+)
+def test_no_token_in_the_answer(swr: Swr, client: SwrClient, identity: Identity, answer: Response) -> None:
+    swr.answer("GET", TOKEN_PATH, answer)
+    with pytest.raises(Unexpected, match="is it an SWR registry"):
+        client.tokens.login(identity)
+
+
+def test_no_token_endpoint(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("GET", TOKEN_PATH, Response("", 404))
+    with pytest.raises(Unexpected, match="no token endpoint"):
+        client.tokens.login(identity)
+
+
+def test_no_token_in_a_repr(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    token = jwt()
+    swr.answer("GET", TOKEN_PATH, {"token": token})
+    client.tokens.bearer(identity, REPOSITORY, PULL)
+    assert token not in repr(client.tokens._tokens)

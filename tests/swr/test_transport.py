@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+import trustme
+from pytest_httpserver import HTTPServer
+from werkzeug import Response
+
+from adapter.errors import AdapterError, CertificateUntrusted, Throttled, TimedOut, Unexpected, Unreachable
+from adapter.settings import Settings
+from adapter.swr import trace
+from adapter.swr.patience import CREATE, SAFE, STREAM, Patience
+from adapter.swr.transport import Transport, read_document, refusal_of, settle
+from tests.services import free_ports
+from tests.swr.scripted import Swr
+
+QUICK = Patience(total=3, statuses=frozenset({503}), broken=True, answer=0.3)
+
+
+def transport_of(**settings: object) -> Transport:
+    return Transport(Settings(**{"requests_per_second": 0.0, **settings}))  # type: ignore[arg-type]
+
+
+def get(
+    url: str, patience: Patience = SAFE, transport: Transport | None = None, account: str = "a"
+) -> requests.Response:
+    return (transport or transport_of()).send("GET", url, headers={}, account=account, patience=patience)
+
+
+def test_sends_what_it_is_told_and_nothing_of_its_own(
+    swr: Swr, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine localhost login u password p\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    swr.answer("PUT", "/x", 201)
+    transport_of().send("PUT", swr.url + "/x", headers={"X-A": "b"}, account=None, body=b"abc")
+    (request,) = swr.seen
+    assert request.get_data() == b"abc"
+    sent = {name.lower(): value for name, value in request.headers.items()}
+    assert sent.pop("user-agent").startswith("harbor-swr-adapter/")
+    assert sent.pop("host") == swr.url.removeprefix("http://")
+    assert sent == {"x-a": "b", "content-length": "3", "accept-encoding": "identity"}
+
+
+def test_cookies_are_not_kept(swr: Swr) -> None:
+    swr.answer("GET", "/x", Response("", headers={"Set-Cookie": "session=other-account; Path=/"}))
+    transport = transport_of()
+    for _ in range(2):
+        settle(get(swr.url + "/x", transport=transport))
+    assert [request.headers.get("Cookie") for request in swr.seen] == [None, None]
+
+
+def test_redirects_are_answers(swr: Swr) -> None:
+    swr.answer("GET", "/x", Response("", 307, {"Location": "/y"}))
+    assert get(swr.url + "/x").status_code == 307
+    assert len(swr.seen) == 1
+
+
+def test_busy_is_tried_again(swr: Swr) -> None:
+    swr.answer("GET", "/x", 503, 503, 200)
+    assert get(swr.url + "/x").status_code == 200
+    assert len(swr.seen) == 3
+
+
+def test_the_last_answer_stands_when_patience_ends(swr: Swr) -> None:
+    swr.answer("GET", "/x", Response("", 503, {"Retry-After": "3600"}))
+    refusal = refusal_of(get(swr.url + "/x"))
+    assert (refusal.status, refusal.retry_after) == (503, 3600.0)
+    assert len(swr.seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("patience", "status"), [(CREATE, 502), (CREATE, 500), (STREAM, 503), (SAFE, 400), (SAFE, 401)]
+)
+def test_what_is_not_tried_again(swr: Swr, patience: Patience, status: int) -> None:
+    swr.answer("GET", "/x", status, 200)
+    assert get(swr.url + "/x", patience).status_code == status
+
+
+def test_a_stream_is_sent_once(swr: Swr) -> None:
+    swr.answer("PUT", "/x", 503)
+    body = iter([b"a", b"b"])
+    response = transport_of().send("PUT", swr.url + "/x", headers={}, account=None, body=body, patience=STREAM)
+    assert response.status_code == 503
+    assert len(swr.seen) == 1
+
+
+def test_an_error_of_the_body_comes_out_as_it_is(swr: Swr) -> None:
+    class Cut(AdapterError):
+        pass
+
+    def body() -> Iterator[bytes]:
+        yield b"a"
+        raise Cut("the client left")
+
+    with pytest.raises(Cut):
+        transport_of().send("PUT", swr.url + "/x", headers={}, account=None, body=body(), patience=STREAM)
+    # The next request finds a whole connection.
+    swr.answer("GET", "/x", 200)
+    assert get(swr.url + "/x").status_code == 200
+
+
+def test_nobody_there() -> None:
+    (port,) = free_ports(1)
+    with pytest.raises(Unreachable, match="refuses the connection"):
+        get(f"http://127.0.0.1:{port}/", QUICK)
+
+
+def test_no_such_host() -> None:
+    with pytest.raises(Unreachable, match=r"swr\.invalid cannot be reached"):
+        get("http://swr.invalid/", Patience(0, frozenset(), broken=False))
+
+
+def test_no_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        with pytest.raises(TimedOut, match="did not answer"):
+            get(url, Patience(0, frozenset(), broken=False, answer=0.2))
+
+
+def test_the_budget_is_charged_to_the_account(swr: Swr) -> None:
+    swr.answer("GET", "/x", 200)
+    transport = transport_of(requests_per_second=0.1)
+    short = Patience(total=0, statuses=frozenset(), broken=False)
+    past = Patience(total=0, statuses=frozenset(), broken=False, budgeted=False)
+    get(swr.url + "/x", short, transport)
+    with pytest.raises(Throttled):
+        get(swr.url + "/x", short, transport)
+    assert get(swr.url + "/x", past, transport).status_code == 200
+    assert get(swr.url + "/x", short, transport, account="b").status_code == 200
+
+
+def test_the_trace_counts(swr: Swr) -> None:
+    swr.answer("GET", "/x", 503, Response("", 200, {"X-Request-Id": "swr-1"}))
+    token = trace.current.set(trace.Trace())
+    try:
+        settle(get(swr.url + "/x"))
+        found = trace.current.get()
+    finally:
+        trace.current.reset(token)
+    assert found is not None
+    assert (found.requests, found.request_ids) == (2, ["swr-1"])
+
+
+def test_documents_have_a_limit(swr: Swr) -> None:
+    swr.answer("GET", "/x", Response(b"x" * 2000))
+    assert len(read_document(get(swr.url + "/x"), 2000)) == 2000
+    with pytest.raises(Unexpected, match="more than 1999 bytes"):
+        read_document(get(swr.url + "/x"), 1999)
+
+
+def test_a_document_that_breaks_off() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(Unreachable, match="broke off"):
+            read_document(get(f"http://127.0.0.1:{server.getsockname()[1]}/", QUICK))
+        thread.join()
+
+
+def test_no_secret_in_the_log(swr: Swr, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    swr.answer("GET", "/secret-path", 503, 200)
+    transport_of().send(
+        "GET",
+        swr.url + "/secret-path?_state=secret-query",
+        headers={"Authorization": "Bearer secret-token"},
+        account="a",
+    )
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("adapter")]
+    assert len(ours) == 3
+    assert "secret" not in "".join(ours)
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def secure(authority: trustme.CA) -> Iterator[str]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    server = HTTPServer(ssl_context=context, threaded=True)
+    server.expect_request("/x").respond_with_data("fine")
+    server.start()
+    yield server.url_for("/x")
+    server.stop()
+
+
+def test_an_unknown_authority_is_named_as_the_reason(secure: str) -> None:
+    with pytest.raises(CertificateUntrusted, match=r"localhost is not trusted \(.*\).*SWR_ADAPTER_CA_BUNDLE"):
+        get(secure)
+
+
+def test_the_ca_bundle_is_trusted(secure: str, authority: trustme.CA, tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    assert read_document(get(secure, transport=transport_of(ca_bundle=bundle))) == b"fine"
+
+
+def test_the_proxy_is_used(swr: Swr, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scripted server plays the proxy: it gets the request with the whole address."""
+    monkeypatch.setenv("NO_PROXY", "direct.example")
+    swr.answer("GET", "/x", 200)
+    assert get("http://swr.example/x", transport=transport_of(proxy=swr.url)).status_code == 200
+    assert swr.seen[0].headers["Host"] == "swr.example"
+    with pytest.raises(Unreachable, match=r"direct\.example"):
+        get("http://direct.example/x", Patience(0, frozenset(), broken=False), transport_of(proxy=swr.url))
+
+
+def test_the_proxy_of_the_environment_is_used(swr: Swr, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", swr.url)
+    swr.answer("GET", "/x", 200)
+    assert get("http://swr.example/x").status_code == 200
+
+
+def test_a_proxy_that_is_not_there() -> None:
+    (port,) = free_ports(1)
+    transport = transport_of(proxy=f"http://127.0.0.1:{port}")
+    with pytest.raises(Unreachable, match="proxy gives no connection"):
+        get("https://swr.example/x", Patience(0, frozenset(), broken=False), transport)

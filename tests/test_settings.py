@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from adapter import settings
+from adapter.settings import Settings, SettingsError
+from adapter.values import Bind, RegionHosts
+
+DESIGNED = """
+REGIONS CONTRACT_BIND PROVIDER_BIND OPERATIONS_BIND PUBLIC_URL VERIFY_UPLOADS HARBOR_CORE_URL CARRIER
+TRANSLATE_FOR SIGNING CREATE_NAMESPACES OCI_INDEX MOUNT BLOB_REDIRECTS REQUESTS_PER_SECOND MAX_LAYER_BYTES
+CA_BUNDLE CORE_CA_BUNDLE PROXY STATE_URL THREADS CLIENT_IDLE_TIMEOUT TLS_CERTIFICATE TLS_KEY LOG_FORMAT
+LOG_LEVEL RECORD ALLOW_HTTP
+"""
+
+
+def load(**variables: str) -> Settings:
+    return settings.load({"SWR_ADAPTER_" + name: value for name, value in variables.items()})
+
+
+def refusal(**variables: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load(**variables)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_every_name_is_accepted() -> None:
+    assert {f"SWR_ADAPTER_{name}" for name in DESIGNED.split()} <= {row.variable for row in settings.table()}
+
+
+def test_defaults_are_those_of_an_empty_environment() -> None:
+    assert load() == Settings()
+    assert settings.load({"PATH": "/bin", "SWR_ADAPTERS": "not ours"}) == Settings()
+
+
+def test_defaults_can_be_entered() -> None:
+    """What the table prints as a default is itself a valid value."""
+    for row in settings.table():
+        shown = row.shown(row.default)
+        if shown != "(not set)":
+            assert getattr(load(**{row.variable.removeprefix("SWR_ADAPTER_"): shown}), row.field) == row.default
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("CONTRACT_BIND", "127.0.0.1:80", Bind("127.0.0.1", 80)),
+        ("CONTRACT_BIND", "[::]:8443", Bind("::", 8443)),
+        ("PUBLIC_URL", "https://swr.example/", "https://swr.example"),
+        ("VERIFY_UPLOADS", "No", False),
+        ("SIGNING", "AWS4", "aws4"),
+        ("REQUESTS_PER_SECOND", "0.5", 0.5),
+        ("MAX_LAYER_BYTES", "0", 0),
+        ("STATE_URL", "redis://:secret@redis:6379/3", "redis://:secret@redis:6379/3"),
+        ("RECORD", "/var/record", Path("/var/record")),
+        (
+            "REGIONS",
+            '{"eu-xx": {"registry": "https://r.example", "api": "https://a.example:8443", "objects": ["o.example"]}}',
+            {"eu-xx": RegionHosts("https://r.example", "https://a.example:8443", ("o.example",))},
+        ),
+        (
+            "REGIONS",
+            '{"eu-xx": {"registry": "http://localhost:5000"}}',
+            {"eu-xx": RegionHosts("http://localhost:5000")},
+        ),
+    ],
+)
+def test_values_are_parsed(name: str, text: str, value: object) -> None:
+    assert getattr(load(**{name: text}), name.lower()) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("CONTRACT_BIND", "8080", "host:port"),
+        ("CONTRACT_BIND", "0.0.0.0:0", "host:port"),
+        ("CONTRACT_BIND", "0.0.0.0:٨", "host:port"),
+        ("PUBLIC_URL", "swr.example", "http"),
+        ("PUBLIC_URL", "https://swr.example/?a=b", "query"),
+        ("VERIFY_UPLOADS", "maybe", "true or false"),
+        ("SIGNING", "aws", "sdk, aws4"),
+        ("REQUESTS_PER_SECOND", "-1", "at least 0"),
+        ("REQUESTS_PER_SECOND", "nan", "at least 0"),
+        ("REQUESTS_PER_SECOND", "many", "a number is wanted"),
+        ("THREADS", "1", "at least 4"),
+        ("THREADS", "1.5", "a number is wanted"),
+        ("CA_BUNDLE", "/does/not/exist", "no such file"),
+        ("STATE_URL", "http://redis", "redis://"),
+        ("REGIONS", '{"eu-de"', "no valid JSON"),
+        ("REGIONS", "[]", "is wanted"),
+        ("REGIONS", '{"eu-de": {"api": "https://a.example"}}', "lacks the key registry"),
+        ("REGIONS", '{"eu-de": {"registry": "https://a.example", "host": "b"}}', "unknown key host"),
+        ("REGIONS", '{"eu-de": {"registry": 5}}', "must be a string"),
+        ("REGIONS", '{"eu-de": {"registry": "https://a.example/v2"}}', "alone"),
+        ("REGIONS", '{"eu-de": {"registry": "https://u:p@a.example"}}', "alone"),
+        ("REGIONS", '{"eu-de": {"registry": "https://a.example", "objects": "x"}}', "objects"),
+        ("REGIONS", '{"eu-de": {"registry": "http://swr.example"}}', "plain http"),
+        ("REGIONS", '{"eu-de": {"registry": "https://swr.example", "api": "http://swr.example"}}', "plain http"),
+        ("OPERATIONS_BIND", "127.0.0.1:8080", "a port each"),
+        ("TLS_KEY", __file__, "go together"),
+    ],
+)
+def test_a_bad_value_is_one_line_with_the_variable(name: str, text: str, says: str) -> None:
+    line = refusal(**{name: text})
+    assert f"SWR_ADAPTER_{name}" in line or name in line
+    assert says in line
+
+
+def test_plain_http_can_be_allowed() -> None:
+    regions = '{"eu-de": {"registry": "http://swr.example"}}'
+    assert load(REGIONS=regions, ALLOW_HTTP="true").regions["eu-de"].registry == "http://swr.example"
+
+
+def test_an_unknown_variable_is_refused_and_the_near_one_named() -> None:
+    assert "SWR_ADAPTER_REGIONS is near" in refusal(REGION="eu-de")
+    assert "SWR_ADAPTER_XYZZY: there is no such setting" in refusal(XYZZY="1")
+
+
+def test_an_empty_variable_is_not_set() -> None:
+    assert load(PROXY="").proxy is None
+
+
+def test_a_value_may_come_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "proxy"
+    file.write_text("http://proxy.example:3128\n")
+    assert load(PROXY_FILE=str(file)).proxy == "http://proxy.example:3128"
+    assert "both set" in refusal(PROXY_FILE=str(file), PROXY="http://other.example")
+    assert "SWR_ADAPTER_PROXY_FILE: cannot read" in refusal(PROXY_FILE=str(tmp_path / "missing"))
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    assert "it is no text" in refusal(PROXY_FILE=str(tmp_path / "binary"))
+
+
+def test_secrets_are_not_shown() -> None:
+    values = load(PROXY="http://user:hunter2@proxy.example", STATE_URL="redis://:hunter2@redis")
+    shown = " ".join(row.shown(getattr(values, row.field)) for row in settings.table())
+    assert "hunter2" not in shown
+    assert "hunter2" not in refusal(PROXY="user:hunter2")
+    assert "hunter2" not in repr(values)
