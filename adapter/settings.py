@@ -69,7 +69,7 @@ class Settings:
         False, values.boolean, "Allow plain http:// for regions whose hosts are not loopback.", form="true or false"
     )
     ca_bundle: Path | None = _setting(
-        None, values.file, "CA certificates (PEM) that SWR is verified with, instead of the built-in ones.", form="file"
+        None, values.file, "CA certificates (PEM) that are trusted for SWR besides the public ones.", form="file"
     )
     proxy: str | None = _setting(
         None, values.url, "HTTP proxy towards SWR; without it HTTPS_PROXY and NO_PROXY decide.", secret=True, form="URL"

@@ -48,6 +48,7 @@ def create_contract_app(settings: Settings, swr: SwrClient) -> Flask:
 def _refuse(error: AdapterError) -> Response:
     on_v2 = request.path == "/v2" or request.path.startswith("/v2/")
     request_id = str(request.environ.get("adapter.request_id", "-"))
+    request.environ["adapter.error"] = f"{type(error).__name__}: {error.sentence}"
     body = oci_body(error, request_id) if on_v2 else harbor_body(error, request_id)
     response = Response(body, error.status, error.headers, content_type="application/json; charset=utf-8")
     if on_v2:

@@ -104,6 +104,7 @@ class _Request:
         self.id: str = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         environ["adapter.request_id"] = self.id
         self.trace = trace.Trace()
+        self._environ = environ
         self._door = door
         self._method = environ.get("REQUEST_METHOD", "")
         self._path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
@@ -134,6 +135,7 @@ class _Request:
             "swr_requests": self.trace.requests,
             "swr_request_ids": self.trace.request_ids,
             "client": self._client,
+            "error": masked(str(self._environ["adapter.error"])) if "adapter.error" in self._environ else None,
         }
         level = logging.DEBUG if self._door == "operations" else logging.INFO
         log.log(level, "request", extra={"fields": fields})

@@ -82,17 +82,18 @@ class Stage:
     provider: int
     operations: int
     data: Path
+    host: str
 
     @classmethod
-    def free(cls, data: Path) -> Stage:
-        """On ports that nothing uses now."""
+    def free(cls, data: Path, host: str) -> Stage:
+        """On ports that nothing uses now; `host` is where the adapter listens."""
         with contextlib.ExitStack() as stack:
             sockets = [stack.enter_context(socket.socket()) for _ in range(6)]
             for each in sockets:
                 each.bind(("127.0.0.1", 0))
             ports = [int(each.getsockname()[1]) for each in sockets]
         registry, api, objects, contract, provider, operations = ports
-        return cls(registry, api, objects, contract, provider, operations, data)
+        return cls(registry, api, objects, contract, provider, operations, data, host)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -100,7 +101,7 @@ class Stage:
         hosts = {"registry": f"http://127.0.0.1:{self.registry}", "api": f"http://127.0.0.1:{self.api}"}
         return {
             "SWR_ADAPTER_REGIONS": json.dumps({PROJECT: hosts}),
-            "SWR_ADAPTER_CONTRACT_BIND": f"127.0.0.1:{self.contract}",
+            "SWR_ADAPTER_CONTRACT_BIND": f"{self.host}:{self.contract}",
             "SWR_ADAPTER_PROVIDER_BIND": f"127.0.0.1:{self.provider}",
             "SWR_ADAPTER_OPERATIONS_BIND": f"127.0.0.1:{self.operations}",
         }
@@ -241,13 +242,12 @@ def _print_next(stage: Stage, *, kept: bool) -> None:
         )
         print("set up the adapter for a real SWR.")
         return
-    endpoint = f"http://127.0.0.1:{stage.contract}"
     print("\nStill running; Ctrl-C ends it. An image of your own:\n")
     print("  skopeo copy --dest-tls-verify=false \\")
     print(f"    --dest-creds '{PROJECT}@{ACCESS_KEY}:{SECRET_KEY}' \\")
     print(f"    docker://REGISTRY/IMAGE:TAG docker://127.0.0.1:{stage.contract}/fresh/mine:v1\n")
     print("A real Harbor: Registries → New endpoint, then a push-based rule with an organization as its namespace:\n")
-    fields = (("Provider", "Harbor"), ("Endpoint URL", f"{endpoint} (as this machine is reached from Harbor)"))
+    fields = (("Provider", "Harbor"), ("Endpoint URL", f"http://<address of this machine>:{stage.contract}"))
     for name, value in (*fields, ("Access ID", f"{PROJECT}@{ACCESS_KEY}"), ("Access Secret", SECRET_KEY)):
         print(f"  {name:14} {value}")
     print(f"\nWith an SWR of your own you would {FORM}. Logs are in {stage.data}.", flush=True)
@@ -286,7 +286,8 @@ def run(environment: dict[str, str], *, keep: bool) -> bool:
         raise DemoFailed("skopeo is missing, which reads the images back: apt-get install skopeo")
     inherited = {name: value for name, value in environment.items() if not name.startswith("SWR_ADAPTER_")}
     with tempfile.TemporaryDirectory(prefix="harbor-swr-adapter-demo-") as folder:
-        stage = Stage.free(Path(folder))
+        # Only a demo that stays is for a Harbor elsewhere.
+        stage = Stage.free(Path(folder), "0.0.0.0" if keep else "127.0.0.1")
         with (
             _process("sandbox", stage.sandbox_command(), inherited, stage.data, stage.registry),
             _process("adapter", ["serve"], inherited | stage.environment, stage.data, stage.contract),

@@ -25,7 +25,7 @@ from adapter.swr.single import SingleFlight
 from adapter.swr.tokens import PULL, Tokens
 
 _REMEMBERED: Final = 60.0
-"""Seconds that an organization which this adapter made counts as there, so that late askers cause no second POST."""
+"""Seconds in which whoever asks for an organization that was just made is answered by a look, not by a second POST."""
 
 
 class Organizations:
@@ -82,7 +82,7 @@ class Organizations:
                 "(SWR_ADAPTER_CREATE_NAMESPACES=false): create it in the SWR console, then run the replication again"
             )
         key = (identity.account, name)
-        if self._recently_made(key):
+        if self._recently_made(key) and self._look(identity, name) is not None:
             raise OrganizationExists(f"the organization '{name}' exists")
         _, ours = self._flights.do((identity.fingerprint, name), lambda: self._create(identity, name))
         with self._lock:

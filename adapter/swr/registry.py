@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 
@@ -28,6 +28,7 @@ from adapter.errors import (
 from adapter.identity import Identity
 from adapter.names import Repository, algorithm_of, digest_of, is_digest
 from adapter.swr.errors import error_for
+from adapter.swr.locations import resolve
 from adapter.swr.organizations import Organizations
 from adapter.swr.patience import SAFE, Patience
 from adapter.swr.tokens import PULL, PUSH, Tokens
@@ -119,7 +120,7 @@ class Registry:
     def _token(self, identity: Identity, repository: Repository, actions: str) -> str:
         try:
             return self._tokens.bearer(identity, repository, actions)
-        except Denied as error:
+        except (Denied, OrganizationUnknown) as error:
             raise self._denial(identity, repository, error) from error
 
     def _denial(self, identity: Identity, repository: Repository, error: AdapterError) -> AdapterError:
@@ -133,7 +134,11 @@ class Registry:
             "request_id": error.request_id,
         }
         if isinstance(error, OrganizationUnknown) or not self._organizations.exists(identity, name):
-            return OrganizationUnknown(f"the organization '{name}' does not exist in SWR, or is not yours", **details)
+            return OrganizationUnknown(
+                f"the organization '{name}' does not exist in SWR, or is not yours: check the destination namespace of "
+                "the replication rule",
+                **details,
+            )
         return Denied(
             f"SWR gives this account no access to {repository}: have an administrator grant it the permission",
             **details,
@@ -216,9 +221,8 @@ class Registry:
     def _redirect_target(self, identity: Identity, url: str, response: requests.Response) -> str:
         """SWR uses many buckets, so any host will do unless the region pins them; never from https down to http."""
         settle(response)
-        target = urljoin(url, response.headers.get("Location", ""))
-        parts = urlsplit(target)
-        if parts.scheme != "https" and (parts.scheme != "http" or urlsplit(url).scheme == "https"):
+        parts = resolve(url, response.headers.get("Location"))
+        if parts.scheme != "https" and urlsplit(url).scheme == "https":
             raise Unexpected("SWR redirects a blob to an address that is not https")
         pinned = self._regions[identity.region].objects
         if pinned and parts.hostname not in pinned:
@@ -226,7 +230,7 @@ class Registry:
                 f"SWR redirects a blob to {parts.hostname}, which the region's `objects` in SWR_ADAPTER_REGIONS "
                 "does not list"
             )
-        return target
+        return parts.geturl()
 
 
 def _head_of(response: requests.Response, reference: str) -> Manifest | None:

@@ -184,18 +184,15 @@ class Tokens:
             patience=patience,
         )
         if response.status_code != 200:
-            raise _token_error(error_for(refusal_of(response)), origin)
+            refusal = refusal_of(response)
+            if refusal.status in (404, 405) and refusal.code is None:
+                raise Unexpected(f"{origin} has no token endpoint: is it an SWR registry?")
+            raise error_for(refusal)
         return _read_token(read_document(response), origin)
 
 
 def _certain(error: AdapterError) -> bool:
     return "authenticate error" in (error.swr_message or "").lower()
-
-
-def _token_error(error: AdapterError, origin: str) -> AdapterError:
-    if error.status in (404, 405) and error.swr_code is None:
-        return Unexpected(f"{origin} has no token endpoint: is it an SWR registry?")
-    return error
 
 
 def _read_token(document: bytes, origin: str) -> Token:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urlsplit
 
 import requests
 
@@ -16,6 +16,7 @@ from adapter.errors import AdapterError, NotFound, OrganizationUnknown, Unexpect
 from adapter.identity import Identity
 from adapter.names import Repository
 from adapter.swr.errors import error_for
+from adapter.swr.locations import resolve
 from adapter.swr.patience import START, STREAM
 from adapter.swr.registry import Registry
 from adapter.swr.tokens import PUSH
@@ -100,11 +101,8 @@ class SwrUploads:
         settle(response)
         origin = self._registry.origin(identity)
         # Without a Location the upload goes on where it was; only its start must name one.
-        location = response.headers.get("Location", previous)
-        if not location:
-            raise Unexpected("SWR starts an upload without saying where")
-        target = urlsplit(urljoin(origin + (previous or "/"), location))
-        if target.hostname != urlsplit(origin).hostname or target.username is not None:
+        target = resolve(origin + (previous or "/"), response.headers.get("Location", previous))
+        if target.hostname != urlsplit(origin).hostname:
             raise Unexpected(f"SWR moves an upload to another host, {target.hostname}: not followed")
         return target.path + (f"?{target.query}" if target.query else "")
 

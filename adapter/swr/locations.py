@@ -1,0 +1,21 @@
+"""Where SWR's `Location` leads: resolved, and garbage refused. Pure."""
+
+from __future__ import annotations
+
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from adapter.errors import Unexpected
+
+
+def resolve(base: str, location: str | None) -> SplitResult:
+    """The absolute address of a `Location`, which may be relative to `base`. Raises `Unexpected`."""
+    if not location:
+        raise Unexpected("SWR's answer lacks the Location that leads on")
+    try:
+        parts = urlsplit(urljoin(base, location))
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        valid = False
+    if not valid or parts.username is not None or not location.isprintable():
+        raise Unexpected("SWR's answer leads to an address that is none")
+    return parts

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from werkzeug import Request, Response
+
+from adapter.errors import CredentialsRefused, Denied, OrganizationExists, OrganizationQuota, Unavailable, Unexpected
+from adapter.identity import Identity
+from adapter.swr import signing
+from adapter.swr.client import SwrClient
+from adapter.swr.management import Organization, Quota
+from tests.credentials import ACCESS_KEY, SECRET_KEY
+from tests.swr.scripted import Swr, client_of
+
+NAMESPACES = "/v2/manage/namespaces"
+
+
+def entry(name: str, auth: int = 7) -> dict[str, object]:
+    """With the fields seen beside the documented ones (`docs/facts/swr.md §10`)."""
+    return {"id": 5, "name": name, "creator_name": "c", "auth": auth, "access_user_count": 1, "repo_count": 0}
+
+
+def refusal(status: int, code: str, message: str = "words") -> Response:
+    return Response(json.dumps([{"errorCode": code, "errorMessage": message, "detail": ""}]), status)
+
+
+def test_serves_only_with_a_secret_key_and_a_host(client: SwrClient, identity: Identity, key_only: Identity) -> None:
+    assert client.management.serves(identity)
+    assert not client.management.serves(key_only)
+
+
+def test_lists_organizations(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("GET", NAMESPACES, {"namespaces": [entry("a"), entry("b", 1), {"name": "c"}]})
+    found = client.management.organizations(identity)
+    assert found == [Organization("a", 7, 5), Organization("b", 1, 5), Organization("c")]
+    assert [organization.writable for organization in found] == [True, False, True]
+
+
+@pytest.mark.parametrize("answer", [{"namespaces": None}, {"namespaces": []}, 404])
+def test_no_organizations(swr: Swr, client: SwrClient, identity: Identity, answer: object) -> None:
+    swr.answer("GET", NAMESPACES, answer)  # type: ignore[arg-type]
+    assert client.management.organizations(identity) == []
+
+
+@pytest.mark.parametrize("text", ["", "<html>", "[]", "{}", '{"namespaces": [1]}', '{"namespaces": [{"id": 1}]}'])
+def test_a_list_that_cannot_be_read(swr: Swr, client: SwrClient, identity: Identity, text: str) -> None:
+    swr.answer("GET", NAMESPACES, Response(text))
+    with pytest.raises(Unexpected):
+        client.management.organizations(identity)
+
+
+def test_one_organization(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("GET", f"{NAMESPACES}/a", entry("a"))
+    swr.answer("GET", f"{NAMESPACES}/b", refusal(404, "SVCSTG.SWR.4040058"))
+    swr.answer("GET", f"{NAMESPACES}/c", refusal(403, "SVCSTG.SWR.4039001"))
+    swr.answer("GET", f"{NAMESPACES}/d", Response("<html>"))
+    assert client.management.organization(identity, "a") == Organization("a", 7, 5)
+    assert client.management.organization(identity, "b") is None
+    with pytest.raises(Denied):
+        client.management.organization(identity, "c")
+    with pytest.raises(Unexpected):
+        client.management.organization(identity, "d")
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_any_2xx_is_created(swr: Swr, client: SwrClient, identity: Identity, status: int) -> None:
+    swr.answer("POST", NAMESPACES, status)
+    client.management.create_organization(identity, "team")
+    assert json.loads(swr.seen[0].get_data()) == {"namespace": "team"}
+
+
+def test_creation_refused(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("POST", NAMESPACES, refusal(409, "SVCSTG.SWR.4090060"), refusal(400, "SVCSTG.SWR.4000097"))
+    with pytest.raises(OrganizationExists):
+        client.management.create_organization(identity, "team")
+    with pytest.raises(OrganizationQuota):
+        client.management.create_organization(identity, "team")
+
+
+def test_creation_is_not_repeated_after_a_server_error(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("POST", NAMESPACES, 500, 201)
+    with pytest.raises(Unavailable):
+        client.management.create_organization(identity, "team")
+
+
+def test_quota(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    path = "/v2/manage/projects/0a1b/quotas"
+    swr.answer(
+        "GET",
+        path,
+        {"quotas": [{"quota_key": "namespace", "quota_limit": 5, "used": 2, "unit": ""}]},
+        {"quotas": []},
+    )
+    assert client.management.quota(identity, "0a1b") == Quota(5, 2)
+    with pytest.raises(Unexpected):
+        client.management.quota(identity, "0a1b")
+
+
+def test_a_bad_signature_is_refused_credentials(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    body = {"error_msg": "Incorrect IAM authentication information", "error_code": "APIG.0301", "request_id": "r-1"}
+    swr.answer("GET", NAMESPACES, Response(json.dumps(body), 401))
+    with pytest.raises(CredentialsRefused) as caught:
+        client.management.organizations(identity)
+    assert caught.value.request_id == "r-1"
+
+
+def test_the_signature_is_of_what_was_sent(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("POST", NAMESPACES, 201)
+    client.management.create_organization(identity, "team")
+    (request,) = swr.seen
+    date = request.headers["X-Sdk-Date"]
+    now = datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    again = signing.sign(
+        "POST",
+        request.url,
+        {"Content-Type": request.headers["Content-Type"]},
+        request.get_data(),
+        access_key=ACCESS_KEY,
+        secret_key=SECRET_KEY,
+        now=now,
+    )
+    assert request.headers["Authorization"] == again["Authorization"]
+    assert "SignedHeaders=content-type;host;x-sdk-date," in again["Authorization"]
+    assert "X-Project-Id" not in request.headers
+
+
+def test_each_attempt_is_signed_anew(
+    swr: Swr, client: SwrClient, identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dates = iter(["20200608T023900Z", "20200608T023901Z"])
+    monkeypatch.setattr(signing, "timestamp", lambda _: next(dates))
+    swr.answer("GET", NAMESPACES, 503, {"namespaces": []})
+    client.management.organizations(identity)
+    assert [request.headers["X-Sdk-Date"] for request in swr.seen] == ["20200608T023900Z", "20200608T023901Z"]
+
+
+def test_aws4_signs_with_the_library(swr: Swr, identity: Identity) -> None:
+    seen: list[Request] = []
+
+    def answer(request: Request) -> Response:
+        seen.append(request)
+        return Response('{"namespaces": []}')
+
+    swr.answer("GET", NAMESPACES, answer)
+    client_of(swr, signing="aws4").management.organizations(identity)
+    authorization = seen[0].headers["Authorization"]
+    assert authorization.startswith(f"AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/")
+    assert "/eu-de/swr/aws4_request, SignedHeaders=host;x-amz-content-sha256;x-amz-date, " in authorization
+    assert seen[0].headers["Host"] == swr.url.removeprefix("http://")

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from werkzeug import Request, Response
+
+from adapter.errors import (
+    AdapterError,
+    CreationRefused,
+    CredentialsRefused,
+    Denied,
+    NameInvalid,
+    OrganizationExists,
+    OrganizationQuota,
+    OrganizationReserved,
+    OrganizationTaken,
+)
+from adapter.identity import Identity
+from adapter.swr.client import SwrClient
+from adapter.swr.management import Organization
+from tests.swr.scripted import TOKEN_PATH, Swr, client_of, jwt
+from tests.swr.test_management import NAMESPACES, entry, refusal
+
+DOCKYARD = "/dockyard/v2/namespaces"
+
+
+@pytest.fixture(autouse=True)
+def _granted(swr: Swr) -> None:
+    swr.grant()
+
+
+def test_named_asks_once_for_all(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("GET", NAMESPACES, {"namespaces": [entry("a"), entry("b"), entry("c")]})
+    found = client.organizations.named(identity, ["c", "x", "a"])
+    assert [organization.name for organization in found] == ["c", "a"]
+    assert swr.count("GET", NAMESPACES) == 1
+
+
+def test_nothing_is_signed_with_a_wrong_secret(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("GET", TOKEN_PATH, Response(json.dumps({"errors": [{"message": "Authenticate Error"}]}), 401))
+    for _ in range(3):
+        with pytest.raises(CredentialsRefused):
+            client.organizations.all(identity)
+        with pytest.raises(CredentialsRefused):
+            client.organizations.create(identity, "team")
+    assert [request.path for request in swr.seen] == [TOKEN_PATH]
+
+
+def test_one_post_however_many_threads_ask(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    waiting = threading.Barrier(8)
+
+    def slow(_: Request) -> Response:
+        return Response("", 201)
+
+    swr.answer("POST", NAMESPACES, slow)
+    swr.answer("GET", f"{NAMESPACES}/team", entry("team"))
+
+    def create(_: int) -> str:
+        waiting.wait(10)
+        try:
+            client.organizations.create(identity, "team")
+        except OrganizationExists:
+            return "exists"
+        return "created"
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(create, range(8)))
+    assert sorted(outcomes) == ["created"] + ["exists"] * 7
+    with pytest.raises(OrganizationExists):
+        client.organizations.create(identity, "team")
+    assert swr.count("POST", NAMESPACES) == 1
+    # Somebody deleted it meanwhile: it is made again.
+    swr.answer("GET", f"{NAMESPACES}/team", refusal(404, "SVCSTG.SWR.4040058"))
+    client.organizations.create(identity, "team")
+    assert swr.count("POST", NAMESPACES) == 2
+
+
+def test_all_who_ask_learn_of_a_failure(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("POST", NAMESPACES, refusal(400, "SVCSTG.SWR.4000097"))
+    for _ in range(2):
+        with pytest.raises(OrganizationQuota, match="quota"):
+            client.organizations.create(identity, "team")
+
+
+def test_409_of_our_own(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("POST", NAMESPACES, refusal(409, "SVCSTG.SWR.4090060"))
+    swr.answer("GET", f"{NAMESPACES}/team", entry("team"))
+    with pytest.raises(OrganizationExists):
+        client.organizations.create(identity, "team")
+
+
+@pytest.mark.parametrize("look", [refusal(404, "SVCSTG.SWR.4040058"), refusal(403, "SVCSTG.SWR.4039001")])
+def test_409_of_another_account(swr: Swr, client: SwrClient, identity: Identity, look: Response) -> None:
+    swr.answer("POST", NAMESPACES, refusal(409, "SVCSTG.SWR.4090060"))
+    swr.answer("GET", f"{NAMESPACES}/team", look)
+    with pytest.raises(OrganizationTaken, match="another account") as caught:
+        client.organizations.create(identity, "team")
+    assert caught.value.swr_code == "SVCSTG.SWR.4090060"
+
+
+def test_409_of_one_that_may_only_be_read(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("POST", NAMESPACES, refusal(409, "SVCSTG.SWR.4090060"))
+    swr.answer("GET", f"{NAMESPACES}/team", entry("team", auth=1))
+    with pytest.raises(Denied, match="may only read"):
+        client.organizations.create(identity, "team")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("library", OrganizationReserved), ("Team", NameInvalid), ("a/b", NameInvalid)]
+)
+def test_names_that_cannot_be_are_not_asked(
+    swr: Swr, client: SwrClient, identity: Identity, name: str, kind: type[AdapterError]
+) -> None:
+    with pytest.raises(kind):
+        client.organizations.create(identity, name)
+    assert not swr.seen
+
+
+def test_creation_can_be_switched_off(swr: Swr, identity: Identity) -> None:
+    with pytest.raises(CreationRefused, match="SWR_ADAPTER_CREATE_NAMESPACES"):
+        client_of(swr, create_namespaces=False).organizations.create(identity, "team")
+    assert not swr.seen
+
+
+# With the login key alone
+
+
+def test_dockyard_lists_and_creates(swr: Swr, client: SwrClient, key_only: Identity) -> None:
+    swr.answer("GET", DOCKYARD, {"namespaces": [entry("a")]})
+    swr.answer("POST", DOCKYARD, 201)
+    assert client.organizations.named(key_only, ["a", "b"]) == [Organization("a", 7, 5)]
+    client.organizations.create(key_only, "b")
+    assert json.loads(swr.seen[-1].get_data()) == {"namespace": "b"}
+
+
+def test_dockyard_409(swr: Swr, client: SwrClient, key_only: Identity) -> None:
+    swr.answer("GET", DOCKYARD, {"namespaces": [entry("mine")]})
+    swr.answer("POST", DOCKYARD, refusal(409, "SVCSTG.SWR.4090060"))
+    with pytest.raises(OrganizationExists):
+        client.organizations.create(key_only, "mine")
+    with pytest.raises(OrganizationTaken):
+        client.organizations.create(key_only, "theirs")
+
+
+@pytest.mark.parametrize("absent", [Response("", 404), Response("", 405), Response("<html>home</html>")])
+def test_without_dockyard_the_token_endpoint_tells(
+    swr: Swr, client: SwrClient, key_only: Identity, absent: Response
+) -> None:
+    def token(request: Request) -> Response:
+        if request.args.get("scope", "").startswith("repository:gone/"):
+            return Response(json.dumps({"errors": [{"message": "Image organization does not exist"}]}), 401)
+        if request.args.get("scope", "").startswith("repository:closed/"):
+            return Response(json.dumps({"errors": [{"message": "you do not have the permission"}]}), 401)
+        return Response(json.dumps({"token": jwt()}))
+
+    swr.answer("GET", TOKEN_PATH, token)
+    swr.answer("GET", DOCKYARD, absent)
+    swr.answer("POST", DOCKYARD, 404)
+    assert client.organizations.named(key_only, ["there", "gone", "closed"]) == [
+        Organization("there"),
+        Organization("closed"),
+    ]
+    with pytest.raises(CreationRefused, match="enter the SK"):
+        client.organizations.create(key_only, "gone")
+    with pytest.raises(Denied, match="enter the SK"):
+        client.organizations.all(key_only)
+
+
+def test_a_refusal_to_list_is_no_missing_organization(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("GET", NAMESPACES, refusal(403, "SVCSTG.SWR.4039002"))
+    with pytest.raises(Denied):
+        client.organizations.named(identity, ["a"])
+
+
+def test_exists_assumes_the_best_when_it_cannot_ask(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("GET", NAMESPACES, {"namespaces": [entry("a")]}, Response("", 501))
+    assert client.organizations.exists(identity, "a")
+    assert client.organizations.exists(identity, "b")
+
+
+def test_check_asks_the_token_endpoint_first_and_past_the_budget(
+    swr: Swr, identity: Identity, key_only: Identity
+) -> None:
+    swr.answer("GET", NAMESPACES, {"namespaces": []})
+    client = client_of(swr, requests_per_second=0.1)
+    for _ in range(3):
+        client.check(identity)
+    assert [request.path for request in swr.seen] == [TOKEN_PATH, NAMESPACES] * 3
+    client.check(key_only)
+    assert swr.seen[-1].path == TOKEN_PATH
+
+
+def test_check_does_not_mind_a_missing_permission_to_list(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("GET", NAMESPACES, refusal(403, "SVCSTG.SWR.4039002"))
+    client.check(identity)
+    locked = {"error_code": "APIG.0301", "error_msg": "AK access failed to reach the limit,forbidden"}
+    swr.answer("GET", NAMESPACES, Response(json.dumps(locked), 403))
+    with pytest.raises(Denied, match="locked"):
+        client.check(identity)

@@ -1,0 +1,304 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from werkzeug import Response
+
+from adapter.errors import (
+    BlobUnknown,
+    CredentialsRefused,
+    Denied,
+    DigestInvalid,
+    ManifestInvalid,
+    ManifestUnknown,
+    OrganizationUnknown,
+    TypeRefused,
+    Unexpected,
+    UploadUnknown,
+)
+from adapter.identity import Identity
+from adapter.names import Repository, digest_of
+from adapter.swr.client import SwrClient
+from adapter.swr.registry import Manifest
+from adapter.swr.transport import read_document
+from adapter.values import RegionHosts
+from tests.swr.scripted import TOKEN_PATH, Swr, client_of, jwt
+from tests.swr.test_management import NAMESPACES, entry
+
+REPOSITORY = Repository("org", "repo")
+MANIFEST = b'{"schemaVersion":2}'
+DIGEST = digest_of(MANIFEST)
+DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+BY_TAG = "/v2/org/repo/manifests/v1"
+BLOB = f"/v2/org/repo/blobs/{DIGEST}"
+UPLOADS = "/v2/org/repo/blobs/uploads/"
+
+
+@pytest.fixture(autouse=True)
+def _granted(swr: Swr) -> None:
+    swr.grant()
+    swr.answer("GET", NAMESPACES, {"namespaces": [entry("org")]})
+
+
+def head(client: SwrClient, identity: Identity, reference: str = "v1") -> Manifest:
+    return client.registry.manifest(identity, REPOSITORY, reference, DOCKER, head=True)
+
+
+def refusal(status: int, code: str, message: str = "words") -> Response:
+    return Response(json.dumps({"errors": [{"code": code, "message": message}]}), status)
+
+
+def described(data: bytes = MANIFEST, **leave: bool) -> Response:
+    headers = {"Docker-Content-Digest": digest_of(data), "Content-Type": DOCKER}
+    return Response(data, headers={name: value for name, value in headers.items() if not leave.get(name[:6].lower())})
+
+
+def test_head_costs_one_token_and_one_request(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("HEAD", BY_TAG, described())
+    assert head(client, identity) == Manifest(DOCKER, DIGEST, len(MANIFEST))
+    assert [request.method for request in swr.seen] == ["GET", "HEAD"]
+    assert swr.seen[1].headers["Accept"] == DOCKER
+    assert swr.seen[1].headers["Authorization"].startswith("Bearer ")
+
+
+def test_head_without_a_digest_is_made_good(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("HEAD", BY_TAG, described(docker=True))
+    swr.answer("GET", BY_TAG, described(docker=True))
+    assert head(client, identity) == Manifest(DOCKER, DIGEST, len(MANIFEST), MANIFEST)
+
+
+def test_head_by_digest_needs_no_digest_header(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("HEAD", f"/v2/org/repo/manifests/{DIGEST}", described(docker=True))
+    assert head(client, identity, DIGEST).digest == DIGEST
+
+
+def test_a_damaged_manifest_is_not_passed_on(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("GET", f"/v2/org/repo/manifests/{DIGEST}", described(b"{}"))
+    with pytest.raises(Unexpected, match="damaged"):
+        client.registry.manifest(identity, REPOSITORY, DIGEST, DOCKER, head=False)
+
+
+@pytest.mark.parametrize("answer", [404, refusal(404, "MANIFEST_UNKNOWN"), refusal(404, "NAME_UNKNOWN")])
+def test_no_such_manifest(swr: Swr, client: SwrClient, identity: Identity, answer: Response) -> None:
+    swr.answer("HEAD", BY_TAG, answer)
+    swr.answer("GET", BY_TAG, answer)
+    with pytest.raises(ManifestUnknown):
+        head(client, identity)
+    with pytest.raises(ManifestUnknown):
+        client.registry.manifest(identity, REPOSITORY, "v1", DOCKER, head=False)
+
+
+def test_a_stale_token_is_replaced_once(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("HEAD", BY_TAG, 401, described())
+    assert head(client, identity).digest == DIGEST
+    assert swr.count("GET", TOKEN_PATH) == 2
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("message", ["you do not have the permission", "Image organization does not exist", ""])
+def test_a_missing_organization_is_never_a_401(
+    swr: Swr, client: SwrClient, identity: Identity, status: int, message: str
+) -> None:
+    swr.answer("HEAD", BY_TAG, refusal(status, "DENIED", message))
+    swr.answer("POST", UPLOADS, refusal(status, "DENIED", message))
+    swr.answer("GET", NAMESPACES, {"namespaces": []})
+    with pytest.raises(OrganizationUnknown, match="'org' does not exist"):
+        head(client, identity)
+    with pytest.raises(OrganizationUnknown):
+        client.uploads.start(identity, REPOSITORY)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_an_organization_that_is_there_is_denied(swr: Swr, client: SwrClient, identity: Identity, status: int) -> None:
+    swr.answer("POST", UPLOADS, refusal(status, "DENIED", "you do not have the permission"))
+    with pytest.raises(Denied, match="no access to org/repo"):
+        client.uploads.start(identity, REPOSITORY)
+
+
+def test_the_same_from_the_token_endpoint(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    def token(request: object) -> Response:
+        if "scope" in request.args:  # type: ignore[attr-defined]
+            return refusal(401, "DENIED", "insufficient")
+        return Response(json.dumps({"token": jwt()}))
+
+    swr.answer("GET", TOKEN_PATH, token)
+    with pytest.raises(Denied):
+        head(client, identity)
+    swr.answer("GET", NAMESPACES, {"namespaces": []})
+    with pytest.raises(OrganizationUnknown):
+        head(client, identity)
+
+
+def test_wrong_credentials_stay_401(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("GET", TOKEN_PATH, refusal(401, "DENIED", "Authenticate Error"))
+    with pytest.raises(CredentialsRefused):
+        head(client, identity)
+
+
+def test_put_manifest(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("PUT", BY_TAG, Response("", 201, {"Docker-Content-Digest": DIGEST}), Response("", 201))
+    for _ in range(2):
+        assert client.registry.put_manifest(identity, REPOSITORY, "v1", MANIFEST, DOCKER) == DIGEST
+    assert swr.seen[-1].get_data() == MANIFEST
+    assert swr.seen[-1].headers["Content-Type"] == DOCKER
+
+
+def test_a_busy_swr_is_asked_again_for_a_manifest(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("PUT", BY_TAG, 503, 201)
+    assert client.registry.put_manifest(identity, REPOSITORY, "v1", MANIFEST, DOCKER) == DIGEST
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        refusal(400, "MANIFEST_INVALID", "Invalid image, fail to parse 'manifest.json'"),
+        refusal(400, "SVCSTG.SWR.4000068", "fail to parse"),
+    ],
+)
+def test_a_refused_type_names_the_build_flags(
+    swr: Swr, client: SwrClient, identity: Identity, answer: Response
+) -> None:
+    swr.answer("PUT", BY_TAG, answer)
+    with pytest.raises(TypeRefused) as caught:
+        client.registry.put_manifest(identity, REPOSITORY, "v1", MANIFEST, INDEX)
+    assert "--provenance=false" in caught.value.sentence
+    assert "oci-mediatypes=false" in caught.value.sentence
+    assert INDEX in caught.value.sentence
+
+
+def test_other_refusals_of_a_manifest(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("PUT", BY_TAG, refusal(400, "MANIFEST_INVALID"), refusal(400, "MANIFEST_BLOB_UNKNOWN"))
+    with pytest.raises(ManifestInvalid) as caught:
+        client.registry.put_manifest(identity, REPOSITORY, "v1", MANIFEST, DOCKER)
+    assert type(caught.value) is ManifestInvalid
+    with pytest.raises(ManifestInvalid) as caught:
+        client.registry.put_manifest(identity, REPOSITORY, "v1", MANIFEST, INDEX)
+    assert type(caught.value) is ManifestInvalid
+
+
+def test_blob_head(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("HEAD", BLOB, Response(MANIFEST), 404)
+    assert client.registry.blob(identity, REPOSITORY, DIGEST).length == len(MANIFEST)
+    with pytest.raises(BlobUnknown):
+        client.registry.blob(identity, REPOSITORY, DIGEST)
+
+
+def test_blob_head_that_redirects(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    for method in ("HEAD", "GET"):
+        swr.answer(method, BLOB, Response("", 302, {"Location": "/bucket/x?Signature=s"}))
+    swr.answer("GET", "/bucket/x", Response(MANIFEST))
+    assert client.registry.blob(identity, REPOSITORY, DIGEST).length == len(MANIFEST)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_blob_is_fetched_without_credentials(swr: Swr, client: SwrClient, identity: Identity, status: int) -> None:
+    swr.answer("GET", BLOB, Response("", status, {"Location": f"{swr.url}/bucket/x?Signature=s"}))
+    swr.answer("GET", "/bucket/x", Response(MANIFEST))
+    response = client.registry.open_blob(identity, REPOSITORY, DIGEST, "bytes=1-2")
+    assert read_document(response) == MANIFEST
+    assert "Authorization" not in swr.seen[-1].headers
+    assert swr.seen[-1].headers["Range"] == "bytes=1-2"
+    assert swr.seen[-1].args["Signature"] == "s"
+
+
+def test_redirects_have_an_end(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("GET", BLOB, Response("", 302, {"Location": BLOB}))
+    with pytest.raises(Unexpected):
+        client.registry.open_blob(identity, REPOSITORY, DIGEST)
+    assert len(swr.seen) < 8
+
+
+@pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://x/y", ""])
+def test_redirects_to_nowhere(swr: Swr, client: SwrClient, identity: Identity, location: str) -> None:
+    swr.answer("GET", BLOB, Response("", 302, {"Location": location}))
+    with pytest.raises(Unexpected):
+        client.registry.open_blob(identity, REPOSITORY, DIGEST)
+
+
+def test_hosts_of_blobs_can_be_pinned(swr: Swr, identity: Identity) -> None:
+    client = client_of(swr, regions={"eu-de": RegionHosts(swr.url, swr.url, ("obs.example",))})
+    swr.answer("GET", BLOB, Response("", 302, {"Location": "http://elsewhere.example/x"}))
+    with pytest.raises(Unexpected, match=r"elsewhere\.example"):
+        client.registry.open_blob(identity, REPOSITORY, DIGEST)
+
+
+@pytest.mark.parametrize("answer", [404, refusal(404, "BLOB_UNKNOWN")])
+def test_no_such_blob(swr: Swr, client: SwrClient, identity: Identity, answer: Response) -> None:
+    swr.answer("GET", BLOB, answer)
+    with pytest.raises(BlobUnknown):
+        client.registry.open_blob(identity, REPOSITORY, DIGEST)
+
+
+# Uploads
+
+
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [
+        ("/v2/org/repo/blobs/uploads/1?_state=a%2Bb", "/v2/org/repo/blobs/uploads/1?_state=a%2Bb"),
+        ("{url}/v2/up/1", "/v2/up/1"),
+        ("HTTP://{host}/v2/up/1", "/v2/up/1"),
+        ("https://{name}/v2/up/1?x=y", "/v2/up/1?x=y"),
+        ("2", "/2"),
+    ],
+)
+def test_where_an_upload_goes_on(swr: Swr, client: SwrClient, identity: Identity, location: str, path: str) -> None:
+    host = swr.url.removeprefix("http://")
+    filled = location.format(url=swr.url, host=host, name=host.partition(":")[0])
+    swr.answer("POST", UPLOADS, Response("", 202, {"Location": filled}))
+    assert client.uploads.start(identity, REPOSITORY) == path
+
+
+@pytest.mark.parametrize("location", [None, "https://evil.example/v2/up/1", "//evil.example/x", "http://u:p@{host}/x"])
+def test_where_an_upload_must_not_go(swr: Swr, client: SwrClient, identity: Identity, location: str | None) -> None:
+    host = swr.url.removeprefix("http://")
+    headers = {} if location is None else {"Location": location.format(host=host)}
+    swr.answer("POST", UPLOADS, Response("", 202, headers))
+    with pytest.raises(Unexpected):
+        client.uploads.start(identity, REPOSITORY)
+
+
+def test_the_start_of_an_upload_absorbs_trouble(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("POST", UPLOADS, 503, 429, 500, Response("", 202, {"Location": "/up"}))
+    assert client.uploads.start(identity, REPOSITORY) == "/up"
+
+
+def test_finish_adds_the_digest(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("PUT", "/up", Response("", 201, {"Docker-Content-Digest": DIGEST}))
+    client.uploads.finish(identity, REPOSITORY, "/up?_state=a%2Bb", DIGEST, MANIFEST, "5-9")
+    request = swr.seen[-1]
+    assert request.query_string.decode() == f"_state=a%2Bb&digest={DIGEST.replace(':', '%3A')}"
+    assert request.headers["Content-Range"] == "5-9"
+    assert request.get_data() == MANIFEST
+    client.uploads.finish(identity, REPOSITORY, "/up", DIGEST, b"")
+    assert swr.seen[-1].headers["Content-Length"] == "0"
+    assert "Content-Range" not in swr.seen[-1].headers
+
+
+def test_swr_keeps_something_else(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("PUT", "/up", Response("", 201, {"Docker-Content-Digest": "sha256:" + "0" * 64}))
+    with pytest.raises(Unexpected, match="keeps the upload as"):
+        client.uploads.finish(identity, REPOSITORY, "/up", DIGEST, MANIFEST)
+
+
+def test_refused_uploads(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("PUT", "/up", refusal(400, "DIGEST_INVALID"), 404)
+    with pytest.raises(DigestInvalid):
+        client.uploads.finish(identity, REPOSITORY, "/up", DIGEST, MANIFEST)
+    with pytest.raises(UploadUnknown):
+        client.uploads.finish(identity, REPOSITORY, "/up", DIGEST, MANIFEST)
+    swr.answer("PATCH", "/up", 404)
+    with pytest.raises(UploadUnknown):
+        client.uploads.chunk(identity, REPOSITORY, "/up", MANIFEST, None)
+    swr.answer("DELETE", "/up", 204, 404)
+    client.uploads.cancel(identity, REPOSITORY, "/up")
+    with pytest.raises(UploadUnknown):
+        client.uploads.cancel(identity, REPOSITORY, "/up")
+
+
+def test_a_chunk_moves_the_location(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("PATCH", "/up", Response("", 202, {"Location": "/up?2"}), Response("", 202))
+    assert client.uploads.chunk(identity, REPOSITORY, "/up", MANIFEST, "0-18") == "/up?2"
+    assert client.uploads.chunk(identity, REPOSITORY, "/up", MANIFEST, None) == "/up"
