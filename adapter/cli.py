@@ -88,12 +88,17 @@ def sandbox(
     from adapter.sandbox.options import SandboxOptions
     from adapter.sandbox.server import serve as run
 
-    options = SandboxOptions.parse(
-        data,
-        registry_bind=registry_bind,
-        api_bind=api_bind,
-        objects_bind=objects_bind,
-        accounts=accounts,
-        knobs=knobs,
-    )
+    try:
+        options = SandboxOptions.parse(
+            data,
+            registry_bind=registry_bind,
+            api_bind=api_bind,
+            objects_bind=objects_bind,
+            accounts=accounts,
+            knobs=knobs,
+        )
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    print(options.usage(), flush=True)
     run(options)

@@ -126,7 +126,7 @@ class _Request:
             "door": self._door,
             "request_id": self.id,
             "method": self._method,
-            "path": masked("".join(letter if letter.isprintable() else "?" for letter in self._path)),
+            "path": masked("".join(letter if letter.isprintable() else "_" for letter in self._path)),
             "status": self._status,
             "ms": round((time.monotonic() - self._begun) * 1000),
             "received": self._received,

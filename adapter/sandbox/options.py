@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,4 +115,25 @@ class SandboxOptions:
             Bind.parse(objects_bind),
             tuple(Account.parse(each) for each in accounts or (DEMO_ACCOUNT,)),
             parse_overrides(tuple(knobs)),
+        )
+
+    def usage(self) -> str:
+        """What to do with it, for whoever starts it; no secret is shown."""
+        registry, api = (f"http://{bind}" for bind in (self.registry_bind, self.api_bind))
+        regions = json.dumps({DEFAULT_PROJECT: {"registry": registry, "api": api}})
+        users = ", ".join(
+            f"{project}@{account.access_key}" for account in self.accounts for project in account.projects
+        )
+        return "\n".join(
+            (
+                "A stand-in for SWR, not SWR itself; docs/sandbox.md says what it does. Ctrl-C ends it.",
+                f"  registry        {registry}   docker or skopeo: user as below, password = login key of the AK/SK",
+                f"  management API  {api}   signed with AK/SK",
+                f"  object store    http://{self.objects_bind}   where downloads are redirected to",
+                f"  users           {users}",
+                "  login key       python -m adapter login-key",
+                f"  the adapter     SWR_ADAPTER_REGIONS='{regions}' python -m adapter serve",
+                f"  its knobs       curl {api}/sandbox/knobs; curl -X PUT -d '{{\"rate\": 0}}' {api}/sandbox/knobs",
+                f"  its journal     curl {api}/sandbox/journal",
+            )
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -73,8 +72,4 @@ def create_app(options: SandboxOptions) -> WsgiApp:
 
 def serve(options: SandboxOptions) -> None:
     """Serves until SIGTERM or SIGINT. Does not return: it ends the process, with status 0 after a signal."""
-    sys.stdout.write(
-        f"sandbox: registry http://{options.registry_bind}, api http://{options.api_bind}, objects http://{options.objects_bind}\n"
-    )
-    sys.stdout.flush()
     Server(options, lambda: create_app(options)).run()

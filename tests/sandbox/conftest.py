@@ -46,3 +46,9 @@ def sandbox_pids(sandbox_process: tuple[Sandbox, Service]) -> Callable[[], list[
         return [parent, *(int(child) for child in children)]
 
     return pids
+
+
+@pytest.fixture
+def sandbox_output(sandbox_process: tuple[Sandbox, Service]) -> Service:
+    """The process, whose `output` is all that it printed."""
+    return sandbox_process[1]

@@ -58,11 +58,11 @@ def test_an_access_key_may_stand_once() -> None:
 @pytest.mark.parametrize(
     ("bind", "called_as", "url"),
     [
-        ("127.0.0.1:5082", "sandbox:5080", "http://127.0.0.1:5082"),
-        ("0.0.0.0:5082", "sandbox:5080", "http://sandbox:5082"),
-        ("0.0.0.0:5082", "sandbox", "http://sandbox:5082"),
-        ("[::]:5082", "[::1]:5080", "http://[::1]:5082"),
-        ("0.0.0.0:5082", "", "http://127.0.0.1:5082"),
+        ("127.0.0.1:5102", "sandbox:5100", "http://127.0.0.1:5102"),
+        ("0.0.0.0:5102", "sandbox:5100", "http://sandbox:5102"),
+        ("0.0.0.0:5102", "sandbox", "http://sandbox:5102"),
+        ("[::]:5102", "[::1]:5100", "http://[::1]:5102"),
+        ("0.0.0.0:5102", "", "http://127.0.0.1:5102"),
     ],
 )
 def test_a_wildcard_address_is_named_as_the_caller_named_us(bind: str, called_as: str, url: str) -> None:

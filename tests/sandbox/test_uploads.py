@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -169,6 +170,7 @@ def test_status_and_abort(sandbox: Sandbox, token: dict[str, str]) -> None:
     location = sandbox.v2("PATCH", sandbox.start_upload(REPOSITORY, token), token, b"abc").header("Location")
     status = sandbox.v2("GET", location, token)
     assert (status.status, status.header("Range")) == (204, "0-2")
+    assert sandbox.v2("DELETE", sandbox.start_upload(REPOSITORY, token), token).status == 204
     sandbox.set(upload_status=False, upload_delete=False)
     assert sandbox.v2("GET", location, token).status == 404
     assert sandbox.v2("DELETE", location, token).status == 405
@@ -181,9 +183,8 @@ def test_status_and_abort(sandbox: Sandbox, token: dict[str, str]) -> None:
 def test_there_is_no_mount(sandbox: Sandbox, token: dict[str, str]) -> None:
     seed(sandbox.store, "fresh/source", "v1")
     digest = digest_of(b"layer")
-    both = {
-        "Authorization": f"Bearer {sandbox.log_in(f'repository:{REPOSITORY}:pull,push', 'repository:fresh/source:pull').json['token']}"
-    }
+    scopes = (f"repository:{REPOSITORY}:pull,push", "repository:fresh/source:pull")
+    both = {"Authorization": f"Bearer {sandbox.log_in(*scopes).json['token']}"}
     target = f"/v2/{REPOSITORY}/blobs/uploads/?mount={digest}&from=fresh/source"
     assert sandbox.v2("POST", target, both).status == 202
     assert not sandbox.store.has_blob(REPOSITORY, digest)
@@ -225,7 +226,8 @@ def test_the_limit_counts_all_chunks(sandbox: Sandbox, token: dict[str, str]) ->
 def cut(sandbox: Sandbox, location: str, token: dict[str, str], body: bytes, framing: str) -> None:
     """Sends a PUT that ends the connection before its body is complete."""
     path = location[location.index("/v2/") :]
-    head = f"PUT {path}&digest={digest_of(DATA)} HTTP/1.1\r\nHost: x\r\nAuthorization: {token['Authorization']}\r\n{framing}\r\n\r\n"
+    headers = f"Host: x\r\nAuthorization: {token['Authorization']}\r\n{framing}"
+    head = f"PUT {path}&digest={digest_of(DATA)} HTTP/1.1\r\n{headers}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", sandbox.registry)) as connection:
         connection.sendall(head.encode() + body)
         connection.shutdown(socket.SHUT_WR)
@@ -272,8 +274,8 @@ def test_two_requests_at_once_on_one_upload(sandbox: Sandbox, token: dict[str, s
 
 def test_memory_stays_flat(sandbox: Sandbox, token: dict[str, str], sandbox_pids: Callable[[], list[int]]) -> None:
     def peak() -> int:
-        lines = [line for pid in sandbox_pids() for line in open(f"/proc/{pid}/status") if line.startswith("VmHWM")]
-        return max(int(line.split()[1]) for line in lines)
+        texts = [Path(f"/proc/{pid}/status").read_text() for pid in sandbox_pids()]
+        return max(int(text.partition("VmHWM:")[2].split()[0]) for text in texts)
 
     block = bytes(1 << 20)
     sandbox.set(check_digest=False)

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from adapter.sandbox.accounts import Accounts, basic_pair, login_key, permission
+from adapter.sandbox.context import Context
+from adapter.sandbox.options import Account, SandboxOptions
+from adapter.sandbox.organizations import Organizations, RefusedError
+from adapter.sandbox.store import Organization
+from tests.credentials import ACCESS_ID, ACCESS_KEY, LOGIN_KEY, SECRET_KEY, basic
+
+
+def test_the_login_key_is_the_documented_one() -> None:
+    expected = "f004a0445bcaf37d946c882a22e1e5f9007ea3513c293aa2d3360af05b8875cd"
+    assert login_key("AccessKey", "SecretKey") == expected
+
+
+@pytest.mark.parametrize(("role", "auth"), [("read", 1), ("write", 3), ("manage", 7)])
+def test_a_role_holds_in_the_tenants_organizations(role: str, auth: int) -> None:
+    account = Account(ACCESS_KEY, SECRET_KEY, tenant="mine", role=role)
+    assert permission(account, Organization("a", "mine", "x")) == auth
+    assert permission(account, Organization("a", "theirs", "x")) == 0
+    assert permission(account, Organization("a", "mine", "x", {ACCESS_KEY: 1})) == 1
+    assert permission(account, Organization("a", "theirs", "x", {ACCESS_KEY: 3})) == 3
+
+
+@pytest.mark.parametrize(("role", "may"), [("read", False), ("write", False), ("manage", True)])
+def test_only_who_manages_creates(tmp_path: Path, role: str, may: bool) -> None:
+    options = SandboxOptions.parse(tmp_path, accounts=[f"{ACCESS_KEY}:{SECRET_KEY}:::{role}"])
+    context = Context.create(options)
+    try:
+        Organizations(context).create(b'{"namespace":"fresh"}', options.accounts[0])
+    except RefusedError as refusal:
+        assert refusal.code == "SVCSTG.SWR.4039002"
+    assert bool(context.store.organizations()) == may
+
+
+@pytest.mark.parametrize("header", ["", "Basic", "Basic !", "Basic eA==", "Bearer eDp5", "Basic /w=="])
+def test_what_is_no_basic_header(header: str) -> None:
+    assert basic_pair(header) is None
+
+
+def test_who_is_named_and_who_is_proved() -> None:
+    accounts = Accounts([Account(ACCESS_KEY, SECRET_KEY)])
+    right, wrong = basic(ACCESS_ID, LOGIN_KEY), basic(ACCESS_ID, SECRET_KEY)
+    for header in (right, wrong):
+        named = accounts.claimed(header)
+        assert named is not None
+        assert named.access_key == ACCESS_KEY
+    assert accounts.log_in(right, plain_secret=False)
+    assert not accounts.log_in(wrong, plain_secret=False)
+    assert accounts.log_in(wrong, plain_secret=True)

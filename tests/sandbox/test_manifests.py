@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.credentials import ACCESS_KEY
+from tests.sandbox.client import (
+    CONFIG,
+    DOCKER,
+    DOCKER_LIST,
+    OCI,
+    OCI_INDEX,
+    Sandbox,
+    descriptor,
+    digest_of,
+    image,
+    seed,
+)
+
+REPOSITORY = "fresh/hello"
+REFUSED = "Invalid image, fail to parse 'manifest.json'"
+
+
+@pytest.fixture
+def token(sandbox: Sandbox) -> dict[str, str]:
+    sandbox.store.create_organization("fresh")
+    sandbox.store.put_blob(REPOSITORY, CONFIG)
+    sandbox.set(rate=0)
+    return sandbox.bearer(REPOSITORY)
+
+
+def index(*children: bytes, media_type: str = OCI_INDEX, child_type: str = OCI) -> bytes:
+    manifests = [descriptor(child, child_type) for child in children]
+    return json.dumps({"schemaVersion": 2, "mediaType": media_type, "manifests": manifests}).encode()
+
+
+def test_push_and_read_byte_for_byte(sandbox: Sandbox, token: dict[str, str]) -> None:
+    data = image() + b"\n  "
+    answer = sandbox.put_manifest(REPOSITORY, "v1", data, token)
+    assert (answer.status, answer.header("Docker-Content-Digest")) == (201, digest_of(data))
+    for reference in ("v1", digest_of(data)):
+        read = sandbox.v2("GET", f"/v2/{REPOSITORY}/manifests/{reference}", token)
+        assert (read.status, read.body, read.header("Content-Type")) == (200, data, DOCKER)
+        assert read.header("Docker-Content-Digest") == digest_of(data)
+        head = sandbox.v2("HEAD", f"/v2/{REPOSITORY}/manifests/{reference}", token)
+        assert (head.status, head.header("Content-Length")) == (200, str(len(data)))
+        assert head.header("Docker-Content-Digest") == digest_of(data)
+
+
+def test_accept_is_not_looked_at(sandbox: Sandbox, token: dict[str, str]) -> None:
+    sandbox.put_manifest(REPOSITORY, "v1", image(), token)
+    assert sandbox.v2("GET", f"/v2/{REPOSITORY}/manifests/v1", token, Accept=OCI).header("Content-Type") == DOCKER
+
+
+def test_the_digest_header_can_be_missing(sandbox: Sandbox, token: dict[str, str]) -> None:
+    sandbox.set(head_digest=False, put_digest=False)
+    answer = sandbox.put_manifest(REPOSITORY, "v1", image(), token)
+    assert answer.headers["Docker-Content-Digest"] is None
+    assert sandbox.v2("HEAD", f"/v2/{REPOSITORY}/manifests/v1", token).headers["Docker-Content-Digest"] is None
+    assert sandbox.v2("GET", f"/v2/{REPOSITORY}/manifests/v1", token).headers["Docker-Content-Digest"] is not None
+
+
+@pytest.mark.parametrize("reference", ["v9", digest_of(b"nothing")])
+def test_a_missing_manifest(sandbox: Sandbox, token: dict[str, str], reference: str) -> None:
+    answer = sandbox.v2("GET", f"/v2/{REPOSITORY}/manifests/{reference}", token)
+    assert (answer.status, answer.code) == (404, "MANIFEST_UNKNOWN")
+
+
+def test_what_a_manifest_names_must_be_there(sandbox: Sandbox, token: dict[str, str]) -> None:
+    data = image(CONFIG, b"missing")
+    answer = sandbox.put_manifest(REPOSITORY, "v1", data, token)
+    assert (answer.status, answer.code) == (400, "MANIFEST_BLOB_UNKNOWN")
+    elsewhere = sandbox.store.put_blob("fresh/other", b"missing")
+    assert sandbox.put_manifest(REPOSITORY, "v1", data, token).status == 400, "blobs belong to their repository"
+    listed = index(data, media_type=DOCKER_LIST, child_type=DOCKER)
+    assert sandbox.put_manifest(REPOSITORY, "v1", listed, token, DOCKER_LIST).code == "MANIFEST_BLOB_UNKNOWN"
+    sandbox.set(check_references=False)
+    assert sandbox.put_manifest(REPOSITORY, "v1", data, token).status == 201
+    assert not sandbox.store.has_blob(REPOSITORY, elsewhere)
+
+
+def test_foreign_layers_need_not_be_there(sandbox: Sandbox, token: dict[str, str]) -> None:
+    value = json.loads(image(CONFIG, b"missing"))
+    value["layers"][0]["urls"] = ["https://elsewhere.example"]
+    assert sandbox.put_manifest(REPOSITORY, "v1", json.dumps(value).encode(), token).status == 201
+
+
+@pytest.mark.parametrize(
+    ("oci", "accepted"),
+    [
+        ("refuse-index", [DOCKER, DOCKER_LIST, OCI]),
+        ("refuse-all", [DOCKER, DOCKER_LIST]),
+        ("accept", [DOCKER, DOCKER_LIST, OCI, OCI_INDEX]),
+    ],
+)
+def test_what_of_oci_is_refused(sandbox: Sandbox, token: dict[str, str], oci: str, accepted: list[str]) -> None:
+    child = image(media_type=OCI)
+    sandbox.store.put_manifest(REPOSITORY, digest_of(child), child, OCI)
+    sandbox.set(oci=oci)
+    documents = {
+        DOCKER: image(),
+        DOCKER_LIST: index(child, media_type=DOCKER_LIST),
+        OCI: child,
+        OCI_INDEX: index(child),
+    }
+    answers = {kind: sandbox.put_manifest(REPOSITORY, "v1", data, token, kind) for kind, data in documents.items()}
+    assert [kind for kind, answer in answers.items() if answer.status == 201] == accepted
+    for kind in set(documents) - set(accepted):
+        assert (answers[kind].status, answers[kind].code) == (400, "MANIFEST_INVALID")
+        assert answers[kind].json["errors"][0]["message"] == REFUSED
+
+
+def test_an_index_is_refused_from_the_start(sandbox: Sandbox, token: dict[str, str]) -> None:
+    assert sandbox.put_manifest(REPOSITORY, "v1", index(), token, OCI_INDEX).code == "MANIFEST_INVALID"
+
+
+def test_artifacts(sandbox: Sandbox, token: dict[str, str]) -> None:
+    value = json.loads(image(media_type=OCI))
+    value["config"]["mediaType"] = "application/vnd.cncf.helm.config.v1+json"
+    chart = json.dumps(value).encode()
+    assert sandbox.put_manifest(REPOSITORY, "v1", chart, token, OCI).status == 201
+    sandbox.set(artifacts=False)
+    assert sandbox.put_manifest(REPOSITORY, "v1", chart, token, OCI).code == "MANIFEST_INVALID"
+    assert sandbox.put_manifest(REPOSITORY, "v1", image(media_type=OCI), token, OCI).status == 201
+
+
+def test_zstd(sandbox: Sandbox, token: dict[str, str]) -> None:
+    sandbox.store.put_blob(REPOSITORY, b"layer")
+    data = image(CONFIG, b"layer", media_type=OCI).replace(b"tar.gzip", b"tar+zstd")
+    assert sandbox.put_manifest(REPOSITORY, "v1", data, token, OCI).status == 201
+    sandbox.set(zstd=False)
+    assert sandbox.put_manifest(REPOSITORY, "v1", data, token, OCI).code == "MANIFEST_INVALID"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"schemaVersion":1}',
+        b'{"schemaVersion":2}',
+        image(media_type=OCI),
+        b'{"schemaVersion":2,"config":{}}',
+    ],
+)
+def test_what_is_no_manifest(sandbox: Sandbox, token: dict[str, str], data: bytes) -> None:
+    answer = sandbox.put_manifest(REPOSITORY, "v1", data, token)
+    assert (answer.status, answer.code) == (400, "MANIFEST_INVALID")
+
+
+def test_a_manifest_over_four_mebibytes(sandbox: Sandbox, token: dict[str, str]) -> None:
+    assert sandbox.put_manifest(REPOSITORY, "v1", b" " * (4 << 20) + image(), token).status == 413
+
+
+def test_references(sandbox: Sandbox, token: dict[str, str]) -> None:
+    assert sandbox.put_manifest(REPOSITORY, digest_of(b"other"), image(), token).code == "DIGEST_INVALID"
+    assert sandbox.put_manifest(REPOSITORY, "-v1", image(), token).code == "TAG_INVALID"
+    assert sandbox.put_manifest(REPOSITORY, digest_of(image()), image(), token).status == 201
+    assert sandbox.store.tags(REPOSITORY) == {}
+
+
+@pytest.mark.parametrize(
+    ("knob", "by_tag", "by_digest"),
+    [("accept", 202, 202), ("tag", 202, 405), ("digest", 405, 202), ("refuse", 405, 405)],
+)
+def test_deleting(sandbox: Sandbox, token: dict[str, str], knob: str, by_tag: int, by_digest: int) -> None:
+    seed(sandbox.store, REPOSITORY, "v1")
+    digest = seed(sandbox.store, REPOSITORY, "v2", layer=b"2")
+    sandbox.set(manifest_delete=knob)
+    assert sandbox.v2("DELETE", f"/v2/{REPOSITORY}/manifests/v1", token).status == by_tag
+    assert ("v1" in sandbox.store.tags(REPOSITORY)) == (by_tag == 405)
+    assert sandbox.v2("DELETE", f"/v2/{REPOSITORY}/manifests/{digest}", token).status == by_digest
+    assert ("v2" in sandbox.store.tags(REPOSITORY)) == (by_digest == 405)
+
+
+def test_deleting_is_accepted_from_the_start(sandbox: Sandbox, token: dict[str, str]) -> None:
+    digest = seed(sandbox.store, REPOSITORY, "v1", "v2")
+    assert sandbox.v2("DELETE", f"/v2/{REPOSITORY}/manifests/v1", token).status == 202
+    assert list(sandbox.store.tags(REPOSITORY)) == ["v2"]
+    assert sandbox.v2("DELETE", f"/v2/{REPOSITORY}/manifests/{digest}", token).status == 202
+
+
+def test_deleting_what_is_gone(sandbox: Sandbox, token: dict[str, str]) -> None:
+    assert sandbox.v2("DELETE", f"/v2/{REPOSITORY}/manifests/v1", token).code == "MANIFEST_UNKNOWN"
+
+
+def test_deleting_needs_more_than_writing(sandbox: Sandbox) -> None:
+    sandbox.store.create_organization("theirs", "other", auth={ACCESS_KEY: 3})
+    seed(sandbox.store, "theirs/hello", "v1")
+    answer = sandbox.v2("DELETE", "/v2/theirs/hello/manifests/v1", sandbox.bearer("theirs/hello"))
+    assert (answer.status, answer.code) == (401, "DENIED")
+    assert sandbox.store.tags("theirs/hello")

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from adapter.server import Doors
+from tests.services import free_ports, running
+
+
+def test_the_port_decides_which_door() -> None:
+    doors = Doors({1: lambda *_: [b"one"], 2: lambda *_: [b"two"]})
+
+    def ask(port: int) -> list[bytes]:
+        environ: dict[str, Any] = {"SERVER_PORT": str(port), "HTTP_HOST": "other:1", "HTTP_X_FORWARDED_PORT": "1"}
+        return list(doors(environ, lambda *_: None))
+
+    assert (ask(1), ask(2)) == ([b"one"], [b"two"])
+
+
+def get(port: int, path: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path, headers=headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def environment(**settings: str) -> tuple[dict[str, str], int, int]:
+    contract, provider, operations = free_ports(3)
+    binds = {"CONTRACT_BIND": contract, "PROVIDER_BIND": provider, "OPERATIONS_BIND": operations}
+    values = {name: f"127.0.0.1:{port}" for name, port in binds.items()} | settings
+    return {f"SWR_ADAPTER_{name}": value for name, value in values.items()}, contract, operations
+
+
+def test_each_door_serves_its_own() -> None:
+    env, contract, operations = environment(LOG_LEVEL="debug")
+    with running("doors", "serve", env=env, port=operations, path="/probe/healthy") as service:
+        assert get(operations, "/probe/ready") == (200, b'{"regions":["eu-ch2","eu-de","eu-nl"],"status":"ready"}\n')
+        assert get(contract, "/probe/ready", {"Host": f"127.0.0.1:{operations}"})[0] == 404
+        assert get(operations, "/v2/", {"Host": f"127.0.0.1:{contract}"})[0] == 404
+        assert get(contract, "/v2/")[0] == 401
+        assert service.stop() == 0
+    assert "Traceback" not in service.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it(number: signal.Signals) -> None:
+    env, _, operations = environment(LOG_FORMAT="json")
+    with running("signal", "serve", env=env, port=operations, path="/probe/healthy") as service:
+        service.process.send_signal(number)
+        assert service.process.wait(20) == 0
+    assert "Traceback" not in service.output
+    lines = [json.loads(line) for line in service.output.splitlines()]
+    assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
+
+
+def test_a_setting_without_effect_is_told() -> None:
+    env, _, operations = environment(MOUNT="never", VERIFY_UPLOADS="false")
+    with running("later", "serve", env=env, port=operations, path="/probe/healthy") as service:
+        assert service.stop() == 0
+    told = [line for line in service.output.splitlines() if "no effect" in line]
+    assert len(told) == 2
+    assert any("SWR_ADAPTER_MOUNT" in line for line in told)
+    assert any("SWR_ADAPTER_PROVIDER_BIND" in line for line in told)
+
+
+def test_a_port_that_is_taken_ends_the_start() -> None:
+    env, _, operations = environment()
+    with running("first", "serve", env=env, port=operations, path="/probe/healthy"):
+        done = subprocess.run(
+            [sys.executable, "-m", "adapter", "serve"],
+            env={**os.environ, **env},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "Address already in use" in done.stderr or "Can't connect to" in done.stderr

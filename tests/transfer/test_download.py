@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from adapter.settings import Settings
+from adapter.swr.transport import Transport
+from adapter.transfer.download import Download
+
+
+@contextlib.contextmanager
+def download_of(answer: bytes) -> Iterator[tuple[Download, socket.socket]]:
+    """A download whose source sends `answer` and closes, and the far end of the caller's connection."""
+    ours, far = socket.socketpair()
+    far.settimeout(5)
+    with socket.create_server(("127.0.0.1", 0)) as server, ours, far, Transport(Settings()) as transport:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        download = Download(transport.send("GET", url, headers={}, account=None), ours)
+        yield download, far
+        download.close()
+        thread.join(10)
+
+
+def test_all_of_it() -> None:
+    answer = b"HTTP/1.1 206 Partial\r\nContent-Length: 3\r\nContent-Range: bytes 0-2/9\r\nSet-Cookie: x\r\n\r\nabc"
+    with download_of(answer) as (download, far):
+        assert download.status == 206
+        assert download.headers == {"Content-Length": "3", "Content-Range": "bytes 0-2/9"}
+        assert b"".join(download) == b"abc"
+        far.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            far.recv(1)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc",
+    ],
+)
+def test_a_part_is_never_passed_for_the_whole(answer: bytes) -> None:
+    with download_of(answer) as (download, far):
+        assert b"".join(download) in (b"abc", b"")
+        assert far.recv(1) == b""
+
+
+def test_content_stays_as_it_is() -> None:
+    """Decoding would break the digest and the length."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8bno"
+    with download_of(answer) as (download, _):
+        assert b"".join(download) == b"\x1f\x8bno"
+        assert download.headers["Content-Encoding"] == "gzip"

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sized
+from typing import Any
+
+import pytest
+
+from adapter.errors import AdapterError, DigestInvalid, RangeInvalid, SizeInvalid, TooLarge, Unexpected
+from adapter.identity import Identity, parse_identity
+from adapter.names import Repository, digest_of
+from adapter.swr.uploads import SwrUploads
+from adapter.transfer.session import Session
+from adapter.transfer.upload import Incoming, Uploads, parse_content_range
+from tests.credentials import ACCESS_ID, SECRET_KEY
+
+IDENTITY = parse_identity(ACCESS_ID, SECRET_KEY, ["eu-de"])
+REPOSITORY = Repository("org", "repo")
+DATA = b"0123456789"
+EMPTY = digest_of(b"")
+
+
+class Recorder(SwrUploads):
+    """Takes what SWR would be sent; nothing real can stand here without a server, which tests/contract has."""
+
+    def __init__(self, take: int | None = None) -> None:
+        self.calls: list[tuple[str, str | None, int | None]] = []
+        self.bytes = b""
+        self._take = take
+
+    def start(self, identity: Identity, repository: Repository) -> str:
+        return "/up"
+
+    def chunk(
+        self, identity: Identity, repository: Repository, location: str, body: Any, content_range: str | None
+    ) -> str:
+        self._receive("PATCH", body, content_range)
+        return location + "+"
+
+    def finish(
+        self,
+        identity: Identity,
+        repository: Repository,
+        location: str,
+        digest: str,
+        body: Any,
+        content_range: str | None = None,
+    ) -> None:
+        self._receive("PUT", body, content_range)
+
+    def _receive(self, method: str, body: bytes | Iterable[bytes], content_range: str | None) -> None:
+        length = len(body) if isinstance(body, Sized) else None
+        self.calls.append((method, content_range, length))
+        blocks = iter([body] if isinstance(body, bytes) else body)
+        for number, block in enumerate(blocks):
+            if number == self._take:
+                return
+            self.bytes += block
+
+
+def uploads(swr: SwrUploads, **options: Any) -> Uploads:
+    return Uploads(swr, **{"verify": True, "largest": 0, **options})
+
+
+def incoming(data: bytes, *, length: int | None = None, span: tuple[int, int] | None = None) -> Incoming:
+    return Incoming(io.BytesIO(data), length, span)
+
+
+def test_monolithic() -> None:
+    swr = Recorder()
+    session = uploads(swr).start(IDENTITY, REPOSITORY)
+    uploads(swr).finish(IDENTITY, session, digest_of(DATA), incoming(DATA, length=10))
+    assert swr.calls == [("PUT", None, 10)]
+    assert swr.bytes == DATA
+
+
+@pytest.mark.parametrize("length", [0, None])
+def test_empty(length: int | None) -> None:
+    swr = Recorder()
+    uploads(swr).finish(IDENTITY, Session(REPOSITORY, "/up"), EMPTY, incoming(b"", length=length))
+    assert swr.calls == [("PUT", None, 0)]
+    with pytest.raises(DigestInvalid):
+        uploads(swr).finish(IDENTITY, Session(REPOSITORY, "/up"), digest_of(DATA), incoming(b"", length=length))
+    assert len(swr.calls) == 1
+
+
+def test_by_chunk_as_harbor_does() -> None:
+    swr = Recorder()
+    door = uploads(swr)
+    session = door.chunk(IDENTITY, Session(REPOSITORY, "/up"), incoming(DATA[:4], span=(0, 3)))
+    assert (session.offset, session.location) == (4, "/up+")
+    session = door.chunk(IDENTITY, session, incoming(DATA[4:8], length=4, span=(4, 7)))
+    door.finish(IDENTITY, session, digest_of(DATA), incoming(DATA[8:], span=(8, 9)))
+    assert swr.calls == [("PATCH", "0-3", 4), ("PATCH", "4-7", 4), ("PUT", "8-9", 2)]
+    assert swr.bytes == DATA
+
+
+def test_one_patch_as_skopeo_does() -> None:
+    swr = Recorder()
+    door = uploads(swr)
+    session = door.chunk(IDENTITY, Session(REPOSITORY, "/up"), incoming(DATA))
+    assert session.offset == 10
+    door.finish(IDENTITY, session, digest_of(DATA), incoming(b"", length=0))
+    assert swr.calls == [("PATCH", None, None), ("PUT", None, 0)]
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_a_wrong_digest(verify: bool) -> None:
+    swr = Recorder()
+    door = uploads(swr, verify=verify)
+    if verify:
+        with pytest.raises(DigestInvalid):
+            door.finish(IDENTITY, Session(REPOSITORY, "/up"), digest_of(b"x"), incoming(DATA, length=10))
+        assert swr.bytes == b""
+    else:
+        door.finish(IDENTITY, Session(REPOSITORY, "/up"), digest_of(b"x"), incoming(DATA, length=10))
+        assert swr.bytes == DATA
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (incoming(DATA[:5], length=10), SizeInvalid),
+        (incoming(DATA[:5], span=(0, 9)), SizeInvalid),
+        (incoming(DATA, span=(0, 4)), SizeInvalid),
+        (incoming(DATA, length=10, span=(0, 4)), SizeInvalid),
+        (incoming(DATA, span=(1, 10)), RangeInvalid),
+    ],
+)
+def test_what_does_not_fit_never_completes(body: Incoming, error: type[AdapterError]) -> None:
+    swr = Recorder()
+    with pytest.raises(error):
+        uploads(swr).chunk(IDENTITY, Session(REPOSITORY, "/up"), body)
+    assert swr.bytes == b""
+
+
+def test_a_gap_tells_how_far_it_is() -> None:
+    with pytest.raises(RangeInvalid) as caught:
+        uploads(Recorder()).chunk(IDENTITY, Session(REPOSITORY, "/up", 4), incoming(DATA, span=(8, 17)))
+    assert caught.value.headers == {"Range": "0-3"}
+
+
+@pytest.mark.parametrize("session", [Session(REPOSITORY, "/up"), Session(REPOSITORY, "/up", 5)])
+def test_the_largest_layer(session: Session) -> None:
+    swr = Recorder()
+    fits = 10 + session.offset
+    uploads(swr, largest=fits).chunk(IDENTITY, session, incoming(DATA, length=10))
+    with pytest.raises(TooLarge, match="split it"):
+        uploads(swr, largest=fits - 1).chunk(IDENTITY, session, incoming(DATA, length=10))
+    assert len(swr.calls) == 1
+
+
+def test_a_yes_before_the_last_byte_is_not_believed() -> None:
+    with pytest.raises(Unexpected, match="before all of it was sent"):
+        uploads(Recorder(take=0)).finish(
+            IDENTITY, Session(REPOSITORY, "/up"), digest_of(DATA), incoming(DATA, length=10)
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        (None, None),
+        ("0-9", (0, 9)),
+        (" 5-5 ", (5, 5)),
+        ("bytes 0-9/10", (0, 9)),
+        ("bytes=0-9", (0, 9)),
+        ("bytes 0-9/*", (0, 9)),
+    ],
+)
+def test_content_ranges(text: str | None, span: tuple[int, int] | None) -> None:
+    assert parse_content_range(text) == span
+
+
+@pytest.mark.parametrize("text", ["", "-", "5", "9-0", "a-b", "-5", "5-", "0-9-10", "0x1-0x2", "٠-٩", "1e3-2e3"])
+def test_bad_content_ranges(text: str) -> None:
+    with pytest.raises(RangeInvalid):
+        parse_content_range(text)
