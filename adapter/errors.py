@@ -38,7 +38,7 @@
         ├── CertificateUntrusted   502
         ├── Unexpected             502  an answer that makes no sense
         ├── Unavailable            503  SWR answered 5xx
-        └── TimedOut               504
+        └── TimedOut               503
 
 `status` is the HTTP status for the caller, `code` the error code of the OCI distribution spec
 (https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes), and the
@@ -282,4 +282,4 @@ class Unavailable(UpstreamError):
 class TimedOut(UpstreamError):
     """SWR did not answer in time."""
 
-    status = 504
+    status = 503

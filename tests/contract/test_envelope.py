@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.contract.envelope import harbor_body, oci_body
+from adapter.errors import Denied, OrganizationQuota
+
+
+def test_oci() -> None:
+    error = OrganizationQuota("no more", swr_code="SVCSTG.SWR.4000097", swr_message="too many", request_id="swr-1")
+    assert json.loads(oci_body(error, "ours-1")) == {
+        "errors": [
+            {
+                "code": "DENIED",
+                "message": "no more",
+                "detail": {
+                    "request_id": "ours-1",
+                    "swr_code": "SVCSTG.SWR.4000097",
+                    "swr_message": "too many",
+                    "swr_request_id": "swr-1",
+                },
+            }
+        ]
+    }
+
+
+@pytest.mark.parametrize(("swr", "ids"), [(None, "[request r]"), ("swr-1", "[request r, SWR's request swr-1]")])
+def test_harbor(swr: str | None, ids: str) -> None:
+    (entry,) = json.loads(harbor_body(Denied("not yours", request_id=swr), "r"))["errors"]
+    assert entry == {"code": "DENIED", "message": f"not yours {ids}"}
+
+
+@given(st.text(), st.text(), st.text())
+def test_a_body_is_a_line_that_is_no_format(sentence: str, message: str, request_id: str) -> None:
+    for body in (oci_body, harbor_body):
+        text = body(Denied(sentence, swr_message=message, request_id=request_id), "r").decode()
+        assert text.isprintable()
+        assert "%" not in text
+        assert json.loads(text)["errors"][0]["code"] == "DENIED"
+
+
+def test_letters_stay_letters() -> None:
+    assert "für Köln: 100 ％" in oci_body(Denied("für\nKöln:\t100 %"), "r").decode()
