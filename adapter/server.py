@@ -77,6 +77,9 @@ class Server(BaseApplication):
             "graceful_timeout": round(settings.grace_period),
             # A location carries SWR's own, which has state in it.
             "limit_request_line": 8190,
+            # No header of a client may say where a request came from or what its path is.
+            "forwarded_allow_ips": "",
+            "forwarder_headers": "",
             "logger_class": ServerLog,
             "control_socket_disable": True,
             "proc_name": "harbor-swr-adapter",

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Final
 
 from flask import Blueprint, Request, Response, request
 
-from adapter.contract.caller import identity_of
-from adapter.errors import DigestInvalid, ManifestInvalid, TooLarge
+from adapter.contract.answers import bodiless
+from adapter.contract.caller import announced_length, identity_of
+from adapter.errors import DigestInvalid, ManifestInvalid
 from adapter.names import algorithm_of, check_reference, digest_of, is_digest, parse_repository
 from adapter.swr.client import SwrClient
 from adapter.swr.registry import Manifest
+from adapter.transfer.body import read_all
 
 LARGEST: Final = 4 << 20
 """Bytes of a manifest that a registry must take (OCI distribution spec, "Pushing manifests")."""
+
+_MEDIA_TYPE: Final = re.compile(r"[\w.+-]{1,127}/[\w.+-]{1,127}(?:;[\x20-\x7e]{0,255})?", re.ASCII)
 
 ACCEPT: Final = ", ".join(
     (
@@ -49,7 +54,7 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
             raise DigestInvalid(f"the manifest hashes to {actual}, not to {reference}")
         digest = swr.registry.put_manifest(identity, repository, reference, data, media_type)
         headers = {"Location": f"/v2/{repository}/manifests/{digest}", "Docker-Content-Digest": digest}
-        return Response(status=201, headers=headers)
+        return bodiless(201, headers)
 
     return blueprint
 
@@ -63,15 +68,8 @@ def _answer(manifest: Manifest) -> Response:
 
 
 def read_manifest(incoming: Request) -> bytes:
-    """The body, 4 MiB at most. Raises `TooLarge`, `ManifestInvalid`."""
-    if (incoming.content_length or 0) > LARGEST:
-        raise TooLarge(f"a manifest has at most {LARGEST} bytes")
-    data = incoming.stream.read(LARGEST + 1)
-    if len(data) > LARGEST:
-        raise TooLarge(f"a manifest has at most {LARGEST} bytes")
-    if incoming.content_length is not None and len(data) < incoming.content_length:
-        raise ManifestInvalid(f"the manifest ended after {len(data)} of {incoming.content_length} bytes")
-    return data
+    """The body, 4 MiB at most. Raises `TooLarge`, `SizeInvalid`."""
+    return read_all(incoming.environ["wsgi.input"], announced_length(incoming), LARGEST, "a manifest")
 
 
 def media_type_of(data: bytes, content_type: str | None) -> str:
@@ -83,6 +81,6 @@ def media_type_of(data: bytes, content_type: str | None) -> str:
     if not isinstance(document, dict):
         raise ManifestInvalid("the manifest is no JSON object")
     media_type = content_type or document.get("mediaType")
-    if not isinstance(media_type, str) or not media_type:
-        raise ManifestInvalid("the manifest has no media type: send it as Content-Type")
+    if not isinstance(media_type, str) or not _MEDIA_TYPE.fullmatch(media_type):
+        raise ManifestInvalid("the manifest has no valid media type: send it as Content-Type")
     return media_type

@@ -10,6 +10,7 @@ from adapter.contract.caller import identity_of
 from adapter.contract.envelope import harbor_body
 from adapter.errors import CredentialsError, Throttled, UpstreamError
 from adapter.swr.client import SwrClient
+from adapter.swr.patience import GLANCE
 
 
 def create_blueprint(swr: SwrClient) -> Blueprint:
@@ -40,7 +41,7 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
         SWR out of reach is for the requests that need it."""
         identity = identity_of(request, swr.regions)
         with contextlib.suppress(UpstreamError, Throttled):
-            swr.tokens.confirm(identity)
+            swr.tokens.confirm(identity, GLANCE)
         response = jsonify([])
         response.headers["X-Total-Count"] = "0"
         return response

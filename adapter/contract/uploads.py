@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Request, Response, request
 
-from adapter.contract.caller import identity_of
+from adapter.contract.answers import bodiless
+from adapter.contract.caller import announced_length, identity_of
 from adapter.errors import DigestInvalid, UploadUnknown
 from adapter.identity import Identity
 from adapter.names import Repository, check_digest, parse_repository
@@ -32,8 +33,7 @@ def create_blueprint(swr: SwrClient, transfers: Uploads, public_url: str | None)
         # With `mount` and `from` this answers 202 as well: the upload is open and nothing was mounted.
         if digest is None:
             return _accepted(transfers.start(identity, repository), identity, public_url)
-        check_digest(digest)
-        transfers.finish(identity, transfers.start(identity, repository), digest, incoming_of(request))
+        transfers.whole(identity, repository, check_digest(digest), incoming_of(request))
         return _created(repository, digest)
 
     @blueprint.route(location, methods=["PATCH"])
@@ -56,15 +56,13 @@ def create_blueprint(swr: SwrClient, transfers: Uploads, public_url: str | None)
         if session.offset == 0:
             # `Range: 0-0` would read as one byte.
             raise UploadUnknown("nothing of this upload was accepted yet: start it again")
-        response = _accepted(session, identity, public_url)
-        response.status_code = 204
-        return response
+        return _accepted(session, identity, public_url, 204)
 
     @blueprint.route(location, methods=["DELETE"])
     def cancel(name: str, sealed: str) -> Response:
         identity, session = opened(name, sealed)
         transfers.cancel(identity, session)
-        return Response(status=204)
+        return bodiless(204, {})
 
     return blueprint
 
@@ -73,26 +71,15 @@ def incoming_of(incoming: Request) -> Incoming:
     """The body as announced. Raises `RangeInvalid`."""
     return Incoming(
         incoming.environ["wsgi.input"],
-        _length_of(incoming),
+        announced_length(incoming),
         parse_content_range(incoming.headers.get("Content-Range")),
     )
 
 
-def _length_of(incoming: Request) -> int | None:
-    """None for a chunked body; a request that announces no body at all has one of length 0."""
-    if "chunked" in incoming.headers.get("Transfer-Encoding", "").lower():
-        return None
-    return incoming.content_length or 0
-
-
-def _accepted(session: Session, identity: Identity, public_url: str | None) -> Response:
+def _accepted(session: Session, identity: Identity, public_url: str | None, status: int = 202) -> Response:
     path = f"/v2/{session.repository}/blobs/uploads/{seal(session, identity)}"
-    response = Response(status=202)
-    response.headers["Location"] = _absolute(path, public_url)
-    response.headers["Range"] = session.range
-    response.headers["Docker-Upload-UUID"] = session.id
-    response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
-    return response
+    location = _absolute(path, public_url)
+    return bodiless(status, {"Location": location, "Range": session.range, "Docker-Upload-UUID": session.id})
 
 
 def _absolute(path: str, public_url: str | None) -> str:
@@ -103,8 +90,4 @@ def _absolute(path: str, public_url: str | None) -> str:
 
 
 def _created(repository: Repository, digest: str) -> Response:
-    response = Response(status=201)
-    response.headers["Location"] = f"/v2/{repository}/blobs/{digest}"
-    response.headers["Docker-Content-Digest"] = digest
-    response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
-    return response
+    return bodiless(201, {"Location": f"/v2/{repository}/blobs/{digest}", "Docker-Content-Digest": digest})

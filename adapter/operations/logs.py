@@ -18,7 +18,9 @@ log = logging.getLogger(__name__)
 StartResponse = Callable[..., Any]
 WsgiApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
-_SEALED: Final = re.compile(r"(/blobs/uploads/)[^/?\s]+")
+_SEALED: Final = re.compile(r"(/blobs/uploads/+)[^/?\s]+")
+_LONG: Final = re.compile(r"[^/?\s]{136,}")
+"""Longer than any tag or digest: a sealed location where none belongs."""
 _REQUEST_ID: Final = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 _SECRETS: Final = (
     re.compile(r"\b(Basic|Bearer)\s+[\w+/=.~-]{6,}", re.IGNORECASE),
@@ -32,6 +34,11 @@ def masked(text: str) -> str:
     for pattern in _SECRETS:
         text = pattern.sub(r"\1 …", text)
     return _SEALED.sub(r"\1…", text)
+
+
+def shown_path(path: str) -> str:
+    """A request's path for the log: printable, without anything sealed."""
+    return _LONG.sub("…", masked("".join(letter if letter.isprintable() else "_" for letter in path)))
 
 
 class _Formatter(logging.Formatter):
@@ -126,7 +133,7 @@ class _Request:
             "door": self._door,
             "request_id": self.id,
             "method": self._method,
-            "path": masked("".join(letter if letter.isprintable() else "_" for letter in self._path)),
+            "path": shown_path(self._path),
             "status": self._status,
             "ms": round((time.monotonic() - self._begun) * 1000),
             "received": self._received,

@@ -11,7 +11,6 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
-from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -136,11 +135,15 @@ class _TLSPool(HTTPSConnectionPool):
     ConnectionCls = _TLS
 
 
-class _Adapter(HTTPAdapter):
-    """Large blocks, one TLS context, no retries of urllib3's own: they would replay a streamed body."""
+class Adapter(HTTPAdapter):
+    """Sends one prepared request and nothing else: no cookies, no redirects, nothing from the environment.
 
-    def __init__(self, context: ssl.SSLContext, pool: int) -> None:
-        self._context = context
+    A `requests.Session` would keep cookies for the next account, and read and parse redirects that are not for it.
+    Large blocks, one TLS context, no retries of urllib3's own: they would replay a streamed body.
+    """
+
+    def __init__(self, ca_bundle: Path | None, pool: int) -> None:
+        self._context = tls_context(ca_bundle)
         super().__init__(max_retries=0, pool_maxsize=pool, pool_connections=16)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
@@ -166,18 +169,6 @@ def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
         context.load_verify_locations(str(ca_bundle))
     context.sslsocket_class = ListeningSocket
     return context
-
-
-def open_session(ca_bundle: Path | None, *, pool: int) -> requests.Session:
-    """A session that takes nothing from its environment and keeps no cookies (another account would send them)."""
-    session = requests.Session()
-    session.trust_env = False
-    session.headers.clear()
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    context = tls_context(ca_bundle)
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, _Adapter(context, pool))
-    return session
 
 
 def proxies_for(url: str, proxy: str | None) -> Mapping[str, str]:

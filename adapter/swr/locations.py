@@ -16,6 +16,6 @@ def resolve(base: str, location: str | None) -> SplitResult:
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         valid = False
-    if not valid or parts.username is not None or not location.isprintable():
+    if not valid or parts.username is not None or not location.isprintable() or not location.isascii():
         raise Unexpected("SWR's answer leads to an address that is none")
     return parts

@@ -76,19 +76,24 @@ class Organizations:
         another account's, `OrganizationQuota`, `OrganizationReserved`, `NameInvalid`, `CreationRefused`.
         """
         check_organization(name)
+        self._tokens.confirm(identity)
+        _, ours = self._flights.do((identity.fingerprint, name), lambda: self._create_if_missing(identity, name))
+        if not ours:
+            raise OrganizationExists(f"the organization '{name}' was created a moment ago")
+
+    def _create_if_missing(self, identity: Identity, name: str) -> None:
+        """Looks first only where that is likely to save a POST, or where a POST is not allowed."""
+        key = (identity.account, name)
+        if (not self._may_create or self._recently_made(key)) and self._look(identity, name) is not None:
+            raise OrganizationExists(f"the organization '{name}' exists")
         if not self._may_create:
             raise CreationRefused(
                 f"the organization '{name}' does not exist in SWR and this adapter may not create it "
                 "(SWR_ADAPTER_CREATE_NAMESPACES=false): create it in the SWR console, then run the replication again"
             )
-        key = (identity.account, name)
-        if self._recently_made(key) and self._look(identity, name) is not None:
-            raise OrganizationExists(f"the organization '{name}' exists")
-        _, ours = self._flights.do((identity.fingerprint, name), lambda: self._create(identity, name))
+        self._create(identity, name)
         with self._lock:
             self._made[key] = time.monotonic() + _REMEMBERED
-        if not ours:
-            raise OrganizationExists(f"the organization '{name}' was created a moment ago")
 
     def _recently_made(self, key: tuple[str, str]) -> bool:
         with self._lock:
@@ -97,7 +102,6 @@ class Organizations:
             return key in self._made
 
     def _create(self, identity: Identity, name: str) -> None:
-        self._tokens.confirm(identity)
         try:
             if self._management.serves(identity):
                 self._management.create_organization(identity, name)

@@ -35,6 +35,9 @@ CREATE: Final = Patience(total=30, statuses=frozenset({429, 503}), broken=False)
 CHECK: Final = Patience(total=10, statuses=_BUSY, broken=True, answer=5.0, budgeted=False)
 """The health check: past the budget, and over within 10 s. One failed check takes a proxy cache away for minutes."""
 
+GLANCE: Final = Patience(total=3, statuses=_BUSY, broken=True, answer=4.0, budgeted=False)
+"""A question whose answer can be done without."""
+
 STREAM: Final = Patience(total=0, statuses=frozenset(), broken=False, answer=600.0)
 """A streamed body is never sent twice; SWR may think long about a large layer before it answers."""
 

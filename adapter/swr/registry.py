@@ -22,6 +22,7 @@ from adapter.errors import (
     ManifestUnknown,
     NotFound,
     OrganizationUnknown,
+    RangeInvalid,
     TypeRefused,
     Unexpected,
 )
@@ -97,6 +98,8 @@ class Registry:
         Raises `OrganizationUnknown`, `Denied`, `CredentialsRefused` or what the transport raises; any other status
         is the caller's to judge.
         """
+        if not path.startswith("/"):
+            raise ValueError("a path on the registry starts with a slash")
         repeatable = isinstance(body, bytes)
         for last in (False, True):
             token = self._token(identity, repository, actions)
@@ -181,7 +184,11 @@ class Registry:
         if not 200 <= response.status_code < 300:
             raise _manifest_refusal(error_for(refusal_of(response)), repository, reference, media_type)
         settle(response)
-        return response.headers.get("Docker-Content-Digest") or digest_of(data)
+        digest = digest_of(data, algorithm_of(reference) if is_digest(reference) else "sha256")
+        kept = response.headers.get("Docker-Content-Digest", digest)
+        if kept != digest:
+            raise Unexpected(f"SWR keeps the manifest {repository}:{reference} as {kept}, but it is {digest}")
+        return digest
 
     # Blobs
 
@@ -204,7 +211,10 @@ class Registry:
     def open_blob(
         self, identity: Identity, repository: Repository, digest: str, byte_range: str | None = None
     ) -> requests.Response:
-        """An unread response of 200, 206 or 416; redirects are followed without credentials. Raises `BlobUnknown`."""
+        """An unread response of 200 or 206; redirects are followed without credentials.
+
+        Raises `BlobUnknown`, `RangeInvalid`.
+        """
         headers = {"Range": byte_range} if byte_range else {}
         path = f"/v2/{repository}/blobs/{digest}"
         response = self.exchange("GET", identity, repository, path, actions=PULL, headers=headers)
@@ -214,8 +224,12 @@ class Registry:
                 break
             url = self._redirect_target(identity, url, response)
             response = self._transport.send("GET", url, headers=headers, account=None)
-        if response.status_code in (200, 206, 416):
+        if response.status_code in (200, 206):
             return response
+        if response.status_code == 416:
+            size = {name: response.headers[name] for name in ("Content-Range",) if name in response.headers}
+            settle(response)
+            raise RangeInvalid(f"the blob has no bytes in the range {byte_range}", headers=size)
         raise _narrow(error_for(refusal_of(response)), BlobUnknown, f"{repository} has no blob {digest}")
 
     def _redirect_target(self, identity: Identity, url: str, response: requests.Response) -> str:
@@ -259,8 +273,9 @@ def _manifest_refusal(error: AdapterError, repository: Repository, reference: st
     docker = "docker" in media_type
     refused = isinstance(error, ManifestInvalid) or "4000068" in (error.swr_code or "") or error.status == 415
     if refused and not docker and "BLOB" not in (error.swr_code or ""):
+        joint = "@" if is_digest(reference) else ":"
         return TypeRefused(
-            f"SWR does not take {repository}:{reference} because it is of type {media_type}; {BUILD_FLAGS}",
+            f"SWR does not take {repository}{joint}{reference} because it is of type {media_type}; {BUILD_FLAGS}",
             swr_code=error.swr_code,
             swr_message=error.swr_message,
             request_id=error.request_id,

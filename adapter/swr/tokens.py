@@ -111,7 +111,7 @@ class Tokens:
         """
         self._fetch(identity, None, (identity.fingerprint, "", ""), patience)
 
-    def confirm(self, identity: Identity) -> None:
+    def confirm(self, identity: Identity, patience: Patience = SAFE) -> None:
         """Like `login`, but a token that is still good is proof enough.
 
         Comes before every signed call: five bad signatures lock an AK for five minutes (`docs/facts/swr.md §3.1`).
@@ -120,7 +120,7 @@ class Tokens:
             now = time.monotonic()
             if any(key[0] == identity.fingerprint and token.expires > now for key, token in self._tokens.items()):
                 return
-        self.login(identity)
+        self.login(identity, patience)
 
     def _cached(self, key: tuple[str, str, str]) -> Token | None:
         with self._lock:

@@ -22,7 +22,7 @@ from adapter.errors import AdapterError, CertificateUntrusted, TimedOut, Unexpec
 from adapter.settings import Settings
 from adapter.swr import trace
 from adapter.swr.budget import Budget
-from adapter.swr.connections import open_session, proxies_for
+from adapter.swr.connections import Adapter, proxies_for
 from adapter.swr.errors import Refusal, parse_refusal
 from adapter.swr.patience import SAFE, Patience, backoff, retry_after
 
@@ -40,7 +40,7 @@ class Transport:
     """Sends requests to SWR and its object store; shared by all threads."""
 
     def __init__(self, settings: Settings) -> None:
-        self._session = open_session(settings.ca_bundle, pool=settings.threads)
+        self._adapter = Adapter(settings.ca_bundle, pool=settings.threads)
         self._proxy = settings.proxy
         self._budget = Budget(settings.requests_per_second)
 
@@ -48,7 +48,7 @@ class Transport:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._session.close()
+        self._adapter.close()
 
     def send(
         self,
@@ -91,10 +91,9 @@ class Transport:
         parts = urlsplit(url)
         started = time.monotonic()
         try:
-            response = self._session.send(
+            response = self._adapter.send(
                 prepared,
                 stream=True,
-                allow_redirects=False,
                 timeout=(min(CONNECT_TIMEOUT, patience.answer), patience.answer),
                 proxies=dict(proxies_for(url, self._proxy)),
             )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
-from adapter.errors import SizeInvalid
+from adapter.errors import SizeInvalid, TooLarge
 
 BLOCK: Final = 128 << 10
 """Bytes that are read at a time: so small because a block is complete only when all of it has come, and Harbor may be
@@ -65,3 +65,16 @@ def peek(body: Body) -> tuple[bytes, Callable[[], Iterator[bytes]]]:
         yield from blocks
 
     return first, all_blocks
+
+
+def read_all(stream: Stream, length: int | None, largest: int, what: str) -> bytes:
+    """A small body in one piece. Raises `TooLarge` beyond `largest` bytes, `SizeInvalid` as `Body` does."""
+    data = bytearray()
+    if (length or 0) <= largest:
+        for block in Body(stream, length):
+            data += block
+            if len(data) > largest:
+                break
+        else:
+            return bytes(data)
+    raise TooLarge(f"{what} has at most {largest} bytes")

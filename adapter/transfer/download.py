@@ -28,7 +28,7 @@ class Download:
 
     @property
     def status(self) -> int:
-        """200, 206 or 416."""
+        """200 or 206."""
         return self._response.status_code
 
     @property

@@ -7,15 +7,20 @@ to another account a location is worthless. It is signed, not hidden: logs leave
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 from itsdangerous import BadData, URLSafeSerializer
 
 from adapter.errors import UploadUnknown
 from adapter.identity import Identity
 from adapter.names import Repository
+
+# A caller has the key and could seal anything: what is no path must not become another host's address.
+_LOCATION: Final = re.compile(r"/(?!/)[!-~]*", re.ASCII)
+_LARGEST_OFFSET: Final = 1 << 62
 
 _SALT: Final = "harbor-swr-adapter upload location 1"
 
@@ -54,9 +59,12 @@ def seal(session: Session, identity: Identity) -> str:
 def unseal(sealed: str, repository: Repository, identity: Identity) -> Session:
     """Raises `UploadUnknown` for what was altered, is another account's, or belongs to another repository."""
     try:
-        document: dict[str, Any] = _serializer(identity).loads(sealed)
-    except BadData:
-        document = {}
-    if document.get("r") != str(repository):
-        raise UploadUnknown("this upload is not known: start it again")
-    return Session(repository, document["l"], document["o"], document["i"])
+        document = _serializer(identity).loads(sealed)
+    except (BadData, RecursionError):
+        document = None
+    match document:
+        case {"r": name, "l": str(location), "o": int(offset), "i": str(number)} if (
+            name == str(repository) and _LOCATION.fullmatch(location) and 0 <= offset < _LARGEST_OFFSET
+        ):
+            return Session(repository, location, offset, number)
+    raise UploadUnknown("this upload is not known: start it again")

@@ -5,7 +5,9 @@ So the number of requests is that of a direct push. An upload is complete at SWR
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
 from adapter.errors import RangeInvalid, SizeInvalid, TooLarge, Unexpected
 from adapter.identity import Identity
@@ -14,6 +16,8 @@ from adapter.swr.uploads import SwrUploads
 from adapter.transfer.body import Body, Stream, peek
 from adapter.transfer.holdback import HeldBack, SizedHeldBack
 from adapter.transfer.session import Session
+
+_CONTENT_RANGE: Final = re.compile(r"(?:bytes[ =])?([0-9]{1,18})-([0-9]{1,18})(?:/(?:[0-9]{1,18}|\*))?")
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,11 @@ class Uploads:
             identity, session.repository, session.location, sent.body, _content_range(incoming, session)
         )
         return session.advanced(location, sent.finished())
+
+    def whole(self, identity: Identity, repository: Repository, digest: str, incoming: Incoming) -> None:
+        """A blob in one request: started and finished at SWR, when it can be taken at all."""
+        self._check(Session(repository, ""), incoming)
+        self.finish(identity, self.start(identity, repository), digest, incoming)
 
     def finish(self, identity: Identity, session: Session, digest: str, incoming: Incoming) -> None:
         """Ends the upload; the body is all of it, its last chunk, or nothing.
@@ -120,10 +129,10 @@ def parse_content_range(value: str | None) -> tuple[int, int] | None:
     """`first-last` as the OCI distribution spec has it, or HTTP's `bytes first-last/total`. Raises `RangeInvalid`."""
     if value is None:
         return None
-    text = value.strip().removeprefix("bytes").lstrip(" =").partition("/")[0]
-    first, dash, last = text.partition("-")
-    if not (dash and first.isascii() and first.isdigit() and last.isascii() and last.isdigit()):
+    found = _CONTENT_RANGE.fullmatch(value.strip())
+    if found is None:
         raise RangeInvalid("the Content-Range cannot be read: <first byte>-<last byte> is wanted")
-    if int(last) < int(first):
+    first, last = int(found[1]), int(found[2])
+    if last < first:
         raise RangeInvalid("the Content-Range ends before it starts")
-    return int(first), int(last)
+    return first, last

@@ -120,9 +120,12 @@ def test_names_that_cannot_be_are_not_asked(
 
 
 def test_creation_can_be_switched_off(swr: Swr, identity: Identity) -> None:
+    swr.answer("GET", f"{NAMESPACES}/team", refusal(404, "SVCSTG.SWR.4040058"), entry("team"))
     with pytest.raises(CreationRefused, match="SWR_ADAPTER_CREATE_NAMESPACES"):
         client_of(swr, create_namespaces=False).organizations.create(identity, "team")
-    assert not swr.seen
+    with pytest.raises(OrganizationExists):
+        client_of(swr, create_namespaces=False).organizations.create(identity, "team")
+    assert swr.count("POST", NAMESPACES) == 0
 
 
 # With the login key alone

@@ -17,9 +17,9 @@ OTHER = parse_identity(f"eu-de@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, ["eu-de"])
 REPOSITORY = Repository("org", "a/b")
 
 
-@given(st.text(max_size=2000), st.integers(0, 2**60))
+@given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=2000), st.integers(0, 2**60))
 def test_round_trip(location: str, offset: int) -> None:
-    session = Session(REPOSITORY, location, offset)
+    session = Session(REPOSITORY, "/up" + location, offset)
     sealed = seal(session, IDENTITY)
     assert unseal(sealed, REPOSITORY, IDENTITY) == session
     assert re.fullmatch(r"[\w.-]+", sealed, re.ASCII)
