@@ -76,7 +76,7 @@ def demo(keep: bool) -> None:
     "--registry-bind", default="127.0.0.1:5100", show_default=True, help="Registry, token endpoint, dockyard."
 )
 @click.option("--api-bind", default="127.0.0.1:5101", show_default=True, help="Management API and the control API.")
-@click.option("--objects-bind", default="127.0.0.1:5102", show_default=True, help="Object store that blobs come from.")
+@click.option("--objects-bind", default="127.0.0.2:5102", show_default=True, help="Object store that blobs come from.")
 @click.option(
     "--account", "accounts", multiple=True, help="AK:SK[:project,…[:tenant[:manage|write|read]]]; repeatable."
 )

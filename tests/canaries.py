@@ -13,7 +13,9 @@ from tests.credentials import canaries
 def main() -> int:
     folder = Path(sys.argv[1])
     files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
-    leaks = [f"{file}: {secret}" for file in files for secret in canaries() if secret in file.read_text(errors="replace")]
+    leaks = [
+        f"{file}: {secret}" for file in files for secret in canaries() if secret in file.read_text(errors="replace")
+    ]
     print(f"searched {len(files)} files for {len(canaries())} secrets: {len(leaks)} found", *leaks, sep="\n  ")
     return 1 if leaks else 0
 

@@ -17,6 +17,8 @@ from tests.services import Service, free_ports, running
 
 TENANT = "tests"
 OTHER_TENANT = "others"
+OBJECTS_HOST = "127.0.0.2"
+"""Another host name than the registry's, as in SWR: clients send credentials on to the same name, whatever its port."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,11 @@ def running_sandbox(**knobs: Any) -> Iterator[RunningSandbox]:
         f"{ACCESS_KEY}:{SECRET_KEY}:{PROJECT}:{TENANT}",
         f"{OTHER_ACCESS_KEY}:{OTHER_SECRET_KEY}:{PROJECT}:{OTHER_TENANT}",
     )
-    arguments = [part for name, port in zip(names, ports, strict=True) for part in (name, f"127.0.0.1:{port}")]
+    binds = [f"127.0.0.1:{ports[0]}", f"127.0.0.1:{ports[1]}", f"{OBJECTS_HOST}:{ports[2]}"]
+    arguments = [part for name, bind in zip(names, binds, strict=True) for part in (name, bind)]
     arguments += [part for account in accounts for part in ("--account", account)]
     arguments += [part for name, value in {"rate": 0, **knobs}.items() for part in ("--knob", f"{name}={value}")]
-    registry, api, objects = (f"http://127.0.0.1:{port}" for port in ports)
+    registry, api, objects = (f"http://{bind}" for bind in binds)
     with tempfile.TemporaryDirectory(prefix="sandbox-") as data:
         command = ("sandbox", "--data", data, *arguments)
         with running("sandbox", *command, env={}, port=ports[1], path="/sandbox/knobs") as service:

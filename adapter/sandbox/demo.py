@@ -108,8 +108,10 @@ class Stage:
 
     def sandbox_command(self) -> list[str]:
         """The stand-in, with the account of the recordings."""
-        binds = (("registry", self.registry), ("api", self.api), ("objects", self.objects))
-        options = [word for name, port in binds for word in (f"--{name}-bind", f"127.0.0.1:{port}")]
+        # A client sends its credentials on to the same host name, whatever the port: the object store has another.
+        binds = {"registry": f"127.0.0.1:{self.registry}", "api": f"127.0.0.1:{self.api}"}
+        binds["objects"] = f"127.0.0.2:{self.objects}"
+        options = [word for name, bind in binds.items() for word in (f"--{name}-bind", bind)]
         account = f"{ACCESS_KEY}:{SECRET_KEY}:{PROJECT}"
         return ["sandbox", "--data", str(self.data / "swr"), "--account", account, *options]
 

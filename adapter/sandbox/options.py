@@ -103,7 +103,7 @@ class SandboxOptions:
         *,
         registry_bind: str = "127.0.0.1:5100",
         api_bind: str = "127.0.0.1:5101",
-        objects_bind: str = "127.0.0.1:5102",
+        objects_bind: str = "127.0.0.2:5102",
         accounts: Sequence[str] = (),
         knobs: Sequence[str] = (),
     ) -> Self:

@@ -77,7 +77,7 @@ class Organizations:
         """
         check_organization(name)
         self._tokens.confirm(identity)
-        _, ours = self._flights.do((identity.fingerprint, name), lambda: self._create_if_missing(identity, name))
+        _, ours = self._flights.do((identity.account, name), lambda: self._create_if_missing(identity, name))
         if not ours:
             raise OrganizationExists(f"the organization '{name}' was created a moment ago")
 

@@ -24,6 +24,7 @@ from adapter.errors import (
     OrganizationUnknown,
     RangeInvalid,
     TypeRefused,
+    Unavailable,
     Unexpected,
 )
 from adapter.identity import Identity
@@ -118,6 +119,11 @@ class Registry:
                 settle(response)
                 continue
             break
+        if response.status_code == 401 and not repeatable:
+            # The upload was begun with this very token, so it has expired meanwhile: no permission is missing.
+            raise Unavailable(
+                "SWR's token expired before the upload: it must be sent again", **refusal_of(response).details()
+            )
         raise self._denial(identity, repository, error_for(refusal_of(response)))
 
     def _token(self, identity: Identity, repository: Repository, actions: str) -> str:

@@ -57,9 +57,11 @@ def call(
     target: str,
     headers: Mapping[str, str] | None = None,
     body: bytes | Iterable[bytes] | None = None,
+    *,
+    host: str = "127.0.0.1",
 ) -> Answer:
     """One request on a connection of its own; an iterable goes out chunked."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection(host, port, timeout=20)
     try:
         connection.request(method, target, body, dict(headers or {}), encode_chunked=not isinstance(body, bytes | None))
         response = connection.getresponse()

@@ -9,6 +9,7 @@ import pytest
 
 from adapter.sandbox.store import Store
 from tests.credentials import ACCESS_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, SECRET_KEY
+from tests.running import OBJECTS_HOST
 from tests.sandbox.client import Sandbox
 from tests.services import Service, free_ports, running
 
@@ -22,7 +23,7 @@ def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
     binds = (
         f"--registry-bind=127.0.0.1:{registry}",
         f"--api-bind=127.0.0.1:{api}",
-        f"--objects-bind=127.0.0.1:{objects}",
+        f"--objects-bind={OBJECTS_HOST}:{objects}",
     )
     accounts = (f"--account={account}" for account in ACCOUNTS)
     with running("sandbox", "sandbox", f"--data={data}", *binds, *accounts, env={}, port=api, path="/v2") as service:

@@ -10,6 +10,7 @@ import pytest
 
 from adapter.sandbox.faults import Fault, Faults
 from tests.credentials import ACCESS_KEY, LOGIN_KEY, basic, canaries
+from tests.running import OBJECTS_HOST
 from tests.sandbox.client import Sandbox, call, digest_of, seed
 from tests.services import Service
 
@@ -137,7 +138,7 @@ def test_half_an_answer(sandbox: Sandbox) -> None:
     location = sandbox.v2("GET", f"/v2/fresh/hello/blobs/{digest}", sandbox.bearer("fresh/hello")).header("Location")
     sandbox.fail({"origin": "objects", "cut_after_bytes": 1_500_000})
     with pytest.raises(http.client.IncompleteRead) as caught:
-        call(sandbox.objects, "GET", location.partition(str(sandbox.objects))[2])
+        call(sandbox.objects, "GET", location.partition(str(sandbox.objects))[2], host=OBJECTS_HOST)
     assert len(caught.value.partial) == 1_500_000
 
 

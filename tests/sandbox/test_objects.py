@@ -8,6 +8,7 @@ import pytest
 
 from adapter.sandbox.objects_app import parse_range
 from tests.credentials import LOGIN_KEY, basic
+from tests.running import OBJECTS_HOST
 from tests.sandbox.client import Answer, Sandbox, call, digest_of
 
 DATA = bytes(range(256)) * 4000
@@ -25,14 +26,15 @@ def token(sandbox: Sandbox) -> dict[str, str]:
 def fetch(location: str, method: str = "GET", **headers: str) -> Answer:
     parts = urlsplit(location)
     assert parts.port is not None
-    return call(parts.port, method, f"{parts.path}?{parts.query}", headers)
+    assert parts.hostname is not None
+    return call(parts.port, method, f"{parts.path}?{parts.query}", headers, host=parts.hostname)
 
 
 def test_get_redirects_to_a_signed_link(sandbox: Sandbox, token: dict[str, str]) -> None:
     answer = sandbox.v2("GET", BLOB, token)
     assert (answer.status, answer.body) == (307, b"")
     location = answer.header("Location")
-    assert location.startswith(f"http://127.0.0.1:{sandbox.objects}/op-svc-swr-")
+    assert location.startswith(f"http://{OBJECTS_HOST}:{sandbox.objects}/op-svc-swr-")
     assert {pair.partition("=")[0] for pair in urlsplit(location).query.split("&")} == {
         "AWSAccessKeyId",
         "Expires",
@@ -91,8 +93,11 @@ def test_a_blob_that_is_gone(sandbox: Sandbox, token: dict[str, str]) -> None:
 
 
 def test_other_paths_and_methods(sandbox: Sandbox) -> None:
-    assert call(sandbox.objects, "GET", "/").status == 404
-    assert call(sandbox.objects, "PUT", f"/op-svc-swr-sandbox/data/tarsum/x/{DIGEST}/layer").status == 405
+    assert call(sandbox.objects, "GET", "/", host=OBJECTS_HOST).status == 404
+    assert (
+        call(sandbox.objects, "PUT", f"/op-svc-swr-sandbox/data/tarsum/x/{DIGEST}/layer", host=OBJECTS_HOST).status
+        == 405
+    )
 
 
 def test_ranges(sandbox: Sandbox, token: dict[str, str]) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from adapter.sandbox.server import create_app
 from tests.credentials import ACCESS_KEY, SECRET_KEY
+from tests.running import OBJECTS_HOST
 from tests.sandbox.client import Sandbox, call
 from tests.services import free_ports, running
 
@@ -35,10 +36,10 @@ def test_it_starts_with_knobs_and_ends_at_once_on_sigterm(tmp_path: Path) -> Non
 def test_each_port_is_its_own_origin(sandbox: Sandbox) -> None:
     assert call(sandbox.api, "GET", "/v2/").json["version"]
     assert call(sandbox.registry, "GET", "/v2/").code == "UNAUTHORIZED"
-    assert b"NoSuchKey" in call(sandbox.objects, "GET", "/v2/").body
+    assert b"NoSuchKey" in call(sandbox.objects, "GET", "/v2/", host=OBJECTS_HOST).body
     assert call(sandbox.registry, "GET", "/sandbox/knobs").status == 404
     # The listener counts, not what the client calls it.
-    assert call(sandbox.objects, "GET", "/v2/", {"Host": f"127.0.0.1:{sandbox.api}"}).status == 404
+    assert call(sandbox.objects, "GET", "/v2/", {"Host": f"127.0.0.1:{sandbox.api}"}, host=OBJECTS_HOST).status == 404
 
 
 def test_a_defect_is_a_500_and_not_a_404(sandbox: Sandbox) -> None:

@@ -14,6 +14,7 @@ from adapter.errors import (
     ManifestUnknown,
     OrganizationUnknown,
     TypeRefused,
+    Unavailable,
     Unexpected,
     UploadUnknown,
 )
@@ -21,6 +22,7 @@ from adapter.identity import Identity
 from adapter.names import Repository, digest_of
 from adapter.swr.client import SwrClient
 from adapter.swr.registry import Manifest
+from adapter.swr.tokens import PUSH
 from adapter.swr.transport import read_document
 from adapter.values import RegionHosts
 from tests.swr.scripted import TOKEN_PATH, Swr, client_of, jwt
@@ -296,6 +298,17 @@ def test_refused_uploads(swr: Swr, client: SwrClient, identity: Identity) -> Non
     client.uploads.cancel(identity, REPOSITORY, "/up")
     with pytest.raises(UploadUnknown):
         client.uploads.cancel(identity, REPOSITORY, "/up")
+
+
+def test_a_token_that_expires_before_a_stream_is_no_missing_permission(
+    swr: Swr, client: SwrClient, identity: Identity
+) -> None:
+    swr.answer("PUT", "/up", 401)
+    with pytest.raises(Unavailable, match="sent again"):
+        client.uploads.finish(identity, REPOSITORY, "/up", DIGEST, iter([MANIFEST]))
+    assert swr.count("PUT", "/up") == 1
+    client.tokens.bearer(identity, REPOSITORY, PUSH)
+    assert swr.count("GET", TOKEN_PATH) == 2
 
 
 def test_a_chunk_moves_the_location(swr: Swr, client: SwrClient, identity: Identity) -> None:

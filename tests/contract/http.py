@@ -1,0 +1,242 @@
+"""A plain client of the contract door: every byte that goes out is chosen by the test."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import random
+import socket
+import struct
+import time
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from tests.credentials import basic
+from tests.running import RunningSandbox
+
+Body = bytes | Iterable[bytes] | None
+
+DEFAULT_TIMEOUT = 30.0
+
+SMALL = b"a layer of a few bytes"
+LARGE = random.Random(1).randbytes(700_001)
+"""Several blocks, however the adapter cuts them."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer; `headers` may be asked in any case."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    def header(self, name: str) -> str:
+        value = self.headers[name]
+        assert value is not None, f"no {name} in {self.headers.items()}"
+        return str(value)
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The one error of an envelope, which must have that shape."""
+        document = self.json
+        assert set(document) == {"errors"}, document
+        (entry,) = document["errors"]
+        assert isinstance(entry, dict)
+        return entry
+
+    @property
+    def message(self) -> str:
+        return str(self.error["message"])
+
+
+def digest_of(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def pieces(data: bytes, size: int) -> Iterator[bytes]:
+    """The data in pieces, which `http.client` sends with chunked transfer coding."""
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
+
+
+class Door:
+    """The contract door of a running adapter, with the credentials that go with each request by default."""
+
+    def __init__(self, url: str, authorization: str | None = None) -> None:
+        self.url = url
+        self.authorization = basic() if authorization is None else authorization
+
+    def ask(
+        self,
+        method: str,
+        target: str,
+        body: Body = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        authorization: str | None = "",
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> Answer:
+        """One request on a connection of its own. `authorization`: empty for the door's own, None for none at all.
+
+        An iterable goes out chunked; a target may be an absolute URL of this door. An answer that comes before the
+        end of the body counts, also when the connection then breaks.
+        """
+        connection = self.connect(timeout)
+        try:
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, self.target(target), body, self._headers(headers, authorization))
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+
+    def raw(self, data: bytes, *, half_close: bool = False, timeout: float = DEFAULT_TIMEOUT) -> Answer | None:
+        """Sends bytes as they are; the answer, or None when the connection ends without one."""
+        with self.open(timeout) as connection:
+            connection.sendall(data)
+            if half_close:
+                connection.shutdown(socket.SHUT_WR)
+            return read_answer(connection)
+
+    def open(self, timeout: float = DEFAULT_TIMEOUT) -> socket.socket:
+        return socket.create_connection(self.address, timeout)
+
+    def connect(self, timeout: float = DEFAULT_TIMEOUT) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(*self.address, timeout=timeout)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        parts = urlsplit(self.url)
+        assert parts.hostname is not None
+        assert parts.port is not None
+        return parts.hostname, parts.port
+
+    def head(self, method: str, target: str, *headers: str) -> bytes:
+        """The head of a request with this door's credentials, for `raw`."""
+        lines = [f"{method} {self.target(target)} HTTP/1.1", "Host: door", f"Authorization: {self.authorization}"]
+        return "\r\n".join([*lines, *headers, "", ""]).encode()
+
+    @staticmethod
+    def target(location: str) -> str:
+        parts = urlsplit(location)
+        if not parts.scheme:
+            return location
+        return parts.path + (f"?{parts.query}" if parts.query else "")
+
+    def _headers(self, headers: Mapping[str, str] | None, authorization: str | None) -> dict[str, str]:
+        sent = dict(headers or {})
+        if authorization is not None:
+            sent["Authorization"] = authorization or self.authorization
+        return sent
+
+    # uploads
+
+    def start(self, repository: str) -> str:
+        """Opens an upload; its location."""
+        answer = self.ask("POST", f"/v2/{repository}/blobs/uploads/", b"")
+        assert answer.status == 202, answer
+        return answer.header("Location")
+
+    def put(self, location: str, digest: str, body: Body, headers: Mapping[str, str] | None = None) -> Answer:
+        return self.ask("PUT", with_query(location, digest=digest), body, headers)
+
+    def push(self, repository: str, data: bytes) -> str:
+        """A blob in one PUT, as Harbor does it; its digest."""
+        digest = digest_of(data)
+        answer = self.put(self.start(repository), digest, data)
+        assert answer.status == 201, answer
+        return digest
+
+
+def with_query(location: str, **query: str) -> str:
+    return f"{location}{'&' if '?' in location else '?'}{urlencode(query)}"
+
+
+def read_answer(connection: socket.socket) -> Answer | None:
+    """The answer on a socket; None for a connection that ends without one."""
+    response = http.client.HTTPResponse(connection)
+    try:
+        response.begin()
+        return Answer(response.status, response.headers, response.read())
+    except (http.client.BadStatusLine, ConnectionError):
+        return None
+    finally:
+        response.close()
+
+
+def reset(connection: socket.socket) -> None:
+    """Ends a connection with RST instead of FIN."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Waits for what happens behind an answer."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it does not come"
+        time.sleep(0.02)
+
+
+def refused(answer: Answer | None, status: int | set[int], *words: str, code: str | None = None) -> Answer:
+    """Asserts what holds for every refusal: one readable line in an envelope, with the id of the request."""
+    assert answer is not None, "the connection ended without an answer"
+    assert answer.status in ({status} if isinstance(status, int) else status), (answer.status, answer.body)
+    assert b"\n" not in answer.body, answer.body
+    assert b"%" not in answer.body, answer.body
+    assert b"\\u" not in answer.body, answer.body
+    assert answer.header("X-Request-Id")
+    assert answer.header("Content-Type").startswith("application/json")
+    for word in words:
+        assert word.lower() in answer.message.lower(), answer.message
+    if code is not None:
+        assert answer.error["code"] == code, answer.error
+    return answer
+
+
+def asked(swr: RunningSandbox, method: str = "", path: str = "") -> list[dict[str, Any]]:
+    """The requests that reached SWR whose method is this and whose path contains this."""
+    return [entry for entry in swr.journal() if method in ("", entry["method"]) and path in entry["path"]]
+
+
+@contextmanager
+def silent(swr: RunningSandbox) -> Iterator[None]:
+    """Asserts that SWR is not asked while the block runs."""
+    before = len(swr.journal())
+    yield
+    more = [(entry["origin"], entry["method"], entry["path"]) for entry in swr.journal()[before:]]
+    assert more == [], more
+
+
+def settled(swr: RunningSandbox) -> None:
+    """Waits until SWR has answered, or dropped, every request that it got."""
+    eventually(lambda: all(entry["status"] is not None for entry in swr.journal()))
+
+
+def bad_signatures(swr: RunningSandbox) -> Any:
+    """`count` since the last reset, and the access keys `locked` now."""
+    with urllib.request.urlopen(f"{swr.api}/sandbox/bad-signatures") as response:
+        return json.loads(response.read())
+
+
+def holds_nothing(swr: RunningSandbox, repository: str, *digests: str) -> None:
+    """SWR completed no upload of the repository: neither under these digests nor at all."""
+    settled(swr)
+    assert not [entry for entry in asked(swr, "PUT", "/blobs/uploads/") if entry["status"] == 201]
+    folder = swr.store.blob_path(repository, digest_of(b"")).parent
+    assert not folder.exists() or list(folder.iterdir()) == []
+    assert not any(swr.store.has_blob(repository, digest) for digest in digests)
+
+
+def alive(door: Door) -> None:
+    assert door.ask("GET", "/api/version").status == 200

@@ -1,0 +1,87 @@
+"""A client that shares no code with the adapter: skopeo pushes an image and reads it back."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from adapter.sandbox.recordings.images import Image, digest
+from tests.contract.http import Door, digest_of
+from tests.credentials import ACCESS_ID, LOGIN_KEY, SECRET_KEY, WRONG_SECRET
+from tests.running import RunningSandbox
+
+pytestmark = pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")
+
+
+def skopeo(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(("skopeo", "--insecure-policy", *arguments), capture_output=True, text=True, timeout=50)
+
+
+def write(folder: Path, image: Image) -> str:
+    """The image in skopeo's `dir:` layout; its name there."""
+    folder.mkdir()
+    (folder / "version").write_text("Directory Transport Version: 1.1\n")
+    (folder / "manifest.json").write_bytes(image.manifest)
+    for blob in image.blobs:
+        (folder / digest(blob).removeprefix("sha256:")).write_bytes(blob)
+    return f"dir:{folder}"
+
+
+def remote(door: Door, repository: str, tag: str = "v1") -> str:
+    return f"docker://{door.url.removeprefix('http://')}/{repository}:{tag}"
+
+
+@pytest.mark.parametrize("secret", [pytest.param(SECRET_KEY, id="SK"), pytest.param(LOGIN_KEY, id="login key")])
+@pytest.mark.parametrize("name", ["hello:v1", "hello:v2"])
+def test_there_and_back(
+    door: Door,
+    swr: RunningSandbox,
+    repository: str,
+    recorded_images: Mapping[str, Image],
+    tmp_path: Path,
+    name: str,
+    secret: str,
+) -> None:
+    image, credentials = recorded_images[name], f"{ACCESS_ID}:{secret}"
+    source, target = write(tmp_path / "there", image), remote(door, repository)
+    pushed = skopeo("copy", "--dest-tls-verify=false", "--dest-creds", credentials, source, target)
+    assert pushed.returncode == 0, pushed.stderr
+    assert swr.store.tags(repository) == {"v1": image.digest}
+    back = tmp_path / "back"
+    pulled = skopeo("copy", "--src-tls-verify=false", "--src-creds", credentials, target, f"dir:{back}")
+    assert pulled.returncode == 0, pulled.stderr
+    assert digest_of((back / "manifest.json").read_bytes()) == image.digest
+    for blob in image.blobs:
+        assert (back / digest(blob).removeprefix("sha256:")).read_bytes() == blob
+
+
+def test_pushing_again_sends_no_blob(
+    door: Door, swr: RunningSandbox, repository: str, recorded_images: Mapping[str, Image], tmp_path: Path
+) -> None:
+    source, target = write(tmp_path / "there", recorded_images["hello:v1"]), remote(door, repository)
+    arguments = ("copy", "--dest-tls-verify=false", "--dest-creds", f"{ACCESS_ID}:{SECRET_KEY}", source, target)
+    assert skopeo(*arguments).returncode == 0
+    before = len(swr.journal())
+    assert skopeo(*arguments).returncode == 0
+    assert not [entry for entry in swr.journal()[before:] if entry["method"] in {"POST", "PATCH"}]
+
+
+@pytest.mark.parametrize(
+    ("secret", "organization", "words"),
+    [
+        pytest.param(f"{WRONG_SECRET}9", "team", "unauthorized", id="wrong secret"),
+        pytest.param(SECRET_KEY, "nobody", "does not exist in SWR", id="missing organization"),
+    ],
+)
+def test_it_shows_what_is_wrong(
+    door: Door, recorded_images: Mapping[str, Image], tmp_path: Path, secret: str, organization: str, words: str
+) -> None:
+    source = write(tmp_path / "there", recorded_images["hello:v1"])
+    credentials, target = f"{ACCESS_ID}:{secret}", remote(door, f"{organization}/app")
+    failed = skopeo("copy", "--dest-tls-verify=false", "--dest-creds", credentials, source, target)
+    assert failed.returncode != 0
+    assert words in failed.stderr

@@ -1,0 +1,245 @@
+"""Organizations: made for Harbor exactly once, and listed."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
+
+import pytest
+
+from adapter.errors import OrganizationExists
+from adapter.identity import Identity, parse_identity
+from adapter.swr.management import Organization
+from adapter.swr.organizations import Organizations
+from adapter.swr.regions import region_table
+from adapter.swr.single import SingleFlight
+from tests.contract.http import Answer, Door, asked, digest_of, refused, silent
+from tests.contract.organizations import create, listed, names_in
+from tests.credentials import ACCESS_ID, ACCESS_KEY, LOGIN_KEY, SECRET_KEY, basic
+from tests.running import OTHER_TENANT, TENANT, RunningSandbox
+
+CREATION = "/v2/manage/namespaces"
+
+
+@pytest.fixture
+def name(number: int) -> str:
+    """An organization that no other test has asked for."""
+    return f"new{number}"
+
+
+class TestCreation:
+    def test_a_missing_one_is_made_with_one_post(self, door: Door, swr: RunningSandbox, name: str) -> None:
+        answer = create(door, name)
+        assert answer.status == 201
+        assert answer.header("Location") == f"/api/v2.0/projects/{name}"
+        organization = swr.store.organization(name)
+        assert organization is not None
+        assert organization.tenant == TENANT
+        assert len(asked(swr, "POST")) == 1
+
+    def test_one_that_is_there_is_409(self, door: Door, name: str) -> None:
+        assert create(door, name).status == 201
+        refused(create(door, name), 409, name, "exists", code="CONFLICT")
+
+    def test_one_that_was_there_before_is_409(self, door: Door, swr: RunningSandbox, name: str) -> None:
+        swr.store.create_organization(name, TENANT)
+        refused(create(door, name), 409, name, "exists")
+
+    def test_however_many_ask_at_once_swr_gets_one_post(self, door: Door, swr: RunningSandbox, name: str) -> None:
+        together = threading.Barrier(20)
+
+        def ask() -> int:
+            together.wait()
+            return create(door, name).status
+
+        with ThreadPoolExecutor(20) as pool:
+            statuses = sorted(future.result() for future in [pool.submit(ask) for _ in range(20)])
+        assert statuses == [201, *[409] * 19]
+        assert len(asked(swr, "POST", CREATION)) == 1
+
+    def test_who_comes_while_the_first_goes_causes_no_second_post(self) -> None:
+        """Between the end of the one call and its being remembered there must be no gap: here a caller waits in it."""
+        management = Counted()
+        organizations = Organizations(Believing(), management, Absent(), may_create=True)  # type: ignore[arg-type]
+        organizations._flights = Slow(lambda: second())
+        identity = parse_identity(ACCESS_ID, SECRET_KEY, region_table({}))
+
+        def second() -> None:
+            with contextlib.suppress(OrganizationExists):
+                organizations.create(identity, "late")
+
+        organizations.create(identity, "late")
+        assert management.posts == 1
+
+    def test_a_chunked_body_is_read_too(self, door: Door, swr: RunningSandbox, name: str) -> None:
+        answer = door.ask("POST", "/api/v2.0/projects", iter([b'{"project_name": ', f'"{name}"}}'.encode()]))
+        assert answer.status == 201
+        assert swr.store.organization(name) is not None
+
+    def test_any_success_of_swr_is_success(self, door: Door, swr: RunningSandbox, name: str) -> None:
+        swr.reset(create_status="200")
+        assert create(door, name).status == 201
+
+    def test_a_throttled_creation_is_tried_again(self, door: Door, swr: RunningSandbox, name: str) -> None:
+        swr.faults({"origin": "api", "method": "POST", "status": 503})
+        assert create(door, name).status == 201
+        assert len(asked(swr, "POST", CREATION)) == 2
+
+    def test_a_creation_that_broke_is_not_tried_again(self, door: Door, swr: RunningSandbox, name: str) -> None:
+        swr.faults({"origin": "api", "method": "POST", "status": 500, "body": "?"})
+        refused(create(door, name), {502, 503}, "SWR")
+        assert len(asked(swr, "POST", CREATION)) == 1
+
+    def test_what_is_made_may_be_pushed_to_at_once(self, door: Door, swr: RunningSandbox, name: str) -> None:
+        assert create(door, name).status == 201
+        digest = door.push(f"{name}/app", b"layer")
+        assert swr.store.has_blob(f"{name}/app", digest)
+
+
+class Counted:
+    """A management API that takes every creation."""
+
+    posts = 0
+
+    def serves(self, _: Identity) -> bool:
+        return True
+
+    def create_organization(self, _: Identity, __: str) -> None:
+        self.posts += 1
+
+    def organization(self, _: Identity, name: str) -> Organization:
+        return Organization(name, 7)
+
+    def organizations(self, _: Identity, *__: object) -> list[Organization]:
+        return [Organization("late", 7)]
+
+
+class Believing:
+    """Tokens that confirm every credential."""
+
+    def confirm(self, _: Identity) -> None:
+        return None
+
+
+class Absent:
+    """No dockyard: never asked here."""
+
+
+class Slow(SingleFlight[None]):
+    """Lets something happen just after a call was shared out, once."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        super().__init__()
+        self._meanwhile: Callable[[], None] | None = meanwhile
+
+    def do(self, key: Hashable, function: Callable[[], None]) -> tuple[None, bool]:
+        outcome = super().do(key, function)
+        meanwhile, self._meanwhile = self._meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return outcome
+
+
+class TestLoginKeyAlone:
+    def test_dockyard_makes_it(self, door: Door, swr: RunningSandbox, name: str) -> None:
+        assert create(door, name, authorization=basic(secret=LOGIN_KEY)).status == 201
+        assert swr.store.organization(name) is not None
+        assert len(asked(swr, "POST", "/dockyard/v2/namespaces")) == 1
+        assert asked(swr, "", "/v2/manage") == []
+
+    def test_without_dockyard_the_secret_key_is_asked_for(self, door: Door, swr: RunningSandbox, name: str) -> None:
+        swr.reset(dockyard=False)
+        answer = create(door, name, authorization=basic(secret=LOGIN_KEY))
+        refused(answer, 403, name, "login key alone", "enter the SK as Access Secret")
+
+    @pytest.mark.parametrize("dockyard", [True, False])
+    def test_existence_is_known_all_the_same(self, door: Door, swr: RunningSandbox, name: str, dockyard: bool) -> None:
+        swr.reset(dockyard=dockyard)
+        swr.store.create_organization(name, TENANT)
+        query = f"q={quote(f'name={{{name!r} {name + chr(97)!r}}}')}"
+        assert names_in(listed(door, query, authorization=basic(secret=LOGIN_KEY))) == [name]
+
+    def test_the_whole_list_needs_the_secret_key_or_dockyard(self, door: Door, swr: RunningSandbox) -> None:
+        assert names_in(listed(door, "name=", authorization=basic(secret=LOGIN_KEY))) == ["team"]
+        swr.reset(dockyard=False)
+        answer = listed(door, "name=", authorization=basic(secret=LOGIN_KEY))
+        refused(answer, 403, "login key alone", "enter the SK")
+
+
+class TestListing:
+    @pytest.fixture(autouse=True)
+    def organizations(self, swr: RunningSandbox) -> None:
+        for name in ("a", "ab", "b"):
+            swr.store.create_organization(name, TENANT)
+        swr.store.create_organization("foreign", OTHER_TENANT)
+
+    @pytest.mark.parametrize(
+        ("query", "names"),
+        [
+            pytest.param("name={'a' 'b'}", ["a", "b"], id="from 2.13"),
+            pytest.param("name={'a b'}", ["a", "b"], id="up to 2.12"),
+            pytest.param("name={'b'}", ["b"], id="one"),
+            pytest.param("name={'b' 'missing' 'foreign'}", ["b"], id="missing and foreign"),
+            pytest.param("name={a b}", ["a", "b"], id="no quotes"),
+            pytest.param("name={}", [], id="empty"),
+            pytest.param("name=a", ["a"], id="exact"),
+            pytest.param("name=~a", ["a", "ab", "team"], id="fuzzy"),
+            pytest.param("public=true,name={'a'}", ["a"], id="among others"),
+        ],
+    )
+    def test_harbors_query(self, door: Door, query: str, names: list[str]) -> None:
+        assert names_in(listed(door, f"q={quote(query)}&with_detail=false")) == names
+
+    def test_by_name(self, door: Door) -> None:
+        assert "a" in names_in(listed(door, "name=a"))
+        assert names_in(listed(door, "name=")) == ["a", "ab", "b", "team"]
+
+    def test_one_request_however_many_names(self, door: Door, swr: RunningSandbox) -> None:
+        door.ask("GET", "/v2/")
+        before = len(swr.journal())
+        listed(door, f"q={quote('name={' + ' '.join(f'x{count}' for count in range(30)) + '}')}")
+        assert len(swr.journal()) - before <= 2
+
+    def test_what_may_only_be_read_is_refused_before_a_push(self, door: Door, swr: RunningSandbox) -> None:
+        swr.store.create_organization("readable", OTHER_TENANT, auth={ACCESS_KEY: 1})
+        refused(listed(door, "q=name%3D%7B%27readable%27%7D"), 403, "readable", "only read", "permission")
+        assert names_in(listed(door, "name=readable")) == ["readable"]
+
+    def test_paging(self, door: Door, swr: RunningSandbox) -> None:
+        expected = sorted([f"page{number:02}" for number in range(25)])
+        for each in expected:
+            swr.store.create_organization(each, TENANT)
+        found: list[str] = []
+        link = "/api/v2.0/projects?name=page&page_size=10&with_detail=false"
+        for _ in range(3):
+            answer = door.ask("GET", link)
+            assert answer.header("X-Total-Count") == "25"
+            found += names_in(answer)
+            link = next_of(answer)
+            assert link.startswith("/api/v2.0/projects?") == (len(found) < 25)
+        assert found == expected
+        assert link == ""
+
+    @pytest.mark.parametrize("query", ["page=0", "page=x", "page=-1", "page_size=0", "page_size=%2e", "page=%00"])
+    def test_bad_pages(self, door: Door, query: str) -> None:
+        refused(listed(door, query), 400, "whole number")
+
+    def test_huge_pages(self, door: Door) -> None:
+        assert listed(door, f"page={'9' * 5000}&page_size={'9' * 1000}").status == 200
+
+    def test_repositories_by_blob_digest_is_an_empty_list(self, door: Door, swr: RunningSandbox) -> None:
+        with silent(swr):
+            answer = door.ask("GET", f"/api/v2.0/repositories?q=blob_digest={digest_of(b'x')}&page_size=1&page=1")
+        assert (answer.status, answer.json) == (200, [])
+
+
+def next_of(answer: Answer) -> str:
+    """The target of `Link: <…>; rel="next"`, as Harbor's client finds it; empty if there is none."""
+    for each in (answer.headers["Link"] or "").split(","):
+        target, _, relation = each.partition(";")
+        if relation.strip() == 'rel="next"':
+            return target.strip().strip("<>")
+    return ""
