@@ -185,7 +185,7 @@ class _Watcher:
         self._begun, self._spent = now, spent
         if result.error or result.skipped or result.status != result.exchange.answer.status:
             wrong = result.error or result.skipped or f"{result.status} instead of {result.exchange.answer.status}"
-            row.problem = f"{request.method} {request.path}: {wrong}"
+            row.problem = row.problem or f"{request.method} {request.path}: {wrong}"
 
     def _image_of(self, path: str) -> Row | None:
         repository, _, reference = path.removeprefix("/v2/").partition("/manifests/")

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import time
+from typing import Final
 
-from limits import RateLimitItemPerSecond
+from limits import RateLimitItem
+from limits.limits import Granularity
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from adapter.errors import Throttled
+
+_WINDOW: Final = 1.1
+"""Seconds in which the requests of one second may go: on their way some catch up with others; SWR counts arrivals."""
+
+
+class _PerWindow(RateLimitItem):
+    """A limit whose window is not a whole number of seconds."""
+
+    __slots__ = ("_seconds",)
+    GRANULARITY = Granularity(1, "window")
+
+    def __init__(self, amount: int, seconds: float) -> None:
+        super().__init__(amount)
+        self._seconds = seconds
+
+    def get_expiry(self) -> float:  # type: ignore[override]
+        return self._seconds
 
 
 class Budget:
@@ -16,12 +35,10 @@ class Budget:
 
     def __init__(self, per_second: float) -> None:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
-        # A budget below one request a second is a longer window for one request.
         self._item = None
-        if per_second >= 1:
-            self._item = RateLimitItemPerSecond(int(per_second))
-        elif per_second > 0:
-            self._item = RateLimitItemPerSecond(1, max(1, round(1 / per_second)))
+        if per_second > 0:
+            amount = max(1, int(per_second))
+            self._item = _PerWindow(amount, _WINDOW * amount / per_second)
 
     def take(self, account: str, patience: float) -> None:
         """Waits until a request may go. Raises `Throttled` after `patience` seconds."""

@@ -7,6 +7,7 @@ new connection.
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import time
@@ -25,6 +26,8 @@ from urllib3.util.wait import wait_for_read
 
 BLOCK = 1 << 20
 """Bytes that are moved at a time."""
+_PIECE = 64 << 10
+"""Bytes that are written at a time."""
 
 
 class ListeningSocket(ssl.SSLSocket):
@@ -87,23 +90,34 @@ class _Early:
 
     def send(self, data: Any) -> None:
         """Stops with `BrokenPipeError` when SWR has answered already; urllib3 then reads the answer."""
-        if self._in_body and _heard(self.sock):
-            self._cut = True
-            raise BrokenPipeError("answered before the end of the body")
-        if self.sock is not None:
-            self.sock.settimeout(self.send_timeout)
-        try:
+        if not self._in_body:
+            if self.sock is not None:
+                self.sock.settimeout(self.send_timeout)
             super().send(data)  # type: ignore[misc]
-        except TimeoutError:
-            if not (self._in_body and _heard(self.sock)):
-                raise
-            self._cut = True
-            raise BrokenPipeError from None
-        except (ssl.SSLError, ConnectionError) as error:
-            if not self._in_body:
-                raise
-            self._cut = True
-            raise BrokenPipeError from error
+            return
+        # A piece goes out only when there is room for it: a write that meets a closed connection would take the
+        # answer that lies unread behind it along, over TLS.
+        view = memoryview(data)
+        for start in range(0, len(view), _PIECE):
+            self._wait_for_room()
+            try:
+                super().send(view[start : start + _PIECE])  # type: ignore[misc]
+            except (ssl.SSLError, ConnectionError) as error:
+                self._stop(error)
+
+    def _wait_for_room(self) -> None:
+        """Until the socket takes more, or says something. Raises `TimeoutError` when neither happens."""
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN | select.POLLOUT)
+        events = poll.poll(self.send_timeout * 1000)
+        if not events:
+            raise TimeoutError("SWR takes no more of the body")
+        if events[0][1] & ~select.POLLOUT and _heard(self.sock):
+            self._stop(None)
+
+    def _stop(self, cause: Exception | None) -> None:
+        self._cut = True
+        raise BrokenPipeError("answered before the end of the body") from cause
 
     def getresponse(self) -> Any:
         self._in_body = False

@@ -35,6 +35,9 @@ CREATE: Final = Patience(total=30, statuses=frozenset({429, 503}), broken=False)
 CHECK: Final = Patience(total=10, statuses=_BUSY, broken=True, answer=5.0, budgeted=False)
 """The health check: past the budget, and over within 10 s. One failed check takes a proxy cache away for minutes."""
 
+BUFFERED: Final = Patience(total=60, statuses=frozenset({429, 503}), broken=False, answer=600.0)
+"""A small part of an upload, kept in memory: repeated only when SWR says that it did not look at it."""
+
 GLANCE: Final = Patience(total=3, statuses=_BUSY, broken=True, answer=4.0, budgeted=False)
 """A question whose answer can be done without."""
 

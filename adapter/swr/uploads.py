@@ -17,7 +17,7 @@ from adapter.identity import Identity
 from adapter.names import Repository
 from adapter.swr.errors import error_for
 from adapter.swr.locations import resolve
-from adapter.swr.patience import START, STREAM
+from adapter.swr.patience import BUFFERED, START, STREAM
 from adapter.swr.registry import Registry
 from adapter.swr.tokens import PUSH
 from adapter.swr.transport import refusal_of, settle
@@ -89,10 +89,12 @@ class SwrUploads:
         body: Stream,
         headers: dict[str, str],
     ) -> requests.Response:
+        patience = STREAM
         if isinstance(body, bytes):
             headers["Content-Length"] = str(len(body))
+            patience = BUFFERED
         return self._registry.exchange(
-            method, identity, repository, path, actions=PUSH, headers=headers, body=body, patience=STREAM
+            method, identity, repository, path, actions=PUSH, headers=headers, body=body, patience=patience
         )
 
     def _next_location(self, identity: Identity, response: requests.Response, previous: str | None) -> str:

@@ -13,11 +13,16 @@ from adapter.errors import RangeInvalid, SizeInvalid, TooLarge, Unexpected
 from adapter.identity import Identity
 from adapter.names import Repository
 from adapter.swr.uploads import SwrUploads
-from adapter.transfer.body import Body, Stream, peek
+from adapter.transfer.body import BLOCK, Body, Stream, peek
 from adapter.transfer.holdback import HeldBack, SizedHeldBack
 from adapter.transfer.session import Session
 
 _CONTENT_RANGE: Final = re.compile(r"(?:bytes[ =])?([0-9]{1,18})-([0-9]{1,18})(?:/(?:[0-9]{1,18}|\*))?")
+
+
+SMALL: Final = BLOCK
+"""Bytes up to which a body is sent from memory, so that it can be repeated when SWR throttles: configs and small layers
+come in numbers, and it is their requests that reach SWR's limit."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +108,11 @@ class _Sent:
         size = incoming.size
         self._incoming = Body(incoming.stream, size)
         self.body: bytes | HeldBack
-        if size is not None and size > 0:
+        if size is not None and size > SMALL:
             self.body = SizedHeldBack(self._incoming, digest, size)
+            return
+        if size is not None:
+            self.body = b"".join(HeldBack(self._incoming, digest))
             return
         first, blocks = peek(self._incoming)
         held = HeldBack(blocks(), digest)

@@ -20,8 +20,8 @@ def test_no_second_has_more_than_the_budget() -> None:
     with ThreadPoolExecutor(25) as pool:
         list(pool.map(take, range(25)))
     taken.sort()
-    # The window of the library is exact to its own reading of the clock, which stands some milliseconds before ours.
-    assert all(later - earlier > 0.9 for earlier, later in zip(taken, taken[10:], strict=False))
+    # Room is left for requests that catch up with others on their way.
+    assert all(later - earlier > 1.0 for earlier, later in zip(taken, taken[10:], strict=False))
 
 
 def test_accounts_do_not_share() -> None:

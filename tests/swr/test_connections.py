@@ -42,6 +42,8 @@ def server_of(behaviour: Behaviour, authority: trustme.CA | None) -> Iterator[st
             connection, _ = listener.accept()
             with connection, contextlib.suppress(OSError):
                 connection.settimeout(10)
+                # As servers do: a small answer that waits for an acknowledgement dies with the connection.
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if context is None:
                     behaviour(connection)
                 else:

@@ -300,6 +300,15 @@ def test_refused_uploads(swr: Swr, client: SwrClient, identity: Identity) -> Non
         client.uploads.cancel(identity, REPOSITORY, "/up")
 
 
+def test_a_small_body_is_sent_again_when_swr_throttles(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("PUT", "/up", 503, 429, 201)
+    client.uploads.finish(identity, REPOSITORY, "/up", DIGEST, MANIFEST)
+    assert [request.get_data() for request in swr.seen if request.path == "/up"] == [MANIFEST] * 3
+    swr.answer("PUT", "/up", 503, 201)
+    with pytest.raises(Unavailable):
+        client.uploads.finish(identity, REPOSITORY, "/up", DIGEST, iter([MANIFEST]))
+
+
 def test_a_token_that_expires_before_a_stream_is_no_missing_permission(
     swr: Swr, client: SwrClient, identity: Identity
 ) -> None:

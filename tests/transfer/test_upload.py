@@ -10,6 +10,7 @@ from adapter.errors import AdapterError, DigestInvalid, RangeInvalid, SizeInvali
 from adapter.identity import Identity, parse_identity
 from adapter.names import Repository, digest_of
 from adapter.swr.uploads import SwrUploads
+from adapter.transfer import upload
 from adapter.transfer.session import Session
 from adapter.transfer.upload import Incoming, Uploads, parse_content_range
 from tests.credentials import ACCESS_ID, SECRET_KEY
@@ -18,6 +19,12 @@ IDENTITY = parse_identity(ACCESS_ID, SECRET_KEY, ["eu-de"])
 REPOSITORY = Repository("org", "repo")
 DATA = b"0123456789"
 EMPTY = digest_of(b"")
+
+
+@pytest.fixture(autouse=True, params=[0, upload.SMALL], ids=["streamed", "buffered"])
+def _small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways behave alike: a body from memory, and one that is streamed."""
+    monkeypatch.setattr(upload, "SMALL", request.param)
 
 
 class Recorder(SwrUploads):
@@ -150,7 +157,8 @@ def test_the_largest_layer(session: Session) -> None:
     assert len(swr.calls) == 1
 
 
-def test_a_yes_before_the_last_byte_is_not_believed() -> None:
+def test_a_yes_before_the_last_byte_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload, "SMALL", 0)
     with pytest.raises(Unexpected, match="before all of it was sent"):
         uploads(Recorder(take=0)).finish(
             IDENTITY, Session(REPOSITORY, "/up"), digest_of(DATA), incoming(DATA, length=10)
