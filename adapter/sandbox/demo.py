@@ -9,6 +9,7 @@ import contextlib
 import http.client
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -286,6 +287,8 @@ def run(environment: dict[str, str], *, keep: bool) -> bool:
     """Plays the demo and says whether all is right. Raises `DemoFailed` when it cannot be played."""
     if shutil.which("skopeo") is None:
         raise DemoFailed("skopeo is missing, which reads the images back: apt-get install skopeo")
+    # However it is ended, no process is left behind.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     inherited = {name: value for name, value in environment.items() if not name.startswith("SWR_ADAPTER_")}
     with tempfile.TemporaryDirectory(prefix="harbor-swr-adapter-demo-") as folder:
         # Only a demo that stays is for a Harbor elsewhere.

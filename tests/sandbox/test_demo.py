@@ -3,9 +3,9 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -28,9 +28,9 @@ def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_everything_arrives() -> None:
+def test_everything_arrives(tmp_path: Path) -> None:
     """With a setting of the machine's own, which the demo must not take over."""
-    done = run(SWR_ADAPTER_CONTRACT_BIND="127.0.0.1:1")
+    done = run(SWR_ADAPTER_CONTRACT_BIND="127.0.0.1:1", TMPDIR=str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     rows = re.findall(r"^(\S+:\S+) +([0-9a-f]{12}) +\d+ +[\d,]+ +[\d.]+ +(\d+)  (.*)$", done.stdout, re.MULTILINE)
     assert [(name, result) for name, _, _, result in rows] == [
@@ -46,7 +46,7 @@ def test_everything_arrives() -> None:
     assert all(int(requests) <= 2 for _, _, requests, result in rows if result == "already there")
     assert "every image is byte for byte the same" in done.stdout
     assert "never a live SWR" in done.stdout
-    assert not list(Path(tempfile.gettempdir()).glob("harbor-swr-adapter-demo-*"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_skopeo_it_says_what_to_install(tmp_path: Path) -> None:
@@ -67,10 +67,13 @@ def test_a_difference_is_a_failure(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(200)
-def test_kept_running_it_takes_an_image_of_ones_own(tmp_path: Path) -> None:
-    log = OUTPUT / "demo-kept.log"
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_kept_running_it_takes_an_image_of_ones_own(tmp_path: Path, number: signal.Signals, status: int) -> None:
+    log, scratch = OUTPUT / f"demo-kept-{number.name}.log", tmp_path / "scratch"
+    scratch.mkdir()
     with log.open("wb") as sink:
-        process = subprocess.Popen([*COMMAND, "--keep"], stdout=sink, stderr=subprocess.STDOUT)
+        env = {**os.environ, "TMPDIR": str(scratch)}
+        process = subprocess.Popen([*COMMAND, "--keep"], env=env, stdout=sink, stderr=subprocess.STDOUT)
     try:
         until = time.monotonic() + 100
         while "Logs are in" not in (text := log.read_text()):
@@ -92,8 +95,11 @@ def test_kept_running_it_takes_an_image_of_ones_own(tmp_path: Path) -> None:
         done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     finally:
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        process.send_signal(number)
+        assert process.wait(30) == status
+    assert list(scratch.iterdir()) == []
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(command.split(":")[-2].partition("/")[0])), timeout=2).close()
 
 
 def _hex(data: bytes) -> str:
