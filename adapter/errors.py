@@ -16,6 +16,7 @@
     │   ├── CredentialsRefused          SWR said no
     │   └── ClockWrong                  the signature's time is off
     ├── Denied                     403
+    │   ├── AccountBlocked              SWR, or OTC's gateway, has locked the account for a while
     │   ├── OrganizationQuota
     │   ├── OrganizationTaken           the name belongs to another account
     │   ├── OrganizationReserved
@@ -159,6 +160,10 @@ class Denied(AdapterError):
 
     status = 403
     code = "DENIED"
+
+
+class AccountBlocked(Denied):
+    """SWR, or OTC's gateway, has locked the account for a while."""
 
 
 class OrganizationQuota(Denied):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
@@ -22,6 +23,21 @@ KEEP_ALIVE = 120
 """Seconds. Harbor keeps idle connections for 90 and cannot send a blob again when one closes under it."""
 
 
+class _Here(threading.local):
+    """What ends the connection of this thread after its answer: only gunicorn's own request can."""
+
+    @staticmethod
+    def force_close() -> None:
+        """Nothing to close before the first request."""
+
+
+_here: Final = _Here()
+
+
+def _remember_request(_: Any, request: Any) -> None:
+    _here.force_close = request.force_close  # type: ignore[method-assign]
+
+
 class Doors:
     """Picks the application by the port that the connection came in on: no header can lead to another door."""
 
@@ -29,6 +45,7 @@ class Doors:
         self._by_port = by_port
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        environ["adapter.force_close"] = _here.force_close
         return self._by_port[int(environ["SERVER_PORT"])](environ, start_response)
 
 
@@ -50,7 +67,7 @@ class ServerLog(Logger):
     def setup(self, _: Any) -> None:
         self.error_log.handlers[:] = []
         self.error_log.propagate = True
-        self.error_log.setLevel(logging.INFO)
+        self.error_log.setLevel(logging.NOTSET)
 
     def access(self, *_: Any) -> None:
         return
@@ -80,6 +97,7 @@ class Server(BaseApplication):
             # No header of a client may say where a request came from or what its path is.
             "forwarded_allow_ips": "",
             "forwarder_headers": "",
+            "pre_request": _remember_request,
             "logger_class": ServerLog,
             "control_socket_disable": True,
             "proc_name": "harbor-swr-adapter",

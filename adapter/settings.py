@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,10 @@ from adapter.values import Bind, RegionHosts
 
 PREFIX: Final = "SWR_ADAPTER_"
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+_SERVICE_LINK: Final = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)$")
+"""What Kubernetes puts into every container for a Service whose name begins with `swr-adapter`."""
 
 
 class SettingsError(Exception):
@@ -69,7 +74,10 @@ class Settings:
         False, values.boolean, "Allow plain http:// for regions whose hosts are not loopback.", form="true or false"
     )
     ca_bundle: Path | None = _setting(
-        None, values.file, "CA certificates (PEM) that are trusted for SWR besides the public ones.", form="file"
+        None,
+        values.certificates,
+        "CA certificates (PEM) that are trusted for SWR besides the public ones.",
+        form="file",
     )
     proxy: str | None = _setting(
         None, values.url, "HTTP proxy towards SWR; without it HTTPS_PROXY and NO_PROXY decide.", secret=True, form="URL"
@@ -124,7 +132,7 @@ class Settings:
         "http://core:8080", values.url, "Harbor's core, behind the provider door.", form="URL", later=True
     )
     core_ca_bundle: Path | None = _setting(
-        None, values.file, "CA certificates (PEM) that Harbor's core is verified with.", form="file", later=True
+        None, values.certificates, "CA certificates (PEM) that Harbor's core is verified with.", form="file", later=True
     )
     carrier: str = _setting(
         "harbor",
@@ -222,7 +230,7 @@ def _raw(row: Row, environ: Mapping[str, str]) -> str | None:
 def _refuse_unknown(environ: Mapping[str, str]) -> None:
     known = [variable for row in table() for variable in (row.variable, row.variable + "_FILE")]
     for name in sorted(environ):
-        if name.startswith(PREFIX) and name not in known:
+        if name.startswith(PREFIX) and name not in known and not _SERVICE_LINK.search(name):
             near = difflib.get_close_matches(name, known, 1)
             hint = f"; {near[0]} is near" if near else "; `python -m adapter settings` lists them"
             raise SettingsError(f"{name}: there is no such setting{hint}")
@@ -255,8 +263,9 @@ def load(environ: Mapping[str, str]) -> Settings:
         try:
             values[row.field] = row.parse(raw)
         except ValueError as error:
-            shown = "" if row.secret else f" '{raw}'"
-            raise SettingsError(f"{row.variable}: bad value{shown}: {_reason(error)}") from None
+            # What a parser says of a secret may quote it.
+            told = f": a {row.form} is wanted" if row.secret else f" '{raw}': {_reason(error)}"
+            raise SettingsError(f"{row.variable}: bad value{told}") from None
     settings = Settings(**values)
     _refuse_contradictions(settings)
     return settings

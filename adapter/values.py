@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,7 @@ def bind(value: str) -> Bind:
 
 def url(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    if parts.port == 0 or parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("http://host or https://host is wanted, without a query")
     return value.rstrip("/")
 
@@ -94,6 +95,16 @@ def file(value: str) -> Path:
     path = Path(value)
     if not path.is_file():
         raise ValueError("no such file")
+    return path
+
+
+def certificates(value: str) -> Path:
+    """A file of PEM certificates that can be trusted."""
+    path = file(value)
+    try:
+        ssl.create_default_context().load_verify_locations(path)
+    except (ssl.SSLError, OSError):
+        raise ValueError("no PEM certificates in the file") from None
     return path
 
 

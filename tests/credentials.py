@@ -10,7 +10,14 @@ PROJECT = "eu-de"
 ACCESS_KEY = "AKCANARY00000000000A"
 SECRET_KEY = "CANARYsk0000000000000000000000000000secr"
 ACCESS_ID = f"{PROJECT}@{ACCESS_KEY}"
-LOGIN_KEY = hmac.new(SECRET_KEY.encode(), ACCESS_KEY.encode(), hashlib.sha256).hexdigest()
+
+
+def login_key(access_key: str, secret_key: str) -> str:
+    """As OTC documents it; the adapter's own function is not asked."""
+    return hmac.new(secret_key.encode(), access_key.encode(), hashlib.sha256).hexdigest()
+
+
+LOGIN_KEY = login_key(ACCESS_KEY, SECRET_KEY)
 
 # Another tenant's account, for names that are taken.
 OTHER_ACCESS_KEY = "AKCANARY00000000000B"
@@ -26,7 +33,9 @@ def basic(user: str = ACCESS_ID, secret: str = SECRET_KEY) -> str:
 
 def canaries() -> list[str]:
     """Every form in which a secret of the suite could leak."""
-    secrets = [SECRET_KEY, LOGIN_KEY, OTHER_SECRET_KEY, WRONG_SECRET]
+    entered = [SECRET_KEY, OTHER_SECRET_KEY, WRONG_SECRET]
+    derived = [login_key(key, secret) for key in (ACCESS_KEY, OTHER_ACCESS_KEY) for secret in entered]
+    secrets = entered + derived
     users = [ACCESS_ID, f"{PROJECT}@{OTHER_ACCESS_KEY}"]
     encoded = [basic(user, secret).removeprefix("Basic ") for user in users for secret in secrets]
     return secrets + encoded

@@ -88,7 +88,11 @@ def test_values_are_parsed(name: str, text: str, value: object) -> None:
         ("THREADS", "1", "at least 4"),
         ("THREADS", "1.5", "a number is wanted"),
         ("CA_BUNDLE", "/does/not/exist", "no such file"),
-        ("STATE_URL", "http://redis", "redis://"),
+        ("STATE_URL", "http://redis", "a URL is wanted"),
+        ("PROXY", "http://u:p@h:abc", "a URL is wanted"),
+        ("PUBLIC_URL", "http://h:99999", "out of range"),
+        ("PUBLIC_URL", "http://h:abc", "Port could not"),
+        ("CA_BUNDLE", __file__, "no PEM"),
         ("REGIONS", '{"eu-de"', "no valid JSON"),
         ("REGIONS", "[]", "is wanted"),
         ("REGIONS", '{"eu-de": {"api": "https://a.example"}}', "lacks the key registry"),
@@ -119,6 +123,14 @@ def test_an_unknown_variable_is_refused_and_the_near_one_named() -> None:
     assert "SWR_ADAPTER_XYZZY: there is no such setting" in refusal(XYZZY="1")
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_8080_TCP", "PORT_8080_TCP_ADDR"],
+)
+def test_what_kubernetes_adds_for_a_service_is_no_setting(name: str) -> None:
+    assert load(**{name: "x", f"CONTRACT_{name}": "x"}) == Settings()
+
+
 def test_an_empty_variable_is_not_set() -> None:
     assert load(PROXY="").proxy is None
 
@@ -138,4 +150,5 @@ def test_secrets_are_not_shown() -> None:
     shown = " ".join(row.shown(getattr(values, row.field)) for row in settings.table())
     assert "hunter2" not in shown
     assert "hunter2" not in refusal(PROXY="user:hunter2")
+    assert "hunter2" not in refusal(PROXY="http://u:hunter2@h\u2100x")
     assert "hunter2" not in repr(values)

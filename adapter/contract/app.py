@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Final
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -23,6 +24,9 @@ from adapter.swr.client import SwrClient
 from adapter.transfer.upload import Uploads
 
 log = logging.getLogger(__name__)
+
+_LONGEST_WAIT: Final = 3600.0
+"""Seconds in a `Retry-After` of ours, whatever SWR's says."""
 
 
 def create_contract_app(settings: Settings, swr: SwrClient) -> Flask:
@@ -56,7 +60,10 @@ def _refuse(error: AdapterError) -> Response:
         if isinstance(error, CredentialsError):
             response.headers["WWW-Authenticate"] = CHALLENGE
     if error.retry_after is not None:
-        response.headers["Retry-After"] = str(max(1, round(error.retry_after)))
+        response.headers["Retry-After"] = str(max(1, round(min(error.retry_after, _LONGEST_WAIT))))
+    # What is left of a body nobody reads would be taken for the next request.
+    if (request.content_length or "Transfer-Encoding" in request.headers) and "adapter.force_close" in request.environ:
+        request.environ["adapter.force_close"]()
     return response
 
 
@@ -69,6 +76,8 @@ def _refuse_http(error: HTTPException) -> Response:
         return _refuse(
             RouteUnknown("no such path: Harbor's registry API for replication is served here, under /v2 and /api")
         )
+    if (error.code or 500) >= 500:
+        return _refuse_defect(error)
     return _refuse(InvalidRequest(f"the request cannot be read: {error.name}"))
 
 

@@ -8,7 +8,7 @@ from flask import Blueprint, Request, Response, request
 
 from adapter.contract.answers import bodiless
 from adapter.contract.caller import announced_length, identity_of
-from adapter.errors import DigestInvalid, UploadUnknown
+from adapter.errors import DigestInvalid
 from adapter.identity import Identity
 from adapter.names import Repository, check_digest, parse_repository
 from adapter.swr.client import SwrClient
@@ -53,9 +53,6 @@ def create_blueprint(swr: SwrClient, transfers: Uploads, public_url: str | None)
     @blueprint.route(location, methods=["GET"])
     def status(name: str, sealed: str) -> Response:
         identity, session = opened(name, sealed)
-        if session.offset == 0:
-            # `Range: 0-0` would read as one byte.
-            raise UploadUnknown("nothing of this upload was accepted yet: start it again")
         return _accepted(session, identity, public_url, 204)
 
     @blueprint.route(location, methods=["DELETE"])
@@ -78,8 +75,11 @@ def incoming_of(incoming: Request) -> Incoming:
 
 def _accepted(session: Session, identity: Identity, public_url: str | None, status: int = 202) -> Response:
     path = f"/v2/{session.repository}/blobs/uploads/{seal(session, identity)}"
-    location = _absolute(path, public_url)
-    return bodiless(status, {"Location": location, "Range": session.range, "Docker-Upload-UUID": session.id})
+    headers = {"Location": _absolute(path, public_url), "Docker-Upload-UUID": session.id}
+    # `0-0` would read as one byte. Harbor takes a missing Range as it takes a 404: it sends the chunk again.
+    if session.offset or status == 202:
+        headers["Range"] = session.range
+    return bodiless(status, headers)
 
 
 def _absolute(path: str, public_url: str | None) -> str:

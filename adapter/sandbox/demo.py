@@ -288,7 +288,8 @@ def run(environment: dict[str, str], *, keep: bool) -> bool:
     if shutil.which("skopeo") is None:
         raise DemoFailed("skopeo is missing, which reads the images back: apt-get install skopeo")
     # However it is ended, no process is left behind.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda number, _: sys.exit(128 + number))
     inherited = {name: value for name, value in environment.items() if not name.startswith("SWR_ADAPTER_")}
     with tempfile.TemporaryDirectory(prefix="harbor-swr-adapter-demo-") as folder:
         # Only a demo that stays is for a Harbor elsewhere.

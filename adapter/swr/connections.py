@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import certifi
 import requests
@@ -23,6 +24,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import ProxyManager
 from urllib3.util.ssl_ import create_urllib3_context
 from urllib3.util.wait import wait_for_read
+
+from adapter.settings import LOOPBACK
 
 BLOCK = 1 << 20
 """Bytes that are moved at a time."""
@@ -186,7 +189,12 @@ def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
 
 
 def proxies_for(url: str, proxy: str | None) -> Mapping[str, str]:
-    """The proxies for a URL: the setting's, else those of the environment; NO_PROXY is honoured for both."""
+    """The proxies for a URL: the setting's, else those of the environment; NO_PROXY is honoured for both.
+
+    Loopback is never asked of a proxy, which would look for it at home.
+    """
+    if urlsplit(url).hostname in LOOPBACK:
+        return {}
     if proxy is None:
         found: Mapping[str, str] = requests.utils.get_environ_proxies(url, no_proxy=None)
         return found

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Final
 
 import requests
 
-from adapter.errors import AdapterError
+from adapter.errors import AdapterError, Unexpected
 from adapter.identity import Identity
 from adapter.swr.errors import error_for
 from adapter.swr.management import Organization, parse_organizations, raise_unless_created
@@ -18,6 +19,8 @@ from adapter.swr.patience import CREATE, SAFE, Patience
 from adapter.swr.tokens import basic
 from adapter.swr.transport import Transport, read_document, refusal_of, settle
 from adapter.values import RegionHosts
+
+_ABSENT: Final = frozenset({301, 302, 303, 307, 308, 401, 404, 405, 501})
 
 
 class DockyardAbsent(AdapterError):
@@ -32,18 +35,22 @@ class Dockyard:
         self._regions = regions
 
     def organizations(self, identity: Identity) -> list[Organization]:
-        """Those the account is authorised for."""
+        """Those the account is authorised for. The credentials are known to be right when this is asked."""
         response = self._send("GET", identity, SAFE)
         if response.status_code != 200:
             raise error_for(refusal_of(response))
-        document = read_document(response)
-        if not document.lstrip().startswith(b"{"):
-            raise DockyardAbsent("no JSON")
-        return parse_organizations(document)
+        try:
+            return parse_organizations(read_document(response))
+        except Unexpected:
+            raise DockyardAbsent("no list of organizations") from None
 
     def create_organization(self, identity: Identity, name: str) -> None:
         """Raises `OrganizationExists` for 409."""
-        raise_unless_created(self._send("POST", identity, CREATE, json.dumps({"namespace": name})), name)
+        response = self._send("POST", identity, CREATE, json.dumps({"namespace": name}))
+        if "html" in response.headers.get("Content-Type", ""):
+            settle(response)
+            raise DockyardAbsent("a page for people")
+        raise_unless_created(response, name)
 
     def _send(self, method: str, identity: Identity, patience: Patience, body: str = "") -> requests.Response:
         response = self._transport.send(
@@ -58,8 +65,8 @@ class Dockyard:
             body=body.encode(),
             patience=patience,
         )
-        # 404 and 405 for the collection itself can only mean that the API is not there.
-        if response.status_code in (404, 405):
+        # The token endpoint took the same credentials, so 401 too can only mean that the API is not there.
+        if response.status_code in _ABSENT:
             settle(response)
             raise DockyardAbsent("not found")
         return response

@@ -98,6 +98,8 @@ _BY_NUMBER: Final[Mapping[str, tuple[type[AdapterError], str]]] = {
     ),
     "4000098": (errors.Denied, "SWR allows this account no further image: delete some, or have OTC raise the quota"),
     "4000099": (errors.Denied, "SWR allows this image no further tag: delete some in SWR"),
+    "4011064": (errors.Denied, "this resource of SWR belongs to another account"),
+    "4011044": (errors.Denied, "this image of SWR belongs to another user: have its owner grant the permission"),
     "4039001": (errors.Denied, "this resource of SWR belongs to another account"),
     "4039002": (errors.Denied, "the account lacks the SWR permission for this: have an administrator grant it"),
     "4037017": (errors.Denied, "the account may change no organization of SWR: have an administrator grant it"),
@@ -151,7 +153,7 @@ def _gateway(refusal: Refusal) -> AdapterError | None:
     if not (refusal.code or "").startswith("APIG."):
         return None
     if refusal.says("limit") and refusal.says("forbidden"):
-        return errors.Denied(
+        return errors.AccountBlocked(
             "OTC has locked this AK for some minutes after several bad signatures: check AK and SK, "
             "then wait five minutes",
             **refusal.details(),
@@ -181,7 +183,7 @@ def _registry(refusal: Refusal) -> AdapterError | None:
             **refusal.details(),
         )
     if refusal.says("not allow to login"):
-        return errors.Denied(
+        return errors.AccountBlocked(
             "SWR has blocked this account for heavy use: it may try again after about 30 minutes", **refusal.details()
         )
     return None

@@ -12,11 +12,12 @@ from urllib.parse import quote
 import requests
 from requests_auth_aws_sigv4 import AWSSigV4
 
-from adapter.errors import NotFound, OrganizationExists, Unexpected
+from adapter.errors import AccountBlocked, AdapterError, CredentialsError, NotFound, OrganizationExists, Unexpected
 from adapter.identity import Identity
 from adapter.swr import signing
 from adapter.swr.errors import error_for
 from adapter.swr.patience import CREATE, SAFE, Patience
+from adapter.swr.refusals import Refusals
 from adapter.swr.transport import Signer, Transport, read_document, refusal_of, settle
 from adapter.values import RegionHosts
 
@@ -89,11 +90,12 @@ SIGNERS: Final[Mapping[str, Callable[[Identity], Signer]]] = {"sdk": sdk_signer,
 
 
 def parse_organizations(document: bytes) -> list[Organization]:
-    """`{"namespaces": [{"id", "name", "auth", …}]}`; unknown fields are let pass. Raises `Unexpected`."""
+    """`{"namespaces": [{"id", "name", "auth", …}]}`, or that list alone; other fields are fine. Raises `Unexpected`."""
     try:
-        entries = json.loads(document)["namespaces"] or []
+        answer = json.loads(document)
+        entries = answer if isinstance(answer, list) else answer["namespaces"] or []
         return [parse_organization(entry) for entry in entries]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Unexpected("SWR's list of organizations cannot be read") from None
 
 
@@ -112,6 +114,7 @@ class Management:
         self._transport = transport
         self._regions = regions
         self._signer = SIGNERS[scheme]
+        self._refusals = Refusals()
 
     def serves(self, identity: Identity) -> bool:
         """Whether calls can be signed at all: the SK is known, and so is the region's management host."""
@@ -132,13 +135,16 @@ class Management:
             return None
         try:
             return parse_organization(json.loads(document))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise Unexpected("SWR's description of the organization cannot be read") from None
 
     def create_organization(self, identity: Identity, name: str) -> None:
         """Raises `OrganizationExists` for 409, which does not say whose it is (`docs/facts/swr.md §4.13`)."""
         response = self._send("POST", identity, "/v2/manage/namespaces", CREATE, json.dumps({"namespace": name}))
-        raise_unless_created(response, name)
+        try:
+            raise_unless_created(response, name)
+        except AdapterError as error:
+            raise self._noted(identity, error) from None
 
     def quota(self, identity: Identity, project_id: str) -> Quota:
         """The quota of organizations; `project_id` is the project's id in IAM, not its name."""
@@ -146,18 +152,25 @@ class Management:
         try:
             rows = {row["quota_key"]: row for row in json.loads(document)["quotas"]}
             return Quota(int(rows["namespace"]["quota_limit"]), int(rows["namespace"]["used"]))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise Unexpected("SWR's quota cannot be read") from None
 
     def _get(self, identity: Identity, path: str, patience: Patience) -> bytes:
         response = self._send("GET", identity, path, patience)
         if response.status_code != 200:
-            raise error_for(refusal_of(response))
+            raise self._noted(identity, error_for(refusal_of(response)))
         return read_document(response)
+
+    def _noted(self, identity: Identity, error: AdapterError) -> AdapterError:
+        """Remembers what another signature would only make worse."""
+        if isinstance(error, CredentialsError | AccountBlocked):
+            self._refusals.remember(identity, error)
+        return error
 
     def _send(
         self, method: str, identity: Identity, path: str, patience: Patience, body: str = ""
     ) -> requests.Response:
+        self._refusals.raise_remembered(identity)
         return self._transport.send(
             method,
             f"{self._regions[identity.region].api}{path}",

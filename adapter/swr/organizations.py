@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Collection
 from threading import Lock
 from typing import Final
 
 from adapter.errors import (
+    AccountBlocked,
     AdapterError,
     CreationRefused,
     Denied,
     NotFound,
     OrganizationExists,
     OrganizationTaken,
-    Throttled,
-    UpstreamError,
 )
 from adapter.identity import Identity
 from adapter.names import Repository, check_organization
@@ -56,17 +56,25 @@ class Organizations:
         """Those of the named ones that exist and can be seen; one request however many names, where SWR can list."""
         try:
             found = {organization.name: organization for organization in self.all(identity)}
+        except AccountBlocked:
+            raise
         except Denied:
-            if self._management.serves(identity):
-                raise
-            return [Organization(name) for name in names if self._answers_for(identity, name)]
+            # Not every account may list; each name by itself then.
+            each = (self._alone(identity, name) for name in names)
+            return [organization for organization in each if organization is not None]
         return [found[name] for name in names if name in found]
+
+    def _alone(self, identity: Identity, name: str) -> Organization | None:
+        if self._management.serves(identity):
+            with contextlib.suppress(Denied):
+                return self._management.organization(identity, name)
+        return Organization(name) if self._answers_for(identity, name) else None
 
     def exists(self, identity: Identity, name: str) -> bool:
         """Whether the account can see the organization. Only words depend on it: a failed look-up counts as yes."""
         try:
             return bool(self.named(identity, [name]))
-        except (UpstreamError, Throttled):
+        except AdapterError:
             return True
 
     def create(self, identity: Identity, name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -19,8 +19,15 @@ class Patience:
     answer: float = 60.0
     """How long to wait for the first byte of an answer."""
     budgeted: bool = True
+    queue: float = 60.0
+    """How long to wait for a place in the request budget."""
+
+    def within(self, seconds: float) -> Patience:
+        """The same, to be over in so many seconds."""
+        return replace(self, total=max(0.0, min(self.total, seconds)), answer=max(1.0, min(self.answer, seconds)))
 
 
+_LONGEST_RETRY_AFTER: Final = 86_400.0
 _BUSY: Final = frozenset({429, 502, 503, 504})
 
 SAFE: Final = Patience(total=60, statuses=_BUSY | {500}, broken=True)
@@ -57,8 +64,8 @@ def retry_after(value: str | None, now: float) -> float | None:
     if not value:
         return None
     if value.strip().isdecimal():
-        return float(value)
+        return min(float(value.strip()[:9]), _LONGEST_RETRY_AFTER)
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
-    except ValueError:
+        return min(max(0.0, parsedate_to_datetime(value).timestamp() - now), _LONGEST_RETRY_AFTER)
+    except (ValueError, OverflowError):
         return None

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import requests
 
 from adapter.errors import (
+    AccountBlocked,
     AdapterError,
     BlobUnknown,
     CredentialsError,
@@ -23,13 +24,14 @@ from adapter.errors import (
     NotFound,
     OrganizationUnknown,
     RangeInvalid,
+    RepositoryUnknown,
     TypeRefused,
     Unavailable,
     Unexpected,
 )
 from adapter.identity import Identity
 from adapter.names import Repository, algorithm_of, digest_of, is_digest
-from adapter.swr.errors import error_for
+from adapter.swr.errors import Refusal, error_for
 from adapter.swr.locations import resolve
 from adapter.swr.organizations import Organizations
 from adapter.swr.patience import SAFE, Patience
@@ -39,6 +41,8 @@ from adapter.values import RegionHosts
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS: Final = 3
+COMPLETE: Final = frozenset({200, 201, 204})
+"""What says that something is stored; 202 says that it is not yet."""
 
 BUILD_FLAGS: Final = (
     "build it as a single-platform or Docker image: docker buildx build --provenance=false --sbom=false "
@@ -126,6 +130,12 @@ class Registry:
             )
         raise self._denial(identity, repository, error_for(refusal_of(response)))
 
+    def absence(self, identity: Identity, repository: Repository, error: AdapterError) -> AdapterError:
+        """What a 404 to a request that needs no repository yet can mean: the organization, else the repository."""
+        if self._organizations.exists(identity, repository.organization):
+            return _narrow(error, RepositoryUnknown, f"SWR knows no repository {repository}")
+        return self._denial(identity, repository, OrganizationUnknown(error.sentence))
+
     def _token(self, identity: Identity, repository: Repository, actions: str) -> str:
         try:
             return self._tokens.bearer(identity, repository, actions)
@@ -134,7 +144,7 @@ class Registry:
 
     def _denial(self, identity: Identity, repository: Repository, error: AdapterError) -> AdapterError:
         """SWR answers a missing organization with 401; only asking for it tells it from a missing permission."""
-        if not isinstance(error, Denied | CredentialsError | OrganizationUnknown):
+        if not isinstance(error, Denied | CredentialsError | OrganizationUnknown) or isinstance(error, AccountBlocked):
             return error
         name = repository.organization
         details: dict[str, Any] = {
@@ -187,8 +197,8 @@ class Registry:
             headers={"Content-Type": media_type},
             body=data,
         )
-        if not 200 <= response.status_code < 300:
-            raise _manifest_refusal(error_for(refusal_of(response)), repository, reference, media_type)
+        if response.status_code not in COMPLETE:
+            raise _manifest_refusal(refusal_of(response), repository, reference, media_type)
         settle(response)
         digest = digest_of(data, algorithm_of(reference) if is_digest(reference) else "sha256")
         kept = response.headers.get("Docker-Content-Digest", digest)
@@ -274,16 +284,19 @@ def _narrow(error: AdapterError, kind: type[NotFound], sentence: str) -> Adapter
     return kind(sentence, swr_code=error.swr_code, swr_message=error.swr_message, request_id=error.request_id)
 
 
-def _manifest_refusal(error: AdapterError, repository: Repository, reference: str, media_type: str) -> AdapterError:
+def _manifest_refusal(refusal: Refusal, repository: Repository, reference: str, media_type: str) -> AdapterError:
     """SWR says only that it cannot parse the manifest (`docs/facts/swr.md §6, §10`): the media type tells why."""
-    docker = "docker" in media_type
-    refused = isinstance(error, ManifestInvalid) or "4000068" in (error.swr_code or "") or error.status == 415
-    if refused and not docker and "BLOB" not in (error.swr_code or ""):
-        joint = "@" if is_digest(reference) else ":"
-        return TypeRefused(
-            f"SWR does not take {repository}{joint}{reference} because it is of type {media_type}; {BUILD_FLAGS}",
-            swr_code=error.swr_code,
-            swr_message=error.swr_message,
-            request_id=error.request_id,
-        )
-    return error
+    error = error_for(refusal)
+    about_type = (
+        (isinstance(error, ManifestInvalid) and "BLOB" not in (refusal.code or ""))
+        or refusal.number == "4000068"
+        or refusal.status in (406, 415)
+        or refusal.code == "UNSUPPORTED"
+    )
+    if not about_type or "docker" in media_type:
+        return error
+    joint = "@" if is_digest(reference) else ":"
+    return TypeRefused(
+        f"SWR does not take {repository}{joint}{reference} because it is of type {media_type}; {BUILD_FLAGS}",
+        **refusal.details(),
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
 import threading
 import time
@@ -17,11 +18,12 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlencode
 
-from adapter.errors import AdapterError, CredentialsRefused, Denied, Unexpected
+from adapter.errors import AdapterError, CredentialsRefused, Denied, InvalidRequest, NotFound, Unexpected
 from adapter.identity import Identity
 from adapter.names import Repository
 from adapter.swr.errors import error_for
 from adapter.swr.patience import SAFE, Patience
+from adapter.swr.refusals import Refusals
 from adapter.swr.single import SingleFlight
 from adapter.swr.transport import Transport, read_document, refusal_of
 from adapter.values import RegionHosts
@@ -33,9 +35,9 @@ SERVICE: Final = "dockyard"
 LONGEST_LIFE: Final = 600.0
 """Seconds a token is used when it does not say how long it lives (`docs/facts/swr.md §5`)."""
 MARGIN: Final = 30.0
-REFUSAL_LIFE: Final = 30.0
-"""Seconds that a refusal of a credential is remembered, so that a wrong secret does not cost SWR a try each time."""
 _LARGEST_CACHE: Final = 10_000
+_NOBODYS: Final = "library/adapter-check"
+"""In an organization that SWR keeps for itself."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def _claims(token: str) -> Mapping[str, object]:
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (IndexError, ValueError, binascii.Error):
+    except (IndexError, ValueError, binascii.Error, RecursionError):
         return {}
     return claims if isinstance(claims, dict) else {}
 
@@ -84,7 +86,7 @@ class Tokens:
         self._regions = regions
         self._lock = threading.Lock()
         self._tokens: OrderedDict[tuple[str, str, str], Token] = OrderedDict()
-        self._refused: OrderedDict[str, tuple[float, CredentialsRefused]] = OrderedDict()
+        self._refusals = Refusals()
         self._flights: SingleFlight[Token] = SingleFlight()
 
     def bearer(self, identity: Identity, repository: Repository, actions: str) -> str:
@@ -96,7 +98,17 @@ class Tokens:
         for wanted in {actions, PUSH}:
             if (cached := self._cached((identity.fingerprint, name, wanted))) is not None:
                 return cached.value
-        return self._fetch(identity, f"repository:{name}:{actions}", (identity.fingerprint, name, actions)).value
+        try:
+            return self._scoped(identity, name, actions).value
+        except Denied:
+            # Other clients of SWR ask for both at all times; whether it grants pulling alone, of a repository that
+            # does not exist yet, is not known.
+            if actions == PUSH:
+                raise
+            return self._scoped(identity, name, PUSH).value
+
+    def _scoped(self, identity: Identity, name: str, actions: str) -> Token:
+        return self._fetch(identity, f"repository:{name}:{actions}", (identity.fingerprint, name, actions))
 
     def forget(self, identity: Identity, repository: Repository) -> None:
         """Drops the tokens of a repository, because SWR refused one."""
@@ -109,7 +121,12 @@ class Tokens:
 
         Raises `CredentialsRefused`, remembered for 30 s, or what the transport raises.
         """
-        self._fetch(identity, None, (identity.fingerprint, "", ""), patience)
+        try:
+            self._fetch(identity, None, (identity.fingerprint, "", ""), patience)
+        except InvalidRequest:
+            # This SWR wants a scope. What it says of one that nobody may use still tells whether it knows the caller.
+            with contextlib.suppress(Denied, NotFound):
+                self._fetch(identity, f"repository:{_NOBODYS}:{PULL}", (identity.fingerprint, _NOBODYS, PULL), patience)
 
     def confirm(self, identity: Identity, patience: Patience = SAFE) -> None:
         """Like `login`, but a token that is still good is proof enough.
@@ -130,7 +147,7 @@ class Tokens:
     def _fetch(
         self, identity: Identity, scope: str | None, key: tuple[str, str, str], patience: Patience = SAFE
     ) -> Token:
-        self._raise_remembered(identity)
+        self._refusals.raise_remembered(identity)
         token, _ = self._flights.do((key, patience), lambda: self._ask(identity, scope, patience))
         with self._lock:
             self._tokens[key] = token
@@ -139,38 +156,21 @@ class Tokens:
                 self._tokens.popitem(last=False)
         return token
 
-    def _raise_remembered(self, identity: Identity) -> None:
-        with self._lock:
-            until, refusal = self._refused.get(identity.fingerprint, (0.0, None))
-        if refusal is not None and until > time.monotonic():
-            raise CredentialsRefused(
-                refusal.sentence,
-                swr_code=refusal.swr_code,
-                swr_message=refusal.swr_message,
-                request_id=refusal.request_id,
-            )
-
-    def _remember(self, identity: Identity, refusal: CredentialsRefused) -> None:
-        with self._lock:
-            self._refused[identity.fingerprint] = (time.monotonic() + REFUSAL_LIFE, refusal)
-            self._refused.move_to_end(identity.fingerprint)
-            while len(self._refused) > _LARGEST_CACHE:
-                self._refused.popitem(last=False)
-
     def _ask(self, identity: Identity, scope: str | None, patience: Patience) -> Token:
         try:
             return self._request(identity, scope, patience)
         except CredentialsRefused as error:
             # 401 may mean bad credentials, or only that they do not allow this scope: asked without one, SWR tells.
             if scope is not None and not _certain(error):
-                self._ask(identity, None, patience)
+                with contextlib.suppress(InvalidRequest):
+                    self._ask(identity, None, patience)
                 raise Denied(
                     f"SWR gives this account no access to {scope.split(':')[1]}: have an administrator grant it",
                     swr_code=error.swr_code,
                     swr_message=error.swr_message,
                     request_id=error.request_id,
                 ) from error
-            self._remember(identity, error)
+            self._refusals.remember(identity, error)
             raise
 
     def _request(self, identity: Identity, scope: str | None, patience: Patience) -> Token:
@@ -199,8 +199,8 @@ def _read_token(document: bytes, origin: str) -> Token:
     try:
         answer = json.loads(document)
         value = answer.get("token") or answer.get("access_token")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         value = None
-    if not isinstance(value, str) or not value.isprintable():
+    if not isinstance(value, str) or not value.isprintable() or not value.isascii():
         raise Unexpected(f"the token endpoint of {origin} answers without a token: is it an SWR registry?")
     return Token(value, time.monotonic() + life_of(value, answer.get("expires_in"), time.time()))

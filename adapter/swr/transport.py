@@ -33,6 +33,8 @@ LARGEST_DOCUMENT: Final = 8 << 20
 """Bytes of a JSON document or manifest that are read at most."""
 LARGEST_ERROR: Final = 64 << 10
 
+_OWN_HEADERS: Final = {"User-Agent": f"harbor-swr-adapter/{__version__}", "Accept-Encoding": "identity"}
+
 Signer = Callable[[requests.PreparedRequest], requests.PreparedRequest]
 
 
@@ -70,10 +72,11 @@ class Transport:
         attempt = 0
         while True:
             if account is not None and patience.budgeted:
-                self._budget.take(account, max(1.0, until - time.monotonic()))
-            prepared = requests.Request(method, url, headers=dict(headers), data=body).prepare()
-            prepared.headers.update({"User-Agent": f"harbor-swr-adapter/{__version__}", "Accept-Encoding": "identity"})
-            outcome = self._attempt(signer(prepared) if signer else prepared, patience)
+                self._budget.take(account, patience.queue)
+            request = requests.Request(method, url, headers={**headers, **_OWN_HEADERS}, data=body)
+            # A policy that repeats cuts its last attempt, so that its total holds.
+            limit = patience.within(until - time.monotonic()) if patience.total else patience
+            outcome = self._attempt(request, signer, limit)
             wait = self._wait_after(outcome, attempt, patience)
             if wait is None or time.monotonic() + wait > until:
                 if isinstance(outcome, AdapterError):
@@ -85,12 +88,17 @@ class Transport:
             time.sleep(wait)
             attempt += 1
 
-    def _attempt(self, prepared: requests.PreparedRequest, patience: Patience) -> requests.Response | AdapterError:
+    def _attempt(
+        self, request: requests.Request, signer: Signer | None, patience: Patience
+    ) -> requests.Response | AdapterError:
         """The response, or the error to raise when there is to be no further attempt."""
-        url = str(prepared.url)
+        url = str(request.url)
         parts = urlsplit(url)
         started = time.monotonic()
         try:
+            prepared = request.prepare()
+            if signer is not None:
+                prepared = signer(prepared)
             response = self._adapter.send(
                 prepared,
                 stream=True,
@@ -100,11 +108,11 @@ class Transport:
         except (requests.RequestException, HTTPError) as error:
             self._note(None)
             failure = _failure(error, parts.hostname or "", patience)
-            log.info("%s %s: %s", prepared.method, parts.hostname, type(failure).__name__)
+            log.info("%s %s: %s", request.method, parts.hostname, type(failure).__name__)
             return failure
         self._note(response.headers.get("X-Request-Id"))
         took = (time.monotonic() - started) * 1000
-        log.debug("%s %s -> %d in %.0f ms", prepared.method, parts.hostname, response.status_code, took)
+        log.debug("%s %s -> %d in %.0f ms", request.method, parts.hostname, response.status_code, took)
         return response
 
     @staticmethod

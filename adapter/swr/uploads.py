@@ -18,7 +18,7 @@ from adapter.names import Repository
 from adapter.swr.errors import error_for
 from adapter.swr.locations import resolve
 from adapter.swr.patience import BUFFERED, START, STREAM
-from adapter.swr.registry import Registry
+from adapter.swr.registry import COMPLETE, Registry
 from adapter.swr.tokens import PUSH
 from adapter.swr.transport import refusal_of, settle
 
@@ -42,6 +42,8 @@ class SwrUploads:
             headers={"Content-Length": "0"},
             patience=START,
         )
+        if response.status_code == 404:
+            raise self._registry.absence(identity, repository, error_for(refusal_of(response)))
         return self._next_location(identity, response, None)
 
     def chunk(
@@ -66,7 +68,7 @@ class SwrUploads:
         headers = {"Content-Type": "application/octet-stream"} | _range(content_range)
         path = f"{location}{joint}digest={quote(digest, safe='')}"
         response = self._stream("PUT", identity, repository, path, body, headers)
-        if not 200 <= response.status_code < 300:
+        if response.status_code not in COMPLETE:
             raise _upload_error(error_for(refusal_of(response)))
         settle(response)
         kept = response.headers.get("Docker-Content-Digest", digest)
@@ -106,7 +108,7 @@ class SwrUploads:
         target = resolve(origin + (previous or "/"), response.headers.get("Location", previous))
         if target.hostname != urlsplit(origin).hostname:
             raise Unexpected(f"SWR moves an upload to another host, {target.hostname}: not followed")
-        return target.path + (f"?{target.query}" if target.query else "")
+        return (target.path + (f"?{target.query}" if target.query else "")).replace(" ", "%20")
 
 
 def _range(content_range: str | None) -> dict[str, str]:

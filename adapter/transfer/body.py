@@ -25,16 +25,22 @@ class Stream(Protocol):
 
 
 class Body:
-    """Iterates over the blocks once. `length` is what was announced, None for a chunked body that announced nothing."""
+    """Iterates over the blocks once. `length` is what was announced, None for a chunked body that announced nothing;
+    `largest` is where the latter ends with `TooLarge`."""
 
-    def __init__(self, stream: Stream, length: int | None) -> None:
+    def __init__(self, stream: Stream, length: int | None, largest: int | None = None) -> None:
         self._stream = stream
+        self._largest = largest
         self.length = length
         self.received = 0
 
     def __iter__(self) -> Iterator[bytes]:
         while block := self._read(self._wanted()):
             self.received += len(block)
+            if self._largest is not None and self.received > self._largest:
+                raise TooLarge(
+                    f"more than {self._largest} bytes: SWR takes no larger layer (10 GB by OTC's documentation)"
+                )
             yield block
         if self.length is not None and self.received < self.length:
             raise SizeInvalid(f"the body ended after {self.received} of {self.length} bytes: nothing was stored")

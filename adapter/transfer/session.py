@@ -19,7 +19,7 @@ from adapter.identity import Identity
 from adapter.names import Repository
 
 # A caller has the key and could seal anything: what is no path must not become another host's address.
-_LOCATION: Final = re.compile(r"/(?!/)[!-~]*", re.ASCII)
+_LOCATION: Final = re.compile(r"/[!-~]*", re.ASCII)
 _LARGEST_OFFSET: Final = 1 << 62
 
 _SALT: Final = "harbor-swr-adapter upload location 1"

@@ -59,7 +59,7 @@ class Uploads:
     def chunk(self, identity: Identity, session: Session, incoming: Incoming) -> Session:
         """Appends a chunk. Raises `RangeInvalid` for a gap or an overlap, `SizeInvalid`, `TooLarge`."""
         self._check(session, incoming)
-        sent = _Sent(incoming, None)
+        sent = _Sent(incoming, None, self._room(session))
         location = self._swr.chunk(
             identity, session.repository, session.location, sent.body, _content_range(incoming, session)
         )
@@ -78,7 +78,7 @@ class Uploads:
         """
         self._check(session, incoming)
         whole = session.offset == 0
-        sent = _Sent(incoming, digest if whole and self._verify else None)
+        sent = _Sent(incoming, digest if whole and self._verify else None, self._room(session))
         content_range = None if whole else _content_range(incoming, session)
         self._swr.finish(identity, session.repository, session.location, digest, sent.body, content_range)
         sent.finished()
@@ -86,6 +86,10 @@ class Uploads:
     def cancel(self, identity: Identity, session: Session) -> None:
         """Drops the upload at SWR."""
         self._swr.cancel(identity, session.repository, session.location)
+
+    def _room(self, session: Session) -> int | None:
+        """Bytes that the layer may still grow by."""
+        return max(0, self._largest - session.offset) if self._largest else None
 
     def _check(self, session: Session, incoming: Incoming) -> None:
         if incoming.range is not None and incoming.range[0] != session.offset:
@@ -104,9 +108,9 @@ class Uploads:
 class _Sent:
     """The body for SWR, and how much of it there was."""
 
-    def __init__(self, incoming: Incoming, digest: str | None) -> None:
+    def __init__(self, incoming: Incoming, digest: str | None, room: int | None) -> None:
         size = incoming.size
-        self._incoming = Body(incoming.stream, size)
+        self._incoming = Body(incoming.stream, size, room)
         self.body: bytes | HeldBack
         if size is not None and size > SMALL:
             self.body = SizedHeldBack(self._incoming, digest, size)

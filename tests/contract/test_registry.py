@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.contract.conftest import Start
 from tests.contract.http import Door, asked, bad_signatures, refused, silent
 from tests.credentials import ACCESS_ID, ACCESS_KEY, LOGIN_KEY, SECRET_KEY, WRONG_SECRET, basic
 from tests.running import RunningSandbox
@@ -144,16 +145,16 @@ def test_an_answer_that_is_no_swr_is_not_healthy(door: Door, swr: RunningSandbox
     refused(door.ask("GET", "/v2/"), 502, "token", "is it an SWR registry?")
 
 
-def test_a_locked_access_key_is_not_healthy(door: Door, swr: RunningSandbox) -> None:
+def test_a_locked_access_key_is_not_healthy(start: Start, swr: RunningSandbox) -> None:
     body = {"error_code": "APIG.0301", "error_msg": "AK access failed to reach the limit,forbidden", "request_id": "r"}
     swr.faults({"origin": "api", "status": 401, "body": body, "times": 0})
-    refused(door.ask("GET", "/v2/"), {401, 403}, "locked", "wait")
+    refused(Door(start().contract).ask("GET", "/v2/"), {401, 403}, "locked", "wait")
 
 
-def test_a_wrong_clock_is_told(door: Door, swr: RunningSandbox) -> None:
+def test_a_wrong_clock_is_told(start: Start, swr: RunningSandbox) -> None:
     body = {"error_code": "APIG.0301", "error_msg": "signature expired", "request_id": "r-17"}
     swr.faults({"origin": "api", "status": 401, "body": body, "times": 0})
-    answer = refused(door.ask("GET", "/v2/"), 401, "clock")
+    answer = refused(Door(start().contract).ask("GET", "/v2/"), 401, "clock")
     assert answer.error["detail"]["swr_request_id"] == "r-17"
 
 

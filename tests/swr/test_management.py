@@ -6,7 +6,17 @@ from datetime import UTC, datetime
 import pytest
 from werkzeug import Request, Response
 
-from adapter.errors import CredentialsRefused, Denied, OrganizationExists, OrganizationQuota, Unavailable, Unexpected
+from adapter.errors import (
+    AccountBlocked,
+    AdapterError,
+    ClockWrong,
+    CredentialsRefused,
+    Denied,
+    OrganizationExists,
+    OrganizationQuota,
+    Unavailable,
+    Unexpected,
+)
 from adapter.identity import Identity
 from adapter.swr import signing
 from adapter.swr.client import SwrClient
@@ -38,13 +48,20 @@ def test_lists_organizations(swr: Swr, client: SwrClient, identity: Identity) ->
     assert [organization.writable for organization in found] == [True, False, True]
 
 
+def test_a_bare_list_will_do(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("GET", NAMESPACES, Response(json.dumps([entry("a")])))
+    assert client.management.organizations(identity) == [Organization("a", 7, 5)]
+
+
 @pytest.mark.parametrize("answer", [{"namespaces": None}, {"namespaces": []}, 404])
 def test_no_organizations(swr: Swr, client: SwrClient, identity: Identity, answer: object) -> None:
     swr.answer("GET", NAMESPACES, answer)  # type: ignore[arg-type]
     assert client.management.organizations(identity) == []
 
 
-@pytest.mark.parametrize("text", ["", "<html>", "[]", "{}", '{"namespaces": [1]}', '{"namespaces": [{"id": 1}]}'])
+@pytest.mark.parametrize(
+    "text", ["", "<html>", "[1]", "{}", "[" * 100_000, '{"namespaces": [1]}', '{"namespaces": [{"id": 1}]}']
+)
 def test_a_list_that_cannot_be_read(swr: Swr, client: SwrClient, identity: Identity, text: str) -> None:
     swr.answer("GET", NAMESPACES, Response(text))
     with pytest.raises(Unexpected):
@@ -104,6 +121,29 @@ def test_a_bad_signature_is_refused_credentials(swr: Swr, client: SwrClient, ide
     with pytest.raises(CredentialsRefused) as caught:
         client.management.organizations(identity)
     assert caught.value.request_id == "r-1"
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("Incorrect IAM authentication information", CredentialsRefused),
+        ("x-sdk-date has expired", ClockWrong),
+        ("AK access failed to reach the limit,forbidden", AccountBlocked),
+    ],
+)
+def test_a_refused_signature_is_not_tried_again(
+    swr: Swr, client: SwrClient, identity: Identity, message: str, kind: type[AdapterError]
+) -> None:
+    """Five of them lock the AK, for every tool that uses it."""
+    refused = Response(json.dumps({"error_code": "APIG.0301", "error_msg": message}), 401)
+    swr.answer("GET", NAMESPACES, refused)
+    swr.answer("POST", NAMESPACES, refused)
+    for _ in range(4):
+        with pytest.raises(kind):
+            client.management.organizations(identity)
+        with pytest.raises(kind):
+            client.management.create_organization(identity, "team")
+    assert len(swr.seen) == 1
 
 
 def test_the_signature_is_of_what_was_sent(swr: Swr, client: SwrClient, identity: Identity) -> None:

@@ -148,7 +148,18 @@ def test_dockyard_409(swr: Swr, client: SwrClient, key_only: Identity) -> None:
         client.organizations.create(key_only, "theirs")
 
 
-@pytest.mark.parametrize("absent", [Response("", 404), Response("", 405), Response("<html>home</html>")])
+@pytest.mark.parametrize(
+    "absent",
+    [
+        Response("", 404),
+        Response("", 405),
+        Response("", 401),
+        Response("", 501),
+        Response("", 302, {"Location": "/login"}),
+        Response("{}"),
+        Response("<html>home</html>"),
+    ],
+)
 def test_without_dockyard_the_token_endpoint_tells(
     swr: Swr, client: SwrClient, key_only: Identity, absent: Response
 ) -> None:
@@ -161,7 +172,7 @@ def test_without_dockyard_the_token_endpoint_tells(
 
     swr.answer("GET", TOKEN_PATH, token)
     swr.answer("GET", DOCKYARD, absent)
-    swr.answer("POST", DOCKYARD, 404)
+    swr.answer("POST", DOCKYARD, Response("<html>home</html>", content_type="text/html"))
     assert client.organizations.named(key_only, ["there", "gone", "closed"]) == [
         Organization("there"),
         Organization("closed"),
@@ -172,15 +183,26 @@ def test_without_dockyard_the_token_endpoint_tells(
         client.organizations.all(key_only)
 
 
-def test_a_refusal_to_list_is_no_missing_organization(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_who_may_not_list_may_still_ask(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    def token(request: Request) -> Response:
+        if request.args.get("scope", "").startswith("repository:gone/"):
+            return Response(json.dumps({"errors": [{"message": "Image organization does not exist"}]}), 401)
+        return Response(json.dumps({"token": jwt()}))
+
+    swr.answer("GET", TOKEN_PATH, token)
     swr.answer("GET", NAMESPACES, refusal(403, "SVCSTG.SWR.4039002"))
-    with pytest.raises(Denied):
-        client.organizations.named(identity, ["a"])
+    swr.answer("GET", f"{NAMESPACES}/a", entry("a"))
+    swr.answer("GET", f"{NAMESPACES}/b", refusal(404, "SVCSTG.SWR.4040058"))
+    swr.answer("GET", f"{NAMESPACES}/c", refusal(403, "SVCSTG.SWR.4039002"))
+    swr.answer("GET", f"{NAMESPACES}/gone", refusal(403, "SVCSTG.SWR.4039002"))
+    assert client.organizations.named(identity, ["a", "b", "c", "gone"]) == [Organization("a", 7, 5), Organization("c")]
 
 
 def test_exists_assumes_the_best_when_it_cannot_ask(swr: Swr, client: SwrClient, identity: Identity) -> None:
-    swr.answer("GET", NAMESPACES, {"namespaces": [entry("a")]}, Response("", 501))
+    blocked = {"error_code": "APIG.0301", "error_msg": "AK access failed to reach the limit,forbidden"}
+    swr.answer("GET", NAMESPACES, {"namespaces": [entry("a")]}, Response("", 501), Response(json.dumps(blocked), 403))
     assert client.organizations.exists(identity, "a")
+    assert client.organizations.exists(identity, "b")
     assert client.organizations.exists(identity, "b")
 
 

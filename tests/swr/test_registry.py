@@ -6,6 +6,7 @@ import pytest
 from werkzeug import Response
 
 from adapter.errors import (
+    AccountBlocked,
     BlobUnknown,
     CredentialsRefused,
     Denied,
@@ -13,6 +14,7 @@ from adapter.errors import (
     ManifestInvalid,
     ManifestUnknown,
     OrganizationUnknown,
+    RepositoryUnknown,
     TypeRefused,
     Unavailable,
     Unexpected,
@@ -133,6 +135,30 @@ def test_the_same_from_the_token_endpoint(swr: Swr, client: SwrClient, identity:
         head(client, identity)
 
 
+def test_a_blocked_account_is_told_so(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("POST", UPLOADS, refusal(403, "DENIED", "Not allow to login, upload or download image"))
+    with pytest.raises(AccountBlocked, match="30 minutes"):
+        client.uploads.start(identity, REPOSITORY)
+
+
+def test_404_to_the_start_of_an_upload(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("POST", UPLOADS, refusal(404, "NAME_UNKNOWN"))
+    with pytest.raises(RepositoryUnknown, match="org/repo"):
+        client.uploads.start(identity, REPOSITORY)
+    swr.answer("GET", NAMESPACES, {"namespaces": []})
+    with pytest.raises(OrganizationUnknown, match="'org'"):
+        client.uploads.start(identity, REPOSITORY)
+
+
+def test_accepted_is_not_stored(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("PUT", "/up", 202)
+    swr.answer("PUT", BY_TAG, 202)
+    with pytest.raises(Unexpected):
+        client.uploads.finish(identity, REPOSITORY, "/up", DIGEST, MANIFEST)
+    with pytest.raises(Unexpected):
+        client.registry.put_manifest(identity, REPOSITORY, "v1", MANIFEST, DOCKER)
+
+
 def test_wrong_credentials_stay_401(swr: Swr, client: SwrClient, identity: Identity) -> None:
     swr.answer("GET", TOKEN_PATH, refusal(401, "DENIED", "Authenticate Error"))
     with pytest.raises(CredentialsRefused):
@@ -157,6 +183,8 @@ def test_a_busy_swr_is_asked_again_for_a_manifest(swr: Swr, client: SwrClient, i
     [
         refusal(400, "MANIFEST_INVALID", "Invalid image, fail to parse 'manifest.json'"),
         refusal(400, "SVCSTG.SWR.4000068", "fail to parse"),
+        refusal(415, "UNSUPPORTED"),
+        Response("", 406),
     ],
 )
 def test_a_refused_type_names_the_build_flags(
@@ -244,6 +272,8 @@ def test_no_such_blob(swr: Swr, client: SwrClient, identity: Identity, answer: R
         ("HTTP://{host}/v2/up/1", "/v2/up/1"),
         ("https://{name}/v2/up/1?x=y", "/v2/up/1?x=y"),
         ("2", "/2"),
+        ("{url}//v2//up/1", "//v2//up/1"),
+        ("/v2/up/a b", "/v2/up/a%20b"),
     ],
 )
 def test_where_an_upload_goes_on(swr: Swr, client: SwrClient, identity: Identity, location: str, path: str) -> None:

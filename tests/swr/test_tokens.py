@@ -143,6 +143,44 @@ def test_confirm_is_content_with_a_live_token(swr: Swr, client: SwrClient, ident
     assert len(swr.seen) == 1
 
 
+def test_pull_that_is_refused_is_asked_with_push(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    """Whether SWR grants pulling alone, of a repository that does not exist yet, is not known."""
+
+    def answer(request: Request) -> Response:
+        if request.args.get("scope", "").endswith(":pull"):
+            return denied("no")
+        return Response(json.dumps({"token": jwt()}))
+
+    swr.answer("GET", TOKEN_PATH, answer)
+    client.tokens.bearer(identity, REPOSITORY, PULL)
+    client.tokens.bearer(identity, REPOSITORY, PULL)
+    assert [request.args.get("scope", "")[-9:] for request in swr.seen] == ["repo:pull", "", "pull,push"]
+
+
+@pytest.mark.parametrize(
+    ("scoped", "right"),
+    [
+        (Response(json.dumps({"token": jwt()})), True),
+        (denied("Image organization does not exist"), True),
+        (denied("Authenticate Error"), False),
+    ],
+)
+def test_an_swr_that_wants_a_scope(
+    swr: Swr, client: SwrClient, identity: Identity, scoped: Response, right: bool
+) -> None:
+    def answer(request: Request) -> Response:
+        if "scope" not in request.args:
+            return Response(json.dumps({"errors": [{"code": "UNSUPPORTED", "message": "scope is missing"}]}), 400)
+        return Response(scoped.get_data(), scoped.status_code)
+
+    swr.answer("GET", TOKEN_PATH, answer)
+    if right:
+        client.tokens.login(identity)
+    else:
+        with pytest.raises(CredentialsRefused):
+            client.tokens.login(identity)
+
+
 def test_a_missing_organization(swr: Swr, client: SwrClient, identity: Identity) -> None:
     swr.answer("GET", TOKEN_PATH, scopeless_only("Image organization does not exist"))
     with pytest.raises(OrganizationUnknown):

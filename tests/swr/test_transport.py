@@ -129,13 +129,41 @@ def test_no_answer() -> None:
 def test_the_budget_is_charged_to_the_account(swr: Swr) -> None:
     swr.answer("GET", "/x", 200)
     transport = transport_of(requests_per_second=0.1)
-    short = Patience(total=0, statuses=frozenset(), broken=False)
+    short = Patience(total=0, statuses=frozenset(), broken=False, queue=0.5)
     past = Patience(total=0, statuses=frozenset(), broken=False, budgeted=False)
     get(swr.url + "/x", short, transport)
     with pytest.raises(Throttled):
         get(swr.url + "/x", short, transport)
     assert get(swr.url + "/x", past, transport).status_code == 200
     assert get(swr.url + "/x", short, transport, account="b").status_code == 200
+
+
+def test_a_stream_waits_for_its_turn_as_long_as_others() -> None:
+    """Its body cannot be repeated, so a refusal by our own budget would cost Harbor a retry."""
+    assert STREAM.queue == SAFE.queue >= 30
+
+
+@pytest.mark.parametrize("header", ["9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_absurd_waits_are_cut(swr: Swr, header: str) -> None:
+    swr.answer("GET", "/x", Response("", 503, {"Retry-After": header}))
+    waited = refusal_of(get(swr.url + "/x")).retry_after
+    assert waited is not None
+    assert waited <= 86_400
+
+
+@pytest.mark.parametrize("url", ["http://.x/", "http://"])
+def test_an_address_that_is_none(url: str) -> None:
+    with pytest.raises(Unreachable):
+        get(url, Patience(0, frozenset(), broken=False))
+
+
+def test_loopback_is_never_asked_of_a_proxy(swr: Swr, monkeypatch: pytest.MonkeyPatch) -> None:
+    (port,) = free_ports(1)
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
+    swr.answer("GET", "/x", 200)
+    url = swr.url.replace("localhost", "127.0.0.1") + "/x"
+    assert get(url).status_code == 200
+    assert get(url, transport=transport_of(proxy=f"http://127.0.0.1:{port}")).status_code == 200
 
 
 def test_the_trace_counts(swr: Swr) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.errors import SizeInvalid
+from adapter.errors import SizeInvalid, TooLarge
 from adapter.transfer.body import BLOCK, Body, peek
 
 
@@ -55,6 +55,15 @@ def test_what_breaks_is_no_oserror(error: Exception) -> None:
     with pytest.raises(SizeInvalid, match="broke off after 10 bytes") as caught:
         list(Body(Trickle(bytes(10), 3, error), None))
     assert not isinstance(caught.value, OSError)
+
+
+@pytest.mark.parametrize("length", [None, 20])
+def test_what_is_larger_than_may_be(length: int | None) -> None:
+    taken: list[bytes] = []
+    with pytest.raises(TooLarge):
+        taken.extend(Body(Trickle(bytes(20), 4), length, largest=10))
+    assert sum(map(len, taken)) <= 10
+    assert b"".join(Body(Trickle(bytes(10), 4), None, largest=10)) == bytes(10)
 
 
 def test_peek() -> None:

@@ -62,5 +62,12 @@ def test_how_far() -> None:
     assert (further.range, further.location, further.id) == ("0-99", "/up2", session.id)
 
 
+@pytest.mark.parametrize("location", ["", "up", "@evil.example/x", ".example/x", "/a b", "/ä", "http://x/"])
+def test_a_seal_of_ones_own_leads_nowhere_else(location: str) -> None:
+    """The caller has the key."""
+    with pytest.raises(UploadUnknown):
+        unseal(seal(Session(REPOSITORY, location), IDENTITY), REPOSITORY, IDENTITY)
+
+
 def test_no_location_in_a_repr() -> None:
     assert "_state" not in repr(Session(REPOSITORY, "/up?_state=x"))
