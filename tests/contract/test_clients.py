@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -73,7 +74,8 @@ def test_pushing_again_sends_no_blob(
 @pytest.mark.parametrize(
     ("secret", "organization", "words"),
     [
-        pytest.param(f"{WRONG_SECRET}9", "team", "unauthorized", id="wrong secret"),
+        # A HEAD carries no reason: these are the client's own words, which differ by its version.
+        pytest.param(f"{WRONG_SECRET}9", "team", "unauthorized|authentication required", id="wrong secret"),
         pytest.param(SECRET_KEY, "nobody", "does not exist in SWR", id="missing organization"),
     ],
 )
@@ -84,4 +86,4 @@ def test_it_shows_what_is_wrong(
     credentials, target = f"{ACCESS_ID}:{secret}", remote(door, f"{organization}/app")
     failed = skopeo("copy", "--dest-tls-verify=false", "--dest-creds", credentials, source, target)
     assert failed.returncode != 0
-    assert words in failed.stderr
+    assert re.search(words, failed.stderr)
