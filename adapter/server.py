@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import threading
+import sys
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
@@ -14,28 +14,17 @@ from adapter import settings as settings_module
 from adapter.contract import create_contract_app
 from adapter.operations import create_operations_app
 from adapter.operations.logs import RequestLog, StartResponse, WsgiApp, configure
+from adapter.provider import create_provider_app
 from adapter.settings import Settings
 from adapter.swr.client import SwrClient
+from adapter.worker import here, worker_class
 
 log = logging.getLogger(__name__)
 
 KEEP_ALIVE = 120
 """Seconds. Harbor keeps idle connections for 90 and cannot send a blob again when one closes under it."""
-
-
-class _Here(threading.local):
-    """What ends the connection of this thread after its answer: only gunicorn's own request can."""
-
-    @staticmethod
-    def force_close() -> None:
-        """Nothing to close before the first request."""
-
-
-_here: Final = _Here()
-
-
-def _remember_request(_: Any, request: Any) -> None:
-    _here.force_close = request.force_close  # type: ignore[method-assign]
+PROVIDER_THREADS = 8
+OPERATIONS_THREADS = 4
 
 
 class Doors:
@@ -45,18 +34,18 @@ class Doors:
         self._by_port = by_port
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        environ["adapter.force_close"] = _here.force_close
+        environ["adapter.force_close"] = here.force_close
         return self._by_port[int(environ["SERVER_PORT"])](environ, start_response)
 
 
 def create_doors(settings: Settings) -> Doors:
     """All applications, with everything that they share."""
     swr = SwrClient.build(settings)
-    contract, operations = create_contract_app(settings, swr), create_operations_app(swr)
     return Doors(
         {
-            settings.contract_bind.port: RequestLog(contract, "contract"),
-            settings.operations_bind.port: RequestLog(operations, "operations"),
+            settings.contract_bind.port: RequestLog(create_contract_app(settings, swr), "contract"),
+            settings.provider_bind.port: RequestLog(create_provider_app(settings, swr), "provider"),
+            settings.operations_bind.port: RequestLog(create_operations_app(swr), "operations"),
         }
     )
 
@@ -72,6 +61,14 @@ class ServerLog(Logger):
     def access(self, *_: Any) -> None:
         return
 
+    def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        """A socket that fails, or stalls, is a client's doing: one line, and no stack trace."""
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            self.error_log.info("%s (%s)", msg % args if args else msg, type(error).__name__)
+        else:
+            super().exception(msg, *args, **kwargs)
+
 
 class Server(BaseApplication):
     """gunicorn, configured by the settings."""
@@ -84,10 +81,10 @@ class Server(BaseApplication):
         """One worker: what only saves work is kept in memory, and threads share it."""
         settings = self._settings
         options = {
-            "bind": [str(settings.contract_bind), str(settings.operations_bind)],
-            "worker_class": "gthread",
+            "bind": [str(settings.contract_bind), str(settings.provider_bind), str(settings.operations_bind)],
+            "worker_class": worker_class(self._threads(), settings.client_idle_timeout),
             "workers": 1,
-            "threads": settings.threads,
+            "threads": sum(self._threads().values()),
             # Shared by the doors: silent clients of one must not keep another from being heard.
             "worker_connections": 4096,
             "keepalive": KEEP_ALIVE,
@@ -97,13 +94,21 @@ class Server(BaseApplication):
             # No header of a client may say where a request came from or what its path is.
             "forwarded_allow_ips": "",
             "forwarder_headers": "",
-            "pre_request": _remember_request,
             "logger_class": ServerLog,
             "control_socket_disable": True,
             "proc_name": "harbor-swr-adapter",
         }
         for name, value in options.items():
             self.cfg.set(name, value)
+
+    def _threads(self) -> Mapping[int, int]:
+        """By port: no door can take another's."""
+        settings = self._settings
+        return {
+            settings.contract_bind.port: settings.threads,
+            settings.provider_bind.port: PROVIDER_THREADS,
+            settings.operations_bind.port: OPERATIONS_THREADS,
+        }
 
     def load(self) -> Doors:
         """In the worker, so that no lock or connection crosses a fork."""

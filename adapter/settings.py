@@ -52,7 +52,6 @@ class Settings:
         values.bind,
         "Where Harbor's own nginx or ingress reaches the provider door.",
         form="host:port",
-        later=True,
     )
     operations_bind: Bind = _setting(
         Bind("0.0.0.0", 8082), values.bind, "Probes; not for Harbor's users.", form="host:port"
@@ -129,35 +128,34 @@ class Settings:
         later=True,
     )
     harbor_core_url: str = _setting(
-        "http://core:8080", values.url, "Harbor's core, behind the provider door.", form="URL", later=True
+        "http://core:8080", values.url, "Harbor's core, behind the provider door.", form="URL"
     )
     core_ca_bundle: Path | None = _setting(
-        None, values.certificates, "CA certificates (PEM) that Harbor's core is verified with.", form="file", later=True
+        None, values.certificates, "CA certificates (PEM) that Harbor's core is verified with.", form="file"
     )
     carrier: str = _setting(
         "harbor",
         values.choice("harbor", "docker-registry"),
         "The stock provider type that Harbor stores for an SWR endpoint.",
         form="harbor or docker-registry",
-        later=True,
     )
     translate_for: str = _setting(
         "browser",
         values.choice("browser", "all"),
         "Who sees the provider's name: the portal alone, or every API client.",
         form="browser or all",
-        later=True,
     )
     state_url: str = _setting(
         "memory://", values.state_url, "Where replicas share what only saves work.", secret=True, form="URL", later=True
     )
-    threads: int = _setting(32, values.integer(4), "Threads for requests.", form="number")
+    threads: int = _setting(
+        32, values.integer(4), "Threads of the contract door; each other door has its own.", form="number"
+    )
     client_idle_timeout: float = _setting(
         60.0,
         values.number(1),
         "Seconds after which a client that sends nothing is dropped.",
         form="seconds",
-        later=True,
     )
     grace_period: float = _setting(
         60.0, values.number(1), "Seconds that running transfers get after SIGTERM.", form="seconds"

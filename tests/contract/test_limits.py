@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
+
 import pytest
 
 from tests.contract.conftest import MAX_LAYER_BYTES, put_back
@@ -10,6 +14,7 @@ from tests.contract.http import (
     SMALL,
     Door,
     digest_of,
+    read_answer,
     refused,
     silent,
     with_query,
@@ -57,3 +62,42 @@ class TestLimits:
     def test_swrs_own_limit(self, door: Door, swr: RunningSandbox, repository: str) -> None:
         put_back(swr, max_layer_bytes=1000)
         refused(door.put(door.start(repository), digest_of(LARGE), LARGE), 413, "larger than SWR takes")
+
+    def test_a_refusal_reaches_a_client_that_is_still_sending(self, strict_door: Door, repository: str) -> None:
+        """Harbor writes and reads at once; if its writing fails first, it logs "broken pipe" and not the sentence.
+
+        Over a network the answer takes a while, and Harbor sends all that time.
+        """
+        target = with_query(strict_door.start(repository), digest=digest_of(b"x"))
+        head = strict_door.head("PUT", target, f"Content-Length: {1 << 30}")
+        for _ in range(5):
+            with strict_door.open() as connection:
+                sender = Sender(connection, head)
+                sender.start()
+                sender.join(0.05)
+                answer = read_answer(connection)
+                sender.answered.set()
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+                sender.join(10)
+            refused(answer, 413, "split it into smaller layers")
+            assert sender.broken is None
+
+
+class Sender(threading.Thread):
+    """Sends a body without an end until there is an answer; `broken` is what stopped it before."""
+
+    def __init__(self, connection: socket.socket, head: bytes) -> None:
+        super().__init__(daemon=True)
+        self.answered = threading.Event()
+        self.broken: OSError | None = None
+        self._connection = connection
+        self._head = head
+
+    def run(self) -> None:
+        try:
+            self._connection.sendall(self._head)
+            while not self.answered.is_set():
+                self._connection.sendall(bytes(1 << 16))
+        except OSError as error:
+            self.broken = None if self.answered.is_set() else error

@@ -200,6 +200,20 @@ class TestTogether:
             for connection in silent:
                 connection.close()
 
+    def test_clients_that_do_not_hang_up_do_not_either(self, usual_adapter: RunningAdapter, door: Door) -> None:
+        """They asked for the end of the connection, got it announced, and leave their side open."""
+        lingering = [door.open() for _ in range(8)]
+        try:
+            for connection in lingering:
+                connection.sendall(door.head("GET", "/api/version", "Connection: close"))
+            assert lingering[0].recv(100).startswith(b"HTTP/1.1 200")
+            for _ in range(4):
+                time.sleep(0.1)  # so that the server has come to close them
+                assert Door(usual_adapter.operations).ask("GET", "/probe/healthy", timeout=1.5).status == 200
+        finally:
+            for connection in lingering:
+                connection.close()
+
     def test_the_operations_door_is_another(self, usual_adapter: RunningAdapter, door: Door) -> None:
         probe = Door(usual_adapter.operations)
         assert probe.ask("GET", "/probe/healthy", authorization=None).json["status"] == "healthy"

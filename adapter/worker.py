@@ -1,0 +1,146 @@
+"""gunicorn's threaded worker with a thread pool per door, a deadline for slow clients, and answers that arrive.
+
+Three things that the stock worker does not do: a busy door leaves no thread to the others; a client that says nothing
+keeps a thread; and a connection is closed in the main loop, which waits up to two seconds for each client that does
+not hang up, so that a few of them stall every door. Only documented or underscore-free methods are overridden.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent import futures
+from typing import Any, ClassVar, Final
+
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+LINGER: Final = 5.0
+"""Seconds in which what a client still sends is thrown away after its last answer."""
+PAUSE: Final = 1.0
+"""Seconds of silence after which it is not waited for any longer."""
+
+
+_BODY: Final = frozenset({"CONTENT-LENGTH", "TRANSFER-ENCODING"})
+
+
+class Here(threading.local):
+    """The request of this thread: whether it announced no body, and what ends its connection after the answer."""
+
+    bodiless = False
+
+    @staticmethod
+    def force_close() -> None:
+        """Nothing to close before the first request."""
+
+
+here: Final = Here()
+
+
+class DoorPools(futures.Executor):
+    """One thread pool per listener, picked by the address that a connection came in on."""
+
+    def __init__(self, threads: Mapping[Any, int]) -> None:
+        self._pools = {
+            address: futures.ThreadPoolExecutor(number, thread_name_prefix=f"door-{address[1]}")
+            for address, number in threads.items()
+        }
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> futures.Future[Any]:
+        """Runs `fn(connection)` in the pool of the connection's door."""
+        return self._pools[args[0].server].submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """All of them."""
+        for pool in self._pools.values():
+            pool.shutdown(wait=wait, cancel_futures=cancel_futures)
+
+
+class DoorWorker(ThreadWorker):
+    """Made for the settings by `worker_class`."""
+
+    threads_by_port: ClassVar[Mapping[int, int]] = {}
+    idle_timeout: ClassVar[float] = 60.0
+
+    def get_thread_pool(self) -> futures.Executor:
+        """gunicorn's hook for a pool of one's own."""
+        return DoorPools({each.getsockname(): self.threads_by_port[each.getsockname()[1]] for each in self.sockets})
+
+    def init_process(self) -> None:
+        self._heads: dict[TConn, float] = {}
+        super().init_process()
+
+    def accept(self, listener: Any) -> None:
+        """Main loop: a new connection waits for its first byte in the poller, not in a thread."""
+        try:
+            client, address = listener.accept()
+        except OSError:
+            return
+        connection = TConn(self.cfg, client, address, listener.getsockname())
+        self.nr_conns += 1
+        connection.timeout = time.monotonic() + self.idle_timeout
+        self.pending_conns.append(connection)
+        readable = functools.partial(self.on_pending_socket_readable, connection)
+        self.poller.register(connection.sock, selectors.EVENT_READ, readable)
+
+    def handle(self, conn: TConn) -> Any:
+        """Pool thread: one request, from its first byte on."""
+        self._heads[conn] = time.monotonic() + self.idle_timeout
+        here.bodiless = False
+        try:
+            keep = super().handle(conn)
+        finally:
+            self._heads.pop(conn, None)
+        if keep is False:
+            # Without a body nothing can be under way that a close would break.
+            linger(conn.sock, 0 if here.bodiless else LINGER)
+        return keep
+
+    def handle_request(self, req: Any, conn: TConn) -> Any:
+        """Pool thread: the head is complete. What comes or goes from here on may not stall longer than a while."""
+        self._heads.pop(conn, None)
+        here.force_close = req.force_close  # type: ignore[method-assign]
+        here.bodiless = not any(name in _BODY and value != "0" for name, value in req.headers)
+        conn.sock.settimeout(self.idle_timeout)
+        return super().handle_request(req, conn)
+
+    def notify(self) -> None:
+        """Main loop, at least once a second: ends connections whose head does not get complete."""
+        super().notify()
+        now = time.monotonic()
+        for conn, until in list(self._heads.items()):
+            if now > until and self._heads.pop(conn, None) is not None:
+                # Wakes the thread that reads; below TLS, whose own shutdown would wait.
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(conn.sock, socket.SHUT_RDWR)
+
+
+def linger(connection: socket.socket, seconds: float) -> None:
+    """After the last answer: lets the client read it while what it still sends is thrown away (RFC 9112 §9.6).
+
+    Closing at once would reset the connection under a client that is still sending, and its log would say "broken
+    pipe" where the answer has a sentence. The socket is left shut down, so that gunicorn's own close does not wait.
+    """
+    scratch = bytearray(1 << 18)
+    until = time.monotonic() + seconds
+    try:
+        socket.socket.shutdown(connection, socket.SHUT_WR)
+        while (left := until - time.monotonic()) > 0:
+            connection.settimeout(min(left, PAUSE))
+            # Below TLS: there is no need to decrypt it.
+            if not socket.socket.recv_into(connection, scratch):
+                break
+    except OSError:
+        pass
+    finally:
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+
+def worker_class(threads_by_port: Mapping[int, int], idle_timeout: float) -> type[DoorWorker]:
+    """The class that gunicorn makes its worker of; `idle_timeout` is in seconds."""
+    return type("ConfiguredWorker", (DoorWorker,), {"threads_by_port": threads_by_port, "idle_timeout": idle_timeout})

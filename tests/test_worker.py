@@ -1,0 +1,138 @@
+"""The worker under clients that do not behave: every door answers, and a refusal reaches whoever still sends."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.credentials import basic
+from tests.running import RunningAdapter, RunningSandbox, running_adapter
+
+THREADS = 4
+IDLE = 2
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[RunningAdapter]:
+    """SWR is a port that nothing listens on; it is not asked here."""
+    regions = {"eu-de": {"registry": "http://127.0.0.1:9", "api": "http://127.0.0.1:9"}}
+    with running_adapter(regions, threads=THREADS, client_idle_timeout=IDLE) as adapter:
+        yield adapter
+
+
+def address(url: str) -> tuple[str, int]:
+    host, _, port = url.removeprefix("http://").partition(":")
+    return host, int(port)
+
+
+def healthy(running: RunningAdapter) -> bool:
+    connection = http.client.HTTPConnection(*address(running.operations), timeout=IDLE * 4)
+    connection.request("GET", "/probe/healthy")
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer.status == 200
+
+
+@contextlib.contextmanager
+def clients(running: RunningAdapter, count: int, said: bytes) -> Iterator[list[socket.socket]]:
+    """Connections to the contract door on which `said` was sent and nothing more."""
+    with contextlib.ExitStack() as stack:
+        opened = [stack.enter_context(socket.create_connection(address(running.contract), 30)) for _ in range(count)]
+        for each in opened:
+            each.sendall(said)
+        yield opened
+
+
+UPLOAD = (
+    b"PUT /v2/org/repo/manifests/v1 HTTP/1.1\r\nHost: x\r\nAuthorization: "
+    + basic().encode()
+    + b"\r\nContent-Length: 1000\r\n\r\n{"
+)
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /v2/ HT", UPLOAD], ids=["nothing", "half a head", "half a body"])
+def test_who_stalls_is_dropped_and_disturbs_nobody(running: RunningAdapter, said: bytes) -> None:
+    with clients(running, THREADS * 2, said) as opened:
+        assert healthy(running)
+        for each in opened:
+            # An answer may come first, where the head was complete.
+            while each.recv(4096):
+                pass
+    connection = http.client.HTTPConnection(*address(running.contract), timeout=30)
+    connection.request("GET", "/v2/")
+    assert connection.getresponse().status == 401
+    connection.close()
+
+
+def test_a_client_that_does_not_hang_up_holds_nobody_up(running: RunningAdapter) -> None:
+    with clients(running, 16, b"GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") as opened:
+        for each in opened:
+            assert each.recv(100).startswith(b"HTTP/1.1 401")
+        assert healthy(running)
+
+
+def test_keep_alive_survives(running: RunningAdapter) -> None:
+    with clients(running, 1, b"") as (connection,):
+        for _ in range(3):
+            connection.sendall(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()
+            answer.read()
+            assert (answer.status, answer.headers["Connection"]) == (401, "keep-alive")
+
+
+def test_pipelined_requests_are_answered(running: RunningAdapter) -> None:
+    with clients(running, 1, b"GET /api/version HTTP/1.1\r\nHost: x\r\n\r\n" * 3) as (connection,):
+        got = b""
+        while got.count(b"HTTP/1.1 400") < 3:
+            block = connection.recv(65536)
+            assert block
+            got += block
+
+
+def test_a_refusal_reaches_a_client_that_still_sends(running: RunningAdapter) -> None:
+    size = 64 << 20
+    said = UPLOAD.replace(b"Content-Length: 1000\r\n\r\n{", f"Content-Length: {size}\r\n\r\n".encode())
+    for _ in range(5):
+        with clients(running, 1, said) as (connection,):
+            broken: list[OSError] = []
+
+            def send(to: socket.socket, failures: list[OSError]) -> None:
+                try:
+                    for _ in range(size >> 20):
+                        to.sendall(bytes(1 << 20))
+                except OSError as error:
+                    failures.append(error)
+
+            sender = threading.Thread(target=send, args=(connection, broken))
+            sender.start()
+            sender.join()
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()
+            assert answer.status == 413
+            assert b"a manifest has at most" in answer.read()
+            assert broken == []
+
+
+def test_a_busy_contract_door_leaves_the_others_their_threads(sandbox: RunningSandbox) -> None:
+    """SWR answers nothing for a while, and every thread of the contract door waits for it."""
+    sandbox.reset()
+    sandbox.faults({"origin": "registry", "path": "/swr/auth.*", "delay": 4, "times": 0})
+    regions = {"eu-de": {"registry": sandbox.registry, "api": sandbox.api}}
+    said = f"GET /v2/org/repo/manifests/v1 HTTP/1.1\r\nHost: x\r\nAuthorization: {basic()}\r\n\r\n".encode()
+    with running_adapter(regions, threads=THREADS) as running, clients(running, THREADS * 2, said) as opened:
+        assert healthy(running)
+        provider = http.client.HTTPConnection(*address(running.provider), timeout=3)
+        provider.request("GET", "/")
+        assert provider.getresponse().status >= 400
+        provider.close()
+        opened[0].setblocking(False)
+        with pytest.raises(BlockingIOError):
+            opened[0].recv(1)
+    sandbox.reset()
