@@ -35,11 +35,17 @@ lint: .venv/.done ## ruff, mypy --strict, import-linter
 
 .PHONY: test
 test: lint ## everything, with coverage; then a search for secrets in all that was printed
+	.ci/packages docker-compose nginx
 	mkdir -p build
 	rm -rf build/output && mkdir -p build/output
 	$(BIN)/coverage erase
 	OUTPUT_DIR=build/output $(BIN)/python -m pytest --cov --cov-report=term 2>&1 | tee build/output/pytest.txt
 	$(BIN)/python tests/canaries.py build/output
+
+.PHONY: image
+image: ## build the container image and try it out (as root, or with sudo); SAVE=FILE keeps it for `docker load`
+	.ci/packages buildah debian-archive-keyring iproute2 mmdebstrap python3-pip
+	docker/image.sh
 
 .PHONY: format
 format: .venv/.done ## rewrite the sources as ruff wants them

@@ -1,0 +1,235 @@
+"""Debian's nginx, configured in the shape that Harbor's installer writes (docs/facts/harbor.md C.1), with our include.
+
+`running_nginx` is for every test that wants to go the way a browser goes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import grp
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import trustme
+
+from tests.services import answers, free_ports
+
+ROOT = Path(__file__).parent.parent.parent
+INCLUDES = ROOT / "docker" / "compose"
+DOOR = "otc-swr.internal:8081"
+DNS = "127.0.0.11"
+
+PROXY = """
+      proxy_set_header Host $host;
+      proxy_set_header X-Real-IP $remote_addr;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_set_header X-Forwarded-Proto $x_forwarded_proto;
+      {cookies}
+      proxy_buffering off;
+      proxy_request_buffering off;
+"""
+
+CORE_TLS = """
+      proxy_ssl_certificate /etc/harbor/tls/proxy.crt;
+      proxy_ssl_certificate_key /etc/harbor/tls/proxy.key;
+      proxy_ssl_trusted_certificate /harbor_cust_cert/harbor_internal_ca.crt;
+      proxy_ssl_verify_depth 2;
+      proxy_ssl_verify on;
+      proxy_ssl_session_reuse on;
+"""
+
+STOCK = """
+{user}
+worker_processes 1;
+pid {folder}/nginx.pid;
+daemon off;
+error_log stderr info;
+
+events {{
+  worker_connections 1024;
+  use epoll;
+  multi_accept on;
+}}
+
+http {{
+  client_body_temp_path {folder}/client_body_temp;
+  proxy_temp_path {folder}/proxy_temp;
+  fastcgi_temp_path {folder}/fastcgi_temp;
+  uwsgi_temp_path {folder}/uwsgi_temp;
+  scgi_temp_path {folder}/scgi_temp;
+  tcp_nodelay on;
+  proxy_http_version 1.1;
+
+  upstream core {{
+    server 127.0.0.1:{core};
+  }}
+
+  access_log {folder}/access.log;
+
+  map $http_x_forwarded_proto $x_forwarded_proto {{
+    default $http_x_forwarded_proto;
+    "" $scheme;
+  }}
+
+  server {{
+    {listen}
+    server_tokens off;
+    client_max_body_size 0;
+    add_header X-Frame-Options DENY;
+    add_header Content-Security-Policy "frame-ancestors 'none'";
+    {extra}
+
+    include {folder}/conf.d/harbor.{scheme}.*.conf;
+
+    location /c/ {{
+      proxy_pass {core_scheme}://core/c/;{core_tls}{proxy}
+    }}
+    location /api/ {{
+      proxy_pass {core_scheme}://core/api/;{core_tls}{proxy}
+    }}
+    location /v2/ {{
+      proxy_pass {core_scheme}://core/v2/;{core_tls}{proxy}
+    }}
+    location /service/ {{
+      proxy_pass {core_scheme}://core/service/;{core_tls}{proxy}
+    }}
+    location /ready {{
+      return 204;
+    }}
+  }}
+}}
+"""
+
+LISTEN = {
+    "http": "listen 127.0.0.1:{port};",
+    "https": """listen 127.0.0.1:{port} ssl;
+    listen 127.0.0.1:{plain};
+    ssl_certificate {folder}/server.crt;
+    ssl_certificate_key {folder}/server.key;
+    ssl_protocols TLSv1.2 TLSv1.3;
+    add_header Strict-Transport-Security "max-age=31536000; includeSubdomains; preload";""",
+}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the four includes."""
+
+    scheme: str
+    internal_tls: bool = False
+
+    @property
+    def include(self) -> Path:
+        return INCLUDES / f"harbor.{self.scheme}.otc-swr{'-internal-tls' if self.internal_tls else ''}.conf"
+
+    def __str__(self) -> str:
+        return self.include.stem
+
+
+VARIANTS = [Variant("http"), Variant("https"), Variant("http", True), Variant("https", True)]
+
+
+@dataclass(frozen=True)
+class Nginx:
+    """A running nginx. `url` has no slash at its end; `ca` is what a client trusts for https."""
+
+    url: str
+    port: int
+    ca: Path
+    process: subprocess.Popen[bytes]
+    folder: Path
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "error.log").read_text()
+
+
+def certificates(folder: Path, name: str, *hosts: str) -> trustme.CA:
+    """`<name>-ca.crt`, `<name>.crt` and `<name>.key` in `folder`."""
+    ca = trustme.CA()
+    issued = ca.issue_cert(*hosts)
+    ca.cert_pem.write_to_path(str(folder / f"{name}-ca.crt"))
+    issued.private_key_pem.write_to_path(str(folder / f"{name}.key"))
+    (folder / f"{name}.crt").write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    return ca
+
+
+def _text(variant: Variant, folder: Path, port: int, plain: int, core: int, extra: str) -> str:
+    # nginx's workers would not reach the tests' folder as another user.
+    user = f"user {getpass.getuser()} {grp.getgrgid(os.getgid()).gr_name};" if os.geteuid() == 0 else ""
+    return STOCK.format(
+        user=user,
+        folder=folder,
+        core=core,
+        listen=LISTEN[variant.scheme].format(port=port, plain=plain, folder=folder),
+        extra=extra,
+        scheme=variant.scheme,
+        core_scheme="https" if variant.internal_tls else "http",
+        core_tls=CORE_TLS if variant.internal_tls else "",
+        proxy=PROXY.format(cookies='proxy_cookie_path / "/; Secure";' if variant.scheme == "https" else ""),
+    )
+
+
+def _placed(text: str, folder: Path, internal: Path | None) -> str:
+    """With the files of Harbor's internal TLS where the tests have them."""
+    if internal is None:
+        return text
+    text = text.replace("/etc/harbor/tls/proxy.", f"{internal}/proxy.")
+    return text.replace("/harbor_cust_cert/harbor_internal_ca.crt", f"{internal}/core-ca.crt")
+
+
+@contextlib.contextmanager
+def running_nginx(
+    variant: Variant,
+    *,
+    core: int,
+    door: int | str,
+    dns: int | None = None,
+    internal: Path | None = None,
+    extra: str = "",
+) -> Iterator[Nginx]:
+    """nginx before Harbor's core on port `core`, with our include before the door, until the block ends.
+
+    `door` is a port of the loopback interface, or host:port; for that host the name server on port `dns` is asked.
+    `internal` is a folder with `core-ca.crt`, `proxy.crt` and `proxy.key`; `extra` stands in the server block.
+    """
+    with tempfile.TemporaryDirectory(prefix="nginx-") as name:
+        folder = Path(name)
+        (folder / "conf.d").mkdir()
+        certificates(folder, "server", "localhost", "127.0.0.1")
+        port, plain = free_ports(2)
+        text = _text(variant, folder, port, plain, core, extra)
+        (folder / "nginx.conf").write_text(_placed(text, folder, internal))
+        include = variant.include.read_text()
+        assert include.count(DOOR) == include.count(DNS) == 1
+        include = include.replace(DOOR, f"127.0.0.1:{door}" if isinstance(door, int) else door)
+        include = include.replace(DNS, f"127.0.0.1:{dns or free_ports(1)[0]}")
+        mounted = folder / "conf.d" / f"harbor.{variant.scheme}.otc-swr.conf"
+        mounted.write_text(_placed(include, folder, internal))
+        ready = plain if variant.scheme == "https" else port
+        with _started(folder, ready) as process:
+            yield Nginx(f"{variant.scheme}://localhost:{port}", port, folder / "server-ca.crt", process, folder)
+
+
+@contextlib.contextmanager
+def _started(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    command = ["nginx", "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf")]
+    environ = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin"}
+    with (folder / "error.log").open("wb") as sink:
+        process = subprocess.Popen(command, stderr=sink, env=environ)
+    try:
+        until = time.monotonic() + 20
+        while not answers(port, "/ready"):
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"nginx did not start:\n{(folder / 'error.log').read_text()}")
+            time.sleep(0.02)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(20)
