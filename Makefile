@@ -42,6 +42,10 @@ test: lint ## everything, with coverage; then a search for secrets in all that w
 	OUTPUT_DIR=build/output $(BIN)/python -m pytest --cov --cov-report=term 2>&1 | tee build/output/pytest.txt
 	$(BIN)/python tests/canaries.py build/output
 
+.PHONY: bench
+bench: .venv/.done ## what the provider door adds to a page of the portal
+	$(BIN)/python tests/bench/provider_door.py
+
 .PHONY: image
 image: ## build the container image and try it out (as root, or with sudo); SAVE=FILE keeps it for `docker load`
 	.ci/packages buildah debian-archive-keyring iproute2 mmdebstrap python3-pip

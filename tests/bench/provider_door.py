@@ -1,0 +1,89 @@
+"""What the provider door adds to a page of the portal: median latency of a list of endpoints, beside core alone.
+
+    make bench
+
+Both ways in one run, request by request in turn, over kept connections of this machine.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import statistics
+import sys
+import threading
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent.parent))
+
+from tests.credentials import ACCESS_ID
+from tests.running import running_adapter
+
+ROUNDS = 500
+PUBLIC_URL = "http://adapter.example:8080"
+TARGET = "/api/v2.0/registries?page=1&page_size=15"
+
+
+def page() -> bytes:
+    """Fifteen endpoints, three of them ours, as core writes them."""
+    entries = [
+        {
+            "creation_time": "2026-11-23T22:44:07.322Z",
+            "credential": {"access_key": ACCESS_ID, "access_secret": "*****", "type": "basic"},
+            "id": number,
+            "name": f"endpoint-{number}",
+            "status": "healthy",
+            "type": "harbor",
+            "update_time": "2026-11-23T22:44:07.322Z",
+            "url": PUBLIC_URL if number % 5 == 0 else f"https://registry-{number}.example",
+        }
+        for number in range(1, 16)
+    ]
+    return json.dumps(entries, separators=(",", ":")).encode()
+
+
+def serve(listener: socket.socket, answer: bytes) -> None:
+    """A core that costs next to nothing."""
+
+    def talk(connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with connection:
+            while connection.recv(65536):
+                connection.sendall(answer)
+
+    while True:
+        connection, _ = listener.accept()
+        threading.Thread(target=talk, args=[connection], daemon=True).start()
+
+
+def once(connection: http.client.HTTPConnection) -> float:
+    begun = time.perf_counter()
+    connection.request("GET", TARGET, headers={"Cookie": "sid=session"})
+    connection.getresponse().read()
+    return (time.perf_counter() - begun) * 1000
+
+
+def main() -> None:
+    body = page()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    listener = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=serve, args=(listener, head.encode() + body), daemon=True).start()
+    core = listener.getsockname()[1]
+    regions = {"eu-de": {"registry": "https://swr.example", "api": "https://swr-api.example"}}
+    settings = {"public_url": PUBLIC_URL, "harbor_core_url": f"http://127.0.0.1:{core}"}
+    with running_adapter(regions, **settings) as adapter:
+        direct = http.client.HTTPConnection("127.0.0.1", core)
+        door = http.client.HTTPConnection(adapter.provider.removeprefix("http://"))
+        for connection in (direct, door) * 20:
+            once(connection)
+        pairs = [(once(direct), once(door)) for _ in range(ROUNDS)]
+    alone, through = (statistics.median(column) for column in zip(*pairs, strict=True))
+    print(f"{'list of endpoints':24} {'core alone':>12} {'through door':>14} {'added':>9}")
+    print(f"{f'median of {ROUNDS}':24} {alone:9.2f} ms {through:11.2f} ms {through - alone:6.2f} ms")
+    print("What limits it: one Python thread reads, translates and writes; Flask and gunicorn cost most of it.")
+
+
+if __name__ == "__main__":
+    main()
