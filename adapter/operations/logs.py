@@ -124,7 +124,9 @@ class _Request:
     def started(self, start_response: StartResponse) -> StartResponse:
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             self._status = int(status.split(" ", 1)[0])
-            return start_response(status, [*headers, ("X-Request-Id", self.id)], *rest)
+            # An answer that is passed on keeps the id that it came with.
+            own = [] if any(name.lower() == "x-request-id" for name, _ in headers) else [("X-Request-Id", self.id)]
+            return start_response(status, [*headers, *own], *rest)
 
         return start
 

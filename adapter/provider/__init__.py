@@ -1,11 +1,8 @@
-"""The provider door: between Harbor's own nginx and core, it puts the provider into Harbor's API."""
+"""The provider door: between Harbor's own nginx and core, it puts the provider into Harbor's API.
 
-from flask import Flask
+`docs/facts/harbor.md 0, A, B, H`. It holds no credentials and stores nothing.
+"""
 
-from adapter.settings import Settings
-from adapter.swr.client import SwrClient
+from adapter.provider.app import create_provider_app
 
-
-def create_provider_app(settings: Settings, swr: SwrClient) -> Flask:  # noqa: ARG001
-    """Stub until the room is built."""
-    return Flask("adapter.provider", static_folder=None)
+__all__ = ["create_provider_app"]

@@ -1,0 +1,260 @@
+"""Requests to Harbor's core, byte for byte: no redirects followed, no cookies kept, nothing from the environment.
+
+On `http.client` itself, because every library above it tidies targets and headers up on their way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import http.client
+import io
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from urllib3.util.wait import wait_for_read
+
+from adapter.errors import CertificateUntrusted, Unexpected, Unreachable
+from adapter.provider.headers import Headers
+from adapter.swr.connections import tls_context
+
+BLOCK: Final = 64 << 10
+_IDLE: Final = 30.0
+"""Seconds after which a connection is not used again: it may be dead without a sign."""
+_KEPT: Final = 16
+_REPEATABLE: Final = frozenset({"GET", "HEAD"})
+
+Body = bytes | tuple[Iterable[bytes], int | None]
+"""Bytes, or blocks with their total length; None: not known, the body goes out in chunks."""
+
+
+class _Patient(io.RawIOBase):
+    """Reads a socket's bytes until a moment, however slowly they come."""
+
+    def __init__(self, raw: Any, sock: socket.socket, seconds: float) -> None:
+        self._raw, self._sock, self._seconds = raw, sock, seconds
+        self.until: float | None = time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._seconds if self.until is None else self.until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._sock.settimeout(left)
+        read: int | None = self._raw.readinto(buffer)
+        return read
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer that has to be there, or at least its headers, `seconds` after the request."""
+
+    seconds = 30.0
+
+    def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        self.fp.close()
+        self.patience = _Patient(sock.makefile("rb", buffering=0), sock, self.seconds)
+        self.fp = io.BufferedReader(self.patience, BLOCK)
+
+
+class Answer:
+    """An answer of core. Read it with `whole` or `blocks`, and close it.
+
+    `early`: it came before the end of the request's body, of which nothing more was read.
+    """
+
+    def __init__(self, core: Core, connection: http.client.HTTPConnection, response: _Response, *, early: bool) -> None:
+        self._core, self._connection, self._response = core, connection, response
+        self.early = early
+        self._ahead: list[bytes] = []
+        self._left = response.length
+        self.status = response.status
+        self.reason = response.reason
+        self.headers: Headers = [(name, " ".join(value.split("\r\n"))) for name, value in response.getheaders()]
+
+    def whole(self, most: int) -> bytes | None:
+        """The body, or None when it is longer than `most`; what was read then comes first in `blocks`.
+
+        Raises `Unreachable` or `Unexpected` when it does not come to its end in time.
+        """
+        if self._left is not None and self._left > most:
+            return None
+        size = 0
+        with self._core.told():
+            while block := self._next():
+                self._ahead.append(block)
+                size += len(block)
+                if size > most:
+                    return None
+        body, self._ahead = b"".join(self._ahead), []
+        return body
+
+    def begin(self) -> None:
+        """Waits for the first of the body, as long as that can still be told from a whole answer. Raises as `whole`."""
+        if not self._ahead:
+            with self._core.told():
+                self._ahead.append(self._next())
+
+    def blocks(self) -> Iterator[bytes]:
+        """The body as it comes. A break ends the client's connection too, so that nothing short looks complete."""
+        # A long answer may take its time, as long as something comes.
+        self._response.patience.until = None
+        while self._ahead:
+            if block := self._ahead.pop(0):
+                yield block
+        try:
+            while block := self._next():
+                yield block
+        except (OSError, http.client.HTTPException) as error:
+            raise ConnectionResetError(errno.ECONNRESET, "core's answer broke off") from error
+
+    def close(self) -> None:
+        """Gives the connection back if the answer was read to its end."""
+        if self._response.isclosed() and not self._response.will_close:
+            self._core.keep(self._connection)
+        else:
+            self._response.close()
+            self._connection.close()
+
+    def _next(self) -> bytes:
+        block = self._response.read1(BLOCK)
+        if self._left is not None:
+            self._left -= len(block)
+            if not block and self._left > 0:
+                raise http.client.IncompleteRead(b"", self._left)
+            if self._left == 0 and not self._response.isclosed():
+                # Only a read at the end lets http.client see that it is there.
+                self._response.read(1)
+        return block
+
+
+class Core:
+    """Harbor's core at a URL. `connect` and `answer` are seconds; safe for threads."""
+
+    def __init__(self, url: str, ca_bundle: Path | None, *, connect: float = 5.0, answer: float = 30.0) -> None:
+        parts = urlsplit(url)
+        self._host = parts.hostname or ""
+        self._tls = tls_context(ca_bundle) if parts.scheme == "https" else None
+        self._port = parts.port or (443 if self._tls else 80)
+        self._prefix = parts.path.rstrip("/")
+        self._connect, self._answer = connect, answer
+        self._lock = threading.Lock()
+        self._idle: list[tuple[float, http.client.HTTPConnection]] = []
+        self._response_class = type("_Response", (_Response,), {"seconds": answer})
+
+    def send(self, method: str, target: str, headers: Headers, body: Body | None = None) -> Answer:
+        """One request. What may be repeated is sent again once, when a kept connection turns out to be dead; all else
+        goes out on a new one, so that nobody has to guess whether core has taken it.
+
+        Raises `Unreachable`, `CertificateUntrusted` or `Unexpected`.
+        """
+        with self.told():
+            kept = self._take() if method in _REPEATABLE and body is None else None
+            if kept is not None:
+                try:
+                    return self._once(kept, method, target, headers, body)
+                except (ConnectionError, http.client.RemoteDisconnected):
+                    kept.close()
+            return self._once(self._new(), method, target, headers, body)
+
+    def keep(self, connection: http.client.HTTPConnection) -> None:
+        """Takes a connection back whose answer was read."""
+        with self._lock:
+            self._idle.append((time.monotonic(), connection))
+            old = self._idle.pop(0)[1] if len(self._idle) > _KEPT else None
+        if old is not None:
+            old.close()
+
+    def close(self) -> None:
+        """Ends the connections that are kept."""
+        while (connection := self._take()) is not None:
+            connection.close()
+
+    @contextlib.contextmanager
+    def told(self) -> Iterator[None]:
+        """Turns what can go wrong into sentences."""
+        try:
+            yield
+        except ssl.SSLCertVerificationError as error:
+            raise CertificateUntrusted(
+                f"the certificate of Harbor's core does not verify: {error.verify_message}; "
+                "set SWR_ADAPTER_CORE_CA_BUNDLE to the CA that signed it"
+            ) from error
+        except TimeoutError as error:
+            raise Unreachable("Harbor's core did not answer in time") from error
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise Unreachable(f"Harbor's core cannot be reached: {reason}") from error
+        except http.client.HTTPException as error:
+            raise Unexpected(f"the answer of Harbor's core makes no sense: {type(error).__name__}") from error
+
+    def _take(self) -> http.client.HTTPConnection | None:
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return None
+                since, connection = self._idle.pop()
+            alive = connection.sock is not None and time.monotonic() - since < _IDLE
+            if alive and not wait_for_read(connection.sock, 0):
+                return connection
+            connection.close()
+
+    def _new(self) -> http.client.HTTPConnection:
+        if self._tls is None:
+            connection: http.client.HTTPConnection = http.client.HTTPConnection(
+                self._host, self._port, timeout=self._connect
+            )
+        else:
+            connection = http.client.HTTPSConnection(self._host, self._port, timeout=self._connect, context=self._tls)
+        connection.response_class = self._response_class
+        connection.connect()
+        return connection
+
+    def _once(
+        self, connection: http.client.HTTPConnection, method: str, target: str, headers: Headers, body: Body | None
+    ) -> Answer:
+        try:
+            connection.sock.settimeout(self._answer)
+            connection.putrequest(method, self._prefix + target, skip_host=True, skip_accept_encoding=True)
+            for name, value in headers:
+                connection.putheader(name, value)
+            sent = _send(connection, body)
+            response: Any = connection.getresponse()
+        except BaseException:
+            connection.close()
+            raise
+        return Answer(self, connection, response, early=not sent)
+
+
+def _send(connection: http.client.HTTPConnection, body: Body | None) -> bool:
+    """Ends the headers and sends the body; False where core did not take all of it: then its answer counts."""
+    blocks, length = ((body,), len(body)) if isinstance(body, bytes) else body or ((), None)
+    chunked = body is not None and length is None
+    if chunked:
+        connection.putheader("Transfer-Encoding", "chunked")
+    elif length is not None:
+        connection.putheader("Content-Length", str(length))
+    connection.endheaders()
+    blocks = iter(blocks)
+    while (block := next(blocks, None)) is not None:
+        if not block:
+            continue
+        try:
+            connection.send(b"%x\r\n%b\r\n" % (len(block), block) if chunked else block)
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+    if chunked:
+        connection.send(b"0\r\n\r\n")
+    return True

@@ -1,0 +1,255 @@
+"""Core down, slow, or answering nonsense: the portal gets core's own answer or a reason, and nothing hangs."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from flask.testing import FlaskClient
+from pytest_httpserver import HTTPServer
+from werkzeug import Response
+
+from adapter.provider.app import create_provider_app
+from adapter.provider.core import Core
+from adapter.settings import Settings
+from adapter.swr.client import SwrClient
+from tests.conftest import StartAdapter
+from tests.provider.rawcore import Behaviour, raw_core, says
+from tests.provider.rig import API, NAME, PUBLIC_URL, SCRIPT, Client, PlayedCore
+from tests.services import free_ports
+from tests.transfer.test_memory import peak, reset_peak, worker_of
+
+JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+PATHS = pytest.mark.parametrize("path", [f"{API}/replication/adapters", f"{API}/systeminfo"], ids=["read", "passed"])
+
+
+Impatient = Callable[..., FlaskClient]
+
+
+@pytest.fixture
+def impatient() -> Iterator[Impatient]:
+    """The application with a core that has half a second to answer: `impatient(url, **settings)`."""
+    with contextlib.ExitStack() as stack:
+
+        def start(url: str, **settings: Any) -> FlaskClient:
+            chosen = Settings(public_url=PUBLIC_URL, harbor_core_url=url, **settings)
+            core = Core(url, chosen.core_ca_bundle, connect=0.5, answer=0.5)
+            stack.callback(core.close)
+            client = create_provider_app(chosen, SwrClient.build(chosen), core).test_client()
+            client.set_cookie("sid", "1")
+            return client
+
+        yield start
+
+
+def message(response: Any) -> str:
+    return str(json.loads(response.data)["errors"][0]["message"])
+
+
+@PATHS
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_core_is_down(path: str, method: str, impatient: Impatient) -> None:
+    response = impatient(f"http://127.0.0.1:{free_ports(1)[0]}").open(path, method=method)
+    assert response.status_code == 502
+    assert message(response) == "Harbor's core cannot be reached: Connection refused"
+
+
+def test_core_has_no_address(impatient: Impatient) -> None:
+    response = impatient("http://nowhere.invalid").get("/x")
+    assert response.status_code == 502
+    assert "cannot be reached" in message(response)
+
+
+def silent(connection: socket.socket, _: bytes) -> None:
+    connection.recv(1)
+
+
+def trickles(answer: bytes) -> Behaviour:
+    """Each byte comes in time, all of them far too late."""
+
+    def behave(connection: socket.socket, _: bytes) -> None:
+        for at in range(len(answer)):
+            connection.sendall(answer[at : at + 1])
+            time.sleep(0.05)
+
+    return behave
+
+
+SLOW = JSON + b'Content-Length: 10\r\n\r\n["harbor"]'
+
+
+@PATHS
+@pytest.mark.parametrize("behaviour", [silent, trickles(SLOW)], ids=["silent", "trickles"])
+def test_core_is_slow(behaviour: Behaviour, path: str, impatient: Impatient) -> None:
+    with raw_core(behaviour) as url:
+        response = impatient(url).get(path, buffered=True)
+    assert response.status_code == 502
+    assert message(response) == "Harbor's core did not answer in time"
+
+
+def test_the_body_of_a_document_has_to_be_there_in_time_too(impatient: Impatient) -> None:
+    begun = JSON + b"Content-Length: 33\r\n\r\n"
+
+    def behave(connection: socket.socket, request: bytes) -> None:
+        connection.sendall(begun)
+        trickles(b'["harbor"] ' * 3)(connection, request)
+
+    with raw_core(behave) as url:
+        response = impatient(url).get(f"{API}/replication/adapters", buffered=True)
+    assert response.status_code == 502
+
+
+def test_a_long_answer_that_passes_may_take_its_time(impatient: Impatient) -> None:
+    def behave(connection: socket.socket, request: bytes) -> None:
+        connection.sendall(JSON + b"Content-Length: 16\r\n\r\n")
+        trickles(b'["harbor"]      ')(connection, request)
+
+    with raw_core(behave) as url:
+        assert impatient(url).get(f"{API}/systeminfo", buffered=True).data == b'["harbor"]      '
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        JSON + b'Content-Length: 100\r\n\r\n["harbor"]',
+        JSON + b'Transfer-Encoding: chunked\r\n\r\n5\r\n["har\r\n',
+        JSON + b'Transfer-Encoding: chunked\r\n\r\nxyz\r\n["har\r\n',
+    ],
+    ids=["length", "chunks", "chunk size"],
+)
+def test_half_a_document(answer: bytes, another: StartAdapter) -> None:
+    with raw_core(says(answer)) as url:
+        portal = Client(another(harbor_core_url=url).provider)
+        got = portal.get("/replication/adapters")
+        assert got.status == 502
+        assert "makes no sense" in got.message()
+        # What passes may have begun already: its end must not look like one then.
+        with contextlib.suppress(http.client.IncompleteRead):
+            assert portal.get("/replication/adapters", SCRIPT).status == 502
+
+
+@pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", JSON * 200])
+def test_no_http_at_all(answer: bytes, impatient: Impatient) -> None:
+    with raw_core(says(answer)) as url:
+        response = impatient(url).get(f"{API}/replication/adapters", buffered=True)
+    assert response.status_code == 502
+    assert message(response).startswith("Harbor's core") or message(response).startswith("the answer of Harbor's core")
+
+
+def test_a_stored_connection_that_died_is_replaced_for_reading(impatient: Impatient) -> None:
+    calls: list[bytes] = []
+
+    def one_answer(connection: socket.socket, request: bytes) -> None:
+        calls.append(request)
+        connection.sendall(JSON + b"Content-Length: 2\r\n\r\n[]")
+        # The next request is taken and never answered.
+        connection.recv(65536)
+
+    with raw_core(one_answer) as url:
+        client = impatient(url)
+        assert [client.get(f"{API}/x", buffered=True).status_code for _ in range(3)] == [200, 200, 200]
+    assert len(calls) == 3
+
+
+def test_storing_is_never_repeated(impatient: Impatient) -> None:
+    calls: list[bytes] = []
+
+    def takes_it_and_dies(connection: socket.socket, request: bytes) -> None:
+        calls.append(request)
+
+    with raw_core(takes_it_and_dies) as url:
+        assert impatient(url).put(f"{API}/registries/4", data=b'{"name":"x"}').status_code == 502
+    assert len(calls) == 1
+
+
+def test_an_answer_before_the_end_of_a_body_is_the_answer(another: StartAdapter) -> None:
+    early = b"HTTP/1.1 413 No\r\nContent-Length: 4\r\n\r\nmuch"
+    with raw_core(says(early)) as url:
+        portal = Client(another(harbor_core_url=url).provider)
+        got = portal.send("POST", "/x", body=bytes(64 << 10))
+    assert (got.status, got.body) == (413, b"much")
+
+
+def test_a_body_that_breaks_off_is_not_stored(portal: Client, core: PlayedCore) -> None:
+    core.stores()
+    with socket.create_connection(portal.host.split(":")) as client:  # type: ignore[arg-type]
+        client.sendall(f"POST {API}/registries HTTP/1.1\r\nHost: h\r\nContent-Length: 99\r\n\r\n{{}}".encode())
+        client.shutdown(socket.SHUT_WR)
+        assert b" 400 " in client.recv(65536).split(b"\r\n")[0]
+    assert core.seen == []
+
+
+SIZE = 50 << 20
+ALLOWED = 24 << 20
+
+
+@pytest.mark.parametrize("framed", [True, False], ids=["length", "chunks"])
+@pytest.mark.parametrize("path", ["/registries", "/systeminfo"])
+def test_fifty_megabytes(framed: bool, path: str, another: StartAdapter) -> None:
+    def behave(connection: socket.socket, request: bytes) -> None:
+        blank = b" " * (1 << 20)
+        length = b"Content-Length: %d" % SIZE if framed else b"Transfer-Encoding: chunked"
+        connection.sendall(JSON + length + b"\r\n\r\n")
+        for _ in range(SIZE >> 20):
+            connection.sendall(blank if framed else b"%x\r\n%b\r\n" % (len(blank), blank))
+        connection.sendall(b"" if framed else b"0\r\n\r\n")
+
+    with raw_core(behave) as url:
+        running = another(harbor_core_url=url)
+        portal = Client(running.provider)
+        worker = worker_of(running)
+        before = reset_peak(worker)
+        size = 0
+        with portal.opened("GET", API + path, [("Host", "h"), ("Cookie", "sid=1")]) as response:
+            while block := response.read(1 << 20):
+                size += len(block)
+        assert (response.status, size) == (200, SIZE)
+        assert peak(worker) - before < ALLOWED
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def tls_core(authority: trustme.CA) -> Iterator[str]:
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    with HTTPServer(ssl_context=context) as server:
+        server.expect_request(f"{API}/replication/adapters").respond_with_handler(
+            lambda _: Response('["harbor"]', content_type="application/json")
+        )
+        yield server.url_for("").rstrip("/")
+
+
+def test_core_over_tls(tls_core: str, authority: trustme.CA, tmp_path: Path, impatient: Impatient) -> None:
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    client = impatient(tls_core, core_ca_bundle=bundle)
+    assert [client.get(f"{API}/replication/adapters", buffered=True).json for _ in range(2)] == [["harbor", NAME]] * 2
+
+
+def test_a_certificate_that_nobody_trusts(tls_core: str, impatient: Impatient) -> None:
+    response = impatient(tls_core).get(f"{API}/replication/adapters", buffered=True)
+    assert response.status_code == 502
+    assert "SWR_ADAPTER_CORE_CA_BUNDLE" in message(response)
+
+
+def test_a_defect_is_told_as_such(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, impatient: Impatient
+) -> None:
+    monkeypatch.setattr("adapter.provider.door.Door.answer", lambda *_: 1 / 0)
+    response = impatient("http://127.0.0.1:9").get("/x")
+    assert (response.status_code, message(response)) == (500, "the provider door failed; its log has the details")
+    assert "ZeroDivisionError" in caplog.text

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+
+from adapter.provider.filters import translated
+
+ADAPTER = "http://adapter:8080"
+OURS = "q=url%3Dhttp%3A%2F%2Fadapter%3A8080"
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("q=type%3DOpen%20Telekom%20Cloud%20SWR", OURS),
+        ("q=type=Open+Telekom+Cloud+SWR", OURS),
+        ("q=type%253DOpen%2520Telekom%2520Cloud%2520SWR", OURS),
+        ("q=type%3D~Open%20Telekom%20Cloud%20SWR", OURS),
+        ("q=type%3D%22Open%20Telekom%20Cloud%20SWR%22", OURS),
+        ("q=type%3Dopentelekomcloud-swr", OURS),
+        ("page=1&q=type%3Dopentelekomcloud-swr&sort=%2dname", f"page=1&{OURS}&sort=%2dname"),
+        (
+            "q=name%3D~a%2Bb%25,type%3DOpen%20Telekom%20Cloud%20SWR",
+            "q=name%3D~a%2Bb%25%2Curl%3Dhttp%3A%2F%2Fadapter%3A8080",
+        ),
+        ("q=type%3D%7Bdocker-hub%20opentelekomcloud-swr%7D", "q=type%3D%7Bdocker-hub%20harbor%7D"),
+        ("q=type%3D%7Bharbor%20opentelekomcloud-swr%7D", "q=type%3D%7Bharbor%7D"),
+    ],
+)
+def test_filters_for_our_name(query: str, wanted: str) -> None:
+    assert translated(query, ADAPTER, "harbor") == wanted
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "q=",
+        "q",
+        "&&q=&",
+        "sort=-creation_time&q=&page_size=15&page=1",
+        "q=type%3d%7bdocker-hub harbor%7D",
+        "q=name%3DOpen%20Telekom%20Cloud%20SWR",
+        "q=name%3D~otc&page_size=1",
+        "name=type%3DOpen%20Telekom%20Cloud%20SWR",
+        "q=type%3DOpen",
+        "q=%zz%ff,type",
+    ],
+)
+def test_all_else_stays_as_it_is(query: str) -> None:
+    assert translated(query, ADAPTER, "harbor") == query

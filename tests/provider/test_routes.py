@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+
+from adapter.provider.routes import API, Kind, Route, is_brought, match, origin_form
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "route"),
+    [
+        ("GET", "/replication/adapters", Route(Kind.ADAPTERS)),
+        ("GET", "/replication/adapterinfos?x=1", Route(Kind.ADAPTER_INFOS)),
+        ("GET", "/registries?page=1", Route(Kind.REGISTRIES)),
+        ("GET", "/registries/", Route(Kind.REGISTRIES)),
+        ("GET", "//registries", Route(Kind.REGISTRIES)),
+        ("GET", "/x/../registries/4", Route(Kind.REGISTRY, 4)),
+        ("GET", "/registr%69es/4", Route(Kind.REGISTRY, 4)),
+        ("GET", "/registries/4/info", Route(Kind.INFO, 4)),
+        ("GET", "/replication/policies", Route(Kind.POLICIES)),
+        ("GET", "/replication/policies/7", Route(Kind.POLICY)),
+        ("GET", "/projects/16/summary", Route(Kind.SUMMARY)),
+        ("GET", "/projects/some-name/summary", Route(Kind.SUMMARY)),
+        ("POST", "/registries", Route(Kind.CREATE)),
+        ("POST", "/registries/ping", Route(Kind.PING)),
+        ("PUT", "/registries/4", Route(Kind.EDIT, 4)),
+        ("DELETE", "/registries/4", Route(Kind.REMOVE, 4)),
+        ("GET", "/registries/0", None),
+        ("GET", "/registries/00/info", None),
+        ("PUT", "/registries/0", None),
+        ("GET", "/registries/٤", None),
+        ("HEAD", "/registries", None),
+        ("GET", "/registriesX", None),
+        ("POST", "/replication/policies", None),
+        ("PUT", "/replication/policies/7", None),
+        ("GET", "/projects/16/summary/x", None),
+        ("GET", "/replication/executions", None),
+    ],
+)
+def test_match(method: str, path: str, route: Route | None) -> None:
+    assert match(method, API + path) == route
+
+
+def test_a_doubled_slash_in_front() -> None:
+    assert match("GET", f"/{API}/registries") == Route(Kind.REGISTRIES)
+
+
+@pytest.mark.parametrize(
+    ("path", "brought"),
+    [
+        ("/registries/4", True),
+        ("/replication/policies/7", True),
+        ("/projects/16/summary", True),
+        ("/registriesX", False),
+        ("/projects/16", False),
+        ("/replication/executions", False),
+    ],
+)
+def test_what_the_proxy_brings(path: str, brought: bool) -> None:
+    assert is_brought(API + path) is brought
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("/a%2fb?q={x}", "/a%2fb?q={x}"),
+        ("http://harbor.example:80/a?b=http://c/", "/a?b=http://c/"),
+        ("http://harbor.example", "/"),
+        ("/a?b=http://c/", "/a?b=http://c/"),
+        ("*", "*"),
+    ],
+)
+def test_origin_form(target: str, path: str) -> None:
+    assert origin_form(target) == path

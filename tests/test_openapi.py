@@ -1,0 +1,368 @@
+"""The provider door as `openapi/provider.yaml` has it: held to the code, to recorded traffic, to docs/terraform.md."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+import pytest
+import yaml
+from openapi_schema_validator import OAS31Validator, oas31_format_checker
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
+
+from adapter.provider import routes
+from adapter.sandbox.recording import Body, Exchange, Headers, load
+
+ROOT = Path(__file__).parent.parent
+RECORDINGS = sorted((ROOT / "tests/recordings/harbor-2.15.2/portal-to-door").glob("*.jsonl"))
+DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "openapi/provider.yaml").read_text())
+BASE: str = DOCUMENT["servers"][0]["url"]
+METHODS = {"get", "put", "post", "delete", "patch", "head", "options", "trace"}
+
+# Of HTTP itself, or the framing's: no part of the contract.
+PLAIN_HEADERS = {"content-type", "content-length", "date", "vary"}
+
+
+class Operation(NamedTuple):
+    """One method of one path; `where` is its place in the document, as JSON pointers are written."""
+
+    method: str
+    template: str
+    where: str
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.template}"
+
+
+def resolved(where: str) -> tuple[str, Any]:
+    """What stands at a place of the document, with the place where it really stands: `$ref`s are followed."""
+    node: Any = DOCUMENT
+    for part in where.split("/")[1:]:
+        node = node[int(part)] if isinstance(node, list) else node[part.replace("~1", "/").replace("~0", "~")]
+    return resolved(node["$ref"][1:]) if "$ref" in node else (where, node)
+
+
+def operations() -> list[Operation]:
+    return [
+        Operation(method.upper(), template, f"/paths/{template.replace('/', '~1')}/{method}")
+        for template, item in DOCUMENT["paths"].items()
+        for method in item
+        if method in METHODS
+    ]
+
+
+def parameters(operation: Operation, place: str) -> dict[str, str]:
+    """The parameters of one place (path, query, header): name → where its schema stands."""
+    found = {}
+    for owner in (operation.where.rpartition("/")[0], operation.where):
+        for at in range(len(resolved(owner)[1].get("parameters", []))):
+            where, parameter = resolved(f"{owner}/parameters/{at}")
+            if parameter["in"] == place:
+                found[parameter["name"]] = f"{where}/schema"
+    return found
+
+
+# Validation: strict, so that a field which was recorded but is not described is found
+
+
+def strict(node: Any, *, part: bool = False) -> Any:
+    """The document with unknown properties refused. `part`: the schema is a part of others, which refuse for it."""
+    if isinstance(node, list):
+        return [strict(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    made: dict[str, Any] = {}
+    for key, value in node.items():
+        if key == "allOf":
+            made[key] = [strict(each, part=True) for each in value]
+        else:
+            made[key] = strict(value, part=key.endswith("Fields"))
+    if not part and ("allOf" in node or isinstance(node.get("properties"), dict)):
+        made["unevaluatedProperties"] = False
+    return made
+
+
+def validator(where: str, document: Any) -> OAS31Validator:
+    registry: Registry[Any] = Registry().with_resource("urn:door", DRAFT202012.create_resource(document))
+    return OAS31Validator({"$ref": f"urn:door#{where}"}, registry=registry, format_checker=oas31_format_checker)
+
+
+STRICT = strict(DOCUMENT)
+
+
+def faults(where: str, value: Any) -> list[str]:
+    return [f"{error.json_path}: {error.message}" for error in validator(where, STRICT).iter_errors(value)]
+
+
+def parsed(body: Body | None) -> Any:
+    assert body is not None
+    assert body.data is not None
+    return json.loads(body.data)
+
+
+def converted(text: str, where: str) -> Any:
+    """A parameter's text as its schema's type."""
+    kind = resolved(where)[1]["type"]
+    return int(text) if kind == "integer" and re.fullmatch(r"-?\d+", text) else text
+
+
+def request_faults(exchange: Exchange, operation: Operation, captured: dict[str, str]) -> Iterator[str]:
+    request = exchange.request
+    yield from parameter_faults(operation, "path", [*captured.items()])
+    yield from parameter_faults(operation, "query", parse_qsl(request.query, keep_blank_values=True))
+    token = request.header("X-Harbor-CSRF-Token") if operation.method != "GET" else None
+    if token and "X-Harbor-CSRF-Token" not in parameters(operation, "header"):
+        yield "the CSRF token is not described"
+    described = "requestBody" in resolved(operation.where)[1]
+    yield from body_faults(request.body, f"{operation.where}/requestBody" if described else None)
+
+
+def parameter_faults(operation: Operation, place: str, given: list[tuple[str, str]]) -> Iterator[str]:
+    known = parameters(operation, place)
+    for name, value in given:
+        if name not in known:
+            yield f"{place} parameter {name} is not described"
+        else:
+            yield from faults(known[name], converted(value, known[name]))
+
+
+def body_faults(body: Body | None, where: str | None) -> Iterator[str]:
+    """`where`: the place of what describes the body's content, None if there is to be none."""
+    if (body is None) != (where is None):
+        yield "a body where none is described, or none where one is"
+    elif where is not None:
+        yield from faults(f"{where}/content/application~1json/schema", parsed(body))
+
+
+def answer_faults(exchange: Exchange, operation: Operation) -> Iterator[str]:
+    described = resolved(operation.where)[1]["responses"]
+    status = str(exchange.answer.status)
+    if status not in described:
+        yield f"status {status} is not described"
+        return
+    where, response = resolved(f"{operation.where}/responses/{status}")
+    yield from header_faults(exchange.answer.headers, response.get("headers", {}))
+    yield from body_faults(exchange.answer.body, where if "content" in response else None)
+
+
+def header_faults(recorded: Headers, described: dict[str, Any]) -> Iterator[str]:
+    known = PLAIN_HEADERS | {name.lower() for name in described}
+    yield from (f"header {name} is not described" for name, _ in recorded if name.lower() not in known)
+
+
+# Recorded traffic
+
+
+def match(method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
+    """The operation that a request means; a fixed path goes before one with a parameter, as OpenAPI has it."""
+    for operation in sorted(operations(), key=lambda each: each.template.count("{")):
+        pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(BASE + operation.template))
+        if operation.method == method and (found := re.fullmatch(pattern, path)):
+            return operation, found.groupdict()
+    return None
+
+
+def recorded() -> list[tuple[str, Exchange, Operation, dict[str, str]]]:
+    return [
+        (f"{file.stem} {exchange}", exchange, *found)
+        for file in RECORDINGS
+        for exchange in load(file)
+        if (found := match(exchange.request.method, exchange.request.path))
+    ]
+
+
+def test_the_document_is_valid_openapi_3_1() -> None:
+    assert DOCUMENT["openapi"].startswith("3.1.")
+    assert [error.message for error in OpenAPIV31SpecValidator(DOCUMENT).iter_errors()] == []
+
+
+def sample(template: str) -> str:
+    """A target of that path."""
+    return BASE + template.replace("{id}", "7").replace("{project_name_or_id}", "library")
+
+
+def test_the_operations_that_the_door_translates_are_those_of_the_code() -> None:
+    """One to one with its kinds of routes and with the rows of its table; all else passes, id 0 included."""
+    described = {operation: resolved(operation.where)[1]["x-door"] for operation in operations()}
+    assert set(described.values()) == {"translates", "passes"}
+    translated = {(each.method, each.template) for each, door in described.items() if door == "translates"}
+    matched = {
+        (method, template): route.kind
+        for method in map(str.upper, METHODS)
+        for template in DOCUMENT["paths"]
+        if (route := routes.match(method, sample(template)))
+    }
+    assert set(matched) == translated
+    assert sorted(kind.name for kind in matched.values()) == sorted(kind.name for kind in routes.Kind)
+    assert len(routes._ROUTES) == len(translated)
+
+
+def test_harbors_proxy_brings_every_path_to_the_door() -> None:
+    assert [path for path in DOCUMENT["paths"] if not routes.is_brought(sample(path))] == []
+
+
+def test_harbors_own_entry_is_not_translated() -> None:
+    assert routes.match("GET", f"{BASE}/registries/7/info") is not None
+    assert routes.match("GET", f"{BASE}/registries/0/info") is None
+
+
+def test_every_operation_has_a_name_of_its_own_and_says_what_the_door_changes() -> None:
+    described = [resolved(operation.where)[1] for operation in operations()]
+    assert len({each["operationId"] for each in described}) == len(described) > 10
+    silent = [each for each in described if not re.match(r"(In|Out)\b|Nothing is changed", each["description"])]
+    assert [each["operationId"] for each in silent] == []
+
+
+def test_recorded_exchanges_are_as_described() -> None:
+    exchanges = recorded()
+    assert len(exchanges) > 50
+    found = {
+        name: wrong
+        for name, exchange, operation, captured in exchanges
+        if (wrong := [*request_faults(exchange, operation, captured), *answer_faults(exchange, operation)])
+    }
+    assert found == {}
+
+
+def test_recordings_cover_all_operations_but_these() -> None:
+    seen = {str(operation) for _, _, operation, _ in recorded()}
+    assert {str(operation) for operation in operations()} - seen == {
+        "GET /replication/policies/{id}",
+        "DELETE /replication/policies/{id}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("schema", "document"),
+    [
+        ("RegistryCreate", {"name": "swr", "url": "https://swr.eu-de.otc.t-systems.com"}),
+        ("RegistryCreate", {"name": "swr", "type": "harbor", "url": "http://adapter", "secret": "x"}),
+        ("RegistryUpdate", {"type": "harbor"}),
+        ("RegistryPing", {"id": "4"}),
+        ("Registry", {"id": 1, "name": "swr", "type": "harbor", "url": "http://adapter"}),
+        ("Registry", {"id": 1, "name": "swr", "type": "harbor", "credential": {"secret": "x"}}),
+        ("Policy", {"id": 1, "name": "push", "src_registry": None, "dest_registry": None}),
+        ("PolicyWrite", {"name": "push", "dest_registry": {"id": "4"}}),
+        ("PolicyWrite", {"name": "push", "dest_namespace_replace_count": -2}),
+        ("PolicyWrite", {"name": "push", "filters": [{"type": "repository", "value": "**"}]}),
+        ("ProjectSummary", {"registry": {"id": 4, "name": "swr"}}),
+        ("Errors", {"errors": [{"message": "no"}]}),
+    ],
+)
+def test_what_is_not_as_described_is_refused(schema: str, document: Any) -> None:
+    assert faults(f"/components/schemas/{schema}", document) != []
+
+
+# docs/terraform.md
+
+# What terraform-provider-harbor 3.12 has: provider/resource_registry.go, provider/resource_replication.go.
+ARGUMENTS = {
+    "harbor_registry": {
+        "required": {"name", "provider_name", "endpoint_url"},
+        "optional": {"description", "access_id", "access_secret", "insecure", "ca_certificate"},
+    },
+    "harbor_replication": {
+        "required": {"name", "action", "registry_id"},
+        "optional": {
+            "enabled", "deletion", "description", "schedule", "dest_namespace", "dest_namespace_replace", "override",
+            "copy_by_chunk", "single_active_replication", "filters", "speed", "execute_on_changed",
+        },
+    },
+}  # fmt: skip
+
+Block = dict[str, Any]
+
+
+def hcl(text: str) -> Block:
+    """The part of HCL that examples need: blocks, one attribute a line, literals; a reference stays text.
+
+    A block is found under its type and labels, a repeated one as a list.
+    """
+    root: Block = {}
+    open_blocks = [root]
+    for line in (line.strip() for line in text.splitlines()):
+        if begins := re.fullmatch(r'(\w+)((?: "[^"]*")*) \{', line):
+            block: Block = {}
+            open_blocks[-1].setdefault(" ".join([begins[1], *re.findall(r'"([^"]*)"', begins[2])]), []).append(block)
+            open_blocks.append(block)
+        elif assigns := re.fullmatch(r"(\w+)\s*= (\{|.+)", line):
+            if assigns[2] == "{":
+                open_blocks[-1][assigns[1]] = {}
+                open_blocks.append(open_blocks[-1][assigns[1]])
+            else:
+                open_blocks[-1][assigns[1]] = literal(assigns[2])
+        elif line == "}":
+            open_blocks.pop()
+        else:
+            assert line == "", line
+    assert open_blocks == [root], "a block is not closed"
+    return root
+
+
+def literal(text: str) -> Any:
+    """A string, number or boolean as JSON has it; a reference as its text."""
+    return text if re.fullmatch(r"[a-z_]+(\.[a-z_]+)+|string", text) else json.loads(text)
+
+
+def example() -> dict[str, Block]:
+    """The blocks of the example by type and labels; each stands there once."""
+    (text,) = re.findall(r"^```hcl\n(.*?)^```$", (ROOT / "docs/terraform.md").read_text(), re.MULTILINE | re.DOTALL)
+    blocks = hcl(text)
+    assert all(len(each) == 1 for each in blocks.values())
+    return {name: each[0] for name, each in blocks.items()}
+
+
+def test_the_terraform_example_uses_arguments_that_exist_and_variables_that_it_declares() -> None:
+    blocks = example()
+    resources = {name.split()[1]: block for name, block in blocks.items() if name.startswith("resource ")}
+    assert set(resources) == set(ARGUMENTS)
+    for kind, block in resources.items():
+        allowed = ARGUMENTS[kind]
+        assert allowed["required"] <= set(block) <= allowed["required"] | allowed["optional"]
+    used = set(re.findall(r"'var\.(\w+)'", str(blocks)))
+    assert used == {name.split()[1] for name in blocks if name.startswith("variable ")} != set()
+    assert blocks["variable swr_access_secret"]["sensitive"] is True
+    assert resources["harbor_replication"]["registry_id"] == "harbor_registry.swr.registry_id"
+
+
+def test_what_terraform_sends_for_the_example_is_as_described() -> None:
+    """Bodies as client/registry.go and models/replications.go of the provider make them."""
+    blocks = example()
+    endpoint, rule = blocks["resource harbor_registry swr"], blocks["resource harbor_replication push"]
+    credential = {"type": "basic", "access_key": endpoint["access_id"], "access_secret": endpoint["access_secret"]}
+    created = {
+        "name": endpoint["name"],
+        "type": endpoint["provider_name"],
+        "url": endpoint["endpoint_url"],
+        "insecure": False,
+    }
+    assert faults("/components/schemas/RegistryCreate", {**created, "credential": credential}) == []
+    policy = {
+        "id": 0,
+        "name": rule["name"],
+        "src_registry": {},
+        "dest_registry": {"id": 4},
+        "dest_namespace": rule["dest_namespace"],
+        "dest_namespace_replace_count": rule["dest_namespace_replace"],
+        "trigger": {"type": rule["schedule"], "trigger_settings": {}},
+        "enabled": True,
+        "override": True,
+        "speed": -1,
+        "filters": [{"type": kind, "value": value} for each in rule["filters"] for kind, value in each.items()],
+    }
+    assert faults("/components/schemas/PolicyWrite", policy) == []
+
+
+def test_the_terraform_example_names_the_adapter_and_a_type_that_harbor_knows() -> None:
+    endpoint = example()["resource harbor_registry swr"]
+    rule = example()["resource harbor_replication push"]
+    assert endpoint["provider_name"] == "harbor"
+    assert re.fullmatch(r"https?://[^/]+", endpoint["endpoint_url"])
+    assert "t-systems" not in endpoint["endpoint_url"]
+    assert (rule["action"], rule["dest_namespace_replace"], rule["deletion"]) == ("push", -1, False)
