@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Callable
 from typing import Any, Final
@@ -12,7 +11,7 @@ from flask import Request, Response
 from adapter.errors import AdapterError, CredentialsError, Denied, Unexpected
 from adapter.identity import Identity
 from adapter.provider import headers, relay, routes
-from adapter.provider.core import Answer, Body, Core
+from adapter.provider.core import Answer, Core
 from adapter.provider.endpoints import Endpoints
 from adapter.provider.filters import translated
 from adapter.provider.inward import Inward, Order, endpoint_of, needs_stored
@@ -23,6 +22,7 @@ from adapter.provider.routes import Kind, Route
 from adapter.provider.spelling import respelled
 from adapter.swr import trace
 from adapter.swr.client import SwrClient
+from adapter.transfer.body import read_all
 
 LARGEST_ANSWER: Final = 4 << 20
 """Bytes of an answer that is translated: far more than a page of a hundred rules."""
@@ -120,10 +120,11 @@ class Door:
         return response
 
     def _write(self, request: Request, target: str, route: Route) -> Response:
-        body, rest = _read(relay.incoming(request))
-        parsed = _parsed(body) if rest is None else None
+        # What is too large to look into is not passed on unseen: it might store SWR's own URL.
+        body = read_all(request.environ["wsgi.input"], _length(request), LARGEST_REQUEST, "an endpoint's description")
+        parsed = _parsed(body)
         if parsed is None:
-            return relay.passed(self._core, request, target, body if rest is None else rest)
+            return relay.passed(self._core, request, target, body)
         text, document = parsed
         try:
             order = self._order(request, route, document)
@@ -202,16 +203,6 @@ def _parsed(body: bytes) -> tuple[str, Any] | None:
         return None
 
 
-def _read(body: Body | None) -> tuple[bytes, Body | None]:
-    """The whole body and None, or, when it is too large to look into, nothing and the same body again."""
-    if body is None or isinstance(body, bytes):
-        return body or b"", None
-    blocks, length = body
-    if length is not None and length > LARGEST_REQUEST:
-        return b"", body
-    stream, read = iter(blocks), bytearray()
-    for block in stream:
-        read += block
-        if len(read) > LARGEST_REQUEST:
-            return b"", (itertools.chain([bytes(read)], stream), length)
-    return bytes(read), None
+def _length(request: Request) -> int | None:
+    """Bytes that were announced; None for a chunked body."""
+    return None if "chunked" in request.headers.get("Transfer-Encoding", "").lower() else request.content_length or 0

@@ -187,6 +187,21 @@ def test_a_body_that_breaks_off_is_not_stored(portal: Client, core: PlayedCore) 
     assert core.seen == []
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/registries"), ("POST", "/registries/ping"), ("PUT", "/registries/4")]
+)
+def test_a_change_too_large_to_look_into_is_not_passed_on_unseen(
+    method: str, path: str, portal: Client, core: PlayedCore
+) -> None:
+    """It might store SWR's own URL."""
+    core.stores()
+    document = {"url": "https://swr.eu-de.otc.t-systems.com", "description": "x" * (1 << 20)}
+    got = portal.write(method, path, document)
+    assert got.status == 413
+    assert "at most" in got.message()
+    assert core.seen == []
+
+
 SIZE = 50 << 20
 ALLOWED = 24 << 20
 

@@ -367,10 +367,3 @@ def test_rules_pass_as_they_are(portal: Client, core: PlayedCore, scripted_swr: 
     for method, path in (("POST", "/replication/policies"), ("PUT", "/replication/policies/3")):
         got = portal.send(method, API + path, body=rule)
         assert (core.seen[-1].body, got.header("Location")) == (rule, f"{API}/replication/policies/3")
-
-
-def test_a_document_too_large_to_look_into_passes(portal: Client, core: PlayedCore, scripted_swr: Swr) -> None:
-    core.stores()
-    body = json.dumps({**created(url=scripted_swr.url), "description": "x" * (2 << 20)}).encode()
-    portal.send("POST", f"{API}/registries", body=body)
-    assert core.writes[-1].body == body
