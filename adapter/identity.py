@@ -17,6 +17,7 @@ from typing import Final
 from adapter.errors import AccessIdMalformed, NothingEntered, RegionUnknown
 
 _PROJECT: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_NAMEABLE: Final = re.compile(r"[a-z][a-z0-9-]{0,30}(_[A-Za-z0-9_-]{0,40})?", re.ASCII)
 _ACCESS_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 _LOGIN_KEY: Final = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 
@@ -38,6 +39,11 @@ class Identity:
     def access_id(self) -> str:
         """`<project>@<AK>`: the registry's user name, no secret."""
         return f"{self.project}@{self.access_key}"
+
+    @property
+    def shown(self) -> str:
+        """The Access ID for a log: cut, since people enter a secret where the AK belongs."""
+        return f"{self.project}@{self.access_key[:4]}" + ("…" if len(self.access_key) > 4 else "")
 
     @property
     def account(self) -> str:
@@ -74,6 +80,9 @@ def parse_identity(access_id: str, secret: str, regions: Collection[str]) -> Ide
     region = region_of(project)
     if region not in regions:
         known = ", ".join(sorted(regions))
+        if not _NAMEABLE.fullmatch(project):
+            # It may be a secret in the wrong field: sentences are logged.
+            raise RegionUnknown(f"the Access ID names no region: {known} are known")
         raise RegionUnknown(
             f"the Access ID names project '{project}', but region '{region}' is unknown: {known} are known"
         )

@@ -55,6 +55,7 @@ def test_blanks_around_what_was_pasted_do_not_matter() -> None:
         ("eu-de@AK1", "", AccessIdMalformed, "Access Secret is empty"),
         ("us-east_team@AK1", "sk", RegionUnknown, "us-east"),
         ("eu@AK1", "sk", RegionUnknown, "eu-de, eu-nl are known"),
+        ("SKsecret0000000000000000000000000000secr@AK1", "sk", RegionUnknown, "names no region"),
     ],
 )
 def test_errors_of_form_are_told_apart(access_id: str, secret: str, kind: type[CredentialsError], says: str) -> None:
@@ -90,3 +91,9 @@ def test_a_fingerprint_is_of_the_whole_credential() -> None:
         for secret in ("one", "two")
     }
     assert len(made) == 12
+
+
+def test_an_access_id_for_a_log_is_cut() -> None:
+    """People enter a secret where the AK belongs."""
+    assert parse_identity("eu-de@SKsecret000000", "x", REGIONS).shown == "eu-de@SKse…"
+    assert parse_identity("eu-de@AK1", "x", REGIONS).shown == "eu-de@AK1"

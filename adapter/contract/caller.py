@@ -31,5 +31,5 @@ def identity_of(request: Request, regions: Collection[str]) -> Identity:
         raise AccessIdMalformed(f"the credentials are not HTTP Basic: {FORM}")
     identity = parse_identity(authorization.username, authorization.password or "", regions)
     if (current := trace.current.get()) is not None:
-        current.account = identity.access_id
+        current.account = identity.shown
     return identity

@@ -143,7 +143,7 @@ class Answer:
 class Core:
     """Harbor's core at a URL. `connect` and `answer` are seconds; safe for threads."""
 
-    def __init__(self, url: str, ca_bundle: Path | None, *, connect: float = 5.0, answer: float = 30.0) -> None:
+    def __init__(self, url: str, ca_bundle: Path | None, *, connect: float = 5.0, answer: float = 50.0) -> None:
         parts = urlsplit(url)
         self._host = parts.hostname or ""
         self._tls = tls_context(ca_bundle) if parts.scheme == "https" else None

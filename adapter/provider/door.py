@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from typing import Any, Final
 
 from flask import Request, Response
 
-from adapter.errors import AdapterError, CredentialsError, Denied, Unexpected
+from adapter.errors import AdapterError, CredentialsError, Denied, InvalidRequest, Unexpected
 from adapter.identity import Identity
 from adapter.provider import headers, relay, routes
 from adapter.provider.core import Answer, Core
@@ -23,6 +24,8 @@ from adapter.provider.spelling import respelled
 from adapter.swr import trace
 from adapter.swr.client import SwrClient
 from adapter.transfer.body import read_all
+
+log = logging.getLogger(__name__)
 
 LARGEST_ANSWER: Final = 4 << 20
 """Bytes of an answer that is translated: far more than a page of a hundred rules."""
@@ -75,6 +78,7 @@ class Door:
             return relay.streamed(answer)
         body = answer.whole(LARGEST_ANSWER)
         if body is None:
+            log.warning("an answer of core is larger than %d bytes and passes as it is", LARGEST_ANSWER)
             return relay.streamed(answer)
         parsed = _parsed(body)
         if parsed is None:
@@ -122,8 +126,13 @@ class Door:
     def _write(self, request: Request, target: str, route: Route) -> Response:
         # What is too large to look into is not passed on unseen: it might store SWR's own URL.
         body = read_all(request.environ["wsgi.input"], _length(request), LARGEST_REQUEST, "an endpoint's description")
+        if not body:
+            return relay.passed(self._core, request, target, body)
         parsed = _parsed(body)
         if parsed is None:
+            if self._inward.endpoints.is_named_in(body):
+                # Core reads more leniently than Python, and must not store what it may find in there.
+                raise InvalidRequest("the body is no JSON document in UTF-8")
             return relay.passed(self._core, request, target, body)
         text, document = parsed
         try:
@@ -155,7 +164,7 @@ class Door:
         Raises `CredentialsError` or `Denied`. Where SWR cannot say, core decides.
         """
         if (current := trace.current.get()) is not None:
-            current.account = identity.access_id
+            current.account = identity.shown
         try:
             self._swr.check(identity)
         except (CredentialsError, Denied):

@@ -63,6 +63,11 @@ class Endpoints:
         """Whether an endpoint with this URL is one of ours."""
         return isinstance(url, str) and normalised(url) == normalised(self.adapter)
 
+    def is_named_in(self, body: bytes) -> bool:
+        """Whether bytes that are no document name a registry host of SWR's all the same."""
+        text = body.lower()
+        return any((urlsplit(hosts.registry).hostname or "").encode() in text for hosts in self.regions.values())
+
     def registry(self, region: str) -> str:
         """What is shown, and typed, for a region."""
         return self.regions[region].registry

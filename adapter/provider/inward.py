@@ -135,7 +135,9 @@ def _tidy(document: Any) -> dict[str, Any]:
     """The members as core reads them: Go matches names whatever their case, and the last one of several wins."""
     if not isinstance(document, dict):
         return {}
-    return {name if (name := key.lower()) in _FIELDS else key: value for key, value in document.items()}
+    return {
+        name if (name := key.lower().replace("ſ", "s")) in _FIELDS else key: value for key, value in document.items()
+    }
 
 
 def _text(document: Mapping[str, Any], key: str) -> str:

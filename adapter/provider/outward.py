@@ -41,6 +41,9 @@ class Outward:
     def registry(self, document: Any) -> Any:
         """An endpoint: our type, and the URL of the region that its Access ID names."""
         if not self._ours(document):
+            if isinstance(document, dict) and type(document.get("id")) is int:
+                # It may have been ours, and changed by another way than through this door.
+                self.remembered.forget(document["id"])
             return document
         credential = document.get("credential")
         access_id = credential.get("access_key") if isinstance(credential, dict) else None

@@ -44,15 +44,15 @@ _ROUTES: Final = tuple(
         ("GET", "/replication/adapters", Kind.ADAPTERS),
         ("GET", "/replication/adapterinfos", Kind.ADAPTER_INFOS),
         ("GET", "/registries", Kind.REGISTRIES),
-        ("GET", r"/registries/(?P<endpoint>[0-9]{1,18})", Kind.REGISTRY),
-        ("GET", r"/registries/(?P<endpoint>[0-9]{1,18})/info", Kind.INFO),
+        ("GET", r"/registries/(?P<endpoint>\+?[0-9]{1,64})", Kind.REGISTRY),
+        ("GET", r"/registries/(?P<endpoint>\+?[0-9]{1,64})/info", Kind.INFO),
         ("GET", "/replication/policies", Kind.POLICIES),
         ("GET", r"/replication/policies/[0-9]+", Kind.POLICY),
         ("GET", "/projects/[^/]+/summary", Kind.SUMMARY),
         ("POST", "/registries", Kind.CREATE),
         ("POST", "/registries/ping", Kind.PING),
-        ("PUT", r"/registries/(?P<endpoint>[0-9]{1,18})", Kind.EDIT),
-        ("DELETE", r"/registries/(?P<endpoint>[0-9]{1,18})", Kind.REMOVE),
+        ("PUT", r"/registries/(?P<endpoint>\+?[0-9]{1,64})", Kind.EDIT),
+        ("DELETE", r"/registries/(?P<endpoint>\+?[0-9]{1,64})", Kind.REMOVE),
     )
 )
 
@@ -74,7 +74,8 @@ def match(method: str, target: str) -> Route | None:
             endpoint = found.groupdict().get("endpoint")
             if endpoint is None:
                 return Route(kind)
-            return Route(kind, int(endpoint)) if int(endpoint) else None
+            # As core reads it: a sign and zeros before it do not matter, beyond 63 bits it is none.
+            return Route(kind, int(endpoint)) if 0 < int(endpoint) < 1 << 63 else None
     return None
 
 

@@ -367,3 +367,34 @@ def test_rules_pass_as_they_are(portal: Client, core: PlayedCore, scripted_swr: 
     for method, path in (("POST", "/replication/policies"), ("PUT", "/replication/policies/3")):
         got = portal.send(method, API + path, body=rule)
         assert (core.seen[-1].body, got.header("Location")) == (rule, f"{API}/replication/policies/3")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"url":"URL"} x',
+        b'{"url":"URL","description":"f\xfcr"}',
+        b'{"url":"URL","x":' + b"9" * 5000 + b"}",
+    ],
+)
+@pytest.mark.parametrize(("method", "path"), [("PUT", "/registries/4"), ("POST", "/registries")])
+def test_what_only_core_could_read_does_not_store_swrs_url(
+    method: str, path: str, body: bytes, portal: Client, core: PlayedCore, scripted_swr: Swr
+) -> None:
+    core.stores(stored())
+    got = portal.send(method, API + path, body=body.replace(b"URL", scripted_swr.url.encode()))
+    assert got.status == 400
+    assert core.writes == []
+
+
+@pytest.mark.parametrize("path", ["/registries/+4", "/registries/%2B4", "/registries/" + "0" * 30 + "4"])
+def test_an_id_is_read_as_core_reads_it(path: str, portal: Client, core: PlayedCore, scripted_swr: Swr) -> None:
+    core.stores(stored())
+    portal.write("PUT", path, {"url": scripted_swr.url})
+    assert [json.loads(seen.body) for seen in core.writes] == [{"url": PUBLIC_URL}]
+
+
+def test_a_masked_secret_is_none_under_any_spelling_of_its_name(portal: Client, core: PlayedCore) -> None:
+    core.stores(stored())
+    portal.write("PUT", "/registries/4", {"acce\u017fs_secret": "*****", "name": "x"})
+    assert all(b"*****" not in seen.body for seen in core.writes)

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 import trustme
+from urllib3.util.ssl_ import create_urllib3_context
 
 from adapter.errors import TimedOut, UpstreamError
 from adapter.settings import Settings
+from adapter.swr import connections
 from adapter.swr.connections import _Early
 from adapter.swr.patience import STREAM
 from adapter.swr.transport import Transport, read_document, refusal_of, settle
@@ -148,6 +150,21 @@ def test_a_server_that_stops_reading_is_given_up(
                 put(url, None, tmp_path)
         finally:
             stalled.set()
+
+
+def test_private_authorities_need_no_extensions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.13 makes strict contexts; Harbor's internal CA has no key usage and would be refused by one."""
+
+    def strict() -> ssl.SSLContext:
+        context = create_urllib3_context()
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(connections, "create_urllib3_context", strict)
+    context = connections.tls_context(None)
+    assert not context.verify_flags & ssl.VERIFY_X509_STRICT
+    assert context.verify_mode == ssl.CERT_REQUIRED
+    assert context.check_hostname
 
 
 @contextlib.contextmanager
