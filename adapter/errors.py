@@ -49,7 +49,7 @@ exception's text one sentence that says what to do. Harbor prints it in its task
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class AdapterError(Exception):
@@ -79,6 +79,10 @@ class AdapterError(Exception):
         self.request_id = request_id
         self.retry_after = retry_after
         self.headers = dict(headers or {})
+
+    def of_swr(self) -> dict[str, Any]:
+        """SWR's own code, words and request id, as arguments for an error that says the same in other terms."""
+        return {"swr_code": self.swr_code, "swr_message": self.swr_message, "request_id": self.request_id}
 
 
 class InvalidRequest(AdapterError):

@@ -15,13 +15,6 @@ CHALLENGE: Final = 'Basic realm="harbor-swr-adapter"'
 """Basic, because Harbor then sends one request less each time than with Bearer (`docs/facts/harbor.md D.1`)."""
 
 
-def announced_length(request: Request) -> int | None:
-    """Bytes of the body: None for a chunked one; a request that announces nothing has none."""
-    if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
-        return None
-    return request.content_length or 0
-
-
 def identity_of(request: Request, regions: Collection[str]) -> Identity:
     """Raises `NothingEntered`, `AccessIdMalformed` or `RegionUnknown`. SWR is not asked."""
     if "Authorization" not in request.headers:

@@ -9,12 +9,12 @@ from typing import Final
 from flask import Blueprint, Request, Response, request
 
 from adapter.contract.answers import bodiless
-from adapter.contract.caller import announced_length, identity_of
+from adapter.contract.caller import identity_of
 from adapter.errors import DigestInvalid, ManifestInvalid
 from adapter.names import algorithm_of, check_reference, digest_of, is_digest, parse_repository
 from adapter.swr.client import SwrClient
 from adapter.swr.registry import Manifest
-from adapter.transfer.body import read_all
+from adapter.transfer.body import announced_length, read_all
 
 LARGEST: Final = 4 << 20
 """Bytes of a manifest that a registry must take (OCI distribution spec, "Pushing manifests")."""
@@ -69,7 +69,7 @@ def _answer(manifest: Manifest) -> Response:
 
 def read_manifest(incoming: Request) -> bytes:
     """The body, 4 MiB at most. Raises `TooLarge`, `SizeInvalid`."""
-    return read_all(incoming.environ["wsgi.input"], announced_length(incoming), LARGEST, "a manifest")
+    return read_all(incoming.environ["wsgi.input"], announced_length(incoming.environ), LARGEST, "a manifest")
 
 
 def media_type_of(data: bytes, content_type: str | None) -> str:

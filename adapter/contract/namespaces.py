@@ -11,14 +11,14 @@ from typing import Any, Final
 from flask import Blueprint, Request, Response, request
 
 from adapter.contract.answers import bodiless
-from adapter.contract.caller import announced_length, identity_of
+from adapter.contract.caller import identity_of
 from adapter.contract.paging import paged
 from adapter.errors import InvalidRequest, NameInvalid
 from adapter.identity import Identity
 from adapter.names import check_organization
 from adapter.swr.client import SwrClient
 from adapter.swr.management import Organization
-from adapter.transfer.body import read_all
+from adapter.transfer.body import announced_length, read_all
 
 _LARGEST_BODY: Final = 64 << 10
 
@@ -86,7 +86,7 @@ def _project(organization: Organization) -> dict[str, Any]:
 
 def _name_in(incoming: Request) -> str:
     """The `project_name` of the body. Raises `InvalidRequest`, `NameInvalid`, `OrganizationReserved`, `TooLarge`."""
-    body = read_all(incoming.environ["wsgi.input"], announced_length(incoming), _LARGEST_BODY, "a project")
+    body = read_all(incoming.environ["wsgi.input"], announced_length(incoming.environ), _LARGEST_BODY, "a project")
     try:
         name = json.loads(body)["project_name"]
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -7,11 +7,12 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Request, Response, request
 
 from adapter.contract.answers import bodiless
-from adapter.contract.caller import announced_length, identity_of
+from adapter.contract.caller import identity_of
 from adapter.errors import DigestInvalid
 from adapter.identity import Identity
 from adapter.names import Repository, check_digest, parse_repository
 from adapter.swr.client import SwrClient
+from adapter.transfer.body import announced_length
 from adapter.transfer.session import Session, seal, unseal
 from adapter.transfer.upload import Incoming, Uploads, parse_content_range
 
@@ -68,7 +69,7 @@ def incoming_of(incoming: Request) -> Incoming:
     """The body as announced. Raises `RangeInvalid`."""
     return Incoming(
         incoming.environ["wsgi.input"],
-        announced_length(incoming),
+        announced_length(incoming.environ),
         parse_content_range(incoming.headers.get("Content-Range")),
     )
 

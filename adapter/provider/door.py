@@ -23,7 +23,7 @@ from adapter.provider.routes import Kind, Route
 from adapter.provider.spelling import respelled
 from adapter.swr import trace
 from adapter.swr.client import SwrClient
-from adapter.transfer.body import read_all
+from adapter.transfer.body import announced_length, read_all
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,12 @@ class Door:
 
     def _write(self, request: Request, target: str, route: Route) -> Response:
         # What is too large to look into is not passed on unseen: it might store SWR's own URL.
-        body = read_all(request.environ["wsgi.input"], _length(request), LARGEST_REQUEST, "an endpoint's description")
+        body = read_all(
+            request.environ["wsgi.input"],
+            announced_length(request.environ),
+            LARGEST_REQUEST,
+            "an endpoint's description",
+        )
         if not body:
             return relay.passed(self._core, request, target, body)
         parsed = _parsed(body)
@@ -210,8 +215,3 @@ def _parsed(body: bytes) -> tuple[str, Any] | None:
         return text, json.loads(text)
     except (ValueError, RecursionError):
         return None
-
-
-def _length(request: Request) -> int | None:
-    """Bytes that were announced; None for a chunked body."""
-    return None if "chunked" in request.headers.get("Transfer-Encoding", "").lower() else request.content_length or 0

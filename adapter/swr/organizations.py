@@ -133,9 +133,7 @@ class Organizations:
             raise OrganizationTaken(
                 f"the organization name '{name}' belongs to another account (names are unique in a region): "
                 "choose another destination namespace in the replication rule",
-                swr_code=conflict.swr_code,
-                swr_message=conflict.swr_message,
-                request_id=conflict.request_id,
+                **conflict.of_swr(),
             ) from conflict
         self.refuse_unwritable(seen)
         raise conflict

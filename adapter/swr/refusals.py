@@ -38,7 +38,5 @@ class Refusals:
         if error is not None and until > time.monotonic():
             raise type(error)(
                 error.sentence,
-                swr_code=error.swr_code,
-                swr_message=error.swr_message,
-                request_id=error.request_id,
+                **error.of_swr(),
             )

@@ -147,20 +147,15 @@ class Registry:
         if not isinstance(error, Denied | CredentialsError | OrganizationUnknown) or isinstance(error, AccountBlocked):
             return error
         name = repository.organization
-        details: dict[str, Any] = {
-            "swr_code": error.swr_code,
-            "swr_message": error.swr_message,
-            "request_id": error.request_id,
-        }
         if isinstance(error, OrganizationUnknown) or not self._organizations.exists(identity, name):
             return OrganizationUnknown(
                 f"the organization '{name}' does not exist in SWR, or is not yours: check the destination namespace of "
                 "the replication rule",
-                **details,
+                **error.of_swr(),
             )
         return Denied(
             f"SWR gives this account no access to {repository}: have an administrator grant it the permission",
-            **details,
+            **error.of_swr(),
         )
 
     # Manifests
@@ -281,7 +276,7 @@ def _narrow(error: AdapterError, kind: type[NotFound], sentence: str) -> Adapter
     """A 404 of SWR, said in the terms of what was asked for."""
     if not isinstance(error, NotFound) or isinstance(error, OrganizationUnknown):
         return error
-    return kind(sentence, swr_code=error.swr_code, swr_message=error.swr_message, request_id=error.request_id)
+    return kind(sentence, **error.of_swr())
 
 
 def _manifest_refusal(refusal: Refusal, repository: Repository, reference: str, media_type: str) -> AdapterError:

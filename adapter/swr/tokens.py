@@ -166,9 +166,7 @@ class Tokens:
                     self._ask(identity, None, patience)
                 raise Denied(
                     f"SWR gives this account no access to {scope.split(':')[1]}: have an administrator grant it",
-                    swr_code=error.swr_code,
-                    swr_message=error.swr_message,
-                    request_id=error.request_id,
+                    **error.of_swr(),
                 ) from error
             self._refusals.remember(identity, error)
             raise

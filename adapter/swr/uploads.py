@@ -119,8 +119,6 @@ def _upload_error(error: AdapterError) -> AdapterError:
     if isinstance(error, NotFound) and not isinstance(error, OrganizationUnknown):
         return UploadUnknown(
             "SWR does not know this upload (any more): start it again",
-            swr_code=error.swr_code,
-            swr_message=error.swr_message,
-            request_id=error.request_id,
+            **error.of_swr(),
         )
     return error

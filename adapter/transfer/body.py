@@ -6,14 +6,21 @@ gunicorn delivers a body that the client cut as a clean end, so only counting te
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Final, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, Protocol
 
 from adapter.errors import SizeInvalid, TooLarge
 
 BLOCK: Final = 128 << 10
 """Bytes that are read at a time: so small because a block is complete only when all of it has come, and Harbor may be
 throttled to some kilobytes a second."""
+
+
+def announced_length(environ: Mapping[str, Any]) -> int | None:
+    """Bytes of a WSGI request's body: None for a chunked one; a request that announces nothing has none."""
+    if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
+        return None
+    return int(environ.get("CONTENT_LENGTH") or 0)
 
 
 class Stream(Protocol):
