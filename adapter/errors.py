@@ -34,6 +34,7 @@
     ├── RangeInvalid               416
     ├── Throttled                  429
     ├── InternalError              500
+    ├── Busy                       503  the adapter itself has no room
     └── UpstreamError              502
         ├── Unreachable            502
         ├── CertificateUntrusted   502
@@ -262,6 +263,13 @@ class Throttled(AdapterError):
 
 class InternalError(AdapterError):
     """A defect of the adapter; the log has the details under the request id."""
+
+
+class Busy(AdapterError):
+    """So many transfers are under way that no more are taken."""
+
+    status = 503
+    code = "TOOMANYREQUESTS"
 
 
 class UpstreamError(AdapterError):

@@ -174,12 +174,40 @@ def sentences() -> str:
     return "\0".join(texts)
 
 
-def test_sentences_that_are_explained_are_those_of_the_code() -> None:
-    page = ROOT / "docs" / "errors.md"
-    cells = [row[0] for head in ("the log says", "the line says") for row in rows(page, head)]
-    quoted = [fragment for cell in cells for fragment in re.findall("`([^`]+)`", cell)]
-    assert len(quoted) >= len(cells) > 50
-    assert [fragment for fragment in quoted if fragment not in sentences()] == []
+def explained(page: str, *heads: str) -> list[str]:
+    """The fragments of sentences in the first columns of a page's tables."""
+    cells = [row[0] for head in heads for row in rows(ROOT / "docs" / page, head)]
+    quoted = [re.findall("`([^`]+)`", cell) for cell in cells]
+    assert all(quoted)
+    return [fragment for each in quoted for fragment in each]
+
+
+ERRORS = ("errors.md", "the log says", "the line says")
+HOW_TO = ("how-to.md", "the form says", "the page says", "the answer says")
+
+
+@pytest.mark.parametrize(("tables", "least"), [(ERRORS, 50), (HOW_TO, 30)], ids=["errors", "how-to"])
+def test_sentences_that_are_explained_are_those_of_the_code(tables: tuple[str, ...], least: int) -> None:
+    fragments = explained(*tables)
+    assert len(fragments) >= least
+    assert [fragment for fragment in fragments if fragment not in sentences()] == []
+
+
+def raised(package: str) -> Iterator[str]:
+    """The sentences of errors that a package makes; a placeholder is a `\0`."""
+    names = {name for name, _ in vars(errors).items() if name in error_classes()}
+    for file in (ROOT / "adapter" / package).glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names and node.args:
+                parts = node.args[0].values if isinstance(node.args[0], ast.JoinedStr) else [node.args[0]]
+                yield "".join(part.value if isinstance(part, ast.Constant) else "\0" for part in parts)  # type: ignore[misc]
+
+
+def test_every_sentence_of_the_provider_door_is_explained() -> None:
+    found = [sentence for sentence in raised("provider") if sentence.strip("\0")]
+    assert len(found) > 12
+    fragments = explained(*HOW_TO)
+    assert [sentence for sentence in found if not any(fragment in sentence for fragment in fragments)] == []
 
 
 def test_the_changelog_has_this_version() -> None:

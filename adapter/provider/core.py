@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import http.client
-import io
-import socket
+import re
 import ssl
 import threading
 import time
@@ -20,53 +20,19 @@ from urllib.parse import urlsplit
 
 from urllib3.util.wait import wait_for_read
 
-from adapter.errors import CertificateUntrusted, Unexpected, Unreachable
+from adapter.errors import CertificateUntrusted, InvalidRequest, Unexpected, Unreachable
 from adapter.provider.headers import Headers
+from adapter.provider.responses import BLOCK, Response, left
 from adapter.swr.connections import tls_context
 
-BLOCK: Final = 64 << 10
 _IDLE: Final = 30.0
 """Seconds after which a connection is not used again: it may be dead without a sign."""
 _KEPT: Final = 16
 _REPEATABLE: Final = frozenset({"GET", "HEAD"})
+_TARGET: Final = re.compile("[!-~]+")
 
 Body = bytes | tuple[Iterable[bytes], int | None]
 """Bytes, or blocks with their total length; None: not known, the body goes out in chunks."""
-
-
-class _Patient(io.RawIOBase):
-    """Reads a socket's bytes until a moment, however slowly they come."""
-
-    def __init__(self, raw: Any, sock: socket.socket, seconds: float) -> None:
-        self._raw, self._sock, self._seconds = raw, sock, seconds
-        self.until: float | None = time.monotonic() + seconds
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        left = self._seconds if self.until is None else self.until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        self._sock.settimeout(left)
-        read: int | None = self._raw.readinto(buffer)
-        return read
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _Response(http.client.HTTPResponse):
-    """An answer that has to be there, or at least its headers, `seconds` after the request."""
-
-    seconds = 30.0
-
-    def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
-        super().__init__(sock, *arguments, **options)
-        self.fp.close()
-        self.patience = _Patient(sock.makefile("rb", buffering=0), sock, self.seconds)
-        self.fp = io.BufferedReader(self.patience, BLOCK)
 
 
 class Answer:
@@ -75,14 +41,15 @@ class Answer:
     `early`: it came before the end of the request's body, of which nothing more was read.
     """
 
-    def __init__(self, core: Core, connection: http.client.HTTPConnection, response: _Response, *, early: bool) -> None:
+    def __init__(self, core: Core, connection: http.client.HTTPConnection, response: Response, *, early: bool) -> None:
         self._core, self._connection, self._response = core, connection, response
         self.early = early
         self._ahead: list[bytes] = []
         self._left = response.length
+        self.told = core.told
         self.status = response.status
         self.reason = response.reason
-        self.headers: Headers = [(name, " ".join(value.split("\r\n"))) for name, value in response.getheaders()]
+        self.headers: Headers = response.sent_headers()
 
     def whole(self, most: int) -> bytes | None:
         """The body, or None when it is longer than `most`; what was read then comes first in `blocks`.
@@ -141,7 +108,10 @@ class Answer:
 
 
 class Core:
-    """Harbor's core at a URL. `connect` and `answer` are seconds; safe for threads."""
+    """Harbor's core at a URL. `connect` and `answer` are seconds; safe for threads.
+
+    Together they stay below the 60 s after which nginx gives up on the door.
+    """
 
     def __init__(self, url: str, ca_bundle: Path | None, *, connect: float = 5.0, answer: float = 50.0) -> None:
         parts = urlsplit(url)
@@ -152,22 +122,32 @@ class Core:
         self._connect, self._answer = connect, answer
         self._lock = threading.Lock()
         self._idle: list[tuple[float, http.client.HTTPConnection]] = []
-        self._response_class = type("_Response", (_Response,), {"seconds": answer})
 
-    def send(self, method: str, target: str, headers: Headers, body: Body | None = None) -> Answer:
+    def until(self) -> float:
+        """When a request that begins now has to be answered, all that the door asks on its way included."""
+        return time.monotonic() + self._connect + self._answer
+
+    def send(
+        self, method: str, target: str, headers: Headers, body: Body | None = None, *, until: float | None = None
+    ) -> Answer:
         """One request. What may be repeated is sent again once, when a kept connection turns out to be dead; all else
         goes out on a new one, so that nobody has to guess whether core has taken it.
 
-        Raises `Unreachable`, `CertificateUntrusted` or `Unexpected`.
+        `until` is on the monotonic clock; without it the time counts from here, or from the end of a body that comes
+        at its client's pace. Raises `InvalidRequest`, `Unreachable`, `CertificateUntrusted` or `Unexpected`.
         """
+        if not _TARGET.fullmatch(target):
+            raise InvalidRequest("the request's target must be percent-encoded")
+        if until is None and not isinstance(body, tuple):
+            until = self.until()
         with self.told():
             kept = self._take() if method in _REPEATABLE and body is None else None
             if kept is not None:
                 try:
-                    return self._once(kept, method, target, headers, body)
+                    return self._once(kept, method, target, headers, body, until)
                 except (ConnectionError, http.client.RemoteDisconnected):
                     kept.close()
-            return self._once(self._new(), method, target, headers, body)
+            return self._once(self._new(until), method, target, headers, body, until)
 
     def keep(self, connection: http.client.HTTPConnection) -> None:
         """Takes a connection back whose answer was read."""
@@ -194,6 +174,8 @@ class Core:
             ) from error
         except TimeoutError as error:
             raise Unreachable("Harbor's core did not answer in time") from error
+        except UnicodeError as error:
+            raise Unreachable("Harbor's core cannot be reached: its name is no host name") from error
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise Unreachable(f"Harbor's core cannot be reached: {reason}") from error
@@ -211,31 +193,35 @@ class Core:
                 return connection
             connection.close()
 
-    def _new(self) -> http.client.HTTPConnection:
+    def _new(self, until: float | None) -> http.client.HTTPConnection:
+        seconds = left(self._connect, until)
         if self._tls is None:
-            connection: http.client.HTTPConnection = http.client.HTTPConnection(
-                self._host, self._port, timeout=self._connect
-            )
+            connection: http.client.HTTPConnection = http.client.HTTPConnection(self._host, self._port, timeout=seconds)
         else:
-            connection = http.client.HTTPSConnection(self._host, self._port, timeout=self._connect, context=self._tls)
-        connection.response_class = self._response_class
+            connection = http.client.HTTPSConnection(self._host, self._port, timeout=seconds, context=self._tls)
         connection.connect()
         return connection
 
     def _once(
-        self, connection: http.client.HTTPConnection, method: str, target: str, headers: Headers, body: Body | None
+        self,
+        connection: Any,
+        method: str,
+        target: str,
+        headers: Headers,
+        body: Body | None,
+        until: float | None,
     ) -> Answer:
         try:
-            connection.sock.settimeout(self._answer)
+            connection.sock.settimeout(left(self._answer, until))
+            connection.response_class = functools.partial(Response, seconds=self._answer, until=until)
             connection.putrequest(method, self._prefix + target, skip_host=True, skip_accept_encoding=True)
             for name, value in headers:
                 connection.putheader(name, value)
             sent = _send(connection, body)
-            response: Any = connection.getresponse()
+            return Answer(self, connection, connection.getresponse(), early=not sent)
         except BaseException:
             connection.close()
             raise
-        return Answer(self, connection, response, early=not sent)
 
 
 def _send(connection: http.client.HTTPConnection, body: Body | None) -> bool:

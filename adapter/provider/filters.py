@@ -5,9 +5,15 @@ The grammar is `key=value,key=value` (`docs/facts/harbor.md A.5`); core decodes 
 
 from __future__ import annotations
 
+import re
+from typing import Final
 from urllib.parse import quote, unquote_plus
 
 from adapter.provider.names import ALIAS, NAMES
+
+_TARGET: Final = re.compile("<([^>?]*[?])([^>]*)>")
+_SAFE: Final = "".join(sorted(set(map(chr, range(33, 127))) - set('<>"')))
+"""What a query may have on the wire, without what would end the target in the header."""
 
 
 def translated(query: str, adapter: str, carrier: str) -> str:
@@ -16,6 +22,25 @@ def translated(query: str, adapter: str, carrier: str) -> str:
     All but such a `q` stays as it is, byte for byte.
     """
     return "&".join(_pair(pair, adapter, carrier) for pair in query.split("&"))
+
+
+def restored(link: str, asked: str, sent: str) -> str:
+    """A `Link` header of core's, which was asked with `sent`, as the caller has to see it, who asked with `asked`.
+
+    Only the `q` parameters of its targets change, and only those that were translated.
+    """
+    given = {
+        unquote_plus(after.partition("=")[2]): quote(before.partition("=")[2], safe=_SAFE)
+        for before, after in zip(asked.split("&"), sent.split("&"), strict=True)
+        if before != after
+    }
+
+    def pair(text: str) -> str:
+        key, equals, value = text.partition("=")
+        before = given.get(unquote_plus(value)) if equals and unquote_plus(key) == "q" else None
+        return text if before is None else f"{key}={before}"
+
+    return _TARGET.sub(lambda found: f"<{found[1]}{'&'.join(map(pair, found[2].split('&')))}>", link)
 
 
 def _pair(pair: str, adapter: str, carrier: str) -> str:

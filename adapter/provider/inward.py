@@ -79,7 +79,7 @@ class Inward:
         after = dict(tidy)
         if is_one_of(after.get("type"), NAMES):
             after["type"] = stored.get("type", self.carrier) if self._stored_here(stored) else self.carrier
-        if after.get("access_secret") == MASK:
+        if _is_masked(after.get("access_secret")):
             del after["access_secret"]
         given = {key for key in ("url", "access_key", "access_secret") if after.get(key) is not None}
         identity = None
@@ -152,4 +152,8 @@ def _text(document: Mapping[str, Any], key: str) -> str:
 def _secret(document: Mapping[str, Any]) -> str:
     """A masked secret is none: somebody sends back what a page showed."""
     secret = _text(document, "access_secret")
-    return "" if secret == MASK else secret
+    return "" if _is_masked(secret) else secret
+
+
+def _is_masked(secret: object) -> bool:
+    return isinstance(secret, str) and secret.strip() == MASK

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 from collections.abc import Iterator
 from typing import Any
 
 from flask import Request, Response
 
-from adapter.errors import InvalidRequest
+from adapter.errors import AdapterError, InvalidRequest
 from adapter.provider import headers
-from adapter.provider.core import BLOCK, Answer, Body, Core
+from adapter.provider.core import Answer, Body, Core
 from adapter.provider.headers import Headers
+from adapter.provider.responses import BLOCK
 from adapter.provider.routes import is_brought, origin_form
+
+log = logging.getLogger(__name__)
 
 
 class CoreResponse(Response):
@@ -52,13 +57,18 @@ def _blocks(request: Request, length: int | None) -> Iterator[bytes]:
         raise InvalidRequest("the request's body ends too early")
 
 
-def passed(core: Core, request: Request, target: str, body: Body | None) -> Response:
-    """Core's answer to the request, without a look into either."""
+def asked(core: Core, request: Request, target: str, body: Body | None, until: float | None = None) -> Answer:
+    """Core's answer to the request, which must be read or closed."""
     sent = headers.to_core(headers_of(request), plain=is_brought(target))
-    answer = core.send(request.method, target, sent, body)
+    answer = core.send(request.method, target, sent, body, until=until)
     if answer.early:
         drop_rest(request)
-    return streamed(answer)
+    return answer
+
+
+def passed(core: Core, request: Request, target: str, body: Body | None, until: float | None = None) -> Response:
+    """Core's answer to the request, without a look into either."""
+    return streamed(asked(core, request, target, body, until))
 
 
 def drop_rest(request: Request) -> None:
@@ -77,6 +87,26 @@ def streamed(answer: Answer) -> Response:
     response = _response(answer, answer.blocks(), headers.to_client(answer.headers))
     response.call_on_close(answer.close)
     return response
+
+
+def rewritten(answer: Answer, blocks: Iterator[bytes]) -> Response:
+    """The answer with another body, as that comes. Raises what `blocks` raises before anything of it is there."""
+    with answer.told():
+        first = next(blocks, b"")
+    shown = [each for each in headers.to_client(answer.headers) if each[0].lower() != "content-length"]
+    response = _response(answer, _going_on(first, blocks), shown)
+    response.call_on_close(answer.close)
+    return response
+
+
+def _going_on(first: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """A refusal comes too late here: it ends the client's connection, so that nothing short looks complete."""
+    yield first
+    try:
+        yield from blocks
+    except AdapterError as error:
+        log.warning("an answer was cut: %s", error.sentence)
+        raise ConnectionResetError(errno.ECONNRESET, "the answer was cut") from error
 
 
 def whole(answer: Answer, body: bytes) -> Response:

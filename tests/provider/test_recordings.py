@@ -6,19 +6,26 @@ difference is a rule below.
 
 from __future__ import annotations
 
+import http.client
 import json
-from collections.abc import Iterator
+import ssl
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
 from adapter.sandbox.recording import Body, Exchange, Headers, load
-from tests.credentials import ACCESS_ID, SECRET_KEY, WRONG_SECRET
+from tests.credentials import ACCESS_ID, PROJECT, SECRET_KEY, WRONG_SECRET
+from tests.docker.nginx import VARIANTS, Nginx, Variant, certificates, running_nginx
 from tests.provider.rig import (
     API,
+    BROWSER,
     NAME,
     PUBLIC_URL,
     Client,
@@ -30,6 +37,7 @@ from tests.provider.rig import (
     same_names,
     stored,
 )
+from tests.running import RunningAdapter, running_adapter
 from tests.swr.scripted import Swr
 
 RECORDINGS = Path(__file__).parent.parent / "recordings" / "harbor-2.15.2"
@@ -77,28 +85,31 @@ def test_every_recording_has_its_other_side() -> None:
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_pair(name: str, portal: Client, core: PlayedCore, scripted_swr: Swr) -> None:
-    replay(name, portal, core, scripted_swr, without=())
+    replay(name, Way(portal), core, scripted_swr)
 
 
-@pytest.mark.parametrize("name", PAIRS)
-def test_pair_through_nginx(name: str, nginx: Client, core: PlayedCore, scripted_swr: Swr) -> None:
-    """As the browser goes: the recording was made behind an nginx on the same machine, whose headers this one adds."""
-    replay(name, nginx, core, scripted_swr, without=("X-Real-IP", "X-Forwarded-For", "X-Forwarded-Proto", "Connection"))
+@dataclass(frozen=True)
+class Way:
+    """How a request of the portal comes to the door: by whom it is sent, and what something on the way adds to it."""
+
+    portal: Client
+    scheme: str = "http"
+    adds: tuple[str, ...] = ()
 
 
-def replay(name: str, portal: Client, core: PlayedCore, scripted_swr: Swr, without: tuple[str, ...]) -> None:
-    """The whole recording through `portal`, each request without the headers that something on the way adds."""
+def replay(name: str, way: Way, core: PlayedCore, scripted_swr: Swr) -> None:
+    """The whole recording, each request without the headers that something on the way adds."""
     fill = Fill(scripted_swr.url)
     known = {each["id"]: each for _, inside in pair(name) for each in registries_in(fill, inside)}
     ours = {number for number, each in known.items() if each["url"] == PUBLIC_URL}
-    seen_before(portal, core, fill, name)
+    seen_before(way.portal, core, fill, name)
     for outside, inside in pair(name):
         core.plays(lambda seen, inside=inside: played(fill, inside, known, seen))  # type: ignore[misc]
-        left_out = ("Content-Length", *without)
+        left_out = ("Content-Length", *way.adds)
         headers = [each for each in fill.headers(outside.request.headers) if each[0] not in left_out]
         body = fill.body(outside.request.body) if outside.request.framing else None
-        got = portal.send(outside.request.method, outside.request.target, headers, body)
-        reached(fill, inside, core.seen)
+        got = way.portal.send(outside.request.method, outside.request.target, headers, body)
+        reached(fill, inside, core.seen, way)
         arrived(fill, outside, got, ours, scripted_swr.url)
 
 
@@ -131,17 +142,26 @@ def seen_before(portal: Client, core: PlayedCore, fill: Fill, name: str) -> None
         assert portal.get("/registries").status == 200
 
 
-def reached(fill: Fill, inside: Exchange, seen: list[Seen]) -> None:
-    """The recorded request, once, and nothing else but look-ups."""
+def reached(fill: Fill, inside: Exchange, seen: list[Seen], way: Way) -> None:
+    """The recorded request, once, and nothing else but look-ups, each of them as the same browser's."""
     wanted = inside.request
     others = [each for each in seen if (each.method, each.path) != (wanted.method, wanted.path)]
     assert all(each.method == "GET" and each.path.startswith(f"{API}/registries/") for each in others)
     (request,) = [each for each in seen if each not in others]
     assert request.target == asked(wanted.target)
     left_out = ("content-length",)
-    assert same_names(request.headers, *left_out) == same_names(fill.headers(wanted.headers), *left_out)
+    headers = forwarded(fill.headers(wanted.headers), way.scheme)
+    assert same_names(request.headers, *left_out) == same_names(headers, *left_out)
     body = fill.body(wanted.body)
     assert (request.json() if request.body else b"") == (json.loads(body) if body else b"")
+
+
+def forwarded(headers: Headers, scheme: str) -> Headers:
+    """Difference: the recording was made over http, and nginx itself writes this header.
+
+    Host, Origin and Referer are the browser's: no page of nginx or of the door touches them, so they stay as recorded.
+    """
+    return tuple((name, scheme if name == "X-Forwarded-Proto" else value) for name, value in headers)
 
 
 def asked(target: str) -> str:
@@ -152,8 +172,8 @@ def asked(target: str) -> str:
 def arrived(fill: Fill, outside: Exchange, got: Got, ours: set[int], swr: str) -> None:
     recorded = outside.answer
     assert got.status == recorded.status
-    # The server dates its answers itself, and is none of the recorded ones; Harbor's nginx adds the last two.
-    left_out = ("date", "server", "connection", "content-length", "x-frame-options", "content-security-policy")
+    # The server dates its answers itself, and is none of the recorded ones; ADDED is Harbor's nginx's.
+    left_out = ("date", "server", "connection", "content-length", *ADDED)
     assert same_names(got.headers, *left_out) == same_names(fill.headers(recorded.headers), *left_out)
     assert got.header("Content-Length") == str(len(got.body))
     if wanted := fill.body(recorded.body):
@@ -177,3 +197,92 @@ def shown(path: str, document: Any, ours: set[int], swr: str) -> Any:
     if path in {f"{API}/registries/{number}/info" for number in ours}:
         return {**document, "type": NAME}
     return document
+
+
+# The same as the browser goes: through Debian's nginx in the shape of Harbor's, with each of our includes.
+
+ADDED = ("x-frame-options", "content-security-policy", "strict-transport-security")
+"""Headers of answers that Harbor's nginx adds (docs/facts/harbor.md C.1)."""
+
+
+class Browser(Client):
+    """Speaks to nginx by http or https."""
+
+    def __init__(self, nginx: Nginx) -> None:
+        super().__init__(nginx.url)
+        self._port = nginx.port
+        self._tls = ssl.create_default_context(cafile=str(nginx.ca)) if nginx.url.startswith("https:") else None
+
+    @contextmanager
+    def opened(
+        self, method: str, target: str, headers: Iterable[tuple[str, str]] = BROWSER, body: bytes | None = None
+    ) -> Iterator[http.client.HTTPResponse]:
+        if self._tls is None:
+            with super().opened(method, target, headers, body) as response:
+                yield response
+            return
+        with closing(http.client.HTTPSConnection("localhost", self._port, timeout=30, context=self._tls)) as connection:
+            connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
+            for name, value in headers:
+                connection.putheader(name, value)
+            if body is not None:
+                connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body)
+            yield connection.getresponse()
+
+
+@pytest.fixture(scope="module")
+def internal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of Harbor's internal TLS: core's, for the name that the door calls it by, and the proxy's own."""
+    folder = tmp_path_factory.mktemp("internal")
+    certificates(folder, "core", "core", "127.0.0.1")
+    certificates(folder, "proxy", "proxy")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tls_core(internal: Path) -> Iterator[HTTPServer]:
+    """Core with Harbor's internal TLS: it looks at the proxy's certificate, and takes a door that has none."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(internal / "core.crt", internal / "core.key")
+    context.load_verify_locations(internal / "proxy-ca.crt")
+    context.verify_mode = ssl.CERT_OPTIONAL
+    with HTTPServer("127.0.0.1", ssl_context=context, threaded=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def tls_adapter(
+    servers: tuple[HTTPServer, HTTPServer], tls_core: HTTPServer, internal: Path
+) -> Iterator[RunningAdapter]:
+    """An adapter that calls core as docker-compose.override.yml says for Harbor's internal TLS."""
+    swr, core = (server.url_for("").rstrip("/") for server in (servers[0], tls_core))
+    assert core.startswith("https:")
+    regions = {PROJECT: {"registry": swr, "api": swr}}
+    bundle = internal / "core-ca.crt"
+    with running_adapter(regions, public_url=PUBLIC_URL, harbor_core_url=core, core_ca_bundle=bundle) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=VARIANTS, ids=str)
+def proxy(
+    request: pytest.FixtureRequest, servers: tuple[HTTPServer, HTTPServer], internal: Path
+) -> Iterator[tuple[Variant, Nginx, HTTPServer]]:
+    """One nginx a variant; two adapters and two cores are enough for the four."""
+    variant: Variant = request.param
+    server: HTTPServer = request.getfixturevalue("tls_core") if variant.internal_tls else servers[1]
+    adapter: RunningAdapter = request.getfixturevalue("tls_adapter" if variant.internal_tls else "shared_adapter")
+    door = int(adapter.provider.rpartition(":")[2])
+    with running_nginx(variant, core=server.port, door=door, internal=internal) as running:
+        yield variant, running, server
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_pair_through_nginx(name: str, proxy: tuple[Variant, Nginx, HTTPServer], scripted_swr: Swr) -> None:
+    """The recording was made behind an nginx on the same machine, whose headers this one adds."""
+    variant, running, server = proxy
+    adds = ("X-Real-IP", "X-Forwarded-For", "X-Forwarded-Proto", "Connection")
+    try:
+        replay(name, Way(Browser(running), variant.scheme, adds), PlayedCore(server), scripted_swr)
+    finally:
+        server.clear()

@@ -56,6 +56,20 @@ def test_rules_show_it_on_either_side(portal: Client, core: PlayedCore, scripted
     assert portal.get("/replication/policies/1").json() == wanted[0]
 
 
+def test_a_rule_without_credentials_does_not_make_the_region_forgotten(
+    portal: Client, core: PlayedCore, scripted_swr: Swr
+) -> None:
+    core.answers([stored(44)])
+    portal.get("/registries")
+    bare = {key: value for key, value in stored(44).items() if key != "credential"}
+    core.answers([{"id": 1, "src_registry": bare}, {"id": 2, "src_registry": {**bare, "id": 45}}])
+    known, unknown = (each["src_registry"] for each in portal.get("/replication/policies").json())
+    assert known == {**bare, "type": NAME, "url": scripted_swr.url}
+    assert (unknown["type"], "url" in unknown) == (NAME, False)
+    core.answers({"registry": bare})
+    assert portal.get("/projects/1/summary").json() == {"registry": known}
+
+
 def test_a_summary_has_the_region_only_after_an_answer_that_had_it(
     another: StartAdapter, core: PlayedCore, scripted_swr: Swr
 ) -> None:
@@ -156,6 +170,20 @@ def test_filters_are_translated_for_everybody(portal: Client, core: PlayedCore) 
         portal.get("/registries?sort=%2dname&q=type%3DOpen%20Telekom%20Cloud%20SWR&page={1}", headers)
         wanted = "sort=%2dname&q=url%3Dhttp%3A%2F%2Fadapter.example%3A8080&page={1}"
         assert core.seen[-1].target == f"{API}/registries?{wanted}"
+
+
+def test_the_next_page_of_a_filter_is_asked_for_as_it_was_given(portal: Client, core: PlayedCore) -> None:
+    """Core makes its links of the query that it got."""
+    for query in ("q=type%3DOpen%20Telekom%20Cloud%20SWR&page_size=1", "page=1&page_size=1"):
+
+        def script(seen: Any, query: str = query) -> Any:
+            rest = seen.target.partition("?")[2]
+            return reply([stored(4)], headers=[("Link", f'<{API}/registries?{rest}&page=2>; rel="next"')])
+
+        core.plays(script)
+        for headers in (BROWSER, SCRIPT):
+            link = portal.get(f"/registries?{query}", headers).header("Link")
+            assert link == f'<{API}/registries?{query}&page=2>; rel="next"'
 
 
 def test_without_the_public_url_everything_passes(another: StartAdapter, core: PlayedCore) -> None:
