@@ -36,9 +36,9 @@ def door() -> Iterator[Scripted]:
 
 @pytest.fixture
 def internal(tmp_path: Path) -> Path:
-    """Files of Harbor's internal TLS: core's, and the proxy's own."""
+    """Files of Harbor's internal TLS: core's, by the names that nginx and the door call it, and the proxy's own."""
     for name in ("core", "proxy"):
-        certificates(tmp_path, name, name)
+        certificates(tmp_path, name, name, "127.0.0.1")
     return tmp_path
 
 

@@ -24,6 +24,7 @@ ROOT = Path(__file__).parent.parent.parent
 INCLUDES = ROOT / "docker" / "compose"
 DOOR = "otc-swr.internal:8081"
 DNS = "127.0.0.11"
+PATIENCE = "proxy_read_timeout 60s;"
 
 PROXY = """
       proxy_set_header Host $host;
@@ -193,11 +194,13 @@ def running_nginx(
     dns: int | None = None,
     internal: Path | None = None,
     extra: str = "",
+    patience: str | None = None,
 ) -> Iterator[Nginx]:
     """nginx before Harbor's core on port `core`, with our include before the door, until the block ends.
 
     `door` is a port of the loopback interface, or host:port; for that host the name server on port `dns` is asked.
-    `internal` is a folder with `core-ca.crt`, `proxy.crt` and `proxy.key`; `extra` stands in the server block.
+    `internal` is a folder with `core-ca.crt`, `proxy.crt` and `proxy.key`; `extra` stands in the server block;
+    `patience` is how long nginx waits for the door, in place of what the include says.
     """
     with tempfile.TemporaryDirectory(prefix="nginx-") as name:
         folder = Path(name)
@@ -207,7 +210,8 @@ def running_nginx(
         text = _text(variant, folder, port, plain, core, extra)
         (folder / "nginx.conf").write_text(_placed(text, folder, internal))
         include = variant.include.read_text()
-        assert include.count(DOOR) == include.count(DNS) == 1
+        assert include.count(DOOR) == include.count(DNS) == include.count(PATIENCE) == 1
+        include = include.replace(PATIENCE, f"proxy_read_timeout {patience};" if patience else PATIENCE)
         include = include.replace(DOOR, f"127.0.0.1:{door}" if isinstance(door, int) else door)
         include = include.replace(DNS, f"127.0.0.1:{dns or free_ports(1)[0]}")
         mounted = folder / "conf.d" / f"harbor.{variant.scheme}.otc-swr.conf"

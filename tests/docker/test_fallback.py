@@ -8,13 +8,15 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from adapter.provider.core import Core
 from tests.docker.conftest import StartNginx, ask, who
-from tests.docker.nginx import VARIANTS, Nginx, Variant
+from tests.docker.nginx import PATIENCE, VARIANTS, Nginx, Variant
 from tests.docker.servers import Answer, Half, Script, Scripted, Seen, Silence, dns, full, scripted
 
 PAGES = ["GET /api/v2.0/registries?page=1", "GET /api/v2.0/replication/adapters", "GET /api/v2.0/projects/1/summary"]
@@ -148,11 +150,30 @@ def test_a_door_that_does_not_answer_in_time(nginx: StartNginx, core: Scripted, 
         over.wait(30)
         raise Silence
 
-    running = nginx(core, door, extra="proxy_read_timeout 500ms;")
+    running = nginx(core, door, patience="500ms")
     door.script = slow
     not_carried_out(running, core, CHANGES[:1])
     assert who(running, PAGES[:1]) == ["core"]
     over.set()
+
+
+def test_the_door_gives_up_before_nginx_does() -> None:
+    waits = float(PATIENCE.removeprefix("proxy_read_timeout ").removesuffix("s;"))
+    takes = Core("http://core:8080", None).until() - time.monotonic()
+    assert takes <= waits - 5
+
+
+@pytest.mark.parametrize("variant", VARIANTS[:2], ids=str)
+def test_the_door_has_its_own_time_whatever_the_server_says(
+    variant: Variant, nginx: StartNginx, core: Scripted, door: Scripted
+) -> None:
+    def slow(_: Seen) -> Answer:
+        threading.Event().wait(0.4)
+        return Answer(body=b"door")
+
+    running = nginx(core, door, variant, extra="proxy_read_timeout 100ms;")
+    door.script = slow
+    assert who(running, [PAGES[0], CHANGES[0]]) == ["door"] * 2
 
 
 def test_a_door_that_cannot_be_reached(nginx: StartNginx, core: Scripted) -> None:
