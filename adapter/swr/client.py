@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adapter.errors import AccountBlocked, Denied
 from adapter.identity import Identity
@@ -49,12 +49,11 @@ class SwrClient:
 
         Raises `CredentialsRefused`, `ClockWrong`, or an `UpstreamError` when SWR cannot be asked; in about 10 s.
         """
-        begun = time.monotonic()
-        self.tokens.login(identity, CHECK)
+        patience = replace(CHECK, deadline=time.monotonic() + CHECK.total)
+        self.tokens.login(identity, patience)
         if self.management.serves(identity):
-            left = CHECK.total - (time.monotonic() - begun)
             try:
-                self.management.organizations(identity, CHECK.within(left))
+                self.management.organizations(identity, patience)
             except AccountBlocked:
                 raise
             except Denied:

@@ -159,7 +159,7 @@ class Management:
         response = self._send("GET", identity, path, patience)
         if response.status_code != 200:
             raise self._noted(identity, error_for(refusal_of(response)))
-        return read_document(response)
+        return read_document(response, deadline=patience.deadline)
 
     def _noted(self, identity: Identity, error: AdapterError) -> AdapterError:
         """Remembers what another signature would only make worse."""

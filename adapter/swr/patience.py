@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -21,6 +21,8 @@ class Patience:
     budgeted: bool = True
     queue: float = 60.0
     """How long to wait for a place in the request budget."""
+    deadline: float | None = field(default=None, compare=False)
+    """The monotonic moment at which all is over, whatever `total` says: for several requests, and their bodies too."""
 
     def within(self, seconds: float) -> Patience:
         """The same, to be over in so many seconds."""

@@ -186,7 +186,7 @@ class Tokens:
             if refusal.status in (404, 405) and refusal.code is None:
                 raise Unexpected(f"{origin} has no token endpoint: is it an SWR registry?")
             raise error_for(refusal)
-        return _read_token(read_document(response), origin)
+        return _read_token(read_document(response, deadline=patience.deadline), origin)
 
 
 def _certain(error: AdapterError) -> bool:

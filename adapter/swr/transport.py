@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError, SSLError
 
 from adapter import __version__
 from adapter.errors import AdapterError, CertificateUntrusted, TimedOut, Unexpected, Unreachable
-from adapter.settings import Settings
+from adapter.settings import SPARE_THREADS, Settings
 from adapter.swr import trace
 from adapter.swr.budget import Budget
 from adapter.swr.connections import Adapter, proxies_for
@@ -42,7 +42,7 @@ class Transport:
     """Sends requests to SWR and its object store; shared by all threads."""
 
     def __init__(self, settings: Settings) -> None:
-        self._adapter = Adapter(settings.ca_bundle, pool=settings.threads)
+        self._adapter = Adapter(settings.ca_bundle, pool=settings.threads + SPARE_THREADS)
         self._proxy = settings.proxy
         self._budget = Budget(settings.requests_per_second)
 
@@ -68,7 +68,7 @@ class Transport:
         `account` is whose budget is charged, None for the object store, which has none. `signer` is asked anew for
         each attempt. Raises `Unreachable`, `TimedOut`, `CertificateUntrusted` or `Throttled`.
         """
-        until = time.monotonic() + patience.total
+        until = min(time.monotonic() + patience.total, patience.deadline or float("inf"))
         attempt = 0
         while True:
             if account is not None and patience.budgeted:
@@ -167,15 +167,21 @@ def _cause(error: BaseException | None, kind: type[BaseException]) -> BaseExcept
     return None
 
 
-def read_document(response: requests.Response, limit: int = LARGEST_DOCUMENT) -> bytes:
-    """The whole body, at most `limit` bytes. Raises `Unexpected` when there is more, or less than announced."""
+def read_document(response: requests.Response, limit: int = LARGEST_DOCUMENT, deadline: float | None = None) -> bytes:
+    """The whole body, at most `limit` bytes, until the monotonic moment `deadline`.
+
+    Raises `Unexpected` when there is more, `Unreachable` when there is less than announced, `TimedOut`.
+    """
     host = urlsplit(str(response.url)).hostname
     try:
         data = bytearray()
-        for block in response.raw.stream(1 << 16, decode_content=False):
+        # As it comes, so that neither a trickle outlives the deadline nor a large document comes whole.
+        while block := response.raw.read1(1 << 16, decode_content=False):
             data += block
             if len(data) > limit:
                 raise Unexpected(f"{host} sends a document of more than {limit} bytes")
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimedOut(f"{host} does not come to the end of its answer")
     except (HTTPError, OSError) as error:
         raise Unreachable(f"the answer of {host} broke off") from error
     finally:

@@ -4,7 +4,9 @@ import logging
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from werkzeug import Response
 from adapter.errors import AdapterError, CertificateUntrusted, Throttled, TimedOut, Unexpected, Unreachable
 from adapter.settings import Settings
 from adapter.swr import trace
-from adapter.swr.patience import CREATE, SAFE, STREAM, Patience
+from adapter.swr.patience import CHECK, CREATE, SAFE, STREAM, Patience
 from adapter.swr.transport import Transport, read_document, refusal_of, settle
 from tests.services import free_ports
 from tests.swr.scripted import Swr
@@ -263,3 +265,23 @@ def test_a_proxy_that_is_not_there() -> None:
     transport = transport_of(proxy=f"http://127.0.0.1:{port}")
     with pytest.raises(Unreachable, match="proxy gives no connection"):
         get("https://swr.example/x", Patience(0, frozenset(), broken=False), transport)
+
+
+def test_a_document_that_trickles_ends_at_the_deadline(swr: Swr) -> None:
+    def trickle() -> Iterator[bytes]:
+        for _ in range(100):
+            time.sleep(0.05)
+            yield b"x"
+
+    swr.answer("GET", "/x", lambda _: Response(trickle(), headers={"Content-Length": "100"}))
+    deadline = time.monotonic() + 0.3
+    response = get(swr.url + "/x")
+    with pytest.raises(TimedOut, match="does not come to the end"):
+        read_document(response, deadline=deadline)
+
+
+def test_retries_end_at_the_deadline(swr: Swr) -> None:
+    swr.answer("GET", "/x", 503)
+    deadline = time.monotonic() + 1.0
+    assert get(swr.url + "/x", replace(CHECK, deadline=deadline)).status_code == 503
+    assert time.monotonic() < deadline + CHECK.total / 2, "it went on for as long as without one"
