@@ -11,13 +11,14 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from adapter import settings as settings_module
+from adapter.certificate import Certificate
 from adapter.contract import create_contract_app
 from adapter.operations import create_operations_app
 from adapter.operations.logs import RequestLog, StartResponse, WsgiApp, configure
 from adapter.provider import create_provider_app
-from adapter.settings import Settings
+from adapter.settings import SPARE_THREADS, Settings
 from adapter.swr.client import SwrClient
-from adapter.worker import here, worker_class
+from adapter.worker import Door, here, worker_class
 
 log = logging.getLogger(__name__)
 
@@ -79,12 +80,12 @@ class Server(BaseApplication):
 
     def load_config(self) -> None:
         """One worker: what only saves work is kept in memory, and threads share it."""
-        settings = self._settings
+        settings, doors = self._settings, self._doors()
         options = {
             "bind": [str(settings.contract_bind), str(settings.provider_bind), str(settings.operations_bind)],
-            "worker_class": worker_class(self._threads(), settings.client_idle_timeout),
+            "worker_class": worker_class(doors, settings.client_idle_timeout),
             "workers": 1,
-            "threads": sum(self._threads().values()),
+            "threads": sum(door.threads for door in doors.values()),
             # Shared by the doors: silent clients of one must not keep another from being heard.
             "worker_connections": 4096,
             "keepalive": KEEP_ALIVE,
@@ -101,13 +102,16 @@ class Server(BaseApplication):
         for name, value in options.items():
             self.cfg.set(name, value)
 
-    def _threads(self) -> Mapping[int, int]:
-        """By port: no door can take another's."""
+    def _doors(self) -> Mapping[int, Door]:
+        """By port: no door can take another's threads, and what watches the process hears from it to its end."""
         settings = self._settings
+        certificate = None
+        if settings.tls_certificate is not None and settings.tls_key is not None:
+            certificate = Certificate(settings.tls_certificate, settings.tls_key)
         return {
-            settings.contract_bind.port: settings.threads,
-            settings.provider_bind.port: PROVIDER_THREADS,
-            settings.operations_bind.port: OPERATIONS_THREADS,
+            settings.contract_bind.port: Door(settings.threads + SPARE_THREADS, certificate),
+            settings.provider_bind.port: Door(PROVIDER_THREADS),
+            settings.operations_bind.port: Door(OPERATIONS_THREADS, to_the_end=True),
         }
 
     def load(self) -> Doors:

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from adapter import values
+from adapter import certificate, values
 from adapter.values import Bind, RegionHosts
 
 PREFIX: Final = "SWR_ADAPTER_"
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+SPARE_THREADS: Final = 96
+"""Threads of the contract door that no transfer gets: for all other requests, and for clients that stop in a head."""
 
 
 _SERVICE_LINK: Final = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)$")
@@ -149,7 +151,10 @@ class Settings:
         "memory://", values.state_url, "Where replicas share what only saves work.", secret=True, form="URL", later=True
     )
     threads: int = _setting(
-        32, values.integer(4), "Threads of the contract door; each other door has its own.", form="number"
+        32,
+        values.integer(4),
+        "Blobs in transfer at once; beyond, an upload or download is told to come again. All else has its own threads.",
+        form="number",
     )
     client_idle_timeout: float = _setting(
         60.0,
@@ -161,11 +166,12 @@ class Settings:
         60.0, values.number(1), "Seconds that running transfers get after SIGTERM.", form="seconds"
     )
     tls_certificate: Path | None = _setting(
-        None, values.file, "Certificate chain (PEM) of the contract door.", form="file", later=True
+        None,
+        values.file,
+        "Certificate chain (PEM) of the contract door; without one it speaks plain HTTP.",
+        form="file",
     )
-    tls_key: Path | None = _setting(
-        None, values.file, "Private key (PEM) of the contract door.", form="file", later=True
-    )
+    tls_key: Path | None = _setting(None, values.file, "Private key (PEM) of the contract door.", form="file")
     log_format: str = _setting("text", values.choice("text", "json"), "Form of the log.", form="text or json")
     log_level: str = _setting(
         "info",
@@ -240,6 +246,11 @@ def _refuse_contradictions(settings: Settings) -> None:
         raise SettingsError(f"{PREFIX}CONTRACT_BIND, PROVIDER_BIND and OPERATIONS_BIND need a port each")
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         raise SettingsError(f"{PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY go together: one is missing")
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        try:
+            certificate.load(settings.tls_certificate, settings.tls_key)
+        except ValueError as error:
+            raise SettingsError(f"{PREFIX}TLS_CERTIFICATE, {PREFIX}TLS_KEY: {error}") from None
     for region, hosts in settings.regions.items():
         for origin in filter(None, (hosts.registry, hosts.api)):
             parts = urlsplit(origin)

@@ -8,6 +8,7 @@ not hang up, so that a few of them stall every door. Only documented or undersco
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import selectors
 import socket
@@ -15,9 +16,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent import futures
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from adapter.certificate import Certificate
 
 LINGER: Final = 5.0
 """Seconds in which what a client still sends is thrown away after its last answer."""
@@ -60,19 +64,53 @@ class DoorPools(futures.Executor):
             pool.shutdown(wait=wait, cancel_futures=cancel_futures)
 
 
+@dataclass(frozen=True)
+class Door:
+    """What is particular to one listener: how many threads, what it speaks TLS with (None: it does not), and whether
+    it stays open while the process ends."""
+
+    threads: int
+    certificate: Certificate | None = None
+    to_the_end: bool = False
+
+
 class DoorWorker(ThreadWorker):
     """Made for the settings by `worker_class`."""
 
-    threads_by_port: ClassVar[Mapping[int, int]] = {}
+    doors: ClassVar[Mapping[int, Door]] = {}
     idle_timeout: ClassVar[float] = 60.0
 
     def get_thread_pool(self) -> futures.Executor:
         """gunicorn's hook for a pool of one's own."""
-        return DoorPools({each.getsockname(): self.threads_by_port[each.getsockname()[1]] for each in self.sockets})
+        return DoorPools({each.getsockname(): self._door(each).threads for each in self.sockets})
+
+    def _door(self, listener: Any) -> Door:
+        return self.doors[listener.getsockname()[1]]
 
     def init_process(self) -> None:
         self._heads: dict[TConn, float] = {}
+        self._cfgs = {each.getsockname(): self._configured(self._door(each)) for each in self.sockets}
         super().init_process()
+
+    def _configured(self, door: Door) -> Any:
+        """TLS is for all listeners or none in gunicorn, but each connection looks at its own configuration."""
+        if (certificate := door.certificate) is None:
+            return self.cfg
+        cfg = copy.deepcopy(self.cfg)
+        cfg.set("certfile", str(certificate.chain))
+        cfg.set("ssl_context", lambda _cfg, _factory: certificate.context())
+        return cfg
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Main loop. At the end a listener is closed, not only left alone: new work is refused at once, and not left
+        hanging until the process is gone."""
+        super().set_accept_enabled(enabled)
+        if not enabled and not self.alive:
+            for listener in self.sockets:
+                if self._door(listener).to_the_end:
+                    self.poller.register(listener, selectors.EVENT_READ, self.accept)
+                else:
+                    listener.close()
 
     def accept(self, listener: Any) -> None:
         """Main loop: a new connection waits for its first byte in the poller, not in a thread."""
@@ -80,7 +118,8 @@ class DoorWorker(ThreadWorker):
             client, address = listener.accept()
         except OSError:
             return
-        connection = TConn(self.cfg, client, address, listener.getsockname())
+        name = listener.getsockname()
+        connection = TConn(self._cfgs[name], client, address, name)
         self.nr_conns += 1
         connection.timeout = time.monotonic() + self.idle_timeout
         self.pending_conns.append(connection)
@@ -141,6 +180,6 @@ def linger(connection: socket.socket, seconds: float) -> None:
             socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
-def worker_class(threads_by_port: Mapping[int, int], idle_timeout: float) -> type[DoorWorker]:
-    """The class that gunicorn makes its worker of; `idle_timeout` is in seconds."""
-    return type("ConfiguredWorker", (DoorWorker,), {"threads_by_port": threads_by_port, "idle_timeout": idle_timeout})
+def worker_class(doors: Mapping[int, Door], idle_timeout: float) -> type[DoorWorker]:
+    """The class that gunicorn makes its worker of: doors by port; `idle_timeout` is in seconds."""
+    return type("ConfiguredWorker", (DoorWorker,), {"doors": doors, "idle_timeout": idle_timeout})

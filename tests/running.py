@@ -35,7 +35,11 @@ class RunningSandbox:
         """Empties the store and the journal; all knobs as at the start (no rate limit) but these."""
         self._control("POST", "reset")
         if knobs:
-            self._control("PUT", "knobs", knobs)
+            self.set_knobs(**knobs)
+
+    def set_knobs(self, **knobs: Any) -> None:
+        """These alone; the store stays as it is."""
+        self._control("PUT", "knobs", knobs)
 
     def journal(self) -> list[dict[str, Any]]:
         """The requests since the last reset, in order of arrival."""
@@ -98,6 +102,8 @@ def running_adapter(regions: Mapping[str, Mapping[str, str]], **settings: object
     values |= {"regions": json.dumps(regions), "requests_per_second": 0, "log_format": "json", **settings}
     env = {f"SWR_ADAPTER_{name.upper()}": _text(value) for name, value in values.items()}
     contract, provider, operations = (f"http://127.0.0.1:{port}" for port in ports)
+    if "tls_certificate" in settings:
+        contract = contract.replace("http", "https")
     with running("adapter", "serve", env=env, port=ports[2], path="/probe/healthy") as service:
         yield RunningAdapter(contract, provider, operations, service)
 

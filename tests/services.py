@@ -7,6 +7,7 @@ import http.client
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -26,9 +27,12 @@ def free_ports(count: int) -> list[int]:
         return [int(each.getsockname()[1]) for each in sockets]
 
 
-def answers(port: int, path: str) -> bool:
+def answers(port: int, path: str, tls: ssl.SSLContext | None = None) -> bool:
     """Whether something on the port answers the path with any HTTP status."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    if tls is None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    else:
+        connection = http.client.HTTPSConnection("localhost", port, timeout=2, context=tls)
     try:
         connection.request("GET", path)
         connection.getresponse().read()
@@ -64,8 +68,16 @@ class Service:
 
 
 @contextlib.contextmanager
-def running(name: str, *arguments: str, env: Mapping[str, str], port: int, path: str) -> Iterator[Service]:
-    """`python -m adapter <arguments>` until the block ends; ready when `path` on `port` answers.
+def running(
+    name: str,
+    *arguments: str,
+    env: Mapping[str, str],
+    port: int,
+    path: str,
+    module: str = "adapter",
+    tls: ssl.SSLContext | None = None,
+) -> Iterator[Service]:
+    """`python -m <module> <arguments>` until the block ends; ready when `path` on `port` answers.
 
     Only `env` decides: settings of the machine's own are left out.
     """
@@ -73,12 +85,12 @@ def running(name: str, *arguments: str, env: Mapping[str, str], port: int, path:
     OUTPUT.mkdir(parents=True, exist_ok=True)
     handle, log = tempfile.mkstemp(prefix=f"{name}-", suffix=".log", dir=OUTPUT)
     with os.fdopen(handle, "wb") as sink:
-        command = [sys.executable, "-m", "adapter", *arguments]
+        command = [sys.executable, "-m", module, *arguments]
         process = subprocess.Popen(command, env={**inherited, **env}, stdout=sink, stderr=subprocess.STDOUT)
     service = Service(process, Path(log))
     try:
         until = time.monotonic() + 30
-        while not answers(port, path):
+        while not answers(port, path, tls):
             if process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"{name} did not start:\n{service.output}")
             time.sleep(0.05)

@@ -21,6 +21,7 @@ from adapter.errors import (
 )
 from adapter.settings import Settings
 from adapter.swr.client import SwrClient
+from adapter.transfer.slots import Slots
 from adapter.transfer.upload import Uploads
 
 log = logging.getLogger(__name__)
@@ -35,11 +36,12 @@ def create_contract_app(settings: Settings, swr: SwrClient) -> Flask:
     # A redirect to a tidier path would lose a body, and a name with an empty component must be refused, not repaired.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
+    slots = Slots(settings.threads)
     transfers = Uploads(swr.uploads, verify=settings.verify_uploads, largest=settings.max_layer_bytes)
     app.register_blueprint(registry.create_blueprint(swr))
     app.register_blueprint(manifests.create_blueprint(swr))
-    app.register_blueprint(blobs.create_blueprint(swr))
-    app.register_blueprint(uploads.create_blueprint(swr, transfers, settings.public_url))
+    app.register_blueprint(blobs.create_blueprint(swr, slots))
+    app.register_blueprint(uploads.create_blueprint(swr, transfers, slots, settings.public_url))
     app.register_blueprint(ping.create_blueprint(swr))
     app.register_blueprint(namespaces.create_blueprint(swr))
     app.register_blueprint(artifacts.create_blueprint(swr))

@@ -8,9 +8,10 @@ from adapter.contract.caller import identity_of
 from adapter.names import check_digest, parse_repository
 from adapter.swr.client import SwrClient
 from adapter.transfer.download import Download
+from adapter.transfer.slots import Slots
 
 
-def create_blueprint(swr: SwrClient) -> Blueprint:
+def create_blueprint(swr: SwrClient, slots: Slots) -> Blueprint:
     """HEAD, and GET with Range."""
     blueprint = Blueprint("blobs", __name__)
 
@@ -26,8 +27,15 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
             if found.length is not None:
                 response.headers["Content-Length"] = str(found.length)
             return response
-        upstream = swr.registry.open_blob(identity, repository, digest, request.headers.get("Range"))
-        return _described(_streamed(Download(upstream, request.environ.get("gunicorn.socket"))), digest)
+        slot = slots.take()
+        try:
+            upstream = swr.registry.open_blob(identity, repository, digest, request.headers.get("Range"))
+            response = _streamed(Download(upstream, request.environ.get("gunicorn.socket")))
+        except BaseException:
+            slot.release()
+            raise
+        response.call_on_close(slot.release)
+        return _described(response, digest)
 
     return blueprint
 

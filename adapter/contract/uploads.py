@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Request, Response, request
 
 from adapter.contract.answers import bodiless
 from adapter.contract.caller import identity_of
-from adapter.errors import DigestInvalid
+from adapter.errors import DigestInvalid, RangeInvalid
 from adapter.identity import Identity
 from adapter.names import Repository, check_digest, parse_repository
 from adapter.swr.client import SwrClient
 from adapter.transfer.body import announced_length
 from adapter.transfer.session import Session, seal, unseal
+from adapter.transfer.slots import Slots
+from adapter.transfer.source import source_of
 from adapter.transfer.upload import Incoming, Uploads, parse_content_range
 
 
-def create_blueprint(swr: SwrClient, transfers: Uploads, public_url: str | None) -> Blueprint:
+def create_blueprint(swr: SwrClient, transfers: Uploads, slots: Slots, public_url: str | None) -> Blueprint:
     """POST on the collection; GET, PATCH, PUT and DELETE on a location."""
     blueprint = Blueprint("uploads", __name__)
     collection, location = "/v2/<path:name>/blobs/uploads/", "/v2/<path:name>/blobs/uploads/<sealed>"
@@ -34,13 +39,16 @@ def create_blueprint(swr: SwrClient, transfers: Uploads, public_url: str | None)
         # With `mount` and `from` this answers 202 as well: the upload is open and nothing was mounted.
         if digest is None:
             return _accepted(transfers.start(identity, repository), identity, public_url)
-        transfers.whole(identity, repository, check_digest(digest), incoming_of(request))
+        incoming = incoming_of(request)
+        with slots.take():
+            transfers.whole(identity, repository, check_digest(digest), incoming)
         return _created(repository, digest)
 
     @blueprint.route(location, methods=["PATCH"])
     def chunk(name: str, sealed: str) -> Response:
         identity, session = opened(name, sealed)
-        return _accepted(transfers.chunk(identity, session, incoming_of(request)), identity, public_url)
+        with _told_where(session, identity, public_url), slots.take():
+            return _accepted(transfers.chunk(identity, session, incoming_of(request)), identity, public_url)
 
     @blueprint.route(location, methods=["PUT"])
     def finish(name: str, sealed: str) -> Response:
@@ -48,13 +56,14 @@ def create_blueprint(swr: SwrClient, transfers: Uploads, public_url: str | None)
         digest = request.args.get("digest")
         if digest is None:
             raise DigestInvalid("the upload cannot be finished without its digest: add ?digest=sha256:…")
-        transfers.finish(identity, session, check_digest(digest), incoming_of(request))
+        with _told_where(session, identity, public_url), slots.take():
+            transfers.finish(identity, session, check_digest(digest), incoming_of(request))
         return _created(session.repository, digest)
 
     @blueprint.route(location, methods=["GET"])
     def status(name: str, sealed: str) -> Response:
         identity, session = opened(name, sealed)
-        return _accepted(session, identity, public_url, 204)
+        return _accepted(replace(session, doubtful=True), identity, public_url, 204)
 
     @blueprint.route(location, methods=["DELETE"])
     def cancel(name: str, sealed: str) -> Response:
@@ -68,19 +77,34 @@ def create_blueprint(swr: SwrClient, transfers: Uploads, public_url: str | None)
 def incoming_of(incoming: Request) -> Incoming:
     """The body as announced. Raises `RangeInvalid`."""
     return Incoming(
-        incoming.environ["wsgi.input"],
+        source_of(incoming.environ),
         announced_length(incoming.environ),
         parse_content_range(incoming.headers.get("Content-Range")),
     )
 
 
 def _accepted(session: Session, identity: Identity, public_url: str | None, status: int = 202) -> Response:
-    path = f"/v2/{session.repository}/blobs/uploads/{seal(session, identity)}"
-    headers = {"Location": _absolute(path, public_url), "Docker-Upload-UUID": session.id}
-    # `0-0` would read as one byte. Harbor takes a missing Range as it takes a 404: it sends the chunk again.
-    if session.offset or status == 202:
+    headers = _where(session, identity, public_url) | {"Docker-Upload-UUID": session.id}
+    if status == 202:
         headers["Range"] = session.range
     return bodiless(status, headers)
+
+
+def _where(session: Session, identity: Identity, public_url: str | None) -> dict[str, str]:
+    """Where the upload goes on, and how far it is. Without a byte there is no Range, because `0-0` would read as one;
+    Harbor takes that as it takes a 404: it sends the chunk again (`docs/facts/harbor.md D.2`)."""
+    path = f"/v2/{session.repository}/blobs/uploads/{seal(session, identity)}"
+    return {"Location": _absolute(path, public_url)} | ({"Range": session.range} if session.offset else {})
+
+
+@contextlib.contextmanager
+def _told_where(session: Session, identity: Identity, public_url: str | None) -> Iterator[None]:
+    """A refused range says where the upload stands."""
+    try:
+        yield
+    except RangeInvalid as error:
+        error.headers |= _where(replace(session, doubtful=True), identity, public_url)
+        raise
 
 
 def _absolute(path: str, public_url: str | None) -> str:

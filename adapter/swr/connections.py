@@ -70,7 +70,7 @@ class _Early:
     """Mixed into urllib3's two connection classes."""
 
     send_timeout: ClassVar[float] = 60.0
-    longest_idle: ClassVar[float] = 30.0
+    longest_idle: ClassVar[float] = 5.0
     sock: Any
     _cut = False
     _in_body = False
@@ -78,7 +78,8 @@ class _Early:
 
     @property
     def is_connected(self) -> bool:
-        """Asked before a pooled connection is taken: one that was idle for long may be dead without a sign."""
+        """Asked before a pooled connection is taken: one that was idle for long may be dead without a sign, and what a
+        blob's body is begun on cannot be begun again. The POST before an upload leaves a fresh one behind."""
         alive: bool = super().is_connected  # type: ignore[misc]
         return alive and time.monotonic() - self._used < self.longest_idle
 

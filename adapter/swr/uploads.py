@@ -6,8 +6,9 @@ are kept. What SWR answers to chunks is not documented (`docs/facts/swr.md §6`)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 import requests
@@ -23,6 +24,8 @@ from adapter.swr.tokens import PUSH
 from adapter.swr.transport import refusal_of, settle
 
 Stream = bytes | Iterable[Any]
+
+_RANGE: Final = re.compile(r"(?:bytes[ =])?0-([0-9]{1,18})")
 
 
 class SwrUploads:
@@ -74,6 +77,18 @@ class SwrUploads:
         kept = response.headers.get("Docker-Content-Digest", digest)
         if kept != digest:
             raise Unexpected(f"SWR keeps the upload as {kept}, but it is {digest}")
+
+    def status(self, identity: Identity, repository: Repository, location: str) -> tuple[str, int | None]:
+        """The location to go on at, and how many bytes SWR has: None where it does not tell.
+
+        That SWR answers this at all is not documented (`docs/facts/swr.md §6`); `0-0` can mean no byte or one.
+        """
+        response = self._registry.exchange("GET", identity, repository, location, actions=PUSH)
+        found = _RANGE.fullmatch(response.headers.get("Range", ""))
+        if not 200 <= response.status_code < 300 or found is None or found[1] == "0":
+            settle(response)
+            return location, None
+        return self._next_location(identity, response, location), int(found[1]) + 1
 
     def cancel(self, identity: Identity, repository: Repository, location: str) -> None:
         """Drops an upload. Raises `UploadUnknown`."""

@@ -7,13 +7,13 @@ gunicorn delivers a body that the client cut as a clean end, so only counting te
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from adapter.errors import SizeInvalid, TooLarge
+from adapter.transfer.source import BLOCK, Reading, Source, Stream
 
-BLOCK: Final = 128 << 10
-"""Bytes that are read at a time: so small because a block is complete only when all of it has come, and Harbor may be
-throttled to some kilobytes a second."""
+BUFFERS: Final = 4
+"""Blocks of a body that are valid at a time: one is filled, one held back, one or two are being hashed."""
 
 
 def announced_length(environ: Mapping[str, Any]) -> int | None:
@@ -23,26 +23,29 @@ def announced_length(environ: Mapping[str, Any]) -> int | None:
     return int(environ.get("CONTENT_LENGTH") or 0)
 
 
-class Stream(Protocol):
-    """What a WSGI server offers as `wsgi.input`."""
-
-    def read(self, size: int, /) -> bytes:
-        """Up to `size` bytes; nothing at the end."""
-        ...
-
-
 class Body:
-    """Iterates over the blocks once. `length` is what was announced, None for a chunked body that announced nothing;
-    `largest` is where the latter ends with `TooLarge`."""
+    """Iterates over the blocks once; a block is valid until `BUFFERS - 1` further ones were taken.
 
-    def __init__(self, stream: Stream, length: int | None, largest: int | None = None) -> None:
-        self._stream = stream
+    `length` is what was announced, None for a chunked body that announced nothing; `largest` is where the latter ends
+    with `TooLarge`. `received` counts bytes.
+    """
+
+    def __init__(self, source: Source, length: int | None, largest: int | None = None) -> None:
+        self._source = source
         self._largest = largest
         self.length = length
         self.received = 0
 
-    def __iter__(self) -> Iterator[bytes]:
-        while block := self._read(self._wanted()):
+    def __iter__(self) -> Iterator[memoryview]:
+        buffers: list[memoryview] = []
+        while (size := self._wanted()) > 0:
+            if len(buffers) < BUFFERS:
+                buffers.append(memoryview(bytearray(size)))
+            else:
+                buffers.append(buffers.pop(0))
+            block = self._filled(buffers[-1][:size])
+            if not block:
+                break
             self.received += len(block)
             if self._largest is not None and self.received > self._largest:
                 raise TooLarge(
@@ -52,39 +55,41 @@ class Body:
         if self.length is not None and self.received < self.length:
             raise SizeInvalid(f"the body ended after {self.received} of {self.length} bytes: nothing was stored")
         # A chunked body may go on after what its Content-Range announced.
-        if self.length is not None and self._read(1):
+        if self.length is not None and self._filled(memoryview(bytearray(1))):
             raise SizeInvalid(f"the body is longer than the {self.length} bytes announced: nothing was stored")
 
     def _wanted(self) -> int:
         return BLOCK if self.length is None else min(BLOCK, self.length - self.received)
 
-    def _read(self, size: int) -> bytes:
-        if size == 0:
-            return b""
+    def _filled(self, view: memoryview) -> memoryview:
         try:
-            return self._stream.read(size)
+            return view[: self._source.fill(view)]
+        except TimeoutError as error:
+            raise SizeInvalid(
+                f"the body stopped after {self.received} bytes and did not go on in time: nothing was stored"
+            ) from error
         except Exception as error:  # the server's own kinds for a cut connection and bad chunk framing
             raise SizeInvalid(f"the body broke off after {self.received} bytes: nothing was stored") from error
 
 
-def peek(body: Body) -> tuple[bytes, Callable[[], Iterator[bytes]]]:
-    """The first block, and what gives all blocks: an empty chunked body must be told from one with bytes."""
+def peek(body: Body) -> tuple[bool, Callable[[], Iterator[memoryview]]]:
+    """Whether there are bytes, and what gives all blocks: an empty chunked body must be told from one with bytes."""
     blocks = iter(body)
-    first = next(blocks, b"")
+    first = next(blocks, None)
 
-    def all_blocks() -> Iterator[bytes]:
-        if first:
+    def all_blocks() -> Iterator[memoryview]:
+        if first is not None:
             yield first
         yield from blocks
 
-    return first, all_blocks
+    return first is not None, all_blocks
 
 
 def read_all(stream: Stream, length: int | None, largest: int, what: str) -> bytes:
     """A small body in one piece. Raises `TooLarge` beyond `largest` bytes, `SizeInvalid` as `Body` does."""
     data = bytearray()
     if (length or 0) <= largest:
-        for block in Body(stream, length):
+        for block in Body(Reading(stream), length):
             data += block
             if len(data) > largest:
                 break

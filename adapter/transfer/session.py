@@ -27,16 +27,20 @@ _SALT: Final = "harbor-swr-adapter upload location 1"
 
 @dataclass(frozen=True)
 class Session:
-    """An upload: SWR's own location (path and query), and how many bytes SWR has accepted."""
+    """An upload: SWR's own location (path and query), and how many bytes SWR has accepted.
+
+    `doubtful`: somebody asked for its status, so the last chunk may have failed after SWR took bytes of it.
+    """
 
     repository: Repository
     location: str = field(repr=False)
     offset: int = 0
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    doubtful: bool = False
 
     def advanced(self, location: str, count: int) -> Session:
         """The session after a chunk of `count` bytes."""
-        return replace(self, location=location, offset=self.offset + count)
+        return replace(self, location=location, offset=self.offset + count, doubtful=False)
 
     @property
     def range(self) -> str:
@@ -52,7 +56,13 @@ def _serializer(identity: Identity) -> URLSafeSerializer:
 
 def seal(session: Session, identity: Identity) -> str:
     """A path segment: URL-safe letters, digits, `-`, `_` and `.`."""
-    document = {"r": str(session.repository), "l": session.location, "o": session.offset, "i": session.id}
+    document = {
+        "r": str(session.repository),
+        "l": session.location,
+        "o": session.offset,
+        "i": session.id,
+        "d": session.doubtful,
+    }
     return _serializer(identity).dumps(document)
 
 
@@ -63,8 +73,8 @@ def unseal(sealed: str, repository: Repository, identity: Identity) -> Session:
     except (BadData, RecursionError):
         document = None
     match document:
-        case {"r": name, "l": str(location), "o": int(offset), "i": str(number)} if (
+        case {"r": name, "l": str(location), "o": int(offset), "i": str(number), "d": bool(doubtful)} if (
             name == str(repository) and _LOCATION.fullmatch(location) and 0 <= offset < _LARGEST_OFFSET
         ):
-            return Session(repository, location, offset, number)
+            return Session(repository, location, offset, number, doubtful)
     raise UploadUnknown("this upload is not known: start it again")

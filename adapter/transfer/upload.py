@@ -6,21 +6,24 @@ So the number of requests is that of a direct push. An upload is complete at SWR
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
-from adapter.errors import RangeInvalid, SizeInvalid, TooLarge, Unexpected
+from adapter.errors import RangeInvalid, SizeInvalid, TooLarge, Unexpected, UploadUnknown
 from adapter.identity import Identity
 from adapter.names import Repository
 from adapter.swr.uploads import SwrUploads
-from adapter.transfer.body import BLOCK, Body, Stream, peek
-from adapter.transfer.holdback import HeldBack, SizedHeldBack
+from adapter.transfer.attempts import Attempts
+from adapter.transfer.body import Body, peek
+from adapter.transfer.holdback import HeldBack, SizedHeldBack, collected
 from adapter.transfer.session import Session
+from adapter.transfer.source import Source
 
 _CONTENT_RANGE: Final = re.compile(r"(?:bytes[ =])?([0-9]{1,18})-([0-9]{1,18})(?:/(?:[0-9]{1,18}|\*))?")
 
 
-SMALL: Final = BLOCK
+SMALL: Final = 128 << 10
 """Bytes up to which a body is sent from memory, so that it can be repeated when SWR throttles: configs and small layers
 come in numbers, and it is their requests that reach SWR's limit."""
 
@@ -29,7 +32,7 @@ come in numbers, and it is their requests that reach SWR's limit."""
 class Incoming:
     """A request body as announced: its bytes, Content-Length (None: chunked) and Content-Range (first, last)."""
 
-    stream: Stream
+    source: Source
     length: int | None
     range: tuple[int, int] | None = None
 
@@ -45,10 +48,11 @@ class Incoming:
 
 
 class Uploads:
-    """Uploads of any caller; holds no state between two requests."""
+    """Uploads of any caller; what must be known from one request to the next is in the session alone."""
 
     def __init__(self, swr: SwrUploads, *, verify: bool, largest: int) -> None:
         self._swr = swr
+        self._attempts = Attempts()
         self._verify = verify
         self._largest = largest
 
@@ -57,13 +61,18 @@ class Uploads:
         return Session(repository, self._swr.start(identity, repository))
 
     def chunk(self, identity: Identity, session: Session, incoming: Incoming) -> Session:
-        """Appends a chunk. Raises `RangeInvalid` for a gap or an overlap, `SizeInvalid`, `TooLarge`."""
+        """Appends a chunk; of one that comes again SWR gets what it has not.
+
+        Raises `RangeInvalid` for a gap or an overlap, `SizeInvalid`, `TooLarge`.
+        """
         self._check(session, incoming)
-        sent = _Sent(incoming, None, self._room(session))
-        location = self._swr.chunk(
-            identity, session.repository, session.location, sent.body, _content_range(incoming, session)
-        )
-        return session.advanced(location, sent.finished())
+        session, skip = self._caught_up(identity, session, incoming)
+        with _Sent(incoming, None, self._room(session), skip) as sent:
+            location = session.location
+            if not sent.nothing_new:
+                content_range = _content_range(incoming, session, skip)
+                location = self._swr.chunk(identity, session.repository, location, sent.body, content_range)
+            return session.advanced(location, sent.finished())
 
     def whole(self, identity: Identity, repository: Repository, digest: str, incoming: Incoming) -> None:
         """A blob in one request: started and finished at SWR, when it can be taken at all."""
@@ -77,15 +86,33 @@ class Uploads:
         over several requests, which several replicas may have seen, SWR's own check decides.
         """
         self._check(session, incoming)
-        whole = session.offset == 0
-        sent = _Sent(incoming, digest if whole and self._verify else None, self._room(session))
-        content_range = None if whole else _content_range(incoming, session)
-        self._swr.finish(identity, session.repository, session.location, digest, sent.body, content_range)
-        sent.finished()
+        session, skip = self._caught_up(identity, session, incoming)
+        whole = session.offset + skip == 0
+        with _Sent(incoming, digest if whole and self._verify else None, self._room(session), skip) as sent:
+            content_range = None if whole or sent.nothing_new else _content_range(incoming, session, skip)
+            self._swr.finish(identity, session.repository, session.location, digest, sent.body, content_range)
+            sent.finished()
 
     def cancel(self, identity: Identity, session: Session) -> None:
         """Drops the upload at SWR."""
         self._swr.cancel(identity, session.repository, session.location)
+
+    def _caught_up(self, identity: Identity, session: Session, incoming: Incoming) -> tuple[Session, int]:
+        """Where SWR stands when a chunk comes again, and how many bytes of the chunk it has already.
+
+        Harbor repeats a chunk on the same location after any error (`docs/facts/harbor.md D.2`).
+        """
+        again = self._attempts.again(session)
+        if incoming.range is None or not (again or session.doubtful):
+            return session, 0
+        location, count = self._swr.status(identity, session.repository, session.location)
+        if count is None or count < session.offset:
+            # It does not tell: the chunk goes where it belongs, and SWR's own checks decide.
+            return session, 0
+        skip = count - session.offset
+        if skip > (incoming.size or 0):
+            raise UploadUnknown("SWR has more of this upload than was sent: start it again")
+        return replace(session, location=location), skip
 
     def _room(self, session: Session) -> int | None:
         """Bytes that the layer may still grow by."""
@@ -94,8 +121,7 @@ class Uploads:
     def _check(self, session: Session, incoming: Incoming) -> None:
         if incoming.range is not None and incoming.range[0] != session.offset:
             raise RangeInvalid(
-                f"the chunk starts at byte {incoming.range[0]}, but the upload stands at {session.offset}",
-                headers={"Range": session.range},
+                f"the chunk starts at byte {incoming.range[0]}, but the upload stands at {session.offset}"
             )
         total = session.offset + (incoming.size or 0)
         if self._largest and total > self._largest:
@@ -106,35 +132,50 @@ class Uploads:
 
 
 class _Sent:
-    """The body for SWR, and how much of it there was."""
+    """The body for SWR, without the first `skip` bytes, and how much came of it; a context manager."""
 
-    def __init__(self, incoming: Incoming, digest: str | None, room: int | None) -> None:
+    def __init__(self, incoming: Incoming, digest: str | None, room: int | None, skip: int) -> None:
         size = incoming.size
-        self._incoming = Body(incoming.stream, size, room)
+        self._incoming = Body(incoming.source, size, room)
+        blocks = _without_first(skip, self._incoming)
         self.body: bytes | HeldBack
-        if size is not None and size > SMALL:
-            self.body = SizedHeldBack(self._incoming, digest, size)
-            return
-        if size is not None:
-            self.body = b"".join(HeldBack(self._incoming, digest))
-            return
-        first, blocks = peek(self._incoming)
-        held = HeldBack(blocks(), digest)
-        # An empty body goes out with a Content-Length of 0; its digest is checked all the same.
-        self.body = held if first else b"".join(held)
+        if size is not None and size - skip > SMALL:
+            self.body = SizedHeldBack(blocks, digest, size - skip)
+        elif size is not None:
+            self.body = collected(blocks, digest)
+        else:
+            some, all_blocks = peek(self._incoming)
+            # An empty body goes out with a Content-Length of 0; its digest is checked all the same.
+            self.body = HeldBack(all_blocks(), digest) if some else collected((), digest)
+        self.nothing_new = skip > 0 and not self.body
+
+    def __enter__(self) -> _Sent:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if isinstance(self.body, HeldBack):
+            self.body.close()
 
     def finished(self) -> int:
-        """Bytes that SWR has accepted. Raises `Unexpected` when it said yes before it had them all."""
+        """Bytes of the body. Raises `Unexpected` when SWR said yes before it had them all."""
         if isinstance(self.body, HeldBack) and not self.body.complete:
             raise Unexpected("SWR accepted an upload before all of it was sent: it is not trusted")
         return self._incoming.received
 
 
-def _content_range(incoming: Incoming, session: Session) -> str | None:
+def _without_first(skip: int, body: Body) -> Iterator[memoryview]:
+    for block in body:
+        begin = min(skip, len(block))
+        skip -= begin
+        if begin < len(block):
+            yield block[begin:]
+
+
+def _content_range(incoming: Incoming, session: Session, skip: int) -> str | None:
     """Passed on only where the client itself sent one: what SWR makes of it is not documented."""
     if incoming.range is None:
         return None
-    return f"{session.offset}-{incoming.range[1]}"
+    return f"{session.offset + skip}-{incoming.range[1]}"
 
 
 def parse_content_range(value: str | None) -> tuple[int, int] | None:

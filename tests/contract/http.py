@@ -7,6 +7,7 @@ import http.client
 import json
 import random
 import socket
+import ssl
 import struct
 import time
 import urllib.request
@@ -70,10 +71,14 @@ def pieces(data: bytes, size: int) -> Iterator[bytes]:
 
 
 class Door:
-    """The contract door of a running adapter, with the credentials that go with each request by default."""
+    """The contract door of a running adapter, with the credentials that go with each request by default.
 
-    def __init__(self, url: str, authorization: str | None = None) -> None:
+    `context` is for a door that speaks TLS.
+    """
+
+    def __init__(self, url: str, authorization: str | None = None, context: ssl.SSLContext | None = None) -> None:
         self.url = url
+        self._context = context
         self.authorization = basic() if authorization is None else authorization
 
     def ask(
@@ -109,10 +114,13 @@ class Door:
             return read_answer(connection)
 
     def open(self, timeout: float = DEFAULT_TIMEOUT) -> socket.socket:
-        return socket.create_connection(self.address, timeout)
+        plain = socket.create_connection(self.address, timeout)
+        return plain if self._context is None else self._context.wrap_socket(plain, server_hostname=self.address[0])
 
     def connect(self, timeout: float = DEFAULT_TIMEOUT) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection(*self.address, timeout=timeout)
+        if self._context is None:
+            return http.client.HTTPConnection(*self.address, timeout=timeout)
+        return http.client.HTTPSConnection(*self.address, timeout=timeout, context=self._context)
 
     @property
     def address(self) -> tuple[str, int]:

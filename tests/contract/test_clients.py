@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,28 +10,9 @@ import pytest
 
 from adapter.sandbox.recordings.images import Image, digest
 from tests.contract.http import Door, digest_of
+from tests.contract.skopeo import remote, skopeo, write
 from tests.credentials import ACCESS_ID, LOGIN_KEY, SECRET_KEY, WRONG_SECRET
 from tests.running import RunningSandbox
-
-pytestmark = pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")
-
-
-def skopeo(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(("skopeo", "--insecure-policy", *arguments), capture_output=True, text=True, timeout=50)
-
-
-def write(folder: Path, image: Image) -> str:
-    """The image in skopeo's `dir:` layout; its name there."""
-    folder.mkdir()
-    (folder / "version").write_text("Directory Transport Version: 1.1\n")
-    (folder / "manifest.json").write_bytes(image.manifest)
-    for blob in image.blobs:
-        (folder / digest(blob).removeprefix("sha256:")).write_bytes(blob)
-    return f"dir:{folder}"
-
-
-def remote(door: Door, repository: str, tag: str = "v1") -> str:
-    return f"docker://{door.url.removeprefix('http://')}/{repository}:{tag}"
 
 
 @pytest.mark.parametrize("secret", [pytest.param(SECRET_KEY, id="SK"), pytest.param(LOGIN_KEY, id="login key")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -135,6 +136,15 @@ class TestSecrets:
                 assert not [secret for secret in canaries() if secret in body]
 
 
+def refuses(address: tuple[str, int]) -> bool:
+    """Whether a new connection is refused, and not only left waiting."""
+    try:
+        socket.create_connection(address, 5).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 class TestEnd:
     def test_sigterm_when_idle(self, start: Start) -> None:
         adapter = start()
@@ -154,7 +164,9 @@ class TestEnd:
             connection.sendall(door.head("PUT", target, f"Content-Length: {len(data)}") + data[:400_000])
             eventually(lambda: bool(asked(swr, "PUT")))
             adapter.service.process.send_signal(signal.SIGTERM)
-            eventually(lambda: "Handling signal: term" in adapter.service.output)
+            eventually(lambda: refuses(door.address))
+            assert refuses(Door(adapter.provider).address)
+            assert Door(adapter.operations).ask("GET", "/probe/healthy").status == 200
             for piece in pieces(data[400_000:], 20_000):
                 time.sleep(0.15)  # altogether longer than the time that gunicorn gives by itself to idle connections
                 connection.sendall(piece)
@@ -175,6 +187,26 @@ class TestEnd:
             eventually(lambda: bool(asked(swr, "PUT")))
             adapter.service.stop(15)
         assert not swr.store.has_blob(repository, digest_of(b"x"))
+
+    def test_a_new_worker_takes_over_while_an_upload_runs(
+        self, start: Start, swr: RunningSandbox, repository: str
+    ) -> None:
+        adapter = start(grace_period=20)
+        door = Door(adapter.contract)
+        data = os.urandom(600_000)
+        target = with_query(door.start(repository), digest=digest_of(data))
+        with door.open() as connection:
+            connection.sendall(door.head("PUT", target, f"Content-Length: {len(data)}") + data[:400_000])
+            eventually(lambda: bool(asked(swr, "PUT")))
+            adapter.service.process.send_signal(signal.SIGHUP)
+            eventually(lambda: adapter.service.output.count("Booting worker") == 2)
+            eventually(lambda: "Worker exiting" in adapter.service.output or door.push(repository, data[:10]) != "")
+            connection.sendall(data[400_000:])
+            answer = read_answer(connection)
+        assert answer is not None
+        assert answer.status == 201, answer.body
+        assert swr.store.read_blob(repository, digest_of(data)) == data
+        assert door.push(repository, data)
 
 
 class TestTogether:

@@ -7,44 +7,45 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.errors import SizeInvalid, TooLarge
-from adapter.transfer.body import BLOCK, Body, peek
+from adapter.transfer.body import BUFFERS, Body, peek, read_all
+from adapter.transfer.source import BLOCK
 
 
-class Trickle:
-    """A stream that gives less than it is asked for, and may break."""
+class Given:
+    """A source that gives `step` bytes at a time, and may break."""
 
-    def __init__(self, data: bytes, step: int, error: Exception | None = None) -> None:
+    def __init__(self, data: bytes, step: int | None = None, error: Exception | None = None) -> None:
         self._stream = io.BytesIO(data)
-        self._step = step
+        self._step = step or len(data) or 1
         self._error = error
 
-    def read(self, size: int, /) -> bytes:
-        block = self._stream.read(min(size, self._step))
-        if not block and self._error is not None:
+    def fill(self, view: memoryview) -> int:
+        count = self._stream.readinto(view[: self._step])
+        if view and not count and self._error is not None:
             raise self._error
-        return block
+        return count
 
 
 @given(st.binary(max_size=300), st.integers(1, 50))
 def test_all_bytes_in_order(data: bytes, step: int) -> None:
     for length in (len(data), None):
-        body = Body(Trickle(data, step), length)
-        assert b"".join(body) == data
+        body = Body(Given(data, step), length)
+        assert b"".join(map(bytes, body)) == data
         assert body.received == len(data)
 
 
 def test_blocks_have_a_size() -> None:
-    assert [len(block) for block in Body(io.BytesIO(bytes(BLOCK * 2 + 1)), BLOCK * 2 + 1)] == [BLOCK, BLOCK, 1]
+    assert [len(block) for block in Body(Given(bytes(BLOCK * 2 + 1)), BLOCK * 2 + 1)] == [BLOCK, BLOCK, 1]
 
 
 @pytest.mark.parametrize("short", [0, 1, 499, 999])
 def test_a_short_body(short: int) -> None:
     with pytest.raises(SizeInvalid, match=f"after {short} of 1000 bytes"):
-        list(Body(io.BytesIO(bytes(short)), 1000))
+        list(Body(Given(bytes(short)), 1000))
 
 
 def test_a_body_that_is_too_long() -> None:
-    blocks = iter(Body(io.BytesIO(bytes(1001)), 1000))
+    blocks = iter(Body(Given(bytes(1001)), 1000))
     with pytest.raises(SizeInvalid, match="longer than the 1000"):
         list(blocks)
 
@@ -53,7 +54,7 @@ def test_a_body_that_is_too_long() -> None:
 def test_what_breaks_is_no_oserror(error: Exception) -> None:
     """urllib3 swallows those that a body raises, and then waits for an answer."""
     with pytest.raises(SizeInvalid, match="broke off after 10 bytes") as caught:
-        list(Body(Trickle(bytes(10), 3, error), None))
+        list(Body(Given(bytes(10), 3, error), None))
     assert not isinstance(caught.value, OSError)
 
 
@@ -61,14 +62,35 @@ def test_what_breaks_is_no_oserror(error: Exception) -> None:
 def test_what_is_larger_than_may_be(length: int | None) -> None:
     taken: list[bytes] = []
     with pytest.raises(TooLarge):
-        taken.extend(Body(Trickle(bytes(20), 4), length, largest=10))
+        taken.extend(map(bytes, Body(Given(bytes(20), 4), length, largest=10)))
     assert sum(map(len, taken)) <= 10
-    assert b"".join(Body(Trickle(bytes(10), 4), None, largest=10)) == bytes(10)
+    assert b"".join(map(bytes, Body(Given(bytes(10), 4), None, largest=10))) == bytes(10)
+
+
+def test_a_body_that_stalls() -> None:
+    with pytest.raises(SizeInvalid, match="stopped after 10 bytes") as caught:
+        list(Body(Given(bytes(10), 3, TimeoutError()), 20))
+    assert not isinstance(caught.value, OSError)
+
+
+def test_a_block_is_valid_until_others_take_its_buffer() -> None:
+    body = iter(Body(Given(bytes(range(10)), 1), 10))
+    blocks = [next(body) for _ in range(BUFFERS)]
+    assert [bytes(block) for block in blocks] == [bytes([number]) for number in range(BUFFERS)]
+    next(body)
+    assert bytes(blocks[0]) == bytes([BUFFERS])
 
 
 def test_peek() -> None:
-    first, blocks = peek(Body(Trickle(b"abcdef", 2), None))
-    assert first == b"ab"
-    assert list(blocks()) == [b"ab", b"cd", b"ef"]
-    first, blocks = peek(Body(io.BytesIO(b""), None))
-    assert (first, list(blocks())) == (b"", [])
+    some, blocks = peek(Body(Given(b"abcdef", 2), None))
+    assert some
+    assert [bytes(block) for block in blocks()] == [b"ab", b"cd", b"ef"]
+    some, blocks = peek(Body(Given(b""), None))
+    assert (some, list(blocks())) == (False, [])
+
+
+def test_read_all() -> None:
+    assert read_all(io.BytesIO(b"abc"), 3, 3, "a document") == b"abc"
+    for length in (4, None):
+        with pytest.raises(TooLarge, match="a document has at most 3 bytes"):
+            read_all(io.BytesIO(b"abcd"), length, 3, "a document")

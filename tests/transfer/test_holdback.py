@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import contextlib
+import random
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +11,9 @@ from hypothesis import strategies as st
 
 from adapter.errors import DigestInvalid
 from adapter.names import digest_of
-from adapter.transfer.holdback import HeldBack, SizedHeldBack
+from adapter.transfer.body import BUFFERS
+from adapter.transfer.checksum import Block
+from adapter.transfer.holdback import HeldBack, SizedHeldBack, collected
 
 BLOCKS = [b"one", b"two", b"three"]
 DIGEST = digest_of(b"onetwothree")
@@ -36,9 +40,9 @@ def test_the_last_block_is_kept_when_it_is_wrong(blocks: list[bytes]) -> None:
     assert not held.complete
 
 
-def taken(held: HeldBack) -> list[bytes]:
+def taken(held: HeldBack) -> list[Block]:
     """What was handed over before it broke."""
-    sent: list[bytes] = []
+    sent: list[Block] = []
     with contextlib.suppress(DigestInvalid, EOFError):
         sent.extend(held)
     return sent
@@ -79,6 +83,40 @@ def test_never_twice() -> None:
     list(held)
     with pytest.raises(RuntimeError):
         list(held)
+
+
+def test_giving_up_ends_the_checksum() -> None:
+    """However far the sending came."""
+    before = set(threading.enumerate())
+    for taken_before in range(4):
+        held = HeldBack(BLOCKS, DIGEST)
+        blocks = iter(held)
+        for _ in range(min(taken_before, len(BLOCKS))):
+            next(blocks)
+        held.close()
+        assert set(threading.enumerate()) <= before
+        assert not held.complete
+    HeldBack(BLOCKS, DIGEST).close()
+
+
+def test_blocks_are_hashed_before_their_buffers_are_used_again() -> None:
+    """With as many buffers as a body has, and a thread that hashes behind."""
+    data = random.Random(3).randbytes(40 * 300_000)
+    ring = [bytearray(300_000) for _ in range(BUFFERS)]
+
+    def blocks() -> Iterator[memoryview]:
+        for number in range(40):
+            ring[number % BUFFERS][:] = data[number * 300_000 : (number + 1) * 300_000]
+            yield memoryview(ring[number % BUFFERS])
+
+    assert b"".join(map(bytes, HeldBack(blocks(), digest_of(data)))) == data
+
+
+def test_in_one_piece() -> None:
+    assert collected(BLOCKS, DIGEST) == b"onetwothree"
+    assert collected((), None) == b""
+    with pytest.raises(DigestInvalid):
+        collected(BLOCKS, digest_of(b"other"))
 
 
 def test_size() -> None:

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sized
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from adapter.errors import AdapterError, DigestInvalid, RangeInvalid, SizeInvalid, TooLarge, Unexpected
+from adapter.errors import AdapterError, DigestInvalid, RangeInvalid, SizeInvalid, TooLarge, Unexpected, UploadUnknown
 from adapter.identity import Identity, parse_identity
 from adapter.names import Repository, digest_of
 from adapter.swr.uploads import SwrUploads
 from adapter.transfer import upload
+from adapter.transfer.attempts import Attempts
 from adapter.transfer.session import Session
+from adapter.transfer.source import Reading
 from adapter.transfer.upload import Incoming, Uploads, parse_content_range
 from tests.credentials import ACCESS_ID, SECRET_KEY
 
@@ -30,10 +33,14 @@ def _small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 class Recorder(SwrUploads):
     """Takes what SWR would be sent; nothing real can stand here without a server, which tests/contract has."""
 
-    def __init__(self, take: int | None = None) -> None:
+    def __init__(self, take: int | None = None, has: int | None = None) -> None:
         self.calls: list[tuple[str, str | None, int | None]] = []
         self.bytes = b""
         self._take = take
+        self._has = has
+
+    def status(self, identity: Identity, repository: Repository, location: str) -> tuple[str, int | None]:
+        return "/there", self._has
 
     def start(self, identity: Identity, repository: Repository) -> str:
         return "/up"
@@ -70,7 +77,7 @@ def uploads(swr: SwrUploads, **options: Any) -> Uploads:
 
 
 def incoming(data: bytes, *, length: int | None = None, span: tuple[int, int] | None = None) -> Incoming:
-    return Incoming(io.BytesIO(data), length, span)
+    return Incoming(Reading(io.BytesIO(data)), length, span)
 
 
 def test_monolithic() -> None:
@@ -142,9 +149,80 @@ def test_what_does_not_fit_never_completes(body: Incoming, error: type[AdapterEr
 
 
 def test_a_gap_tells_how_far_it_is() -> None:
-    with pytest.raises(RangeInvalid) as caught:
+    with pytest.raises(RangeInvalid, match="starts at byte 8, but the upload stands at 4"):
         uploads(Recorder()).chunk(IDENTITY, Session(REPOSITORY, "/up", 4), incoming(DATA, span=(8, 17)))
-    assert caught.value.headers == {"Range": "0-3"}
+
+
+class TestAChunkThatComesAgain:
+    """SWR has some of it, all of it, none of it, or does not tell."""
+
+    SESSION = Session(REPOSITORY, "/up", 4, "an-id")
+    SPAN = (4, 13)
+
+    @pytest.mark.parametrize("doubtful", [True, False], ids=["after its status was asked", "at the same location"])
+    @pytest.mark.parametrize(
+        ("has", "span", "sent"),
+        [(None, "4-13", DATA), (4, "4-13", DATA), (3, "4-13", DATA), (5, "5-13", DATA[1:]), (13, "13-13", DATA[9:])],
+    )
+    def test_swr_gets_the_rest(self, has: int | None, span: str, sent: bytes, doubtful: bool) -> None:
+        swr = Recorder(has=has)
+        session = self.begun(swr, doubtful)
+        advanced = self.uploads.chunk(IDENTITY, session, incoming(DATA, span=self.SPAN))
+        assert swr.calls[0][:2] == ("PATCH", span)
+        assert swr.bytes == sent
+        assert (advanced.offset, advanced.doubtful) == (14, False)
+        assert advanced.location == ("/up+" if has is None or has < 4 else "/there+")
+
+    @pytest.mark.parametrize("doubtful", [True, False])
+    def test_swr_has_it_all(self, doubtful: bool) -> None:
+        swr = Recorder(has=14)
+        session = self.begun(swr, doubtful)
+        advanced = self.uploads.chunk(IDENTITY, session, incoming(DATA, span=self.SPAN))
+        assert (advanced.offset, advanced.location, swr.calls) == (14, "/there", [])
+        self.uploads.finish(IDENTITY, session, EMPTY, incoming(DATA, span=self.SPAN))
+        assert swr.calls == [("PUT", None, 0)]
+
+    def test_what_swr_has_must_come_again_all_the_same(self) -> None:
+        session = self.begun(Recorder(has=14), True)
+        with pytest.raises(SizeInvalid):
+            self.uploads.chunk(IDENTITY, session, incoming(DATA[:9], span=self.SPAN))
+
+    def test_the_last_one(self) -> None:
+        swr = Recorder(has=9)
+        self.uploads = uploads(swr)
+        self.uploads.finish(IDENTITY, self.begun(swr, True), EMPTY, incoming(DATA, span=self.SPAN))
+        assert (swr.calls[0][:2], swr.bytes) == (("PUT", "9-13"), DATA[5:])
+
+    def test_swr_has_more_than_was_sent(self) -> None:
+        session = self.begun(Recorder(has=15), True)
+        with pytest.raises(UploadUnknown, match="start it again"):
+            self.uploads.chunk(IDENTITY, session, incoming(DATA, span=self.SPAN))
+
+    def test_without_a_range_nothing_is_asked(self) -> None:
+        swr = Recorder(has=9)
+        session = self.begun(swr, True)
+        self.uploads.chunk(IDENTITY, session, incoming(DATA, length=10))
+        assert swr.bytes == DATA
+
+    def begun(self, swr: Recorder, doubtful: bool) -> Session:
+        """The session of an upload whose chunk was begun once, and what came of it is forgotten."""
+        self.uploads = uploads(swr)
+        if doubtful:
+            return replace(self.SESSION, doubtful=True)
+        self.uploads.chunk(IDENTITY, self.SESSION, incoming(DATA, span=self.SPAN))
+        swr.calls.clear()
+        swr.bytes = b""
+        return self.SESSION
+
+
+def test_attempts_are_bounded() -> None:
+    attempts = Attempts(most=2)
+    first, second, third = (Session(REPOSITORY, "/up", offset, "an-id") for offset in range(3))
+    assert not any(map(attempts.again, (first, second)))
+    assert attempts.again(first)
+    assert not attempts.again(third)
+    assert attempts.again(first)
+    assert not attempts.again(second)
 
 
 @pytest.mark.parametrize("session", [Session(REPOSITORY, "/up"), Session(REPOSITORY, "/up", 5)])

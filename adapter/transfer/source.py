@@ -1,0 +1,139 @@
+"""Where the bytes of a request's body come from: straight from gunicorn's socket, else from `wsgi.input`.
+
+gunicorn's own reader costs more than all the rest of an upload together. So where its insides are the known ones,
+what it has read ahead is taken from it and the rest is received from the socket into the caller's buffer, while its
+count of what is left is kept in step: it then knows where the next request starts. Chunked bodies, and a gunicorn
+whose insides have changed, are read from `wsgi.input`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+BLOCK: Final = 1 << 20
+"""Bytes of a block, if they come within `FLUSH`."""
+FLUSH: Final = 1.0
+"""Seconds after which a block goes on with what it has: a rule may be throttled to some kilobytes a second."""
+
+_FIRST_READ: Final = 16 << 10
+_LARGEST_READ: Final = 256 << 10
+_SMALLEST_READ: Final = 1 << 10
+
+
+class Stream(Protocol):
+    """What a WSGI server offers as `wsgi.input`."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to `size` bytes; nothing at the end."""
+        ...
+
+
+class Source(Protocol):
+    """The bytes of one body, in order."""
+
+    def fill(self, view: memoryview) -> int:
+        """Puts up to `len(view)` bytes there and says how many, 0 at the end: as many as come within `FLUSH`, but
+        at least one. Raises what the server raises when the connection breaks or stalls."""
+        ...
+
+
+class Reading:
+    """From a stream that gives no less than it is asked for: by pieces of what comes in about half a second."""
+
+    def __init__(self, stream: Stream, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._piece = _FIRST_READ
+
+    def fill(self, view: memoryview) -> int:
+        size = min(len(view), self._piece)
+        begun = self._clock()
+        block = self._stream.read(size)
+        took = self._clock() - begun
+        if took > FLUSH:
+            self._piece = max(_SMALLEST_READ, int(self._piece / took / 2))
+        elif took < FLUSH / 4 and size == self._piece:
+            self._piece = min(_LARGEST_READ, self._piece * 2)
+        view[: len(block)] = block
+        return len(block)
+
+
+class Receiving:
+    """From the socket of a gunicorn request that has a Content-Length."""
+
+    def __init__(self, reader: Any, connection: Any) -> None:
+        self._reader = reader
+        self._connection = connection
+        self._idle: float | None = connection.gettimeout()
+
+    def fill(self, view: memoryview) -> int:
+        view = view[: self._reader.length]
+        got = self._held(view)
+        until = time.monotonic() + FLUSH
+        try:
+            while got < len(view):
+                # The first byte may take as long as a client may be idle; it is the worker's timeout.
+                left = until - time.monotonic() if got else self._idle
+                if left is not None and left <= 0:
+                    break
+                self._connection.settimeout(left)
+                if (count := self._received(view[got:], last=got > 0)) == 0:
+                    break
+                got += count
+        finally:
+            self._connection.settimeout(self._idle)
+        if got and self._reader.length == 0:
+            self._give_back()
+        return got
+
+    def _received(self, view: memoryview, *, last: bool) -> int:
+        """Bytes that came; 0 at the end of the connection, and after a pause when there is something to go on with."""
+        try:
+            count: int = self._connection.recv_into(view)
+        except TimeoutError:
+            if last:
+                return 0
+            raise
+        self._reader.length -= count
+        return count
+
+    def _held(self, view: memoryview) -> int:
+        """What gunicorn read together with the head."""
+        held = self._reader.unreader.take_buffered()
+        count = min(len(held), len(view))
+        view[:count] = held[:count]
+        self._reader.unreader.unread(held[count:])
+        self._reader.length -= count
+        return count
+
+    def _give_back(self) -> None:
+        """The next request, if TLS has decrypted it along with the last of this body: no poller sees it there."""
+        if more := getattr(self._connection, "pending", int)():
+            unreader = self._reader.unreader
+            unreader.unread(unreader.take_buffered() + self._connection.recv(more))
+
+
+def source_of(environ: Mapping[str, Any]) -> Source:
+    """The fast way in where there is one."""
+    return _receiving(environ) or Reading(environ["wsgi.input"])
+
+
+def _receiving(environ: Mapping[str, Any]) -> Receiving | None:
+    """None unless gunicorn's insides are the known ones and nothing of the body was read yet.
+
+    None of the names is documented; all of them are public ones of gunicorn 27.
+    """
+    try:
+        body, connection = environ["wsgi.input"], environ["gunicorn.socket"]
+        reader, unreader = body.reader, body.reader.unreader
+        known = (
+            reader.length == int(environ["CONTENT_LENGTH"])
+            and body.buf.tell() == 0
+            and unreader.sock is connection
+            and all(map(callable, (unreader.take_buffered, unreader.unread, connection.recv_into)))
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+    return Receiving(reader, connection) if known else None

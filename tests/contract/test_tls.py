@@ -1,0 +1,152 @@
+"""The contract door with TLS: AK and SK would otherwise cross in clear."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import trustme
+
+from adapter.sandbox.recordings.images import Image
+from tests.contract.http import LARGE, SMALL, Door, digest_of, holds_nothing, pieces, refused, with_query
+from tests.contract.skopeo import remote, skopeo, write
+from tests.credentials import ACCESS_ID, SECRET_KEY
+from tests.running import RunningAdapter, RunningSandbox, running_adapter
+
+HOST = "127.0.0.1"
+
+
+class Authority:
+    """Issues certificates into files, and is trusted by its `context`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.chain, self.key = folder / "tls.crt", folder / "tls.key"
+        self.folder = folder
+        self.renew()
+
+    def renew(self) -> None:
+        """Another authority's certificate, in the same files."""
+        authority = trustme.CA()
+        made = authority.issue_cert(HOST)
+        for file, data in (
+            (self.key, made.private_key_pem.bytes()),
+            (self.chain, b"".join(part.bytes() for part in made.cert_chain_pems)),
+            (self.folder / "ca.crt", authority.cert_pem.bytes()),
+        ):
+            new = file.with_suffix(".new")
+            new.write_bytes(data)
+            new.replace(file)
+        self.context = ssl.create_default_context()
+        authority.configure_trust(self.context)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="module")
+def adapter(authority: Authority, regions: dict[str, dict[str, str]]) -> Iterator[RunningAdapter]:
+    with running_adapter(regions, tls_certificate=authority.chain, tls_key=authority.key, client_idle_timeout=2) as it:
+        yield it
+
+
+@pytest.fixture
+def door(adapter: RunningAdapter, authority: Authority, swr: RunningSandbox) -> Door:
+    return Door(adapter.contract, context=authority.context)
+
+
+def test_both_ways(door: Door, swr: RunningSandbox, repository: str) -> None:
+    for data in (b"", SMALL, LARGE):
+        digest = door.push(repository, data)
+        assert swr.store.read_blob(repository, digest) == data
+        assert door.ask("GET", f"/v2/{repository}/blobs/{digest}").body == data
+    answer = door.ask("PATCH", door.start(repository), pieces(LARGE, 40_000))
+    assert door.put(answer.header("Location"), digest_of(LARGE), b"").status == 201
+
+
+def test_a_damaged_body(door: Door, swr: RunningSandbox, repository: str) -> None:
+    refused(door.put(door.start(repository), digest_of(LARGE + b"x"), LARGE), 400, code="DIGEST_INVALID")
+    holds_nothing(swr, repository, digest_of(LARGE))
+
+
+@pytest.mark.parametrize("polite", [True, False], ids=["close_notify", "cut"])
+@pytest.mark.parametrize("sent", [0, 1, 350_000, len(LARGE) - 1])
+def test_a_body_that_ends_early(door: Door, swr: RunningSandbox, repository: str, sent: int, polite: bool) -> None:
+    target = with_query(door.start(repository), digest=digest_of(LARGE))
+    connection = door.open()
+    assert isinstance(connection, ssl.SSLSocket)
+    connection.sendall(door.head("PUT", target, f"Content-Length: {len(LARGE)}") + LARGE[:sent])
+    if polite:
+        connection.settimeout(0.2)
+        with suppress(TimeoutError, ssl.SSLError):
+            connection.unwrap()
+    connection.close()
+    door.push(repository, SMALL)
+    assert not swr.store.has_blob(repository, digest_of(LARGE))
+
+
+def test_a_refusal_reaches_a_client_that_still_sends(door: Door, repository: str) -> None:
+    for _ in range(10):
+        with door.open() as connection:
+            head = door.head(
+                "PUT", f"/v2/{repository}/blobs/uploads/x?digest={digest_of(b'x')}", "Content-Length: 99999999"
+            )
+            connection.sendall(head)
+            for _ in range(40):
+                connection.sendall(bytes(1 << 18))
+            assert connection.recv(12) == b"HTTP/1.1 404"
+
+
+@pytest.mark.parametrize("said", [b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01", b"\0" * 600, b""])
+def test_what_is_no_tls(door: Door, said: bytes) -> None:
+    """It is dropped in bounded time, and nobody else notices."""
+    with socket.create_connection(door.address, 10) as connection:
+        connection.sendall(said)
+        assert door.ask("GET", "/api/version").status == 200
+        with suppress(ConnectionResetError):
+            while connection.recv(65536):
+                pass
+
+
+def test_the_other_doors_speak_plain_http(adapter: RunningAdapter) -> None:
+    assert Door(adapter.operations).ask("GET", "/probe/healthy").status == 200
+    assert Door(adapter.provider).ask("GET", "/").status >= 400
+
+
+def test_tls_on_the_plain_port(door: Door, usual_adapter: RunningAdapter) -> None:
+    plain = Door(usual_adapter.contract)
+    with socket.create_connection(plain.address, 10) as connection, pytest.raises(ssl.SSLError):
+        ssl.create_default_context().wrap_socket(connection, server_hostname=HOST)
+    assert plain.ask("GET", "/api/version").status == 200
+
+
+def test_a_client_that_shares_no_code(
+    door: Door,
+    authority: Authority,
+    swr: RunningSandbox,
+    repository: str,
+    recorded_images: Mapping[str, Image],
+    tmp_path: Path,
+) -> None:
+    certificates = tmp_path / "certificates"
+    certificates.mkdir()
+    shutil.copy(authority.folder / "ca.crt", certificates / "ca.crt")
+    image = recorded_images["hello:v1"]
+    options = ("--dest-cert-dir", str(certificates), "--dest-creds", f"{ACCESS_ID}:{SECRET_KEY}")
+    pushed = skopeo("copy", *options, write(tmp_path / "there", image), remote(door, repository))
+    assert pushed.returncode == 0, pushed.stderr
+    assert swr.store.tags(repository) == {"v1": image.digest}
+
+
+def test_a_renewed_certificate_is_taken_up(adapter: RunningAdapter, authority: Authority, door: Door) -> None:
+    before = authority.context
+    authority.renew()
+    assert Door(adapter.contract, context=authority.context).ask("GET", "/api/version").status == 200
+    with pytest.raises(ssl.SSLCertVerificationError):
+        Door(adapter.contract, context=before).ask("GET", "/api/version")

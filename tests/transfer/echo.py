@@ -1,0 +1,74 @@
+"""A server that tells how it read a body: gunicorn with our worker, and the way in that is under test.
+
+    python -m tests.transfer.echo PORT [CERTIFICATE KEY]
+
+`PUT /socket` reads as the adapter does, `PUT /input` from `wsgi.input`; `?take=N` stops after N bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from gunicorn.app.base import BaseApplication
+
+from adapter.certificate import Certificate
+from adapter.errors import SizeInvalid
+from adapter.transfer.body import Body, announced_length
+from adapter.transfer.source import Reading, Source, source_of
+from adapter.worker import Door, here, worker_class
+
+IDLE = 2.0
+
+
+def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    source: Source = Reading(environ["wsgi.input"]) if environ["PATH_INFO"] == "/input" else source_of(environ)
+    take = parse_qs(environ["QUERY_STRING"]).get("take")
+    body = Body(source, announced_length(environ))
+    digest, blocks, failure = hashlib.sha256(), [], None
+    try:
+        for block in body:
+            digest.update(block)
+            blocks.append(len(block))
+            if take and sum(blocks) >= int(take[0]):
+                here.force_close()
+                break
+    except SizeInvalid as error:
+        failure = error.sentence
+        here.force_close()
+    told = {
+        "way": type(source).__name__,
+        "received": body.received,
+        "blocks": blocks,
+        "sha256": digest.hexdigest(),
+        "failure": failure,
+    }
+    answer = json.dumps(told).encode()
+    start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))])
+    return [answer]
+
+
+class Echo(BaseApplication):
+    def load_config(self) -> None:
+        port, *certificate = sys.argv[1:]
+        door = Door(8, Certificate(*map(Path, certificate)) if certificate else None)
+        options: dict[str, object] = {
+            "bind": f"127.0.0.1:{port}",
+            "worker_class": worker_class({int(port): door}, IDLE),
+            "worker_connections": 4096,
+            "control_socket_disable": True,
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Callable[..., Iterable[bytes]]:
+        return app
+
+
+if __name__ == "__main__":
+    Echo().run()
