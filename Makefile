@@ -35,7 +35,7 @@ lint: .venv/.done ## ruff, mypy --strict, import-linter
 
 .PHONY: test
 test: lint ## everything, with coverage; then a search for secrets in all that was printed
-	.ci/packages docker-compose nginx
+	.ci/packages curl docker-compose nginx tinyproxy
 	mkdir -p build
 	rm -rf build/output && mkdir -p build/output
 	$(BIN)/coverage erase
@@ -43,8 +43,11 @@ test: lint ## everything, with coverage; then a search for secrets in all that w
 	$(BIN)/python tests/canaries.py build/output
 
 .PHONY: bench
-bench: .venv/.done ## what the provider door adds to a page of the portal
-	$(BIN)/python tests/bench/provider_door.py
+bench: .venv/.done ## what the adapter costs, beside nginx (ROW="upload-tls head" picks rows)
+	.ci/packages curl nginx
+	.ci/packages gcc libc6-dev libssl-dev || true # without them curl and nginx are both ends
+	mkdir -p build/bench
+	OUTPUT_DIR=build/bench/output $(BIN)/python -m tests.bench $(ROW)
 
 .PHONY: image
 image: ## build the container image and try it out (as root, or with sudo); SAVE=FILE keeps it for `docker load`

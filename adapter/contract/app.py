@@ -36,6 +36,7 @@ def create_contract_app(settings: Settings, swr: SwrClient) -> Flask:
     # A redirect to a tidier path would lose a body, and a name with an empty component must be refused, not repaired.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     slots = Slots(settings.threads)
     transfers = Uploads(swr.uploads, verify=settings.verify_uploads, largest=settings.max_layer_bytes)
     app.register_blueprint(registry.create_blueprint(swr))

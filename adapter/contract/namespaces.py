@@ -46,7 +46,7 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
         identity = identity_of(request, swr.regions)
         name = _name_in(request)
         swr.organizations.create(identity, name)
-        return bodiless(201, {"Location": f"/api/v2.0/projects/{name}"})
+        return bodiless(201, {"Location": f"/api/v2.0/projects/{name}"}, on_v2=False)
 
     return blueprint
 

@@ -29,8 +29,8 @@ from adapter.settings import LOOPBACK
 
 BLOCK = 1 << 20
 """Bytes that are moved at a time."""
-_PIECE = 64 << 10
-"""Bytes that are written at a time."""
+_RECORDS = 8
+"""TLS records, of 16 KiB each, that are written before SWR is listened to again."""
 
 
 class ListeningSocket(ssl.SSLSocket):
@@ -72,6 +72,7 @@ class _Early:
     send_timeout: ClassVar[float] = 60.0
     longest_idle: ClassVar[float] = 5.0
     sock: Any
+    _poll: select.poll
     _cut = False
     _in_body = False
     _used = 0.0
@@ -91,6 +92,11 @@ class _Early:
         self._in_body = False
         super().endheaders(*arguments, **options)  # type: ignore[misc]
         self._in_body = True
+        if self.sock is not None:
+            # Until the answer is read, which has a timeout of its own.
+            self.sock.settimeout(0)
+            self._poll = select.poll()
+            self._poll.register(self.sock, select.POLLIN | select.POLLOUT)
 
     def send(self, data: Any) -> None:
         """Stops with `BrokenPipeError` when SWR has answered already; urllib3 then reads the answer."""
@@ -99,21 +105,22 @@ class _Early:
                 self.sock.settimeout(self.send_timeout)
             super().send(data)  # type: ignore[misc]
             return
-        # A piece goes out only when there is room for it: a write that meets a closed connection would take the
-        # answer that lies unread behind it along, over TLS.
-        view = memoryview(data)
-        for start in range(0, len(view), _PIECE):
+        # Only as much goes out as there is room for: a write that meets a closed connection would take the answer that
+        # lies unread behind it along, over TLS.
+        left = memoryview(data)
+        while left:
             self._wait_for_room()
             try:
-                super().send(view[start : start + _PIECE])  # type: ignore[misc]
+                for _ in range(_RECORDS if isinstance(self.sock, ssl.SSLSocket) else 1):
+                    left = left[self.sock.send(left) :]
+            except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+                continue
             except (ssl.SSLError, ConnectionError) as error:
                 self._stop(error)
 
     def _wait_for_room(self) -> None:
         """Until the socket takes more, or says something. Raises `TimeoutError` when neither happens."""
-        poll = select.poll()
-        poll.register(self.sock, select.POLLIN | select.POLLOUT)
-        events = poll.poll(self.send_timeout * 1000)
+        events = self._poll.poll(self.send_timeout * 1000)
         if not events:
             raise TimeoutError("SWR takes no more of the body")
         if events[0][1] & ~select.POLLOUT and _heard(self.sock):

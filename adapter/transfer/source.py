@@ -8,14 +8,22 @@ whose insides have changed, are read from `wsgi.input`.
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import ssl
+import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
 BLOCK: Final = 1 << 20
 """Bytes of a block, if they come within `FLUSH`."""
 FLUSH: Final = 1.0
 """Seconds after which a block goes on with what it has: a rule may be throttled to some kilobytes a second."""
+
+_FLUSH: Final = struct.pack("@ll", int(FLUSH), 0)
+_FOR_EVER: Final = struct.pack("@ll", 0, 0)
+"""The kernel's `struct timeval`."""
 
 _FIRST_READ: Final = 16 << 10
 _LARGEST_READ: Final = 256 << 10
@@ -66,38 +74,53 @@ class Receiving:
     def __init__(self, reader: Any, connection: Any) -> None:
         self._reader = reader
         self._connection = connection
+        # The kernel collects a whole block, or what comes in `FLUSH`; of TLS it gives one record at a time.
+        self._flags = 0 if isinstance(connection, ssl.SSLSocket) else socket.MSG_WAITALL
         self._idle: float | None = connection.gettimeout()
 
     def fill(self, view: memoryview) -> int:
         view = view[: self._reader.length]
         got = self._held(view)
-        until = time.monotonic() + FLUSH
-        try:
-            while got < len(view):
-                # The first byte may take as long as a client may be idle; it is the worker's timeout.
-                left = until - time.monotonic() if got else self._idle
-                if left is not None and left <= 0:
-                    break
-                self._connection.settimeout(left)
-                if (count := self._received(view[got:], last=got > 0)) == 0:
-                    break
-                got += count
-        finally:
-            self._connection.settimeout(self._idle)
+        if got < len(view):
+            with self._limited():
+                got += self._received(view[got:], some=got > 0)
         if got and self._reader.length == 0:
             self._give_back()
         return got
 
-    def _received(self, view: memoryview, *, last: bool) -> int:
-        """Bytes that came; 0 at the end of the connection, and after a pause when there is something to go on with."""
+    @contextlib.contextmanager
+    def _limited(self) -> Iterator[None]:
+        """Waits `FLUSH` for bytes and no longer, until the block ends."""
+        connection = self._connection
         try:
-            count: int = self._connection.recv_into(view)
-        except TimeoutError:
-            if last:
-                return 0
-            raise
-        self._reader.length -= count
-        return count
+            if self._flags:
+                connection.settimeout(None)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _FLUSH)
+            else:
+                connection.settimeout(FLUSH)
+            yield
+        finally:
+            if self._flags:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _FOR_EVER)
+            connection.settimeout(self._idle)
+
+    def _received(self, view: memoryview, *, some: bool) -> int:
+        """Bytes that came, `some` being there already; without any it waits as long as a client may be idle."""
+        got, begun = 0, time.monotonic()
+        while got < len(view):
+            try:
+                count: int = self._connection.recv_into(view[got:], len(view) - got, self._flags)
+            except (BlockingIOError, TimeoutError):
+                if got or some:
+                    break
+                if self._idle is not None and time.monotonic() - begun >= self._idle:
+                    raise TimeoutError from None
+                continue
+            got += count
+            self._reader.length -= count
+            if not count or self._flags or time.monotonic() - begun > FLUSH:
+                break
+        return got
 
     def _held(self, view: memoryview) -> int:
         """What gunicorn read together with the head."""

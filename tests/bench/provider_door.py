@@ -1,27 +1,24 @@
 """What the provider door adds to a page of the portal: median latency of a list of endpoints, beside core alone.
 
-    make bench
-
 Both ways in one run, request by request in turn, over kept connections of this machine.
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
 import statistics
-import sys
 import threading
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent.parent))
-
+from tests.bench.scale import Scale
+from tests.bench.stage import Stage
+from tests.bench.table import Line, Outcome
 from tests.credentials import ACCESS_ID
 from tests.running import running_adapter
 
-ROUNDS = 500
 PUBLIC_URL = "http://adapter.example:8080"
 TARGET = "/api/v2.0/registries?page=1&page_size=15"
 
@@ -45,7 +42,7 @@ def page() -> bytes:
 
 
 def serve(listener: socket.socket, answer: bytes) -> None:
-    """A core that costs next to nothing."""
+    """A core that costs next to nothing; ends when the listener is closed."""
 
     def talk(connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -53,37 +50,39 @@ def serve(listener: socket.socket, answer: bytes) -> None:
             while connection.recv(65536):
                 connection.sendall(answer)
 
-    while True:
-        connection, _ = listener.accept()
-        threading.Thread(target=talk, args=[connection], daemon=True).start()
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _ = listener.accept()
+            threading.Thread(target=talk, args=[connection], daemon=True).start()
 
 
 def once(connection: http.client.HTTPConnection) -> float:
+    """Milliseconds."""
     begun = time.perf_counter()
     connection.request("GET", TARGET, headers={"Cookie": "sid=session"})
     connection.getresponse().read()
     return (time.perf_counter() - begun) * 1000
 
 
-def main() -> None:
+def list_of_endpoints(stage: Stage, scale: Scale) -> Outcome:
+    """The row."""
     body = page()
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    listener = socket.create_server(("127.0.0.1", 0))
-    threading.Thread(target=serve, args=(listener, head.encode() + body), daemon=True).start()
-    core = listener.getsockname()[1]
-    regions = {"eu-de": {"registry": "https://swr.example", "api": "https://swr-api.example"}}
-    settings = {"public_url": PUBLIC_URL, "harbor_core_url": f"http://127.0.0.1:{core}"}
-    with running_adapter(regions, **settings) as adapter:
-        direct = http.client.HTTPConnection("127.0.0.1", core)
-        door = http.client.HTTPConnection(adapter.provider.removeprefix("http://"))
-        for connection in (direct, door) * 20:
-            once(connection)
-        pairs = [(once(direct), once(door)) for _ in range(ROUNDS)]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener, head.encode() + body), daemon=True).start()
+        core = listener.getsockname()[1]
+        regions = {"eu-de": {"registry": "https://swr.example", "api": "https://swr-api.example"}}
+        settings = {"public_url": PUBLIC_URL, "harbor_core_url": f"http://127.0.0.1:{core}"}
+        with (
+            running_adapter(regions, **settings) as adapter,
+            contextlib.closing(http.client.HTTPConnection("127.0.0.1", core)) as direct,
+            contextlib.closing(http.client.HTTPConnection(adapter.provider.removeprefix("http://"))) as door,
+        ):
+            for connection in (direct, door) * 20:
+                once(connection)
+            pairs = [(once(direct), once(door)) for _ in range(scale.requests)]
     alone, through = (statistics.median(column) for column in zip(*pairs, strict=True))
-    print(f"{'list of endpoints':24} {'core alone':>12} {'through door':>14} {'added':>9}")
-    print(f"{f'median of {ROUNDS}':24} {alone:9.2f} ms {through:11.2f} ms {through - alone:6.2f} ms")
-    print("What limits it: one Python thread reads, translates and writes; Flask and gunicorn cost most of it.")
-
-
-if __name__ == "__main__":
-    main()
+    line = Line(
+        "provider-door", "list, ms", f"{through:.2f}", f"core alone {alone:.2f}", through - alone, None, "ms more"
+    )
+    return Outcome((line,), "one Python thread reads, translates and writes: Flask and gunicorn cost most of it")

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from tests.contract.openapi import Exchanged, faults
 from tests.credentials import basic
 from tests.running import RunningSandbox
 
@@ -43,6 +44,11 @@ class Answer:
         return str(value)
 
     @property
+    def parts(self) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
+        """For `Exchanged`."""
+        return self.status, tuple(self.headers.items()), self.body
+
+    @property
     def json(self) -> Any:
         return json.loads(self.body)
 
@@ -60,6 +66,17 @@ class Answer:
         return str(self.error["message"])
 
 
+def known(body: Body) -> bytes | None:
+    """What is known of a body before it is sent."""
+    return b"" if body is None else body if isinstance(body, bytes) else None
+
+
+def judge(exchanged: Exchanged) -> None:
+    """Asserts that the exchange is as `openapi/contract.yaml` has it."""
+    wrong = faults(exchanged)
+    assert wrong == [], wrong
+
+
 def digest_of(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
@@ -73,11 +90,19 @@ def pieces(data: bytes, size: int) -> Iterator[bytes]:
 class Door:
     """The contract door of a running adapter, with the credentials that go with each request by default.
 
-    `context` is for a door that speaks TLS.
+    `context` is for a door that speaks TLS. `documented`: answers to `ask` must be as `openapi/contract.yaml` has them.
     """
 
-    def __init__(self, url: str, authorization: str | None = None, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        authorization: str | None = None,
+        context: ssl.SSLContext | None = None,
+        *,
+        documented: bool = True,
+    ) -> None:
         self.url = url
+        self.documented = documented
         self._context = context
         self.authorization = basic() if authorization is None else authorization
 
@@ -96,14 +121,17 @@ class Door:
         An iterable goes out chunked; a target may be an absolute URL of this door. An answer that comes before the
         end of the body counts, also when the connection then breaks.
         """
-        connection = self.connect(timeout)
+        connection, asked, sent = self.connect(timeout), self.target(target), self._headers(headers, authorization)
         try:
             with suppress(BrokenPipeError, ConnectionResetError):
-                connection.request(method, self.target(target), body, self._headers(headers, authorization))
+                connection.request(method, asked, body, sent)
             response = connection.getresponse()
-            return Answer(response.status, response.headers, response.read())
+            answer = Answer(response.status, response.headers, response.read())
         finally:
             connection.close()
+        if self.documented and asked.startswith(("/v2", "/api")):
+            judge(Exchanged(method, asked, tuple(sent.items()), known(body), *answer.parts))
+        return answer
 
     def raw(self, data: bytes, *, half_close: bool = False, timeout: float = DEFAULT_TIMEOUT) -> Answer | None:
         """Sends bytes as they are; the answer, or None when the connection ends without one."""

@@ -10,7 +10,6 @@ from pytest_httpserver import HTTPServer
 
 from tests.conftest import StartAdapter
 from tests.credentials import PROJECT
-from tests.docker.nginx import Nginx, Variant, running_nginx
 from tests.provider.rig import PUBLIC_URL, Client, PlayedCore
 from tests.running import RunningAdapter, running_adapter
 from tests.swr.scripted import Swr
@@ -54,21 +53,6 @@ def shared_adapter(servers: tuple[HTTPServer, HTTPServer]) -> Iterator[RunningAd
 def portal(shared_adapter: RunningAdapter, scripted_swr: Swr, core: PlayedCore) -> Client:
     """What stands in front of the door."""
     return Client(shared_adapter.provider)
-
-
-@pytest.fixture(scope="session")
-def running_proxy(servers: tuple[HTTPServer, HTTPServer], shared_adapter: RunningAdapter) -> Iterator[Nginx]:
-    """Debian's nginx in the shape of Harbor's, with our include, before core and the door."""
-    _, core = servers
-    door = int(shared_adapter.provider.rpartition(":")[2])
-    with running_nginx(Variant("http"), core=core.port, door=door) as running:
-        yield running
-
-
-@pytest.fixture
-def nginx(running_proxy: Nginx, portal: Client) -> Client:
-    """The way that a browser goes."""
-    return Client(running_proxy.url)
 
 
 @pytest.fixture

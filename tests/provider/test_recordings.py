@@ -52,7 +52,8 @@ class Fill:
         self._words = {
             "eu-de@AKEXAMPLE0000000001": ACCESS_ID,
             "SKexample0000000000000000000000000000001": SECRET_KEY,
-            '"wrong"': f'"{WRONG_SECRET}"',
+            # Of its own: what is refused in another test is remembered for a while.
+            '"wrong"': f'"{WRONG_SECRET}-recorded"',
             SWR: swr,
             "{adapter}": PUBLIC_URL,
             "{sid}": "session",

@@ -1,5 +1,5 @@
-"""Every recording, played against the running adapter in front of two SWRs: answers that Harbor can work with, and
-in SWR exactly what was pushed."""
+"""Every recording, played against the running adapter in front of two SWRs: answers that Harbor can work with and that
+the contract's document has, and in SWR exactly what was pushed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from adapter.sandbox.player import Player
 from adapter.sandbox.recordings.blobs import Blobs
 from adapter.sandbox.recordings.images import Image
 from tests.replay.conftest import CREDENTIALS, Stage
+from tests.replay.described import deviations
 from tests.replay.expectations import complaints
 from tests.replay.reached import damages, expected
 from tests.replay.scenarios import Scenario, scenarios
@@ -42,6 +43,7 @@ def test_replay(
         for result in results
         for complaint in complaints(result, stage.adapter.contract, scenario.differs.get(result.exchange.number))
     ]
+    wrong += [deviation for result in results for deviation in deviations(result)]
     asked = stage.swr.requests()
     counts = dict(sorted(Counter(method for method, _, _ in asked).items()))
     record_property("requests of Harbor", len(results))

@@ -1,0 +1,123 @@
+"""nginx in the adapter's place: what it is compared with, tuned as well as nginx can be for this.
+
+Bodies are not collected, buffers have 1 MiB, connections to the sink are kept, TLS is the same on both: 1.3, which
+nginx 1.22 does not offer upstreams unless it is told to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench.load import Certificate, Failed, wait_for
+from tests.services import free_ports
+
+MAIN = """
+{user}
+worker_processes auto;
+pid {folder}/nginx.pid;
+daemon off;
+error_log stderr warn;
+events {{
+  worker_connections 1024;
+}}
+http {{
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  access_log off;
+  sendfile on;
+  tcp_nopush on;
+  tcp_nodelay on;
+  keepalive_timeout 120s;
+  keepalive_requests 100000;
+  client_max_body_size 0;
+  client_body_buffer_size 1m;
+  ssl_certificate {chain};
+  ssl_certificate_key {key};
+  ssl_protocols TLSv1.2 TLSv1.3;
+  ssl_buffer_size 16k;
+  proxy_http_version 1.1;
+  proxy_set_header Connection "";
+  proxy_set_header Host $host;
+  proxy_request_buffering off;
+  proxy_buffering off;
+  proxy_buffer_size 1m;
+  proxy_buffers 8 1m;
+  proxy_busy_buffers_size 2m;
+  proxy_ssl_protocols TLSv1.2 TLSv1.3;
+  proxy_ssl_verify on;
+  proxy_ssl_trusted_certificate {authority};
+  proxy_ssl_name localhost;
+  proxy_ssl_session_reuse on;
+  upstream plain {{
+    server 127.0.0.1:{plain_sink};
+    keepalive 64;
+  }}
+  upstream tls {{
+    server 127.0.0.1:{tls_sink};
+    keepalive 64;
+  }}
+{servers}
+}}
+"""
+
+SERVER = """
+  server {{
+    listen 127.0.0.1:{port}{ssl} reuseport;
+    location / {{
+      proxy_pass {upstream};
+    }}
+  }}
+"""
+
+
+@dataclass(frozen=True)
+class Nginx:
+    """Ports by what is upstream; `door` has TLS towards the client as well. `pid` is the master's."""
+
+    plain: int
+    tls: int
+    door: int
+    pid: int
+
+
+@contextlib.contextmanager
+def running_nginx(folder: Path, certificate: Certificate, plain_sink: int, tls_sink: int) -> Iterator[Nginx]:
+    """Raises `Failed`."""
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if program is None:
+        raise Failed("nginx is missing, which the adapter is compared with")
+    plain, tls, door = free_ports(3)
+    servers = [
+        SERVER.format(port=plain, ssl="", upstream="http://plain"),
+        SERVER.format(port=tls, ssl="", upstream="https://tls"),
+        SERVER.format(port=door, ssl=" ssl", upstream="https://tls"),
+    ]
+    text = MAIN.format(
+        user=f"user {getpass.getuser()};" if os.geteuid() == 0 else "",
+        folder=folder,
+        chain=certificate.chain,
+        key=certificate.key,
+        authority=certificate.authority,
+        plain_sink=plain_sink,
+        tls_sink=tls_sink,
+        servers="".join(servers),
+    )
+    config = folder / "nginx.conf"
+    config.write_text(text)
+    process = subprocess.Popen([program, "-p", str(folder), "-c", str(config)])
+    try:
+        wait_for(plain, process, "nginx")
+        yield Nginx(plain, tls, door, process.pid)
+    finally:
+        process.terminate()
+        process.wait()

@@ -1,0 +1,170 @@
+"""Both ends where there is no C compiler: curl sends and fetches, nginx is the sink.
+
+They are slower than `load.c`, so that more of the time is theirs and ratios of throughput flatter the slower side.
+
+The sink keeps what it gets in a file in memory, under one name, because nginx cannot throw a body away before it
+answers; blobs to fetch are sparse files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tests.bench.load import LONGEST, Certificate, Failed, Target, wait_for
+from tests.services import free_ports
+
+MEMORY = Path("/dev/shm")
+
+SINK = """
+{user}
+worker_processes auto;
+pid {folder}/sink.pid;
+daemon off;
+error_log stderr error;
+events {{ worker_connections 1024; }}
+http {{
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  access_log off;
+  sendfile on;
+  tcp_nopush on;
+  keepalive_requests 100000;
+  client_max_body_size 0;
+  client_body_buffer_size 1m;
+  {certificate}
+  server {{
+    listen 127.0.0.1:{port}{ssl};
+    location /swr/auth/ {{
+      default_type application/json;
+      return 200 '{{"token":"bench","expires_in":3600}}';
+    }}
+    location ~ /manifests/ {{
+      default_type application/vnd.oci.image.manifest.v1+json;
+      add_header Docker-Content-Digest sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a;
+      return 200 '{{}}';
+    }}
+    location ~ /blobs/uploads/$ {{
+      add_header Location "$uri$request_id" always;
+      return 202 "";
+    }}
+    location ~ /blobs/uploads/(.+) {{
+      dav_methods PUT;
+      alias {folder}/uploads/$1;
+    }}
+    location ~ ^/v2/bench/s([0-9]+)/blobs/ {{
+      default_type application/octet-stream;
+      alias {folder}/blobs/$1;
+    }}
+  }}
+}}
+"""
+
+
+class Curl:
+    """As `load.Load`, without a compiler."""
+
+    def __init__(self) -> None:
+        self._programs = [shutil.which("curl"), shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")]
+        if None in self._programs:
+            raise Failed("there is neither a C compiler with OpenSSL's headers nor curl and nginx")
+        self._folder = Path(tempfile.mkdtemp(prefix="bench-", dir=MEMORY if MEMORY.is_dir() else None))
+        for name in ("uploads", "blobs"):
+            (self._folder / name).mkdir()
+
+    def __str__(self) -> str:
+        return "curl and nginx"
+
+    def close(self) -> None:
+        """Gives the memory back."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def sink(self, certificate: Certificate | None) -> Iterator[int]:
+        """See `load.Load.sink`."""
+        (port,) = free_ports(1)
+        files = f"ssl_certificate {certificate.chain}; ssl_certificate_key {certificate.key};" if certificate else ""
+        text = SINK.format(
+            user=f"user {getpass.getuser()};" if os.geteuid() == 0 else "",
+            folder=self._folder,
+            port=port,
+            ssl=" ssl" if certificate else "",
+            certificate=files,
+        )
+        config = self._folder / f"{port}.conf"
+        config.write_text(text.replace("sink.pid", f"{port}.pid"))
+        process = subprocess.Popen([str(self._programs[1]), "-p", str(self._folder), "-c", str(config)])
+        try:
+            wait_for(port, process, "the sink")
+            yield port
+        finally:
+            process.terminate()
+            process.wait()
+
+    def send(self, target: Target, digest: str, size: int, count: int) -> float:
+        """See `load.Load.send`; starting curl counts, about 10 ms."""
+        zeros = self._zeros(size)
+        begun = time.monotonic()
+        origin = f"{_scheme(target)}://localhost:{target.port}"
+        collection = f"{origin}/v2/bench/uploads/blobs/uploads/"
+        heads = self._run(
+            count, target, [["--dump-header", "-", "--request", "POST", "--data", "", collection]] * count
+        )
+        places = [_location(head) for head in heads]
+        urls = [f"{origin}{place}{'&' if '?' in place else '?'}digest={digest}" for place in places]
+        self._run(count, target, [["--header", "Expect:", "--upload-file", str(zeros), url] for url in urls])
+        seconds = time.monotonic() - begun
+        for file in (self._folder / "uploads").iterdir():
+            file.unlink()
+        return seconds
+
+    def fetch(self, target: Target, digest: str, size: int, count: int) -> float:
+        """See `load.Load.fetch`."""
+        self._zeros(size)
+        url = f"{_scheme(target)}://localhost:{target.port}/v2/bench/s{size}/blobs/{digest}"
+        begun = time.monotonic()
+        self._run(count, target, [["--output", "/dev/null", url]] * count)
+        return time.monotonic() - begun
+
+    def _zeros(self, size: int) -> Path:
+        file = self._folder / "blobs" / str(size)
+        if not file.exists():
+            with file.open("wb") as sparse:
+                sparse.truncate(size)
+        return file
+
+    def _run(self, count: int, target: Target, each: Sequence[list[str]]) -> list[str]:
+        """What each printed. Credentials go in by a file that only this process's children can read."""
+        usual = ["--silent", "--show-error", "--fail", "--insecure", "--http1.1", "--max-time", str(LONGEST)]
+        with tempfile.NamedTemporaryFile("w", dir=self._folder) as secret:
+            secret.write(f"Authorization: {target.authorization}\n")
+            secret.flush()
+            commands = [[str(self._programs[0]), *usual, "--header", f"@{secret.name}", *words] for words in each]
+            running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
+            printed = [process.communicate()[0] for process in running]
+        if any(process.returncode for process in running):
+            raise Failed(f"curl through port {target.port} failed")
+        return printed
+
+
+def _scheme(target: Target) -> str:
+    return "https" if target.tls else "http"
+
+
+def _location(head: str) -> str:
+    """The path and query of an answer's Location."""
+    for line in head.splitlines():
+        name, _, value = line.partition(":")
+        if name.lower() == "location":
+            return value.strip()
+    raise Failed("an upload was opened without a Location")

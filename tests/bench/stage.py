@@ -1,0 +1,103 @@
+"""What transfers are measured between: two sinks, nginx, and the adapter in each of its ways, when it is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.bench.beside import Nginx, running_nginx
+from tests.bench.curl import Curl
+from tests.bench.load import Certificate, Ends, Failed, Load, Target
+from tests.credentials import PROJECT
+from tests.running import RunningAdapter, running_adapter
+
+
+@dataclass(frozen=True)
+class Way:
+    """A process to go through; `pid` is its eldest, None when there is nothing between client and sink."""
+
+    target: Target
+    pid: int | None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How the adapter, or nginx, is set up: TLS towards the sink, TLS towards the client, SHA-256 checked here."""
+
+    upstream_tls: bool
+    door_tls: bool = False
+    verify: bool = False
+
+
+def ends(*, curl: bool) -> Ends:
+    """The faster pair where it can be built. Raises `Failed` when there is none."""
+    try:
+        return Curl() if curl else Load()
+    except Failed as reason:
+        if curl:
+            raise
+        print(f"bench: {reason}: curl and nginx are used instead", file=sys.stderr)
+        return Curl()
+
+
+@dataclass
+class Stage:
+    """Runs inside `with`; processes are started when they are asked for first and end with the block."""
+
+    folder: Path
+    ends: Ends
+    _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _adapters: dict[Setting, RunningAdapter] = field(default_factory=dict)
+
+    def __enter__(self) -> Stage:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.ends.close)
+            self.certificate = Certificate.made(self.folder)
+            self.plain_sink = stack.enter_context(self.ends.sink(None))
+            self.tls_sink = stack.enter_context(self.ends.sink(self.certificate))
+            self.nginx: Nginx = stack.enter_context(
+                running_nginx(self.folder, self.certificate, self.plain_sink, self.tls_sink)
+            )
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def adapter(self, setting: Setting) -> Way:
+        """Through the adapter."""
+        running = self.running(setting)
+        port = int(running.contract.rpartition(":")[2])
+        return Way(Target(port, setting.door_tls), running.service.process.pid)
+
+    def running(self, setting: Setting) -> RunningAdapter:
+        """The adapter itself, in front of the sink; started once for each setting."""
+        if setting not in self._adapters:
+            self._adapters[setting] = self._stack.enter_context(self.fresh(setting))
+        return self._adapters[setting]
+
+    @contextlib.contextmanager
+    def fresh(self, setting: Setting) -> Iterator[RunningAdapter]:
+        """An adapter that nothing was asked of before."""
+        scheme, port = ("https", self.tls_sink) if setting.upstream_tls else ("http", self.plain_sink)
+        origin = f"{scheme}://127.0.0.1:{port}"
+        values: dict[str, object] = {"verify_uploads": setting.verify, "log_level": "warning"}
+        if setting.upstream_tls:
+            values["ca_bundle"] = self.certificate.authority
+        if setting.door_tls:
+            values |= {"tls_certificate": self.certificate.chain, "tls_key": self.certificate.key}
+        with running_adapter({PROJECT: {"registry": origin, "api": origin}}, **values) as adapter:
+            yield adapter
+
+    def beside(self, setting: Setting) -> Way:
+        """Through nginx."""
+        port = self.nginx.door if setting.door_tls else self.nginx.tls if setting.upstream_tls else self.nginx.plain
+        return Way(Target(port, setting.door_tls), self.nginx.pid)
+
+    def direct(self, setting: Setting) -> Way:
+        """From the client to the sink."""
+        port = self.tls_sink if setting.upstream_tls else self.plain_sink
+        return Way(Target(port, setting.upstream_tls), None)

@@ -1,0 +1,160 @@
+"""Uploads and downloads through the adapter beside nginx: pair by pair, so that both meet the same machine."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import statistics
+import time
+from dataclasses import dataclass
+
+from tests.bench.processes import Ticks, cpu_seconds, own_seconds
+from tests.bench.stage import Setting, Stage, Way
+from tests.bench.table import Bound, Line, Outcome, Sample, ratio_of_pairs
+
+BLOCK = bytes(1 << 20)
+SEVERAL = 8
+TRIES = 3
+DISTURBED = 0.15
+"""Cores of other work from which on a sample is not calm."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row: which direction, how both are set up, transfers at once, and what is wanted of the two ratios."""
+
+    name: str
+    upload: bool
+    setting: Setting
+    count: int
+    throughput: Bound | None
+    cpu: Bound | None
+
+    def moved(self, stage: Stage, way: Way, size: int) -> Sample:
+        """One sample: `count` transfers of `size` bytes at once."""
+        move = stage.ends.send if self.upload else stage.ends.fetch
+        digest = digest_of_zeros(size)
+        before, own, ticks, begun = _cpu(way), own_seconds(), Ticks.now(), time.monotonic()
+        seconds = move(way.target, digest, size, self.count)
+        spent, now, passed = _cpu(way) - before, Ticks.now(), time.monotonic() - begun
+        others = (now.used_since(ticks) - own_seconds() + own) / passed
+        return Sample(size * self.count, seconds, spent, now.busy_since(ticks), max(0.0, others))
+
+
+def _cpu(way: Way) -> float:
+    return cpu_seconds(way.pid) if way.pid else 0.0
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One sample of each side, taken one after the other, and what hashing cost alone, in CPU seconds for a GiB."""
+
+    ours: Sample
+    theirs: Sample
+    hashing: float
+
+    @property
+    def calm(self) -> bool:
+        return max(self.ours.others, self.theirs.others) <= DISTURBED
+
+
+def chosen(pairs: list[Pair]) -> list[Pair]:
+    """The calm ones, unless they are fewer than half of all: then all, which is said beside the result."""
+    calm = [pair for pair in pairs if pair.calm]
+    return calm if len(calm) * 2 >= len(pairs) else pairs
+
+
+@functools.cache
+def digest_of_zeros(size: int) -> str:
+    return "sha256:" + _hashed(size)[0]
+
+
+def _hashed(size: int) -> tuple[str, float]:
+    """The SHA-256 of so many zero bytes, by OpenSSL as the adapter does it, and the CPU seconds that it took."""
+    begun = time.thread_time()
+    checksum = hashlib.sha256()
+    for _ in range(size // len(BLOCK)):
+        checksum.update(BLOCK)
+    checksum.update(BLOCK[: size % len(BLOCK)])
+    return checksum.hexdigest(), time.thread_time() - begun
+
+
+def measure(stage: Stage, case: Case, size: int, rounds: int) -> Outcome:
+    """`size` is bytes of each transfer; every round is one sample of each side, which go first in turn.
+
+    A round that other work on the machine disturbed is repeated, up to `TRIES` times as many in all.
+    """
+    adapter, beside = stage.adapter(case.setting), stage.beside(case.setting)
+    for way in (adapter, beside):  # connections, tokens, and whatever is loaded late
+        case.moved(stage, way, 1 << 20)
+    pairs: list[Pair] = []
+    while sum(pair.calm for pair in pairs) < rounds and len(pairs) < TRIES * rounds:
+        first, second = (adapter, beside) if len(pairs) % 2 else (beside, adapter)
+        samples = {way: case.moved(stage, way, size) for way in (first, second)}
+        hashing = _hashed(size)[1] / size * 2**30 if case.setting.verify else 0.0
+        pairs.append(Pair(samples[adapter], samples[beside], hashing))
+    pairs = chosen(pairs)
+    direct = [case.moved(stage, stage.direct(case.setting), size).gigabytes_per_second for _ in range(3)]
+    return Outcome(_lines(case, pairs), _limit(pairs, max(direct)))
+
+
+def _lines(case: Case, pairs: list[Pair]) -> tuple[Line, ...]:
+    speed = [pair.ours.gigabytes_per_second for pair in pairs], [pair.theirs.gigabytes_per_second for pair in pairs]
+    cpu = [pair.ours.cpu_per_gib for pair in pairs], [pair.theirs.cpu_per_gib + pair.hashing for pair in pairs]
+    beside = f"nginx {statistics.median(pair.theirs.cpu_per_gib for pair in pairs):.2f}"
+    if case.setting.verify:
+        beside += f" + SHA-256 {statistics.median(pair.hashing for pair in pairs):.2f}"
+    return (
+        Line(
+            case.name,
+            "GB/s",
+            f"{statistics.median(speed[0]):.2f}",
+            f"nginx {statistics.median(speed[1]):.2f}",
+            ratio_of_pairs(*speed),
+            case.throughput,
+            "×",
+        ),
+        Line(case.name, "CPU s/GiB", f"{statistics.median(cpu[0]):.2f}", beside, ratio_of_pairs(*cpu), case.cpu, "×"),
+    )
+
+
+def _limit(pairs: list[Pair], direct: float) -> str:
+    """Measured, not guessed: who was busy while the adapter worked."""
+    cores, busy = (statistics.median(each) for each in ([p.ours.cores for p in pairs], [p.ours.busy for p in pairs]))
+    calm = all(pair.calm for pair in pairs)
+    if not calm:
+        reason = "other work on this machine"
+    elif busy > 0.9:
+        reason = "the machine's cores, which client and sink share"
+    elif cores > 0.9:
+        reason = "the adapter, of whose threads one is always busy"
+    else:
+        reason = "steps that wait for each other: no core is full"
+    other = statistics.median(pair.theirs.cores for pair in pairs)
+    noise = statistics.median(max(pair.ours.others, pair.theirs.others) for pair in pairs)
+    disturbed = "" if calm else f"; DISTURBED: other work took {noise:.1f} cores meanwhile"
+    return (
+        f"{reason} (adapter {cores:.2f} cores, nginx {other:.2f}; machine {busy:.0%} busy; "
+        f"client to sink without either {direct:.1f} GB/s at best)"
+        f"{disturbed}"
+    )
+
+
+def cases() -> list[Case]:
+    """Every row of transfers. What is wanted is wanted of one at a time and of several at once."""
+    made: list[Case] = []
+
+    def add(name: str, upload: bool, setting: Setting, speed: float | None, cpu: float | None) -> None:
+        bounds = Bound(least=speed, unit="×") if speed else None, Bound(most=cpu, unit="×") if cpu else None
+        counts = (1,) if setting.door_tls else (1, SEVERAL)
+        made.extend(Case(f"{name}-{count}", upload, setting, count, *bounds) for count in counts)
+
+    add("upload-tls-check", True, Setting(upstream_tls=True, verify=True), 0.75, 1.15)
+    add("upload-tls-nocheck", True, Setting(upstream_tls=True), 0.95, 1.1)
+    add("upload-plain-check", True, Setting(upstream_tls=False, verify=True), None, None)
+    add("upload-plain-nocheck", True, Setting(upstream_tls=False), 0.9, None)
+    add("download-tls", False, Setting(upstream_tls=True), 0.65, 1.5)
+    add("download-plain", False, Setting(upstream_tls=False), 0.8, None)
+    add("upload-door-check", True, Setting(upstream_tls=True, door_tls=True, verify=True), None, None)
+    add("download-door", False, Setting(upstream_tls=True, door_tls=True), None, None)
+    return made

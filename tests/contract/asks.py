@@ -1,0 +1,163 @@
+"""The requests that the document of the contract door is tried with: what is taken, what is refused, and why."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any, Final
+
+from adapter import errors
+from adapter.errors import AdapterError
+from tests.contract.openapi import Operation
+from tests.contract.stubbed import DIGEST, LAYER, Ask, Stubbed
+from tests.credentials import LOGIN_KEY, basic
+
+DESCRIPTOR = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": DIGEST, "size": len(LAYER)}
+IMAGE = {"schemaVersion": 2, "config": DESCRIPTOR, "layers": [DESCRIPTOR]}
+INDEX = {"schemaVersion": 2, "manifests": [DESCRIPTOR]}
+MANIFESTS: Final[dict[str, dict[str, Any]]] = {
+    "application/vnd.oci.image.manifest.v1+json": IMAGE,
+    "application/vnd.docker.distribution.manifest.v2+json": IMAGE,
+    "application/vnd.oci.image.index.v1+json": INDEX,
+    "application/vnd.docker.distribution.manifest.list.v2+json": INDEX,
+    "application/vnd.example.thing+json": {},
+}
+
+MANIFEST, BLOB, UPLOADS = "/v2/team/app/manifests/v1", f"/v2/team/app/blobs/{DIGEST}", "/v2/team/app/blobs/uploads/"
+PROJECTS, REPOSITORIES = "/api/v2.0/projects", "/api/v2.0/repositories"
+TEAM = json.dumps({"project_name": "team", "metadata": {"public": "false"}}).encode()
+
+READS = (
+    Ask("GET", "/v2/"),
+    Ask("GET", MANIFEST),
+    Ask("GET", BLOB),
+    Ask("GET", "/api/version"),
+    Ask("GET", "/api/v2.0/ping", authorization=None),
+    Ask("GET", "/api/v2.0/health", authorization=None),
+    Ask("GET", "/api/v2.0/labels?scope=g"),
+    Ask("GET", f"{PROJECTS}?q=name%3D%7B%27team%27%7D&with_detail=false&page=1&page_size=10"),
+    Ask("GET", f"{REPOSITORIES}?q=blob_digest%3D{DIGEST}&page_size=1&page_number=1"),
+)
+
+
+def requests_of(door: Stubbed) -> list[Ask]:
+    """One request for each operation, and more where there is more than one way; all are as described."""
+    manifests = [
+        Ask("PUT", MANIFEST, json.dumps(document).encode(), {"Content-Type": media_type})
+        for media_type, document in MANIFESTS.items()
+    ]
+    uploads = [
+        Ask("POST", UPLOADS),
+        Ask("POST", f"{UPLOADS}?mount={DIGEST}&from=team%2Fother"),
+        Ask("POST", f"{UPLOADS}?digest={DIGEST}", LAYER, {"Content-Type": "application/octet-stream"}),
+        Ask("GET", door.location()),
+        Ask("GET", door.location(b"a chunk")),
+        Ask("PATCH", door.location(), b"a chunk", {"Content-Range": "0-6"}),
+        Ask("PUT", f"{door.location()}?digest={DIGEST}", LAYER),
+        Ask("DELETE", door.location()),
+    ]
+    others = [
+        Ask("GET", BLOB, headers={"Range": "bytes=0-6"}),
+        Ask("GET", f"{PROJECTS}?page=1&page_size=1", headers={"X-Request-Id": "a.1"}),
+        Ask("GET", f"{PROJECTS}?name=t&page=2&page_size=1"),
+        Ask("POST", PROJECTS, TEAM, {"Content-Type": "application/json"}),
+    ]
+    asks = [*READS, *uploads, *manifests, *others]
+    return asks + [
+        replace(each, method="HEAD") for each in asks if each.method == "GET" and "Range" not in each.headers
+    ]
+
+
+# Which errors SWR, or what moves the bytes, can raise on a route; the door raises the others, see `malformed`, `unfit`.
+
+SWR = {
+    *(errors.InvalidRequest, errors.CredentialsRefused, errors.ClockWrong, errors.Denied, errors.AccountBlocked),
+    *(errors.OrganizationUnknown, errors.RepositoryUnknown, errors.Throttled, errors.Unreachable),
+    *(errors.CertificateUntrusted, errors.Unexpected, errors.Unavailable, errors.TimedOut),
+}
+UPLOAD = SWR | {
+    *(errors.UploadUnknown, errors.UploadInvalid, errors.DigestInvalid, errors.SizeInvalid),
+    *(errors.TooLarge, errors.RangeInvalid),
+}
+ORGANIZATION = {
+    *(errors.OrganizationExists, errors.OrganizationTaken, errors.OrganizationQuota, errors.OrganizationReserved),
+    *(errors.CreationRefused, errors.NameInvalid),
+}
+SUPPRESSED = {each for each in SWR if issubclass(each, errors.UpstreamError | errors.Throttled)}
+RAISED: dict[str, set[type[AdapterError]]] = {
+    "GET /v2/": SWR,
+    "GET /v2/{name}/manifests/{reference}": SWR | {errors.ManifestUnknown},
+    "PUT /v2/{name}/manifests/{reference}": SWR | {errors.ManifestInvalid, errors.TypeRefused, errors.TooLarge},
+    "GET /v2/{name}/blobs/{digest}": SWR | {errors.BlobUnknown, errors.RangeInvalid},
+    "HEAD /v2/{name}/blobs/{digest}": SWR | {errors.BlobUnknown},
+    "POST /v2/{name}/blobs/uploads/": UPLOAD,
+    "PATCH /v2/{name}/blobs/uploads/{sealed}": UPLOAD,
+    "PUT /v2/{name}/blobs/uploads/{sealed}": UPLOAD,
+    "DELETE /v2/{name}/blobs/uploads/{sealed}": SWR | {errors.UploadUnknown},
+    "GET /api/v2.0/labels": SWR - SUPPRESSED,
+    "GET /api/v2.0/projects": SWR,
+    "POST /api/v2.0/projects": SWR | ORGANIZATION,
+}
+"""HEAD is as GET unless it stands here."""
+
+
+def raised_at(operation: Operation) -> set[type[AdapterError]]:
+    alike = str(operation).replace("HEAD", "GET")
+    return RAISED.get(str(operation), RAISED.get(alike, set()))
+
+
+def secured(ask: Ask) -> bool:
+    return ask.authorization is not None
+
+
+def malformed(door: Stubbed) -> list[tuple[int, str, Ask]]:
+    """(status, kind, request) of what the door refuses for a form that the document does not have."""
+    location = door.location()
+    names = "/v2/Team/app/", "/v2/app/"
+    return [
+        *((400, "NameInvalid", Ask("GET", f"{each}manifests/v1")) for each in names),
+        *((400, "NameInvalid", Ask("GET", f"{each}blobs/{DIGEST}")) for each in names),
+        (400, "NameInvalid", Ask("GET", "/v2/Team/app/blobs/uploads/x")),
+        (400, "NameInvalid", Ask("POST", PROJECTS, b'{"project_name":"-"}')),
+        (400, "InvalidRequest", Ask("POST", PROJECTS, b"[]")),
+        *((400, "InvalidRequest", Ask("GET", f"{each}?page=0")) for each in (PROJECTS, REPOSITORIES)),
+        (400, "TagInvalid", Ask("GET", "/v2/team/app/manifests/-v1")),
+        (400, "DigestInvalid", Ask("GET", "/v2/team/app/manifests/sha256:1")),
+        (400, "DigestInvalid", Ask("GET", "/v2/team/app/blobs/sha256:1")),
+        (400, "ManifestInvalid", Ask("PUT", MANIFEST, b"[]", {"Content-Type": "a/b"})),
+        (400, "DigestInvalid", Ask("POST", f"{UPLOADS}?digest=x", LAYER)),
+        (400, "DigestInvalid", Ask("PUT", location, LAYER)),
+        (416, "RangeInvalid", Ask("PATCH", location, LAYER, {"Content-Range": "x"})),
+        *((404, "RouteUnknown", Ask("GET", each)) for each in ("/v2/nothing", "/api/v2.0/nothing", "/nothing")),
+        *((405, "MethodUnsupported", Ask("DELETE", each)) for each in ("/v2/", PROJECTS, "/api/v2.0/ping")),
+    ]
+
+
+def unfit(door: Stubbed) -> list[tuple[int, str, Ask]]:
+    """The same of what the door refuses though its form is right: its bytes, or where an upload stands, tell."""
+    location, later = door.location(), door.location(b"a chunk")
+    put, typed = f"{location}?digest={DIGEST}", {"Content-Type": "a/b"}
+    return [
+        (403, "OrganizationReserved", Ask("POST", PROJECTS, b'{"project_name":"library"}')),
+        (400, "SizeInvalid", Ask("POST", PROJECTS, TEAM, announced=999)),
+        (413, "TooLarge", Ask("POST", PROJECTS, TEAM + b" " * (64 << 10))),
+        (400, "DigestInvalid", Ask("PUT", f"/v2/team/app/manifests/{DIGEST}", b"{}", typed)),
+        (413, "TooLarge", Ask("PUT", MANIFEST, b"{}" + b" " * (4 << 20), typed)),
+        (400, "SizeInvalid", Ask("PUT", MANIFEST, b"{}", typed, announced=9)),
+        (400, "DigestInvalid", Ask("PUT", put, b"another")),
+        (400, "SizeInvalid", Ask("PUT", put, LAYER, announced=9)),
+        (400, "SizeInvalid", Ask("PATCH", location, LAYER, {"Content-Range": "0-1"})),
+        *((413, "TooLarge", Ask(method, target, b"x" * 101)) for method, target in (("PATCH", location), ("PUT", put))),
+        (413, "TooLarge", Ask("POST", f"{UPLOADS}?digest={DIGEST}", b"x" * 101)),
+        (416, "RangeInvalid", Ask("PATCH", location, LAYER, {"Content-Range": "9-15"})),
+        (416, "RangeInvalid", Ask("PATCH", later, LAYER, {"Content-Range": "0-6"})),
+        (416, "RangeInvalid", Ask("PUT", f"{later}?digest={DIGEST}", LAYER, {"Content-Range": "8-14"})),
+        (416, "RangeInvalid", Ask("POST", f"{UPLOADS}?digest={DIGEST}", LAYER, {"Content-Range": "6-0"})),
+        *((404, "UploadUnknown", Ask(method, f"{UPLOADS}x")) for method in ("GET", "HEAD", "PATCH", "DELETE")),
+        (404, "UploadUnknown", Ask("PUT", f"{UPLOADS}x?digest={DIGEST}", LAYER)),
+        (405, "MethodUnsupported", Ask("DELETE", MANIFEST)),
+    ]
+
+
+BUSY = [Ask("GET", BLOB), Ask("POST", f"{UPLOADS}?digest={DIGEST}", LAYER)]
+STRANGERS = {None, "Bearer x", basic("", ""), basic("no-at"), basic(f"xx-yy@{LOGIN_KEY[:8]}"), basic(secret="")}

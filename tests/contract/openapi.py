@@ -1,0 +1,319 @@
+"""`openapi/contract.yaml` as a judge of exchanges: what a request, or the contract door's answer to it, has and the
+document has not, is a fault. Pure.
+
+Path and methods are matched here, because common matchers let no parameter hold a slash.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qsl, unquote
+
+import yaml
+from openapi_schema_validator import OAS31Validator, oas31_format_checker
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
+
+from adapter.sandbox.recording import Headers, header
+
+DOCUMENT: Final[dict[str, Any]] = yaml.safe_load(
+    (Path(__file__).parent.parent.parent / "openapi" / "contract.yaml").read_text()
+)
+METHODS: Final = {"get", "put", "post", "delete", "patch", "head", "options", "trace"}
+
+LONGEST_LINE: Final = 8190
+
+# Of HTTP itself, or of the server: no part of the contract. The framing's count where the document names them.
+PLAIN_HEADERS: Final = {"content-type", "content-length", "transfer-encoding", "date", "server", "connection"}
+# OpenAPI leaves these to `content` and `security`; of the rest nobody would say that it belongs to a contract.
+PLAIN_REQUEST_HEADERS: Final = PLAIN_HEADERS | {
+    *("accept", "accept-encoding", "authorization", "expect", "host", "user-agent"),
+}
+
+
+@dataclass(frozen=True)
+class Exchanged:
+    """A request and its answer, headers as they were on the wire; `sent` is None for a body that is not at hand."""
+
+    method: str
+    target: str
+    headers: Headers
+    sent: bytes | None
+    status: int
+    answered: Headers
+    body: bytes
+
+
+class Operation(NamedTuple):
+    """One method of one path; `where` is its place in the document, as JSON pointers are written."""
+
+    method: str
+    template: str
+    where: str
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.template}"
+
+
+def resolved(where: str) -> tuple[str, Any]:
+    """What stands at a place of the document, with the place where it really stands: `$ref`s are followed."""
+    node: Any = DOCUMENT
+    for part in where.split("/")[1:]:
+        node = node[int(part)] if isinstance(node, list) else node[part.replace("~1", "/").replace("~0", "~")]
+    return resolved(node["$ref"][1:]) if isinstance(node, dict) and "$ref" in node else (where, node)
+
+
+def escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+@cache
+def operations() -> tuple[Operation, ...]:
+    return tuple(
+        Operation(method.upper(), template, f"/paths/{escaped(template)}/{method}")
+        for template, item in DOCUMENT["paths"].items()
+        for method in item
+        if method in METHODS
+    )
+
+
+@cache
+def parameters(operation: Operation) -> tuple[tuple[str, Any], ...]:
+    """(place in the document, parameter), those of the path too."""
+    return tuple(
+        resolved(f"{owner}/parameters/{at}")
+        for owner in (operation.where.rpartition("/")[0], operation.where)
+        for at in range(len(resolved(owner)[1].get("parameters", [])))
+    )
+
+
+@cache
+def _pattern(template: str) -> re.Pattern[str]:
+    """What the path of a template looks like."""
+    slashes = {
+        each["name"]
+        for operation in operations()
+        if operation.template == template
+        for _, each in parameters(operation)
+        if each.get("x-slashes")
+    }
+    parts = re.split(r"\{(\w+)\}", template)
+    return re.compile(
+        "".join(
+            re.escape(part) if at % 2 == 0 else f"(?P<{part}>{'.+' if part in slashes else '[^/]+'})"
+            for at, part in enumerate(parts)
+        )
+    )
+
+
+Match = tuple[Operation, dict[str, str]]
+
+
+def _matching(path: str) -> list[Match]:
+    """The operations that a decoded path means, those with the most fixed text first, with the path's parameters."""
+    found = [
+        (operation, match.groupdict())
+        for operation in operations()
+        if (match := _pattern(operation.template).fullmatch(path))
+    ]
+    return sorted(found, key=lambda each: -len(re.sub(r"\{\w+\}", "", each[0].template)))
+
+
+def _decoded(target: str) -> str:
+    return unquote(target.partition("?")[0])
+
+
+def _other_slash(path: str) -> str:
+    return path.removesuffix("/") if path.endswith("/") else path + "/"
+
+
+def operation_of(method: str, target: str) -> Match | None:
+    """What a request means."""
+    return next((each for each in _matching(_decoded(target)) if each[0].method == method), None)
+
+
+@cache
+def _validator(where: str) -> OAS31Validator:
+    registry: Registry[Any] = Registry().with_resource("urn:door", DRAFT202012.create_resource(DOCUMENT))
+    return OAS31Validator({"$ref": f"urn:door#{where}"}, registry=registry, format_checker=oas31_format_checker)
+
+
+def schema_faults(where: str, value: Any) -> Iterator[str]:
+    for error in _validator(where).iter_errors(value):
+        yield f"{error.json_path}: {error.message[:200]}"
+
+
+def text_faults(what: str, where: str, text: str) -> Iterator[str]:
+    """A parameter or header, read as the type of its schema."""
+    whole = resolved(where)[1].get("type") == "integer" and re.fullmatch(r"-?[0-9]+", text)
+    yield from (f"{what} {fault}" for fault in schema_faults(where, int(text[:4000]) if whole else text))
+
+
+def json_faults(where: str, data: bytes) -> Iterator[str]:
+    try:
+        document = json.loads(data)
+    except ValueError:
+        yield "the body is no JSON"
+    else:
+        yield from schema_faults(where, document)
+
+
+# Requests
+
+
+def request_faults(exchanged: Exchanged, *, ignored: bool = True) -> list[str]:
+    """Why the request is not one that the document describes.
+
+    :param ignored: whether what the door ignores counts too: unknown parameters, and odd values of lenient ones.
+    """
+    found = operation_of(exchanged.method, exchanged.target)
+    if found is None:
+        return ["no such operation"]
+    return [*_parameter_faults(exchanged, *found, ignored), *_sent_faults(exchanged, found[0])]
+
+
+def _parameter_faults(
+    exchanged: Exchanged, operation: Operation, captured: dict[str, str], ignored: bool
+) -> Iterator[str]:
+    given = {
+        "path": [*captured.items()],
+        "query": parse_qsl(exchanged.target.partition("?")[2], keep_blank_values=True),
+        "header": [(n.lower(), v) for n, v in exchanged.headers if n.lower() not in PLAIN_REQUEST_HEADERS],
+    }
+    for place, pairs in given.items():
+        known = {
+            each["name"].lower() if place == "header" else each["name"]: (where, each)
+            for where, each in parameters(operation)
+            if each["in"] == place
+        }
+        names = {name for name, _ in pairs}
+        yield from (f"{place} lacks {n}" for n, (_, each) in known.items() if each.get("required") and n not in names)
+        for name, value in pairs:
+            if name not in known:
+                if ignored:
+                    yield f"{place} parameter {name} is not described"
+            elif ignored or not known[name][1].get("x-lenient"):
+                yield from text_faults(f"{place} {name}", f"{known[name][0]}/schema", value)
+
+
+def _sent_faults(exchanged: Exchanged, operation: Operation) -> Iterator[str]:
+    body = resolved(operation.where)[1].get("requestBody")
+    if body is None:
+        if exchanged.sent and operation.method != "POST":
+            yield "a body that is not described"
+        return
+    if exchanged.sent is None:
+        return
+    if not exchanged.sent and not body["required"]:
+        return
+    kind = header(exchanged.headers, "Content-Type")
+    media = _media(body["content"], kind or "application/octet-stream")
+    if media is None:
+        yield f"a body of type {kind} is not described"
+    elif "schema" in body["content"][media]:
+        yield from json_faults(f"{operation.where}/requestBody/content/{escaped(media)}/schema", exchanged.sent)
+
+
+# Answers
+
+
+def answer_faults(exchanged: Exchanged) -> list[str]:
+    """Why the answer is not one that the document gives to such a request."""
+    where = response_of(exchanged)
+    if where is None:
+        return [f"status {exchanged.status} is not described"]
+    return [*_open_faults(exchanged), *_header_faults(exchanged, where), *_content_faults(exchanged, where)]
+
+
+def response_of(exchanged: Exchanged) -> str | None:
+    """The place of the response with that status; None if there is none."""
+    path, status = _decoded(exchanged.target), str(exchanged.status)
+    found = operation_of(exchanged.method, exchanged.target)
+    if found is None:
+        surface = "Oci" if path == "/v2" or path.startswith("/v2/") else "Harbor"
+        alike = [each for each, _ in (*_matching(path), *_matching(_other_slash(path)))]
+        if status == "404":
+            return f"/components/responses/{surface}NoSuchPath"
+        if status == "405" and alike:
+            return f"/components/responses/{surface}NotAllowed"
+        found = next(((each, {}) for each in alike if each.method == exchanged.method), None)
+    if found is None or status not in resolved(found[0].where)[1]["responses"]:
+        return None
+    return resolved(f"{found[0].where}/responses/{status}")[0]
+
+
+def _open_faults(exchanged: Exchanged) -> Iterator[str]:
+    """Without the credentials that an operation asks for nothing succeeds."""
+    found = operation_of(exchanged.method, exchanged.target)
+    needed = found is not None and resolved(found[0].where)[1].get("security", DOCUMENT["security"])
+    given = (header(exchanged.headers, "Authorization") or "").lower().startswith("basic ")
+    if needed and not given and exchanged.status < 400:
+        yield f"status {exchanged.status} without credentials"
+
+
+def _header_faults(exchanged: Exchanged, where: str) -> Iterator[str]:
+    described = {
+        name.lower(): (name, *resolved(f"{where}/headers/{escaped(name)}"))
+        for name in resolved(where)[1].get("headers", {})
+    }
+    names = [name.lower() for name, _ in exchanged.answered]
+    for key, (name, _, each) in described.items():
+        if names.count(key) > 1:
+            yield f"more than one {name}"
+        if each.get("required") and key not in names:
+            yield f"no {name}"
+    for name, value in exchanged.answered:
+        if name.lower() in described:
+            yield from text_faults(name, f"{described[name.lower()][1]}/schema", value)
+        elif name.lower() not in PLAIN_HEADERS:
+            yield f"header {name} is not described"
+
+
+def _content_faults(exchanged: Exchanged, where: str) -> Iterator[str]:
+    content = resolved(where)[1].get("content")
+    kind = header(exchanged.answered, "Content-Type")
+    if content is None:
+        if exchanged.body or kind:
+            yield f"a body, or its type {kind}, where none is described"
+        return
+    media = _media(content, kind or "")
+    if media is None:
+        yield f"a body of type {kind} is not described"
+    elif exchanged.method == "HEAD":
+        if exchanged.body:
+            yield "a body to HEAD"
+    elif "schema" in content[media]:
+        schema = f"{where}/content/{escaped(media)}/schema"
+        if media.startswith("text/"):
+            yield from text_faults("the body", schema, exchanged.body.decode())
+        else:
+            yield from json_faults(schema, exchanged.body)
+
+
+def _media(content: dict[str, Any], kind: str) -> str | None:
+    """The media type or range of a description that a Content-Type falls under: the closest."""
+    name = kind.partition(";")[0].strip().lower()
+    wanted = (name, name.partition("/")[0] + "/*", "*/*") if "/" in name else ()
+    return next((each for each in wanted if each in content), None)
+
+
+def faults(exchanged: Exchanged) -> list[str]:
+    """All that is wrong with an exchange of a door that is asked whatever a client might: of a request it is wrong to
+    take what would have to be refused. Nothing where the request line is so long that the server answers itself."""
+    if len(exchanged.method) + len(exchanged.target) > LONGEST_LINE - len("  HTTP/1.1"):
+        return []
+    taken = exchanged.status < 400 and operation_of(exchanged.method, exchanged.target)
+    wrong = request_faults(exchanged, ignored=False) if taken else []
+    return [f"{exchanged.method} {shown(exchanged)}: {each}" for each in [*wrong, *answer_faults(exchanged)]]
+
+
+def shown(exchanged: Exchanged) -> str:
+    """The path for a failure's text; what is sealed in it is left out."""
+    path = exchanged.target.partition("?")[0]
+    return re.sub(r"(/blobs/uploads/)[^/]+", r"\1…", path)[:200]

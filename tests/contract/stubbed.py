@@ -1,0 +1,149 @@
+"""The contract door within the test's own process, before an SWR that answers, or refuses, as the test says.
+
+For what no SWR gives on demand: each answer that the code can give, to each of the requests that the document has.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+import requests
+from urllib3 import HTTPResponse
+from werkzeug.test import Client
+
+from adapter.contract import create_contract_app
+from adapter.errors import AdapterError
+from adapter.names import digest_of
+from adapter.operations.logs import RequestLog, StartResponse
+from adapter.settings import Settings
+from adapter.swr.client import SwrClient
+from adapter.swr.management import Organization
+from adapter.swr.registry import Blob, Manifest
+from adapter.values import RegionHosts
+from tests.contract.openapi import Exchanged
+from tests.credentials import PROJECT, basic
+
+LAYER: Final = b"a layer"
+DIGEST: Final = digest_of(LAYER)
+ORGANIZATIONS: Final = [Organization("team", 7, 4), Organization("teams"), Organization("trio", 3, 5)]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request, with the suite's credentials unless told otherwise. `announced`: its Content-Length, if it lies."""
+
+    method: str
+    target: str
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    authorization: str | None = field(default_factory=basic, repr=False)
+    announced: int | None = None
+
+
+class StubSwr:
+    """All parts of an `SwrClient` in one; while it has an `error` every call raises that."""
+
+    def __init__(self, manifest: tuple[str, bytes] = ("application/vnd.example.thing+json", b"{}")) -> None:
+        self.regions = {PROJECT: RegionHosts("http://127.0.0.1:1")}
+        self.tokens = self.organizations = self.registry = self.uploads = self
+        self.error: AdapterError | None = None
+        self._manifest = manifest
+
+    def _come(self, *_: Any) -> None:
+        if self.error is not None:
+            raise self.error
+
+    check = confirm = create = refuse_unwritable = cancel = _come
+
+    def all(self, *_: Any) -> list[Organization]:
+        self._come()
+        return ORGANIZATIONS
+
+    def named(self, _: Any, names: Iterable[str]) -> list[Organization]:
+        return [each for each in self.all() if each.name in names]
+
+    def manifest(self, *_: Any, head: bool) -> Manifest:
+        self._come()
+        media_type, data = self._manifest
+        return Manifest(media_type, digest_of(data), len(data), None if head else data)
+
+    def put_manifest(self, *called: Any) -> str:
+        self._come()
+        return digest_of(called[3])
+
+    def blob(self, *_: Any) -> Blob:
+        self._come()
+        return Blob(len(LAYER))
+
+    def open_blob(self, *called: Any) -> requests.Response:
+        self._come()
+        response = requests.Response()
+        response.status_code = 206 if called[3] else 200
+        response.headers["Content-Length"] = str(len(LAYER))
+        if called[3]:
+            response.headers["Content-Range"] = f"bytes 0-{len(LAYER) - 1}/{len(LAYER)}"
+        else:
+            response.headers["Content-Encoding"] = "gzip"
+        response.raw = HTTPResponse(io.BytesIO(LAYER), preload_content=False)
+        return response
+
+    def start(self, *_: Any) -> str:
+        self._come()
+        return "/v2/team/app/blobs/uploads/x?_state=y"
+
+    def chunk(self, *_: Any) -> str:
+        return self.start()
+
+    def status(self, *called: Any) -> tuple[str, int | None]:
+        return self.start(), None
+
+    def finish(self, *_: Any) -> None:
+        self._come()
+
+
+class Stubbed:
+    """The door before one `StubSwr`; `told` has the kinds of the errors that it has answered with."""
+
+    def __init__(self, swr: StubSwr | None = None, *, defect: bool = False, **settings: Any) -> None:
+        self.told: set[str] = set()
+        app = create_contract_app(Settings(**settings), cast("SwrClient", swr or StubSwr()))
+        if defect:
+            app.before_request(self._fail)
+        self._app = RequestLog(app, "contract")
+        self._client = Client(self._serve)
+
+    def _serve(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        answer = self._app(environ, start_response)
+        if "adapter.error" in environ:
+            self.told.add(str(environ["adapter.error"]).partition(":")[0])
+        return answer
+
+    @staticmethod
+    def _fail() -> None:
+        raise RuntimeError("a defect, as ordered")
+
+    def ask(self, ask: Ask) -> Exchanged:
+        headers = dict(ask.headers)
+        if ask.authorization is not None:
+            headers["Authorization"] = ask.authorization
+        response = self._client.open(
+            ask.target,
+            method=ask.method,
+            data=ask.body,
+            headers=headers,
+            environ_overrides={} if ask.announced is None else {"CONTENT_LENGTH": str(ask.announced)},
+        )
+        answered = tuple((str(name), str(value)) for name, value in response.headers.items())
+        body = response.get_data()
+        response.close()
+        return Exchanged(ask.method, ask.target, tuple(headers.items()), ask.body, response.status_code, answered, body)
+
+    def location(self, chunk: bytes = b"") -> str:
+        """That of an upload, after a chunk if there is one."""
+        answer = self.ask(Ask("POST", "/v2/team/app/blobs/uploads/"))
+        if chunk:
+            answer = self.ask(Ask("PATCH", dict(answer.answered)["Location"], chunk))
+        return dict(answer.answered)["Location"]

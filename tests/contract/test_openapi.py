@@ -1,0 +1,343 @@
+"""The contract door as `openapi/contract.yaml` has it: held to the routes of the code and to every answer of theirs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from adapter import errors
+from adapter.contract import create_contract_app
+from adapter.errors import AdapterError
+from adapter.settings import Settings
+from adapter.swr.client import SwrClient
+from tests.contract.asks import (
+    BLOB,
+    BUSY,
+    MANIFEST,
+    MANIFESTS,
+    PROJECTS,
+    STRANGERS,
+    UPLOADS,
+    malformed,
+    raised_at,
+    requests_of,
+    secured,
+    unfit,
+)
+from tests.contract.openapi import (
+    DOCUMENT,
+    PLAIN_HEADERS,
+    Exchanged,
+    Operation,
+    answer_faults,
+    operation_of,
+    operations,
+    parameters,
+    request_faults,
+    resolved,
+    response_of,
+    schema_faults,
+)
+from tests.contract.stubbed import DIGEST, LAYER, Ask, Stubbed, StubSwr
+
+
+@pytest.fixture(scope="module")
+def run() -> tuple[list[Exchanged], set[str]]:
+    """Every answer that the code can give, once at least, and the kinds of errors that were told."""
+    exchanges: list[Exchanged] = []
+    told: set[str] = set()
+
+    def ask(door: Stubbed, asks: list[Ask]) -> None:
+        exchanges.extend(map(door.ask, asks))
+        told.update(door.told)
+
+    for media_type, document in MANIFESTS.items():
+        door = Stubbed(StubSwr((media_type, json.dumps(document).encode())))
+        asks = requests_of(door)
+        ask(door, [each for each in asks if "/manifests/" in each.target])
+    ask(door, [each for each in asks if "/manifests/" not in each.target])
+    ask(door, [replace(each, authorization=other) for each in asks if secured(each) for other in STRANGERS])
+    ask(Stubbed(defect=True), asks)
+    swr = StubSwr()
+    refused = Stubbed(swr)
+    for each in asks:
+        operation, _ = cast("tuple[Operation, object]", operation_of(each.method, each.target))
+        for kind in raised_at(operation):
+            swr.error = kind("no", swr_code="S.1", swr_message="100% no", request_id="r", retry_after=7.0)
+            ask(refused, [each])
+    door = Stubbed(max_layer_bytes=100)
+    for _, _, each in (*malformed(door), *unfit(door)):
+        ask(door, [each] if each.method != "GET" else [each, replace(each, method="HEAD")])
+    busy = Stubbed(threads=0)
+    ask(busy, [*BUSY, Ask("PATCH", busy.location(), LAYER), Ask("PUT", f"{busy.location()}?digest={DIGEST}", LAYER)])
+    return exchanges, told
+
+
+def shown(exchanged: Exchanged) -> str:
+    found = operation_of(exchanged.method, exchanged.target)
+    return f"{found[0] if found else exchanged.target} {exchanged.status}"
+
+
+# The document
+
+
+def test_the_document_is_valid_openapi_3_1() -> None:
+    assert DOCUMENT["openapi"].startswith("3.1.")
+    assert [error.message for error in OpenAPIV31SpecValidator(DOCUMENT).iter_errors()] == []
+
+
+def test_every_operation_has_a_name_of_its_own() -> None:
+    described = [resolved(operation.where)[1] for operation in operations()]
+    assert len({each["operationId"] for each in described}) == len(described) > 20
+    assert [each["operationId"] for each in described if not each["summary"]] == []
+
+
+def test_nothing_in_the_document_is_unused() -> None:
+    """Those for paths and methods that it does not have stand at no operation."""
+    used = set(re.findall(r"'\$ref': '#/components/(\w+/\w+)'", str(DOCUMENT)))
+    kept = {f"{kind}/{name}" for kind, each in DOCUMENT["components"].items() for name in each}
+    without = {"securitySchemes/basic", "responses/OciNoSuchPath", "responses/HarborNoSuchPath"}
+    assert kept - used == without | {"responses/HarborNotAllowed"}
+
+
+def rule_of(template: str) -> str:
+    """As Flask writes it."""
+    return re.sub(r"\{(\w+)\}", lambda found: f"<{'path:' if found[1] == 'name' else ''}{found[1]}>", template)
+
+
+def test_the_operations_are_the_routes_of_the_code() -> None:
+    """One to one. An operation that has no answer but 405 is there to say so."""
+    app = create_contract_app(Settings(), cast("SwrClient", StubSwr()))
+    routes = {(method, str(rule)) for rule in app.url_map.iter_rules() for method in rule.methods or ()}
+    served = {each for each in operations() if set(resolved(each.where)[1]["responses"]) != {"405"}}
+    assert {(each.method, rule_of(each.template)) for each in served} == routes
+    assert {str(each) for each in set(operations()) - served} == {"DELETE /v2/{name}/manifests/{reference}"}
+
+
+def test_a_slash_is_in_names_alone() -> None:
+    found = {each["name"] for operation in operations() for _, each in parameters(operation) if each.get("x-slashes")}
+    assert found == {"name"}
+    assert operation_of("GET", f"/v2/a/b/c/blobs/{DIGEST}") is not None
+    assert operation_of("GET", "/v2/a/b/manifests/c/d") is None
+
+
+# Every answer that the code can give
+
+
+def test_every_answer_is_as_described(run: tuple[list[Exchanged], set[str]]) -> None:
+    wrong = {f"{shown(each)}: {fault}" for each in run[0] for fault in answer_faults(each)}
+    assert wrong == set()
+
+
+def test_every_status_of_an_operation_is_given_by_the_code(run: tuple[list[Exchanged], set[str]]) -> None:
+    described = {f"{each} {status}" for each in operations() for status in resolved(each.where)[1]["responses"]}
+    given = {shown(each) for each in run[0] if operation_of(each.method, each.target)}
+    assert given - described == set()
+    assert described - given == set()
+
+
+def test_every_media_type_of_an_answer_is_given_by_the_code(run: tuple[list[Exchanged], set[str]]) -> None:
+    given = {dict(each.answered).get("Content-Type", "").partition(";")[0] for each in run[0]}
+    described = set(re.findall(r"'([\w.*+/-]+/[\w.*+-]+)': \{", str([*walk_answers()])))
+    assert described - given == {"application/*", "*/*"}
+    assert given - described == {"", "application/vnd.example.thing+json"}
+
+
+def walk_answers() -> Iterator[Any]:
+    for operation in operations():
+        for status in resolved(operation.where)[1]["responses"]:
+            yield resolved(f"{operation.where}/responses/{status}")[1].get("content")
+
+
+def kinds(base: type[AdapterError]) -> Iterator[type[AdapterError]]:
+    for each in base.__subclasses__():
+        yield each
+        yield from kinds(each)
+
+
+def test_every_kind_of_error_is_told_on_some_route(run: tuple[list[Exchanged], set[str]]) -> None:
+    """But those that are only there for others to be of their kind."""
+    declared = {each.__name__ for each in kinds(AdapterError) if each.__module__ == errors.__name__}
+    assert declared - run[1] == {"CredentialsError", "NotFound", "UpstreamError"}
+
+
+def test_every_code_of_a_response_is_given_by_the_code(run: tuple[list[Exchanged], set[str]]) -> None:
+    given: dict[str, set[str]] = {}
+    for each in run[0]:
+        if each.status >= 400 and each.body:
+            given.setdefault(str(response_of(each)), set()).add(json.loads(each.body)["errors"][0]["code"])
+    for where, codes in given.items():
+        _, narrowing = resolved(f"{where}/content/application~1json/schema/allOf/1")
+        assert codes == set(narrowing["properties"]["errors"]["items"]["properties"]["code"]["enum"]), where
+    assert set(given) == {f"/components/responses/{name}" for name in DOCUMENT["components"]["responses"]}
+
+
+def test_what_the_door_takes_is_as_described() -> None:
+    door = Stubbed()
+    wrong = {}
+    for each in requests_of(door):
+        exchanged = door.ask(each)
+        assert exchanged.status < 300, shown(exchanged)
+        if found := request_faults(exchanged):
+            wrong[shown(exchanged)] = found
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(("refusals", "by_form"), [(malformed, True), (unfit, False)])
+def test_what_the_door_refuses_for_its_form_and_nothing_else_is_not_as_described(
+    refusals: Callable[[Stubbed], list[tuple[int, str, Ask]]], by_form: bool
+) -> None:
+    door = Stubbed(max_layer_bytes=100)
+    for status, kind, ask in refusals(door):
+        exchanged = door.ask(ask)
+        assert exchanged.status == status, (kind, shown(exchanged), exchanged.body)
+        assert kind in door.told
+        assert bool(request_faults(exchanged)) is by_form, (shown(exchanged), request_faults(exchanged))
+
+
+def test_lenient_parameters_are_those_that_the_door_does_not_refuse() -> None:
+    door = Stubbed()
+    tried = set()
+    for each in requests_of(door):
+        operation, _ = cast("tuple[Operation, object]", operation_of(each.method, each.target))
+        for _, parameter in parameters(operation):
+            name = parameter["name"]
+            if name == "Content-Range" and each.method == "POST" and "digest=" not in each.target:
+                continue  # the start of an upload reads nothing of its body
+            if parameter["in"] == "header":
+                asked = replace(each, headers={**each.headers, name: "~"})
+            elif parameter["in"] == "query":
+                path, _, query = each.target.partition("?")
+                kept = [pair for pair in query.split("&") if pair.partition("=")[0] not in {name, ""}]
+                asked = replace(each, target=f"{path}?{'&'.join([*kept, f'{name}=%01'])}")
+            else:
+                continue
+            refused = door.ask(asked).status >= 400
+            assert refused is not parameter.get("x-lenient", False), (each.target, name)
+            tried.add(name)
+    assert {"digest", "page", "Content-Range", "q", "X-Request-Id"} <= tried
+
+
+# What is not as described is found
+
+
+def mutated_headers(exchanged: Exchanged) -> Iterator[tuple[str, Exchanged]]:
+    """Each header of the contract garbled, doubled, and, where it must be there, left out; one that nobody knows."""
+    for at, (name, value) in enumerate(exchanged.answered):
+        rest = exchanged.answered[:at] + exchanged.answered[at + 1 :]
+        if name.lower() not in PLAIN_HEADERS:
+            yield f"{name} garbled", replace(exchanged, answered=(*rest, (name, "\x7f")))
+            yield f"{name} doubled", replace(exchanged, answered=(*exchanged.answered, (name, value)))
+            if name not in OPTIONAL_HEADERS:
+                yield f"{name} left out", replace(exchanged, answered=rest)
+    yield "another header", replace(exchanged, answered=(*exchanged.answered, ("X-Other", "1")))
+    typed = [(name, value) for name, value in exchanged.answered if name != "Content-Type"]
+    if "blobs/sha256" not in exchanged.target or exchanged.status >= 400:
+        yield "another type", replace(exchanged, answered=(*typed, ("Content-Type", "image/png")))
+
+
+OPTIONAL_HEADERS = {"Content-Encoding", "Link", "Range", "Retry-After"}
+OPTIONAL_KEYS = {"swr_code", "swr_message", "swr_request_id", "project_id"}
+
+
+def mutated_documents(document: Any, open_: bool) -> Iterator[tuple[str, Any]]:
+    """The document with one part of it null, one more, or, where it must be there, left out."""
+    yield "null", None
+    if isinstance(document, dict):
+        for key, value in document.items():
+            rest = {name: each for name, each in document.items() if name != key}
+            if key not in OPTIONAL_KEYS:
+                yield f"without {key}", rest
+            yield from ((f"{key} {what}", {**document, key: each}) for what, each in mutated_documents(value, open_))
+        if not open_:
+            yield "another key", {**document, "other": 1}
+    if isinstance(document, list):
+        yield "another entry", [*document, None]
+        for at, value in enumerate(document):
+            for what, each in mutated_documents(value, open_):
+                yield f"{at} {what}", [*document[:at], each, *document[at + 1 :]]
+
+
+def mutated(exchanged: Exchanged) -> Iterator[tuple[str, Exchanged]]:
+    yield "another status", replace(exchanged, status=299)
+    yield from mutated_headers(exchanged)
+    kind = dict(exchanged.answered).get("Content-Type", "").partition(";")[0]
+    if exchanged.method == "HEAD" or not kind:
+        yield "a body", replace(exchanged, body=b"{}")
+    elif kind.startswith("text/"):
+        yield "another text", replace(exchanged, body=b"Pang")
+    elif kind.endswith("json"):
+        yield "no JSON", replace(exchanged, body=exchanged.body[:-2])
+        for what, document in mutated_documents(json.loads(exchanged.body), kind != "application/json"):
+            yield f"body: {what}", replace(exchanged, body=json.dumps(document).encode())
+
+
+def test_every_answer_that_is_changed_is_found(run: tuple[list[Exchanged], set[str]]) -> None:
+    one_each = {(shown(each), tuple(sorted(name for name, _ in each.answered))): each for each in run[0]}
+    changed = [(each, *change) for each in one_each.values() for change in mutated(each)]
+    assert len(changed) > 2000
+    assert [f"{shown(each)}: {what}" for each, what, other in changed if not answer_faults(other)] == []
+
+
+def test_every_schema_of_a_manifest_that_is_sent_refuses_what_is_changed() -> None:
+    def ask(media_type: str, document: Any) -> Exchanged:
+        headers = (("Content-Type", media_type),)
+        return Exchanged("PUT", MANIFEST, headers, json.dumps(document).encode(), 201, (), b"")
+
+    for media_type, document in MANIFESTS.items():
+        assert request_faults(ask(media_type, document)) == []
+        kept = [what for what, other in mutated_documents(document, True) if not request_faults(ask(media_type, other))]
+        assert kept == []
+
+
+def test_every_parameter_refuses_something() -> None:
+    for operation in operations():
+        for where, each in parameters(operation):
+            refused = [value for value in ("", "\x7f" * 300) if [*schema_faults(f"{where}/schema", value)]]
+            assert refused, f"{operation} takes anything for {each['name']}"
+
+
+def changed(ask: Ask, **changes: Any) -> Exchanged:
+    sent = replace(ask, **changes)
+    return Exchanged(sent.method, sent.target, tuple(sent.headers.items()), sent.body, 200, (), b"")
+
+
+@pytest.mark.parametrize(
+    ("ask", "fault"),
+    [
+        (Ask("GET", "/v2/app/manifests/v1"), "path name"),
+        (Ask("GET", "/v2/team/app/manifests/%2Dv1"), "path reference"),
+        (Ask("PUT", f"{UPLOADS}x", LAYER), "query lacks digest"),
+        (Ask("POST", f"{UPLOADS}?digest=sha256:0"), "query digest"),
+        (Ask("PATCH", f"{UPLOADS}x", LAYER, {"Content-Range": "bytes 0-6/x"}), "header content-range"),
+        (Ask("GET", BLOB, headers={"X-Other": "1"}), "header parameter x-other is not described"),
+        (Ask("GET", f"{PROJECTS}?other=1"), "query parameter other is not described"),
+        (Ask("GET", f"{PROJECTS}?page=x"), "query page"),
+        (Ask("GET", f"{PROJECTS}?page=0"), "query page"),
+        (Ask("POST", PROJECTS, b'{"project_name":7}'), "$.project_name"),
+        (Ask("POST", PROJECTS, b"{"), "no JSON"),
+        (Ask("POST", PROJECTS), "no JSON"),
+        (Ask("GET", BLOB, b"x"), "a body that is not described"),
+        (Ask("GET", "/api/v2.0/nothing"), "no such operation"),
+    ],
+)
+def test_a_request_that_is_not_as_described_is_found(ask: Ask, fault: str) -> None:
+    found = request_faults(changed(ask))
+    assert len(found) == 1
+    assert fault in found[0]
+
+
+def test_without_credentials_an_operation_succeeds_only_where_it_asks_for_none() -> None:
+    door = Stubbed()
+    for each in requests_of(door):
+        operation, _ = cast("tuple[Operation, object]", operation_of(each.method, each.target))
+        free = resolved(operation.where)[1].get("security") == []
+        assert (door.ask(replace(each, authorization=None)).status < 400) is free, operation
+        found = answer_faults(replace(door.ask(each), headers=()))
+        assert found == ([] if free else [f"status {door.ask(each).status} without credentials"])
