@@ -26,6 +26,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 from urllib3.util.wait import wait_for_read
 
 from adapter.settings import LOOPBACK
+from adapter.swr.responses import WholeResponse
 
 BLOCK = 1 << 20
 """Bytes that are moved at a time."""
@@ -145,11 +146,11 @@ class _Early:
 
 
 class _Plain(_Early, HTTPConnection):
-    pass
+    response_class = WholeResponse
 
 
 class _TLS(_Early, HTTPSConnection):
-    pass
+    response_class = WholeResponse
 
 
 class _PlainPool(HTTPConnectionPool):

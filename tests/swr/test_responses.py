@@ -1,0 +1,70 @@
+"""Answers as they must not be, from a raw server."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from adapter.errors import Unreachable
+from adapter.settings import Settings
+from adapter.swr.patience import Patience
+from adapter.swr.transport import Transport, read_document
+
+ONCE = Patience(0, frozenset(), broken=False, answer=5)
+
+
+@contextmanager
+def saying(answer: bytes) -> Iterator[str]:
+    """A server that says this to whatever it is asked, and hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def run() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(5)
+                connection.recv(65536)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/x"
+        thread.join(10)
+
+
+def asked(answer: bytes) -> bytes:
+    with saying(answer) as url, Transport(Settings(requests_per_second=0)) as transport:
+        response = transport.send("GET", url, headers={}, account=None, patience=ONCE)
+        assert response.status_code == 200
+        return read_document(response)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nLocation: /x",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n",
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 200 OK",
+        b"HTTP/1.1 20",
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nwhat is this\r\nLocation: /x\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\n",
+    ],
+)
+def test_damaged_headers_are_no_answer(answer: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(Unreachable, match="the connection broke"):
+        asked(answer)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize(
+    "hint", [b"", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"]
+)
+def test_whole_ones_are(hint: bytes) -> None:
+    assert asked(hint + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}") == b"{}"
+    assert asked(hint + b"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}") == b"{}"
