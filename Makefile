@@ -49,6 +49,24 @@ bench: .venv/.done ## what the adapter costs, beside nginx (ROW="upload-tls head
 	mkdir -p build/bench
 	OUTPUT_DIR=build/bench/output $(BIN)/python -m tests.bench $(ROW)
 
+MUTATION := build/mutation
+
+$(MUTATION)/venv/.done: requirements-mutation.lock .ci/packages
+	.ci/packages python3-venv
+	rm -rf $(MUTATION)/venv && mkdir -p $(MUTATION)
+	$(PYTHON) -m venv $(MUTATION)/venv
+	$(MUTATION)/venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-mutation.lock
+	touch $@
+
+.PHONY: mutation
+mutation: $(MUTATION)/venv/.done ## do the unit tests of the pure modules notice changed code? (1 to 2 minutes)
+	rm -rf $(MUTATION)/work && mkdir $(MUTATION)/work
+	cp -r adapter tests pyproject.toml $(MUTATION)/work
+	cd $(MUTATION)/work && ../venv/bin/mutmut run > ../run.txt || { tail -n 50 ../run.txt; exit 1; }
+	cd $(MUTATION)/work && ../venv/bin/mutmut results --all true > ../results.txt
+	cd $(MUTATION)/work && ../venv/bin/python tests/mutation.py < ../results.txt
+	@echo "a mutant: cd $(MUTATION)/work && ../venv/bin/mutmut show NAME"
+
 .PHONY: image
 image: ## build the container image and try it out (as root, or with sudo); SAVE=FILE keeps it for `docker load`
 	.ci/packages buildah debian-archive-keyring iproute2 mmdebstrap python3-pip
@@ -63,6 +81,7 @@ format: .venv/.done ## rewrite the sources as ruff wants them
 lock: ## renew requirements*.lock (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --group mutation -c requirements-dev.lock pyproject.toml -o requirements-mutation.lock
 
 .PHONY: clean
 clean: ## everything that was made

@@ -16,10 +16,11 @@ from adapter.identity import Identity
 from adapter.names import Repository, check_digest, parse_repository
 from adapter.swr.client import SwrClient
 from adapter.transfer.body import announced_length
+from adapter.transfer.ranges import parse_content_range
 from adapter.transfer.session import Session, seal, unseal
 from adapter.transfer.slots import Slots
 from adapter.transfer.source import source_of
-from adapter.transfer.upload import Incoming, Uploads, parse_content_range
+from adapter.transfer.upload import Incoming, Uploads
 
 
 def create_blueprint(swr: SwrClient, transfers: Uploads, slots: Slots, public_url: str | None) -> Blueprint:

@@ -5,23 +5,20 @@ So the number of requests is that of a direct push. An upload is complete at SWR
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from adapter.errors import RangeInvalid, SizeInvalid, TooLarge, Unexpected, UploadUnknown
+from adapter.errors import RangeInvalid, TooLarge, Unexpected, UploadUnknown
 from adapter.identity import Identity
 from adapter.names import Repository
 from adapter.swr.uploads import SwrUploads
 from adapter.transfer.attempts import Attempts
 from adapter.transfer.body import Body, peek
 from adapter.transfer.holdback import HeldBack, SizedHeldBack, collected
+from adapter.transfer.ranges import Span, content_range, size_of
 from adapter.transfer.session import Session
 from adapter.transfer.source import Source
-
-_CONTENT_RANGE: Final = re.compile(r"(?:bytes[ =])?([0-9]{1,18})-([0-9]{1,18})(?:/(?:[0-9]{1,18}|\*))?")
-
 
 SMALL: Final = 128 << 10
 """Bytes up to which a body is sent from memory, so that it can be repeated when SWR throttles: configs and small layers
@@ -34,17 +31,12 @@ class Incoming:
 
     source: Source
     length: int | None
-    range: tuple[int, int] | None = None
+    range: Span | None = None
 
     @property
     def size(self) -> int | None:
         """Bytes that must come; None when nothing says. Raises `SizeInvalid` when two headers contradict each other."""
-        if self.range is None:
-            return self.length
-        size = self.range[1] - self.range[0] + 1
-        if self.length is not None and self.length != size:
-            raise SizeInvalid(f"Content-Length says {self.length} bytes, Content-Range {size}")
-        return size
+        return size_of(self.range, self.length)
 
 
 class Uploads:
@@ -70,8 +62,8 @@ class Uploads:
         with _Sent(incoming, None, self._room(session), skip) as sent:
             location = session.location
             if not sent.nothing_new:
-                content_range = _content_range(incoming, session, skip)
-                location = self._swr.chunk(identity, session.repository, location, sent.body, content_range)
+                rest = content_range(incoming.range, session.offset + skip)
+                location = self._swr.chunk(identity, session.repository, location, sent.body, rest)
             return session.advanced(location, sent.finished())
 
     def whole(self, identity: Identity, repository: Repository, digest: str, incoming: Incoming) -> None:
@@ -89,8 +81,8 @@ class Uploads:
         session, skip = self._caught_up(identity, session, incoming)
         whole = session.offset + skip == 0
         with _Sent(incoming, digest if whole and self._verify else None, self._room(session), skip) as sent:
-            content_range = None if whole or sent.nothing_new else _content_range(incoming, session, skip)
-            self._swr.finish(identity, session.repository, session.location, digest, sent.body, content_range)
+            rest = None if whole or sent.nothing_new else content_range(incoming.range, session.offset + skip)
+            self._swr.finish(identity, session.repository, session.location, digest, sent.body, rest)
             sent.finished()
 
     def cancel(self, identity: Identity, session: Session) -> None:
@@ -169,23 +161,3 @@ def _without_first(skip: int, body: Body) -> Iterator[memoryview]:
         skip -= begin
         if begin < len(block):
             yield block[begin:]
-
-
-def _content_range(incoming: Incoming, session: Session, skip: int) -> str | None:
-    """Passed on only where the client itself sent one: what SWR makes of it is not documented."""
-    if incoming.range is None:
-        return None
-    return f"{session.offset + skip}-{incoming.range[1]}"
-
-
-def parse_content_range(value: str | None) -> tuple[int, int] | None:
-    """`first-last` as the OCI distribution spec has it, or HTTP's `bytes first-last/total`. Raises `RangeInvalid`."""
-    if value is None:
-        return None
-    found = _CONTENT_RANGE.fullmatch(value.strip())
-    if found is None:
-        raise RangeInvalid("the Content-Range cannot be read: <first byte>-<last byte> is wanted")
-    first, last = int(found[1]), int(found[2])
-    if last < first:
-        raise RangeInvalid("the Content-Range ends before it starts")
-    return first, last

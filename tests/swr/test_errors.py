@@ -7,12 +7,12 @@ import pytest
 
 from adapter import errors
 from adapter.errors import AdapterError
-from adapter.swr.errors import error_for, parse_refusal
+from adapter.swr.errors import _BY_NUMBER, _BY_OCI_CODE, Refusal, error_for, parse_refusal
 
 
 def refused(status: int, body: Any, headers: dict[str, str] | None = None) -> AdapterError:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return error_for(parse_refusal(status, data, headers or {}))
+    return error_for(parse_refusal(status, data, headers or {}, 7.5))
 
 
 def management(code: str, message: str = "words") -> list[dict[str, str]]:
@@ -21,6 +21,10 @@ def management(code: str, message: str = "words") -> list[dict[str, str]]:
 
 def registry(code: str, message: str) -> dict[str, Any]:
     return {"errors": [{"code": code, "message": message, "detail": ""}]}
+
+
+def gateway(message: str, code: str = "APIG.0301") -> dict[str, str]:
+    return {"error_code": code, "error_msg": message, "request_id": "of the body"}
 
 
 @pytest.mark.parametrize(
@@ -44,8 +48,81 @@ def test_all_four_shapes_are_read(body: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "headers", "request_id"),
+    [
+        ({"request_id": "one"}, {"X-Request-Id": "header"}, "one"),
+        ({"requestId": "two"}, {"X-Request-Id": "header"}, "two"),
+        ({"request_id": " ", "requestId": "two"}, {}, "two"),
+        ({"request_id": "one", "requestId": "two"}, {}, "one"),
+        ({"request_id": 7}, {"X-Request-Id": "header"}, "header"),
+        ({}, {"X-Request-Id": "header"}, "header"),
+        ({}, {}, None),
+    ],
+)
+def test_request_ids(body: dict[str, object], headers: dict[str, str], request_id: str | None) -> None:
+    assert parse_refusal(500, json.dumps(body).encode(), headers) == Refusal(500, request_id=request_id)
+
+
+@pytest.mark.parametrize(
+    ("entry", "code", "message"),
+    [
+        ({"errorCode": "a", "error_code": "b", "code": "c"}, "a", None),
+        ({"error_code": "b", "code": "c"}, "b", None),
+        ({"errorCode": 1, "error_code": "", "code": "c"}, "c", None),
+        ({"errorMessage": "a", "error_msg": "b", "message": "c"}, None, "a"),
+        ({"error_msg": "b", "message": "c"}, None, "b"),
+        ({"errorMessage": None, "error_msg": "\n", "message": " c\r\n  d "}, None, "c d"),
+        ({"message": "x" * 300}, None, "x" * 300),
+        ({"message": "x" * 301}, None, "x" * 300),
+        ({"errors": [{"code": "inner"}], "code": "outer", "message": "kept"}, "inner", "kept"),
+        ({"errors": {"code": "inner", "errors": [{"message": "innermost"}]}}, "inner", "innermost"),
+        ({"errors": ["words"], "code": "outer"}, "outer", None),
+    ],
+)
+def test_which_field_is_taken(entry: dict[str, object], code: str | None, message: str | None) -> None:
+    assert parse_refusal(400, json.dumps(entry).encode(), {}) == Refusal(400, code, message)
+
+
+@pytest.mark.parametrize(
+    ("code", "number"),
+    [
+        ("SVCSTG.SWR.4000097", "4000097"),
+        ("SWR.4000097", "4000097"),
+        ("SVCSTG.S2I.4019000", ""),
+        ("SVCSTG.SWR.X.4000097", ""),
+        ("4000097", ""),
+        ("APIG.0301", ""),
+        ("DENIED", ""),
+        (None, ""),
+    ],
+)
+def test_numbers(code: str | None, number: str) -> None:
+    assert Refusal(400, code).number == number
+
+
+def test_words_are_found_in_any_case() -> None:
+    refusal = Refusal(401, message="Authenticate Error")
+    assert refusal.says("error", "authenticate")
+    assert not refusal.says("error", "failed")
+    assert not Refusal(401).says("x")
+
+
+@pytest.mark.parametrize(
     "body",
-    [b"", b"<html>", b"null", b"7", b'"x"', b"[]", b"[[]]", b'{"errors":[]}', b'{"errors":{}}', b"[" * 5000, b"\xff"],
+    [
+        b"",
+        b"<html>",
+        b"null",
+        b"7",
+        b'"x"',
+        b"[]",
+        b"[[]]",
+        b'{"errors":[]}',
+        b'{"errors":{}}',
+        b"[" * 100_000,
+        b"\xff",
+    ],
+    ids=range(11),
 )
 def test_a_body_of_no_shape_is_left_out(body: bytes) -> None:
     error = refused(500, body)
@@ -82,10 +159,24 @@ def test_a_body_of_no_shape_is_left_out(body: bytes) -> None:
             {"error_code": "APIG.0301", "error_msg": "AK access failed to reach the limit,forbidden"},
             errors.AccountBlocked,
         ),
-        (401, {"error_code": "APIG.0301", "error_msg": "x-sdk-date has expired"}, errors.ClockWrong),
-        (429, {"error_code": "APIG.0308", "error_msg": "request throttled"}, errors.Throttled),
+        (403, gateway("the limit"), errors.CredentialsRefused),
+        (403, gateway("forbidden"), errors.CredentialsRefused),
+        (401, gateway("signature expired"), errors.ClockWrong),
+        (401, gateway("bad X-Sdk-Date"), errors.ClockWrong),
+        (401, gateway("Timestamp wrong"), errors.ClockWrong),
+        (401, gateway("clock skew"), errors.ClockWrong),
+        (401, gateway("the time differs"), errors.ClockWrong),
+        (429, gateway("slow down", "APIG.0308"), errors.Throttled),
+        (403, gateway("request Throttled", "APIG.0308"), errors.Throttled),
+        (400, gateway("other"), errors.InvalidRequest),
+        (503, gateway("other"), errors.Unavailable),
+        (401, registry("APIG", "expired"), errors.CredentialsRefused),
+        (403, registry("DENIED", "limit, forbidden"), errors.Denied),
         (404, {"error_code": "APIG.0101", "error_msg": "The API does not exist"}, errors.RepositoryUnknown),
-        (401, registry("DENIED", "Authenticate Error"), errors.CredentialsRefused),
+        (403, registry("DENIED", "Authenticate Error"), errors.CredentialsRefused),
+        (403, registry("DENIED", "Authentication failed"), errors.CredentialsRefused),
+        (403, registry("DENIED", "no permission for the organization"), errors.Denied),
+        (403, registry("DENIED", "the image does not exist"), errors.Denied),
         (401, registry("DENIED", "Image organization does not exist"), errors.OrganizationUnknown),
         (403, registry("DENIED", "you do not have the permission"), errors.Denied),
         (403, registry("DENIED", "Not allow to login, upload or download image"), errors.AccountBlocked),
@@ -101,12 +192,111 @@ def test_a_body_of_no_shape_is_left_out(body: bytes) -> None:
         (403, b"", errors.Denied),
         (502, b"<html>bad gateway</html>", errors.Unavailable),
         (302, b"", errors.Unexpected),
+        (399, registry("NAME_INVALID", "x"), errors.Unexpected),
+        (400, b"", errors.InvalidRequest),
+        (499, b"", errors.InvalidRequest),
+        (500, b"", errors.Unavailable),
     ],
 )
 def test_what_becomes_of_a_refusal(status: int, body: Any, kind: type[AdapterError]) -> None:
-    error = refused(status, body)
+    """SWR's own code, words and request id stay with it: a person who asks OTC needs them."""
+    error = refused(status, body, {"X-Request-Id": "of the header"})
     assert type(error) is kind
     assert error.sentence.isprintable()
+    refusal = parse_refusal(status, body if isinstance(body, bytes) else json.dumps(body).encode(), {})
+    assert (error.swr_code, error.swr_message) == (refusal.code, refusal.message)
+    assert error.request_id == (refusal.request_id or "of the header")
+    assert error.retry_after == 7.5
+
+
+BY_NUMBER = {
+    errors.OrganizationQuota: ("4000097",),
+    errors.Denied: (
+        *("4000098", "4000099", "4011044", "4011064", "4037017", "4037018", "4037020", "4039001", "4039002"),
+    ),
+    errors.CredentialsRefused: ("4000031", "4010000"),
+    errors.OrganizationUnknown: ("4040058", "4041061"),
+    errors.Throttled: ("4031032", "4031042"),
+    errors.DigestInvalid: ("4000013",),
+    errors.TooLarge: ("4130025", "4131001"),
+    errors.NameInvalid: ("4001008", "4001028", "4001029", "4009010", "4009011"),
+    errors.TagInvalid: ("4009021",),
+}
+"""`docs/facts/swr.md §4.12`."""
+
+
+def test_every_number_has_its_kind_and_its_words() -> None:
+    expected = {number: kind for kind, numbers in BY_NUMBER.items() for number in numbers}
+    assert expected.keys() == _BY_NUMBER.keys()
+    for number, kind in expected.items():
+        error = refused(418, management(number))
+        assert type(error) is kind
+        assert error.sentence == f"{_BY_NUMBER[number][1]} [SVCSTG.SWR.{number}]"
+
+
+def test_every_code_of_the_distribution_spec_has_its_kind() -> None:
+    expected = {
+        "BLOB_UNKNOWN": errors.BlobUnknown,
+        "BLOB_UPLOAD_INVALID": errors.UploadInvalid,
+        "BLOB_UPLOAD_UNKNOWN": errors.UploadUnknown,
+        "DIGEST_INVALID": errors.DigestInvalid,
+        "MANIFEST_BLOB_UNKNOWN": errors.ManifestInvalid,
+        "MANIFEST_INVALID": errors.ManifestInvalid,
+        "MANIFEST_UNKNOWN": errors.ManifestUnknown,
+        "NAME_INVALID": errors.NameInvalid,
+        "NAME_UNKNOWN": errors.RepositoryUnknown,
+        "SIZE_INVALID": errors.SizeInvalid,
+        "TAG_INVALID": errors.TagInvalid,
+    }
+    assert expected.keys() == _BY_OCI_CODE.keys()
+    for code, kind in expected.items():
+        assert type(refused(400, registry(code, "words"))) is kind
+        assert type(refused(404, registry(code, "words"))) is kind
+        assert type(refused(403, registry(code, "words"))) is errors.Denied
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "sentence"),
+    [
+        (
+            403,
+            gateway("AK access failed to reach the limit,forbidden"),
+            "OTC has locked this AK for some minutes after several bad signatures: check AK and SK, "
+            "then wait five minutes",
+        ),
+        (
+            401,
+            gateway("expired"),
+            "OTC refuses the signature for its time: the clock of this machine must be right to 15 minutes",
+        ),
+        (429, gateway("x"), "OTC throttles this account: run fewer replications at once"),
+        (401, gateway("x"), "OTC's API gateway refuses the AK/SK signature: check AK and SK"),
+        (401, registry("DENIED", "Organization does not exist"), "the organization does not exist in SWR"),
+        (
+            401,
+            registry("DENIED", "Authenticate Error"),
+            "SWR refuses the credentials: check the AK, and the SK or login key; "
+            "an AK that was deleted takes its login key with it",
+        ),
+        (
+            403,
+            registry("DENIED", "Not allow to login"),
+            "SWR has blocked this account for heavy use: it may try again after about 30 minutes",
+        ),
+        (401, b"", "SWR refuses the credentials: SWR answered 401"),
+        (403, registry("DENIED", "words"), "SWR denies it: SWR answered 403 (DENIED: words)"),
+        (404, [{"errorMessage": "words"}], "not found in SWR: SWR answered 404 (words)"),
+        (404, registry("BLOB_UNKNOWN", ""), "not found in SWR: SWR answered 404 (BLOB_UNKNOWN)"),
+        (413, b"", "the content is larger than SWR takes (10 GB a layer by OTC's documentation)"),
+        (416, b"", "SWR does not take the chunk: SWR answered 416"),
+        (429, b"", "SWR throttles this account: run fewer replications at once"),
+        (503, b"<html>", "SWR is not available: SWR answered 503"),
+        (400, registry("TAG_INVALID", "words"), "SWR refuses it: SWR answered 400 (TAG_INVALID: words)"),
+        (302, b"", "an answer that SWR should not give: SWR answered 302"),
+    ],
+)
+def test_what_harbor_is_told(status: int, body: Any, sentence: str) -> None:
+    assert refused(status, body).sentence == sentence
 
 
 def test_a_message_is_one_short_line() -> None:

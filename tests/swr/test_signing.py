@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -96,8 +98,52 @@ def test_paths(path: str, canonical: str) -> None:
     assert canonical_path(path) == canonical
 
 
-def test_timestamps_are_utc() -> None:
-    assert timestamp(NOW.astimezone(timezone(timedelta(hours=2)))) == DATE
+def test_a_query_encodes_what_a_path_would_not() -> None:
+    assert encode_query([("b/a-._~", "c/d-._~"), ("a b", ""), ("a b", "%2F")]) == (
+        "a%20b=&a%20b=%252F&b%2Fa-._~=c%2Fd-._~"
+    )
+
+
+def test_the_parts_of_a_request() -> None:
+    headers = {"X-B": " 2 ", "host": "h", "X_C": "3", "Content-Type": "a/b"}
+    assert canonical_request("put", "https://h/a b?z=&y=1#x", headers, b"") == "\n".join(
+        (
+            "PUT",
+            "/a%20b/",
+            "y=1&z=",
+            "content-type:a/b",
+            "host:h",
+            "x-b:2",
+            "",
+            "content-type;host;x-b",
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        )
+    )
+
+
+def test_what_is_given_is_sent_and_signed() -> None:
+    given_headers = {"Content-Type": "application/json", "X_Left_Out": "1"}
+    sent = sign("GET", f"https://{HOST}:8443/a", given_headers, b"", access_key="AK", secret_key="SK", now=NOW)
+    assert {name: sent[name] for name in given_headers} == given_headers
+    assert sent["Host"] == f"{HOST}:8443"
+    assert "SignedHeaders=content-type;host;x-sdk-date," in sent["Authorization"]
+    assert given_headers == {"Content-Type": "application/json", "X_Left_Out": "1"}
+
+
+@pytest.fixture
+def _far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose clock is nine hours ahead of UTC."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "EAST-9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_far_east")
+@pytest.mark.parametrize("hours", [-11, 0, 2, 9])
+def test_timestamps_are_utc(hours: int) -> None:
+    assert timestamp(NOW.astimezone(timezone(timedelta(hours=hours)))) == DATE
 
 
 @given(st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8)), max_size=5))

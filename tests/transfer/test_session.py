@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
+import json
 import re
 
 import pytest
@@ -17,9 +21,71 @@ OTHER = parse_identity(f"eu-de@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, ["eu-de"])
 REPOSITORY = Repository("org", "a/b")
 
 
-@given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=2000), st.integers(0, 2**60))
-def test_round_trip(location: str, offset: int) -> None:
-    session = Session(REPOSITORY, "/up" + location, offset)
+DOCUMENT: dict[str, object] = {"r": "org/a/b", "l": "/up?a=b", "o": 100, "i": "an-id", "d": False}
+NEITHER: list[object] = [None, [], {}, 1.5]
+"""Neither text nor a whole number nor a boolean."""
+
+
+def base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def sealed_by_hand(payload: bytes, key: str = LOGIN_KEY) -> str:
+    """What any version of the adapter makes and opens; the adapter's own function is not asked."""
+    text = base64url(payload)
+    derived = hmac.new(key.encode(), b"harbor-swr-adapter upload location 1", hashlib.sha256).digest()
+    return f"{text}.{base64url(hmac.new(derived, text.encode(), hashlib.sha256).digest())}"
+
+
+def test_the_form_outlives_an_update() -> None:
+    """Two versions side by side open each other's locations."""
+    session = Session(REPOSITORY, "/up?a=b", 100, "an-id")
+    by_hand = sealed_by_hand(json.dumps(DOCUMENT, separators=(",", ":")).encode())
+    assert seal(session, IDENTITY) == by_hand
+    assert unseal(by_hand, REPOSITORY, IDENTITY) == session
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        *(json.dumps({**DOCUMENT, key: value}).encode() for key in DOCUMENT for value in NEITHER),
+        *(json.dumps({k: v for k, v in DOCUMENT.items() if k != key}).encode() for key in DOCUMENT),
+        *(json.dumps({**DOCUMENT, "o": offset}).encode() for offset in (-1, 1 << 62, 10**30, "7")),
+        *(json.dumps({**DOCUMENT, "r": name}).encode() for name in ("org/a", "a/b", "org/a/b/", "")),
+        *(json.dumps({**DOCUMENT, "d": doubtful}).encode() for doubtful in (0, 1, "", "true")),
+        *(b"", b"{", b"{}", b"[]", b"null", b'""', b"\xff"),
+    ],
+)
+def test_a_document_that_no_adapter_made(payload: bytes) -> None:
+    """The caller has the key."""
+    with pytest.raises(UploadUnknown) as caught:
+        unseal(sealed_by_hand(payload), REPOSITORY, IDENTITY)
+    assert caught.value.sentence == "this upload is not known: start it again"
+
+
+def test_a_document_that_is_too_deep() -> None:
+    with pytest.raises(UploadUnknown):
+        unseal(sealed_by_hand(b"[" * 100_000), REPOSITORY, IDENTITY)
+
+
+@pytest.mark.parametrize("location", ["/", "/!", "/~"])
+def test_locations_that_may_be(location: str) -> None:
+    assert unseal(seal(Session(REPOSITORY, location), IDENTITY), REPOSITORY, IDENTITY).location == location
+
+
+@pytest.mark.parametrize("offset", [0, (1 << 62) - 1])
+def test_offsets_that_may_be(offset: int) -> None:
+    sealed = sealed_by_hand(json.dumps({**DOCUMENT, "o": offset}).encode())
+    assert unseal(sealed, REPOSITORY, IDENTITY).offset == offset
+
+
+@given(
+    st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=2000),
+    st.integers(0, 2**60),
+    st.booleans(),
+)
+def test_round_trip(location: str, offset: int, doubtful: bool) -> None:
+    session = Session(REPOSITORY, "/up" + location, offset, doubtful=doubtful)
     sealed = seal(session, IDENTITY)
     assert unseal(sealed, REPOSITORY, IDENTITY) == session
     assert re.fullmatch(r"[\w.-]+", sealed, re.ASCII)
@@ -58,11 +124,26 @@ def test_garbage(sealed: str) -> None:
 def test_how_far() -> None:
     session = Session(REPOSITORY, "/up")
     assert session.range == "0-0"
-    further = session.advanced("/up2", 100)
-    assert (further.range, further.location, further.id) == ("0-99", "/up2", session.id)
+    assert session.advanced("/up", 1).range == "0-0"
+    further = session.advanced("/up2", 100).advanced("/up3", 10)
+    assert (further.range, further.location, further.id) == ("0-109", "/up3", session.id)
 
 
-@pytest.mark.parametrize("location", ["", "up", "@evil.example/x", ".example/x", "/a b", "/ä", "http://x/"])
+def test_a_chunk_that_arrived_leaves_no_doubt() -> None:
+    doubtful = Session(REPOSITORY, "/up", 5, "an-id", doubtful=True)
+    assert doubtful.advanced("/up2", 3) == Session(REPOSITORY, "/up2", 8, "an-id", doubtful=False)
+
+
+def test_every_upload_is_told_from_every_other() -> None:
+    one, other = Session(REPOSITORY, "/up"), Session(REPOSITORY, "/up")
+    assert one.id != other.id
+    assert seal(one, IDENTITY) != seal(other, IDENTITY)
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["", "up", "@evil.example/x", ".example/x", "/a b", "/ä", "http://x/", "/a\n", "\n/a", "/\x7f", "/a\x00"],
+)
 def test_a_seal_of_ones_own_leads_nowhere_else(location: str) -> None:
     """The caller has the key."""
     with pytest.raises(UploadUnknown):

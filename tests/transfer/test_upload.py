@@ -15,7 +15,7 @@ from adapter.transfer import upload
 from adapter.transfer.attempts import Attempts
 from adapter.transfer.session import Session
 from adapter.transfer.source import Reading
-from adapter.transfer.upload import Incoming, Uploads, parse_content_range
+from adapter.transfer.upload import Incoming, Uploads
 from tests.credentials import ACCESS_ID, SECRET_KEY
 
 IDENTITY = parse_identity(ACCESS_ID, SECRET_KEY, ["eu-de"])
@@ -241,24 +241,3 @@ def test_a_yes_before_the_last_byte_is_not_believed(monkeypatch: pytest.MonkeyPa
         uploads(Recorder(take=0)).finish(
             IDENTITY, Session(REPOSITORY, "/up"), digest_of(DATA), incoming(DATA, length=10)
         )
-
-
-@pytest.mark.parametrize(
-    ("text", "span"),
-    [
-        (None, None),
-        ("0-9", (0, 9)),
-        (" 5-5 ", (5, 5)),
-        ("bytes 0-9/10", (0, 9)),
-        ("bytes=0-9", (0, 9)),
-        ("bytes 0-9/*", (0, 9)),
-    ],
-)
-def test_content_ranges(text: str | None, span: tuple[int, int] | None) -> None:
-    assert parse_content_range(text) == span
-
-
-@pytest.mark.parametrize("text", ["", "-", "5", "9-0", "a-b", "-5", "5-", "0-9-10", "0x1-0x2", "٠-٩", "1e3-2e3"])
-def test_bad_content_ranges(text: str) -> None:
-    with pytest.raises(RangeInvalid):
-        parse_content_range(text)
