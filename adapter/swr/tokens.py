@@ -14,11 +14,11 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlencode
 
-from adapter.errors import AdapterError, CredentialsRefused, Denied, InvalidRequest, NotFound, Unexpected
+from adapter.errors import AdapterError, CredentialsRefused, Denied, InvalidRequest, NotFound, Unexpected, Unreachable
 from adapter.identity import Identity
 from adapter.names import Repository
 from adapter.swr.errors import error_for
@@ -186,7 +186,15 @@ class Tokens:
             if refusal.status in (404, 405) and refusal.code is None:
                 raise Unexpected(f"{origin} has no token endpoint: is it an SWR registry?")
             raise error_for(refusal)
-        return _read_token(read_document(response, deadline=patience.deadline), origin)
+        try:
+            document = read_document(response, deadline=patience.deadline)
+        except Unreachable:
+            # The transport repeats what gets no answer; this one broke off in its body. Harbor could not repeat the
+            # start of an upload that ends here.
+            if not patience.broken:
+                raise
+            return self._request(identity, scope, replace(patience, broken=False))
+        return _read_token(document, origin)
 
 
 def _certain(error: AdapterError) -> bool:

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 CONNECT_TIMEOUT: Final = 10.0
 LARGEST_DOCUMENT: Final = 8 << 20
 """Bytes of a JSON document or manifest that are read at most."""
+REMAINDER_TIMEOUT: Final = 5.0
+"""Seconds that the body of an answer may pause when its status has said all that counts."""
 LARGEST_ERROR: Final = 64 << 10
 
 _OWN_HEADERS: Final = {"User-Agent": f"harbor-swr-adapter/{__version__}", "Accept-Encoding": "identity"}
@@ -189,14 +191,25 @@ def read_document(response: requests.Response, limit: int = LARGEST_DOCUMENT, de
     return bytes(data)
 
 
+def _hasten(response: requests.Response) -> None:
+    sock = getattr(response.raw.connection, "sock", None)
+    if sock is not None:
+        sock.settimeout(REMAINDER_TIMEOUT)
+
+
 def settle(response: requests.Response) -> None:
-    """Reads what little is left and gives the connection back; closing an unread answer would close the connection."""
+    """Reads what little is left and gives the connection back; closing an unread answer would close the connection.
+
+    What does not come soon is not waited for: nothing depends on it.
+    """
+    _hasten(response)
     with contextlib.suppress(AdapterError):
         read_document(response, LARGEST_ERROR)
 
 
 def refusal_of(response: requests.Response) -> Refusal:
-    """An answer that is not 2xx, read and closed."""
+    """An answer that is not 2xx, read as far as it comes, and closed."""
+    _hasten(response)
     try:
         body = read_document(response, LARGEST_ERROR)
     except AdapterError:

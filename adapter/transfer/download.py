@@ -11,6 +11,7 @@ from typing import Final
 import requests
 from urllib3.exceptions import HTTPError
 
+from adapter.errors import Unexpected
 from adapter.swr.connections import BLOCK
 
 log = logging.getLogger(__name__)
@@ -20,11 +21,12 @@ _KEPT: Final = ("Content-Type", "Content-Length", "Content-Range", "Content-Enco
 
 class Download:
     """An open answer of SWR's. When SWR ends early the caller's `connection` is cut: a clean end would pass a part for
-    the whole."""
+    the whole. Raises `Unexpected` for a length that is none."""
 
     def __init__(self, response: requests.Response, connection: socket.socket | None) -> None:
         self._response = response
         self._connection = connection
+        self._length = _length_of(response)
 
     @property
     def status(self) -> int:
@@ -37,7 +39,6 @@ class Download:
         return {name: self._response.headers[name] for name in _KEPT if name in self._response.headers}
 
     def __iter__(self) -> Iterator[bytes]:
-        announced = self._response.headers.get("Content-Length")
         sent = 0
         try:
             for block in self._response.raw.stream(BLOCK, decode_content=False):
@@ -47,8 +48,8 @@ class Download:
             log.warning("SWR broke off a blob after %d bytes: %s", sent, type(error).__name__)
             self._cut()
             return
-        if announced is not None and sent < int(announced):
-            log.warning("SWR ended a blob after %d of %s bytes", sent, announced)
+        if self._length is not None and sent < self._length:
+            log.warning("SWR ended a blob after %d of %d bytes", sent, self._length)
             self._cut()
 
     def _cut(self) -> None:
@@ -59,3 +60,14 @@ class Download:
     def close(self) -> None:
         """Ends the transfer from SWR; safe to call twice."""
         self._response.close()
+
+
+def _length_of(response: requests.Response) -> int | None:
+    """None when SWR does not say it."""
+    told = response.headers.get("Content-Length")
+    if told is None:
+        return None
+    if not (told.isascii() and told.isdecimal()):
+        response.close()
+        raise Unexpected("SWR sends a blob with a length that cannot be read")
+    return int(told)

@@ -91,10 +91,9 @@ class TestItsSource:
         assert all(each.failed for each in fetch(rig, data, source, in_body(kind, data)))
 
     @SOURCES
-    @CUT
-    def test_a_head_that_breaks_off(self, rig: Rig, source: str, kind: Kind) -> None:
+    def test_a_head_that_breaks_off(self, rig: Rig, source: str) -> None:
         """Half a head is none: without its Content-Length nobody would know that the body is missing."""
-        assert all(each.whole or each.failed for each in fetch(rig, SMALL, source, in_head(kind, SMALL)))
+        assert all(each.whole for each in fetch(rig, SMALL, source, in_head(Kind.TRUNCATE, SMALL)))
 
     @SOURCES
     @SIZES

@@ -7,13 +7,15 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
 from adapter.errors import Unreachable
 from adapter.settings import Settings
+from adapter.swr import transport as transport_module
 from adapter.swr.patience import Patience
-from adapter.swr.transport import Transport, read_document
+from adapter.swr.transport import Transport, read_document, refusal_of, settle
 
 ONCE = Patience(0, frozenset(), broken=False, answer=5)
 
@@ -68,3 +70,32 @@ def test_damaged_headers_are_no_answer(answer: bytes, caplog: pytest.LogCaptureF
 def test_whole_ones_are(hint: bytes) -> None:
     assert asked(hint + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}") == b"{}"
     assert asked(hint + b"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}") == b"{}"
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The status has said all that counts; a slot and a thread would wait for as long as SWR may think."""
+    monkeypatch.setattr(transport_module, "REMAINDER_TIMEOUT", 0.2)
+    held = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def run() -> None:
+            for status in (b"201 Created", b"503 Busy"):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(b"HTTP/1.1 %b\r\nContent-Length: 5\r\n\r\n" % status)
+                    held.wait(10)
+                    held.clear()
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        with Transport(Settings(requests_per_second=0)) as transport:
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}/x"
+            patience = replace(ONCE, answer=60)
+            settle(transport.send("PUT", url, headers={}, account=None, patience=patience))
+            held.set()
+            refusal = refusal_of(transport.send("PUT", url, headers={}, account=None, patience=patience))
+            assert refusal.status == 503
+            assert not held.is_set(), "the server gave up first"
+            held.set()
+        thread.join(10)

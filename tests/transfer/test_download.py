@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from adapter.errors import Unexpected
 from adapter.settings import Settings
 from adapter.swr.transport import Transport
 from adapter.transfer.download import Download
@@ -65,3 +66,11 @@ def test_content_stays_as_it_is() -> None:
     with download_of(answer) as (download, _):
         assert b"".join(download) == b"\x1f\x8bno"
         assert download.headers["Content-Encoding"] == "gzip"
+
+
+@pytest.mark.parametrize("length", [b"", b"x", b"-1", b"+3", b"3.0"])
+def test_a_length_that_is_none(length: bytes) -> None:
+    """Passed on, it would end in a stack trace of the server's."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\nabc"
+    with pytest.raises(Unexpected, match="length"), download_of(answer):
+        pass
