@@ -64,6 +64,14 @@ class DoorPools(futures.Executor):
             pool.shutdown(wait=wait, cancel_futures=cancel_futures)
 
 
+def one_cookie(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Cookies that came in several lines in one, as RFC 9113 section 8.2.3 joins them: gunicorn would take a comma."""
+    crumbs = [value for name, value in headers if name == "COOKIE"]
+    if len(crumbs) < 2:
+        return headers
+    return [each for each in headers if each[0] != "COOKIE"] + [("COOKIE", "; ".join(crumbs))]
+
+
 @dataclass(frozen=True)
 class Door:
     """What is particular to one listener: how many threads, what it speaks TLS with (None: it does not), and whether
@@ -142,6 +150,7 @@ class DoorWorker(ThreadWorker):
     def handle_request(self, req: Any, conn: TConn) -> Any:
         """Pool thread: the head is complete. What comes or goes from here on may not stall longer than a while."""
         self._heads.pop(conn, None)
+        req.headers = one_cookie(req.headers)
         here.force_close = req.force_close  # type: ignore[method-assign]
         here.bodiless = not any(name in _BODY and value != "0" for name, value in req.headers)
         conn.sock.settimeout(self.idle_timeout)

@@ -9,9 +9,14 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
+from adapter.settings import SPARE_THREADS
 from tests.credentials import basic
-from tests.running import RunningAdapter, RunningSandbox, running_adapter
+from tests.provider.rig import API, PlayedCore
+from tests.running import RunningAdapter, running_adapter
+from tests.swr.scripted import TOKEN_PATH, Swr
 
 THREADS = 4
 IDLE = 2
@@ -120,19 +125,36 @@ def test_a_refusal_reaches_a_client_that_still_sends(running: RunningAdapter) ->
             assert broken == []
 
 
-def test_a_busy_contract_door_leaves_the_others_their_threads(sandbox: RunningSandbox) -> None:
+def test_a_busy_contract_door_leaves_the_others_their_threads() -> None:
     """SWR answers nothing for a while, and every thread of the contract door waits for it."""
-    sandbox.reset()
-    sandbox.faults({"origin": "registry", "path": "/swr/auth.*", "delay": 4, "times": 0})
-    regions = {"eu-de": {"registry": sandbox.registry, "api": sandbox.api}}
-    said = f"GET /v2/org/repo/manifests/v1 HTTP/1.1\r\nHost: x\r\nAuthorization: {basic()}\r\n\r\n".encode()
-    with running_adapter(regions, threads=THREADS) as running, clients(running, THREADS * 2, said) as opened:
-        assert healthy(running)
-        provider = http.client.HTTPConnection(*address(running.provider), timeout=3)
-        provider.request("GET", "/")
-        assert provider.getresponse().status >= 400
-        provider.close()
-        opened[0].setblocking(False)
-        with pytest.raises(BlockingIOError):
-            opened[0].recv(1)
-    sandbox.reset()
+    asked, answers, count = threading.Semaphore(0), threading.Event(), THREADS + SPARE_THREADS
+
+    def silent(_: Request) -> Response:
+        asked.release()
+        answers.wait(60)
+        return Response(status=401)
+
+    with HTTPServer(threaded=True) as swr_server, HTTPServer(threaded=True) as core_server:
+        swr, core = Swr(swr_server), PlayedCore(core_server)
+        swr.answer("GET", TOKEN_PATH, silent)
+        core.answers([])
+        regions = {"eu-de": {"registry": swr.url, "api": swr.url}}
+        with (
+            running_adapter(regions, threads=THREADS, harbor_core_url=core.url) as running,
+            clients(running, count, b"") as opened,
+        ):
+            try:
+                for number, each in enumerate(opened):
+                    # A repository each: for one they would wait for the same token.
+                    head = f"GET /v2/org/repo-{number}/manifests/v1 HTTP/1.1\r\nHost: x\r\nAuthorization: {basic()}"
+                    each.sendall(f"{head}\r\n\r\n".encode())
+                assert all(asked.acquire(timeout=20) for _ in range(count))
+                assert healthy(running)
+                provider = http.client.HTTPConnection(*address(running.provider), timeout=IDLE * 4)
+                provider.request("GET", f"{API}/registries")
+                answer = provider.getresponse()
+                assert (answer.status, answer.read()) == (200, b"[]\n")
+                provider.close()
+                assert [seen.target for seen in core.seen] == [f"{API}/registries"]
+            finally:
+                answers.set()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
 from typing import Final
 
 from flask import Request, Response
@@ -13,7 +15,7 @@ from adapter.provider.core import Core
 from adapter.provider.documents import parsed, unescaped
 from adapter.provider.endpoints import Endpoints
 from adapter.provider.inward import Inward, Order, endpoint_of, needs_stored
-from adapter.provider.lookups import NotTold, looked_up
+from adapter.provider.lookups import NotTold, admitted, looked_up
 from adapter.provider.names import MASK
 from adapter.provider.outward import Outward
 from adapter.provider.pages import Pages
@@ -25,6 +27,8 @@ from adapter.swr.client import SwrClient
 from adapter.transfer.body import announced_length, read_all
 
 LARGEST_REQUEST: Final = 1 << 20
+CHECKS: Final = 4
+"""That many at once, half of the door's threads: however long SWR takes, pages are answered."""
 
 
 class Door:
@@ -32,6 +36,7 @@ class Door:
 
     def __init__(self, core: Core, swr: SwrClient, endpoints: Endpoints | None, carrier: str, *, for_all: bool) -> None:
         self._core, self._swr = core, swr
+        self._checks = threading.BoundedSemaphore(CHECKS)
         self._remembered = Remembered()
         self._translates = endpoints is not None
         if endpoints is not None:
@@ -54,7 +59,7 @@ class Door:
 
     def _write(self, request: Request, target: str, route: Route) -> Response:
         body = _read(request)
-        # The look-up, SWR's check and core's answer share the time that nginx gives.
+        # The look-ups, SWR's check and core's answer share the time that nginx gives.
         until = self._core.until()
         found = parsed(body)
         if found is None:
@@ -65,7 +70,8 @@ class Door:
             order = self._order(request, route, document, until)
         except NotTold as told:
             return told.response
-        if order.identity is not None:
+        # SWR is asked for nobody whom core does not know: it would tell strangers which credentials are good.
+        if order.identity is not None and (order.asked or admitted(self._core, request, until)):
             self._check(order.identity)
         sent = body if order.document is document else respelled(text, document, order.document).encode()
         response = relay.passed(self._core, request, target, sent, until)
@@ -88,13 +94,16 @@ class Door:
         if not needs_stored(document):
             return Order(document)
         stored = looked_up(self._core, request, endpoint, until)
-        return self._inward.edit(document, stored) if route.kind is Kind.EDIT else self._inward.ping(document, stored)
+        order = self._inward.edit(document, stored) if route.kind is Kind.EDIT else self._inward.ping(document, stored)
+        return replace(order, asked=True)
 
     def _check(self, identity: Identity) -> None:
         """The contract door's own check, because the portal shows a reason only where the door gives it.
 
-        Raises `CredentialsError` or `Denied`. Where SWR cannot say, core decides.
+        Raises `CredentialsError` or `Denied`. Where SWR cannot say, or too many ask it already, core decides.
         """
+        if not self._checks.acquire(blocking=False):
+            return
         if (current := trace.current.get()) is not None:
             current.account = identity.shown
         try:
@@ -103,6 +112,8 @@ class Door:
             raise
         except AdapterError:
             return
+        finally:
+            self._checks.release()
 
     def _forget(self, endpoint: int | None, response: Response) -> None:
         if endpoint is not None and 200 <= response.status_code < 300:

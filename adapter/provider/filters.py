@@ -12,6 +12,8 @@ from urllib.parse import quote, unquote_plus
 from adapter.provider.names import ALIAS, NAMES
 
 _TARGET: Final = re.compile("<([^>?]*[?])([^>]*)>")
+_COMMA: Final = re.compile(",|%2c", re.IGNORECASE)
+"""Between filters, in a `q` that was decoded once: core decodes the whole once more before it looks for commas."""
 _SAFE: Final = "".join(sorted(set(map(chr, range(33, 127))) - set('<>"')))
 """What a query may have on the wire, without what would end the target in the header."""
 
@@ -47,7 +49,7 @@ def _pair(pair: str, adapter: str, carrier: str) -> str:
     key, equals, value = pair.partition("=")
     if not equals or unquote_plus(key) != "q":
         return pair
-    filters = unquote_plus(value).split(",")
+    filters = _COMMA.split(unquote_plus(value))
     after = [_filter(each, adapter, carrier) for each in filters]
     return pair if after == filters else f"{key}={quote(','.join(after), safe='')}"
 

@@ -23,6 +23,8 @@ class Order:
 
     document: Any
     identity: Identity | None = None
+    asked: bool = False
+    """Whether core has shown the stored endpoint to the caller."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,9 @@ class Inward:
     def _identity(self, access_id: str, secret: str) -> Identity:
         if secret.strip() and not access_id.strip():
             raise AccessIdMalformed(f"an Access Secret without Access ID: {FORM}")
+        if any("\ud800" <= letter <= "\udfff" for letter in secret):
+            # Half a surrogate pair is JSON, but no text: no key can be made from it.
+            raise InvalidRequest("access_secret must be text")
         return parse_identity(access_id, secret, self.endpoints.regions)
 
     def _match(self, region: str | None, identity: Identity) -> None:

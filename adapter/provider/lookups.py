@@ -1,4 +1,4 @@
-"""Stored endpoints, as core tells them to whoever asks."""
+"""What the door asks core about, as core tells it to whoever asks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flask import Request, Response
 
 from adapter.errors import Unexpected
 from adapter.provider import headers, relay, routes
-from adapter.provider.core import Core
+from adapter.provider.core import Answer, Core
 from adapter.provider.documents import parsed
 
 LONGEST: Final = 10.0
@@ -30,19 +30,42 @@ def looked_up(core: Core, request: Request, endpoint: int, until: float) -> dict
 
     Raises `NotTold` with core's answer when it is none, and what `Core.send` raises.
     """
-    sent = headers.look_up(relay.headers_of(request))
-    until = min(until, time.monotonic() + LONGEST)
-    answer = core.send("GET", f"{routes.API}/registries/{endpoint}", sent, until=until)
-    try:
-        body = answer.whole(LARGEST)
-    except BaseException:
-        answer.close()
-        raise
+    answer, body = _asked(core, request, f"/registries/{endpoint}", until)
     if answer.status != 200:
         raise NotTold(relay.streamed(answer) if body is None else relay.whole(answer, body))
     answer.close()
     found = parsed(body) if body is not None else None
-    if found is None or not isinstance(found[1], dict):
+    if found is None or not _is_endpoint(found[1], endpoint):
+        # Taken for somebody else's endpoint it would let SWR's own URL through.
         raise Unexpected("Harbor's core was asked for the stored endpoint and its answer makes no sense")
     document: dict[str, Any] = found[1]
     return document
+
+
+def admitted(core: Core, request: Request, until: float) -> bool:
+    """Whether core lets the caller near endpoints; whoever is not, core refuses by itself. Raises as `Core.send`.
+
+    Asked is the list of provider types. It needs the system's rights as all these routes do
+    (`docs/facts/harbor.md A.5`), and costs core the least: `/registries/0/info` has core call its own API for the
+    labels, and a list of endpoints has it ask the database.
+    """
+    answer, _ = _asked(core, request, "/replication/adapters", until)
+    answer.close()
+    return answer.status == 200
+
+
+def _asked(core: Core, request: Request, path: str, until: float) -> tuple[Answer, bytes | None]:
+    """Core's answer to a question of the door's own, and its body if that is not too long."""
+    sent = headers.look_up(relay.headers_of(request))
+    answer = core.send("GET", routes.API + path, sent, until=min(until, time.monotonic() + LONGEST))
+    try:
+        return answer, answer.whole(LARGEST)
+    except BaseException:
+        answer.close()
+        raise
+
+
+def _is_endpoint(document: Any, endpoint: int) -> bool:
+    if not isinstance(document, dict):
+        return False
+    return type(document.get("id")) is int and document["id"] == endpoint and isinstance(document.get("url"), str)

@@ -11,6 +11,10 @@ import time
 from typing import Any, Final
 
 BLOCK: Final = 64 << 10
+_HEAD: Final = re.compile(
+    rb"(?:HTTP/[^\r\n]*\r?\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n]*\r?\n(?:[ \t][^\r\n]*\r?\n)*)*\r?\n)+"
+)
+"""A status line and headers (RFC 9112 section 5); a 100 with its own may come before."""
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -43,13 +47,15 @@ class _Patient(io.RawIOBase):
 
 
 class _Lines(io.BufferedReader):
-    """Keeps the line that was read last."""
+    """Keeps what was read by lines, while it is told to."""
 
-    last = b""
+    kept: list[bytes] | None = None
 
     def readline(self, size: int | None = -1, /) -> bytes:
-        self.last = super().readline(size)
-        return self.last
+        line = super().readline(size)
+        if self.kept is not None:
+            self.kept.append(line)
+        return line
 
 
 class BadHeader(http.client.HTTPException):
@@ -67,12 +73,22 @@ class Response(http.client.HTTPResponse):
         self.fp = self._lines = _Lines(self.patience, BLOCK)
 
     def begin(self) -> None:
-        """To http.client the end of the connection ends the headers too: what was cut would look like an answer. Nor
-        does it know that other answers than 100 may come before the one that counts."""
+        """To http.client the end of the connection ends the headers too: what was cut would look like an answer. A
+        line that it cannot read as a header ends them as well, and all that follows is lost. Nor does it know that
+        other answers than 100 may come before the one that counts.
+
+        Raises `BadHeader`, and `UnknownProtocol` for a 101, which nobody asked for.
+        """
+        self._lines.kept = []
         super().begin()
-        if self._lines.last not in (b"\r\n", b"\n"):
+        lines, self._lines.kept = self._lines.kept, None
+        if lines[-1] not in (b"\r\n", b"\n"):
             raise http.client.IncompleteRead(b"")
-        if 100 < self.status < 200 and self.status != 101:
+        if not _HEAD.fullmatch(b"".join(lines)):
+            raise BadHeader
+        if self.status == 101:
+            raise http.client.UnknownProtocol("101")
+        if 100 < self.status < 200:
             self.headers = None  # type: ignore[assignment]
             self.begin()
 

@@ -47,7 +47,7 @@ _ROUTES: Final = tuple(
         ("GET", r"/registries/(?P<endpoint>\+?[0-9]{1,64})", Kind.REGISTRY),
         ("GET", r"/registries/(?P<endpoint>\+?[0-9]{1,64})/info", Kind.INFO),
         ("GET", "/replication/policies", Kind.POLICIES),
-        ("GET", r"/replication/policies/[0-9]+", Kind.POLICY),
+        ("GET", r"/replication/policies/\+?[0-9]+", Kind.POLICY),
         ("GET", "/projects/[^/]+/summary", Kind.SUMMARY),
         ("POST", "/registries", Kind.CREATE),
         ("POST", "/registries/ping", Kind.PING),

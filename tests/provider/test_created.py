@@ -10,7 +10,7 @@ from werkzeug import Response
 from tests.conftest import StartAdapter
 from tests.credentials import ACCESS_KEY, SECRET_KEY, WRONG_SECRET
 from tests.provider.forms import CALLERS, EU_NL, WHOLE, created, pinged
-from tests.provider.rig import NAME, PUBLIC_URL, Client, Headers, PlayedCore, stored
+from tests.provider.rig import ADMITTED, NAME, PUBLIC_URL, Client, Headers, PlayedCore, reply, stored
 from tests.swr.scripted import TOKEN_PATH, Swr
 
 
@@ -23,8 +23,11 @@ def test_a_new_endpoint_becomes_the_carrier_at_the_adapter(
     core.stores()
     got = portal.write("POST", path, form(url=scripted_swr.url, type=name), caller)
     assert got.status in (200, 201)
-    (seen,) = core.seen
-    assert seen.json() == form(url=PUBLIC_URL, type="harbor")
+    known, write = core.seen
+    assert (known.method, known.target) == ("GET", ADMITTED)
+    for header in ("Cookie", "Authorization", "Host"):
+        assert known.header(header) == dict(caller).get(header)
+    assert write.json() == form(url=PUBLIC_URL, type="harbor")
     assert scripted_swr.count("GET", TOKEN_PATH) >= 1
 
 
@@ -71,6 +74,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"url": EU_NL, "access_key": "", "access_secret": ""}, "no credentials"),
     ({"url": EU_NL, "access_key": None, "access_secret": None}, "no credentials"),
     ({"url": EU_NL, "access_key": []}, "access_key must be text"),
+    ({"url": EU_NL, "access_secret": "\ud800abc"}, "access_secret must be text"),
 ]
 
 
@@ -95,12 +99,13 @@ def test_swr_refuses(portal: Client, core: PlayedCore, scripted_swr: Swr) -> Non
         got = portal.write("POST", path, form(url=scripted_swr.url, access_secret=WRONG_SECRET))
         assert got.status == 400
         assert "SWR refuses the credentials" in got.message()
-    assert core.seen == []
+    assert core.writes == []
 
 
 def test_where_swr_cannot_say_core_decides(portal: Client, core: PlayedCore, scripted_swr: Swr) -> None:
     scripted_swr.answer("GET", TOKEN_PATH, Response("<html>", 200))
-    core.answers({"errors": [{"code": "X", "message": "core's own"}]}, 500)
+    failed = reply({"errors": [{"code": "X", "message": "core's own"}]}, 500)
+    core.plays(lambda seen: reply(["harbor"]) if seen.path == ADMITTED else failed)
     got = portal.write("POST", "/registries", created(url=scripted_swr.url))
     assert (got.status, got.message()) == (500, "core's own")
     assert core.seen[-1].json() == created(type="harbor", url=PUBLIC_URL)

@@ -55,6 +55,7 @@ def test_region_and_access_id_travel_together(
         ({"access_key": ""}, "<regional project name>@<AK>"),
         ({"access_secret": ""}, "the Access Secret is empty"),
         ({"access_secret": 5}, "access_secret must be text"),
+        ({"access_secret": "\udfffabc"}, "access_secret must be text"),
     ],
 )
 def test_edits_that_are_refused(change: dict[str, Any], says: str, portal: Client, core: PlayedCore) -> None:
@@ -80,7 +81,8 @@ def test_the_access_id_of_a_check_comes_from_core(
     core.stores(stored(4, access_id=OTHER_ID))
     change = {"access_secret": OTHER_SECRET_KEY}
     assert portal.write("PUT", "/registries/4", change, caller).status == 200
-    assert core.writes[-1].json() == change
+    look_up, write = core.seen
+    assert (look_up.target, write.json()) == (f"{API}/registries/4", change)
     asked = [request.authorization for request in scripted_swr.seen if request.path == TOKEN_PATH]
     assert [each and each.username for each in asked] == [OTHER_ID]
     scripted_swr.answer("GET", TOKEN_PATH, 401)
@@ -115,7 +117,21 @@ def test_a_look_up_that_fails_is_the_answer(
     assert core.writes == []
 
 
-@pytest.mark.parametrize("answer", [b"<html>", b"[]", b'{"id":4', b"\xff"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"<html>",
+        b"[]",
+        b'{"id":4',
+        b"\xff",
+        b"{}",
+        b'{"id":5,"url":"https://elsewhere.example"}',
+        b'{"id":true,"url":"https://elsewhere.example"}',
+        b'{"id":"4","url":"https://elsewhere.example"}',
+        b'{"id":4}',
+        b'{"id":4,"url":null}',
+    ],
+)
 def test_a_look_up_without_sense_stores_nothing(
     answer: bytes, portal: Client, core: PlayedCore, scripted_swr: Swr
 ) -> None:

@@ -22,6 +22,10 @@ OURS = "q=url%3Dhttp%3A%2F%2Fadapter%3A8080"
             "q=name%3D~a%2Bb%25,type%3DOpen%20Telekom%20Cloud%20SWR",
             "q=name%3D~a%2Bb%25%2Curl%3Dhttp%3A%2F%2Fadapter%3A8080",
         ),
+        (
+            "q=type%253DOpen%2520Telekom%2520Cloud%2520SWR%252Cname%253D~x%252csort%253Dname",
+            "q=url%3Dhttp%3A%2F%2Fadapter%3A8080%2Cname%253D~x%2Csort%253Dname",
+        ),
         ("q=type%3D%7Bdocker-hub%20opentelekomcloud-swr%7D", "q=type%3D%7Bdocker-hub%20harbor%7D"),
         ("q=type%3D%7Bharbor%20opentelekomcloud-swr%7D", "q=type%3D%7Bharbor%7D"),
     ],

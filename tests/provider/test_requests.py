@@ -54,6 +54,18 @@ def test_headers_may_have_any_letters(portal: Client, core: PlayedCore) -> None:
     assert core.seen[-1].header("X-Name") == "caf\xe9"
 
 
+@pytest.mark.parametrize("last", ["sid=1", "a=b"])
+def test_cookies_in_two_lines_are_cookies(last: str, portal: Client, core: PlayedCore) -> None:
+    """As RFC 9113 section 8.2.3 joins them, which is how a proxy may have taken one line apart."""
+    core.stores(stored())
+    first = "a=b" if last == "sid=1" else "sid=1"
+    lines = f"Host: h\r\nCookie: {first}\r\nX-Name: n\r\ncookie: {last}\r\nConnection: close"
+    answer = raw(portal, f"GET {API}/registries/4 HTTP/1.1\r\n{lines}\r\n\r\n".encode())
+    assert [seen.header("Cookie") for seen in core.seen] == [f"{first}; {last}"]
+    assert core.seen[-1].header("X-Name") == "n"
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["type"] == NAME
+
+
 @WRITES
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "deflate", "br, gzip"])
 def test_a_compressed_body_is_not_passed_on_unseen(

@@ -6,7 +6,10 @@ import pytest
 
 from tests.conftest import StartAdapter
 from tests.provider.rawcore import raw_core, says
-from tests.provider.rig import NAME, SCRIPT, Client
+from tests.provider.rig import API, NAME, SCRIPT, Client
+from tests.provider.test_faults import Impatient, impatient, message
+
+__all__ = ["impatient"]
 
 JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 LENGTH = b"Content-Length: 2\r\n\r\n[]"
@@ -47,3 +50,50 @@ def test_after_hints_there_has_to_be_an_answer(another: StartAdapter) -> None:
     with raw_core(says(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")) as url:
         got = Client(another(harbor_core_url=url).provider).get("/replication/adapters")
     assert (got.status, "Harbor's core" in got.message()) == (502, True)
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+REST = b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n[]"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        OK + b"X(Name): 1\r\n" + REST,
+        OK + b"X Name: 1\r\n" + REST,
+        OK + b"X-Name : 1\r\n" + REST,
+        OK + b"X-N\xe4me: 1\r\n" + REST,
+        OK + b": 1\r\n" + REST,
+        OK + b"nonsense\r\n" + REST,
+        OK + b"From nobody\r\n" + REST,
+        OK + b" folded: under nothing\r\n" + REST,
+        OK + b"X-Name: a\rX-Other b\r\n" + REST,
+        OK + b"Content-Type: message/rfc822\r\nnonsense\r\nContent-Length: 2\r\n\r\n[]",
+        b"HTTP/1.1 100 Continue\r\nnonsense\r\n\r\n" + OK + REST,
+    ],
+)
+@pytest.mark.parametrize("path", ["/replication/adapters", "/systeminfo"])
+def test_headers_that_are_none(path: str, answer: bytes, impatient: Impatient) -> None:
+    """http.client would lose them, and what follows them with them: a length, a cookie."""
+    with raw_core(says(answer)) as url:
+        response = impatient(url).get(API + path, buffered=True)
+    assert (response.status_code, message(response)) == (502, "the answer of Harbor's core makes no sense: BadHeader")
+
+
+@pytest.mark.parametrize("kind", [b"message/rfc822", b"multipart/mixed; boundary=x", b"multipart/mixed"])
+def test_every_name_and_type_that_can_be_one_passes(kind: bytes, impatient: Impatient) -> None:
+    name = b"X!#$%&'*+.^_`|~09"
+    head = OK + name + b":1\r\n folded\r\nX-Empty:\r\nContent-Type: " + kind + b"\r\n"
+    with raw_core(says(head + b"Content-Length: 2\r\n\r\n[]")) as url:
+        response = impatient(url).get(f"{API}/systeminfo", buffered=True)
+    assert (response.status_code, response.data) == (200, b"[]")
+    shown = [response.headers[each] for each in (name.decode(), "X-Empty", "Content-Type")]
+    assert shown == ["1  folded", "", kind.decode()]
+
+
+@pytest.mark.parametrize("path", ["/replication/adapters", "/systeminfo"])
+def test_core_cannot_change_the_protocol(path: str, impatient: Impatient) -> None:
+    with raw_core(says(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")) as url:
+        response = impatient(url).get(API + path, buffered=True)
+    assert response.status_code == 502
+    assert message(response) == "the answer of Harbor's core makes no sense: UnknownProtocol"

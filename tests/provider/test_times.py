@@ -59,7 +59,7 @@ def test_a_look_up_leaves_time_for_the_write(monkeypatch: pytest.MonkeyPatch, im
 def test_core_has_no_more_time_when_swr_took_it_all(monkeypatch: pytest.MonkeyPatch, impatient: Impatient) -> None:
     calls: list[bytes] = []
     monkeypatch.setattr("adapter.swr.client.SwrClient.check", lambda *_: time.sleep(1.0))
-    with raw_core(lambda _, request: calls.append(request)) as url:
+    with raw_core(after(0, b"[]"), lambda _, request: calls.append(request)) as url:
         credential = {"access_key": ACCESS_ID, "access_secret": "x"}
         response = impatient(url).post(f"{API}/registries", json={"type": NAME, **CHANGE, "credential": credential})
     assert (response.status_code, message(response), calls) == (502, LATE, [])
