@@ -35,7 +35,7 @@ lint: .venv/.done ## ruff, mypy --strict, import-linter
 
 .PHONY: test
 test: lint ## everything, with coverage; then a search for secrets in all that was printed
-	.ci/packages curl docker-compose nginx tinyproxy
+	.ci/packages curl docker-compose nginx redis-server tinyproxy
 	mkdir -p build
 	rm -rf build/output && mkdir -p build/output
 	$(BIN)/coverage erase

@@ -20,7 +20,8 @@
     │   ├── OrganizationQuota
     │   ├── OrganizationTaken           the name belongs to another account
     │   ├── OrganizationReserved
-    │   └── CreationRefused             switched off, or impossible with these credentials
+    │   ├── CreationRefused             switched off, or impossible with these credentials
+    │   └── DeletionRefused             SWR, or the way that these credentials open to it, does not delete this
     ├── NotFound                   404
     │   ├── OrganizationUnknown
     │   ├── RepositoryUnknown
@@ -185,6 +186,10 @@ class OrganizationReserved(Denied):
 
 class CreationRefused(Denied):
     """A missing organization may not, or cannot, be created here."""
+
+
+class DeletionRefused(Denied):
+    """SWR does not delete this, or not with these credentials, or more would go than was asked for."""
 
 
 class NotFound(AdapterError):

@@ -88,14 +88,16 @@ def check_digest(digest: str) -> str:
 
 def check_reference(reference: str) -> str:
     """A tag or a digest. Raises `TagInvalid`, `DigestInvalid`."""
-    if is_digest(reference):
-        return check_digest(reference)
-    if not _TAG.fullmatch(reference):
+    return check_digest(reference) if is_digest(reference) else check_tag(reference)
+
+
+def check_tag(tag: str) -> str:
+    """The tag. Raises `TagInvalid`."""
+    if not _TAG.fullmatch(tag):
         raise TagInvalid(
-            f"{_shown(reference)} is no tag: letters, digits, '_', '.' and '-', at most 128, "
-            "not starting with '.' or '-'"
+            f"{_shown(tag)} is no tag: letters, digits, '_', '.' and '-', at most 128, not starting with '.' or '-'"
         )
-    return reference
+    return tag
 
 
 def digest_of(data: bytes, algorithm: str = "sha256") -> str:

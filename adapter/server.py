@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 KEEP_ALIVE = 120
 """Seconds. Harbor keeps idle connections for 90 and cannot send a blob again when one closes under it."""
+MOST_CONNECTIONS = 4096
 PROVIDER_THREADS = 8
 OPERATIONS_THREADS = 4
 
@@ -71,11 +73,27 @@ class ServerLog(Logger):
             super().exception(msg, *args, **kwargs)
 
 
+def connections(doors: Iterable[Door]) -> int:
+    """How many clients may be connected: as many as there are file descriptors for, besides those that work takes.
+
+    Raises this process's soft limit to the hard one.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # Each thread may have a connection to SWR beside its client's.
+    taken = 64 + sum(door.threads for door in doors)
+    free = MOST_CONNECTIONS if hard == resource.RLIM_INFINITY else hard - taken
+    return max(64, min(MOST_CONNECTIONS, free))
+
+
 class Server(BaseApplication):
     """gunicorn, configured by the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._certificate = None
+        if settings.tls_certificate is not None and settings.tls_key is not None:
+            self._certificate = Certificate(settings.tls_certificate, settings.tls_key)
         super().__init__()
 
     def load_config(self) -> None:
@@ -87,7 +105,7 @@ class Server(BaseApplication):
             "workers": 1,
             "threads": sum(door.threads for door in doors.values()),
             # Shared by the doors: silent clients of one must not keep another from being heard.
-            "worker_connections": 4096,
+            "worker_connections": connections(doors.values()),
             "keepalive": KEEP_ALIVE,
             "graceful_timeout": round(settings.grace_period),
             # A location carries SWR's own, which has state in it.
@@ -105,11 +123,8 @@ class Server(BaseApplication):
     def _doors(self) -> Mapping[int, Door]:
         """By port: no door can take another's threads, and what watches the process hears from it to its end."""
         settings = self._settings
-        certificate = None
-        if settings.tls_certificate is not None and settings.tls_key is not None:
-            certificate = Certificate(settings.tls_certificate, settings.tls_key)
         return {
-            settings.contract_bind.port: Door(settings.threads + SPARE_THREADS, certificate),
+            settings.contract_bind.port: Door(settings.threads + SPARE_THREADS, self._certificate),
             settings.provider_bind.port: Door(PROVIDER_THREADS),
             settings.operations_bind.port: Door(OPERATIONS_THREADS, to_the_end=True),
         }

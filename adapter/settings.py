@@ -22,8 +22,10 @@ from adapter.values import Bind, RegionHosts
 
 PREFIX: Final = "SWR_ADAPTER_"
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-SPARE_THREADS: Final = 96
-"""Threads of the contract door that no transfer gets: for all other requests, and for clients that stop in a head."""
+SPARE_THREADS: Final = 256
+"""Threads of the contract door that no transfer gets: Harbor lists a hundred repositories at once, for one rule."""
+CALLS: Final = 208
+"""How many of them requests with credentials may take, so that the challenge without any never waits for SWR."""
 
 
 _SERVICE_LINK: Final = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)$")
@@ -113,7 +115,6 @@ class Settings:
         values.choice("follow", "pass"),
         "Blob downloads: stream from SWR's object store, or hand its address to the client.",
         form="follow or pass",
-        later=True,
     )
     oci_index: str = _setting(
         "translate",
@@ -125,9 +126,9 @@ class Settings:
     mount: str = _setting(
         "auto",
         values.choice("auto", "copy", "never"),
-        "Layers that another repository of SWR already holds.",
+        "Layers that another repository of SWR already holds: let SWR mount them as long as it does, have the adapter "
+        "copy those that it does not mount, or have Harbor send them all.",
         form="auto, copy or never",
-        later=True,
     )
     harbor_core_url: str = _setting(
         "http://core:8080", values.url, "Harbor's core, behind the provider door.", form="URL"
@@ -148,7 +149,12 @@ class Settings:
         form="browser or all",
     )
     state_url: str = _setting(
-        "memory://", values.state_url, "Where replicas share what only saves work.", secret=True, form="URL", later=True
+        "memory://",
+        values.state_url,
+        "Where replicas share the request budget and what else saves work: redis://[user:password@]host[:port][/number]"
+        ", or rediss:// for TLS.",
+        secret=True,
+        form="URL",
     )
     threads: int = _setting(
         32,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
+
+_DATABASE: Final = re.compile(r"/?[0-9]{0,6}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,12 @@ def certificates(value: str) -> Path:
 
 
 def state_url(value: str) -> str:
-    if urlsplit(value).scheme not in ("memory", "redis", "rediss"):
-        raise ValueError("memory:// or redis://host[:port] is wanted")
+    parts = urlsplit(value)
+    server = parts.scheme in ("redis", "rediss") and bool(parts.hostname) and parts.port != 0
+    options = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
+    known = options <= ({"ssl_ca_certs"} if parts.scheme == "rediss" else set())
+    if value != "memory://" and not (server and known and _DATABASE.fullmatch(parts.path) and not parts.fragment):
+        raise ValueError("memory:// or redis://[user:password@]host[:port][/number] is wanted")
     return value
 
 

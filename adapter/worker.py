@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import errno
 import functools
+import select
 import selectors
 import socket
 import threading
@@ -28,6 +30,19 @@ LINGER: Final = 5.0
 PAUSE: Final = 1.0
 """Seconds of silence after which it is not waited for any longer."""
 
+
+HEAD_TIMEOUT: Final = 10.0
+"""Seconds for a TLS handshake and a head in a thread; a plain head is whole before it gets one."""
+STOPPING: Final = 2.0
+"""Seconds after SIGTERM in which a connection that has not asked for anything may still do so."""
+FULL: Final = 0.5
+"""Seconds without new connections when there are no file descriptors left."""
+_LONGEST_HEAD: Final = 64 << 10
+"""Bytes; gunicorn refuses it long before."""
+_TLS_HEADER: Final = 5
+_HANDSHAKE: Final = 22
+_UNSENT: Final = 1 << 18
+"""Bytes that may wait in the kernel for a slow client: of more, it reports room only when a third has gone."""
 
 _BODY: Final = frozenset({"CONTENT-LENGTH", "TRANSFER-ENCODING"})
 
@@ -97,6 +112,8 @@ class DoorWorker(ThreadWorker):
 
     def init_process(self) -> None:
         self._heads: dict[TConn, float] = {}
+        self._stopping = False
+        self._full_until = 0.0
         self._cfgs = {each.getsockname(): self._configured(self._door(each)) for each in self.sockets}
         super().init_process()
 
@@ -112,31 +129,61 @@ class DoorWorker(ThreadWorker):
     def set_accept_enabled(self, enabled: bool) -> None:
         """Main loop. At the end a listener is closed, not only left alone: new work is refused at once, and not left
         hanging until the process is gone."""
+        if enabled and time.monotonic() < self._full_until:
+            return
         super().set_accept_enabled(enabled)
-        if not enabled and not self.alive:
-            for listener in self.sockets:
-                if self._door(listener).to_the_end:
-                    self.poller.register(listener, selectors.EVENT_READ, self.accept)
-                else:
-                    listener.close()
+        if enabled or self.alive or self._stopping:
+            return
+        self._stopping = True
+        for listener in self.sockets:
+            if self._door(listener).to_the_end:
+                self.poller.register(listener, selectors.EVENT_READ, self.accept)
+            else:
+                listener.close()
+        until = time.monotonic() + STOPPING
+        for conn in self.pending_conns:
+            conn.timeout = min(conn.timeout, until)
 
     def accept(self, listener: Any) -> None:
-        """Main loop: a new connection waits for its first byte in the poller, not in a thread."""
+        """Main loop: a new connection waits for a whole head in the poller, not in a thread."""
         try:
             client, address = listener.accept()
-        except OSError:
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                # The listener stays readable, so the loop would do nothing else.
+                self.log.warning("no file descriptors are left: new connections wait")
+                self._full_until = time.monotonic() + FULL
+                self.set_accept_enabled(False)
             return
         name = listener.getsockname()
-        connection = TConn(self._cfgs[name], client, address, name)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
+        connection = TConn(self._cfgs[name], Patient(fileno=client.detach()), address, name)
         self.nr_conns += 1
         connection.timeout = time.monotonic() + self.idle_timeout
         self.pending_conns.append(connection)
         readable = functools.partial(self.on_pending_socket_readable, connection)
         self.poller.register(connection.sock, selectors.EVENT_READ, readable)
 
+    def on_pending_socket_readable(self, conn: TConn, client: Any) -> None:
+        """Main loop: a new connection; its timeout goes on while the head is not whole."""
+        if head_is_whole(client, tls=conn.cfg.is_ssl):
+            super().on_pending_socket_readable(conn, client)
+
+    def on_client_socket_readable(self, conn: TConn, client: Any) -> None:
+        """Main loop: a connection that was kept alive; the same, where it can be seen."""
+        if conn.cfg.is_ssl or head_is_whole(client, tls=False):
+            super().on_client_socket_readable(conn, client)
+
+    def finish_request(self, conn: TConn, fs: futures.Future[Any]) -> None:
+        """Main loop: a client that left in its TLS handshake would be counted twice."""
+        if conn.sock.fileno() < 0:
+            self.nr_conns -= 1
+            return
+        super().finish_request(conn, fs)
+
     def handle(self, conn: TConn) -> Any:
         """Pool thread: one request, from its first byte on."""
-        self._heads[conn] = time.monotonic() + self.idle_timeout
+        self._heads[conn] = time.monotonic() + min(HEAD_TIMEOUT, self.idle_timeout)
         here.bodiless = False
         try:
             keep = super().handle(conn)
@@ -165,6 +212,46 @@ class DoorWorker(ThreadWorker):
                 # Wakes the thread that reads; below TLS, whose own shutdown would wait.
                 with contextlib.suppress(OSError):
                     socket.socket.shutdown(conn.sock, socket.SHUT_RDWR)
+
+
+class Patient(socket.socket):
+    """Waits for each part of what is sent as long as it may take, and not for all of it together: a client may be slow
+    as long as it takes something."""
+
+    def sendall(self, data: Any, flags: int = 0, /) -> None:
+        left = memoryview(data)
+        while left:
+            left = left[self.send(left, flags) :]
+
+
+def head_is_whole(connection: socket.socket, *, tls: bool) -> bool:
+    """Whether there is a whole head, or an end, or more than a head can be; else the kernel says when there is more.
+
+    Of TLS the first record is all that can be seen from outside.
+    """
+    try:
+        seen = connection.recv(_LONGEST_HEAD, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    if tls:
+        wanted = _TLS_HEADER + int.from_bytes(seen[3:_TLS_HEADER], "big") if len(seen) >= _TLS_HEADER else _TLS_HEADER
+        whole = not seen or seen[0] != _HANDSHAKE or len(seen) >= min(wanted, _LONGEST_HEAD)
+    else:
+        # What begins with no method, as a TLS hello, is refused at once.
+        whole = not seen[:1].isalpha() or b"\r\n\r\n" in seen or len(seen) >= _LONGEST_HEAD
+    whole = whole or _has_ended(connection)
+    # As long as there is no more than this, the poller need not be told.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1 if whole else len(seen) + 1)
+    return whole
+
+
+def _has_ended(connection: socket.socket) -> bool:
+    """Whether the client will say no more."""
+    poll = select.poll()
+    poll.register(connection, select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 def linger(connection: socket.socket, seconds: float) -> None:

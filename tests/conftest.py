@@ -5,12 +5,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 
+import hypothesis
 import pytest
 
 from adapter.sandbox.recordings.blobs import Blobs
 from adapter.sandbox.recordings.images import Image, images
 from tests.credentials import PROJECT
 from tests.running import RunningAdapter, RunningSandbox, running_adapter, running_sandbox
+
+# A busy machine is no failure.
+hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.load_profile("default")
 
 StartAdapter = Callable[..., RunningAdapter]
 

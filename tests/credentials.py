@@ -25,6 +25,9 @@ OTHER_SECRET_KEY = "CANARYsk0000000000000000000000000000othr"
 
 WRONG_SECRET = "CANARYwrong00000000000000000000000000000"
 
+# Of the Redis server in STATE_URL.
+STATE_PASSWORD = "CANARYstate00000000000000000000000000000"
+
 
 def basic(user: str = ACCESS_ID, secret: str = SECRET_KEY) -> str:
     """The value of an `Authorization` header."""
@@ -38,4 +41,4 @@ def canaries() -> list[str]:
     secrets = entered + derived
     users = [ACCESS_ID, f"{PROJECT}@{OTHER_ACCESS_KEY}"]
     encoded = [basic(user, secret).removeprefix("Basic ") for user in users for secret in secrets]
-    return secrets + encoded
+    return [*secrets, *encoded, STATE_PASSWORD]

@@ -90,7 +90,9 @@ class RunningAdapter:
 
 
 @contextlib.contextmanager
-def running_adapter(regions: Mapping[str, Mapping[str, str]], **settings: object) -> Iterator[RunningAdapter]:
+def running_adapter(
+    regions: Mapping[str, Mapping[str, str]], *, files: Any = None, **settings: object
+) -> Iterator[RunningAdapter]:
     """`python -m adapter serve` in front of the regions ({"eu-de": {"registry": url, "api": url}}).
 
     `settings` are those of `adapter.settings` in lower case. Unless they say otherwise there is no request budget, and
@@ -104,7 +106,7 @@ def running_adapter(regions: Mapping[str, Mapping[str, str]], **settings: object
     contract, provider, operations = (f"http://127.0.0.1:{port}" for port in ports)
     if "tls_certificate" in settings:
         contract = contract.replace("http", "https")
-    with running("adapter", "serve", env=env, port=ports[2], path="/probe/healthy") as service:
+    with running("adapter", "serve", env=env, port=ports[2], path="/probe/healthy", files=files) as service:
         yield RunningAdapter(contract, provider, operations, service)
 
 

@@ -76,16 +76,19 @@ def running(
     path: str,
     module: str = "adapter",
     tls: ssl.SSLContext | None = None,
+    files: int | None = None,
 ) -> Iterator[Service]:
     """`python -m <module> <arguments>` until the block ends; ready when `path` on `port` answers.
 
-    Only `env` decides: settings of the machine's own are left out.
+    Only `env` decides: settings of the machine's own are left out. `files` limits its file descriptors.
     """
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("SWR_ADAPTER_")}
     OUTPUT.mkdir(parents=True, exist_ok=True)
     handle, log = tempfile.mkstemp(prefix=f"{name}-", suffix=".log", dir=OUTPUT)
     with os.fdopen(handle, "wb") as sink:
         command = [sys.executable, "-m", module, *arguments]
+        if files is not None:
+            command = ["prlimit", f"--nofile={files}:{files}", *command]
         process = subprocess.Popen(command, env={**inherited, **env}, stdout=sink, stderr=subprocess.STDOUT)
     service = Service(process, Path(log))
     try:

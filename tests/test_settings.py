@@ -55,6 +55,13 @@ def test_defaults_can_be_entered() -> None:
         ("REQUESTS_PER_SECOND", "0.5", 0.5),
         ("MAX_LAYER_BYTES", "0", 0),
         ("STATE_URL", "redis://:secret@redis:6379/3", "redis://:secret@redis:6379/3"),
+        ("STATE_URL", "memory://", "memory://"),
+        ("STATE_URL", "redis://redis", "redis://redis"),
+        (
+            "STATE_URL",
+            "rediss://user:p%40ss@[::1]:6380/?ssl_ca_certs=/ca.pem",
+            "rediss://user:p%40ss@[::1]:6380/?ssl_ca_certs=/ca.pem",
+        ),
         ("RECORD", "/var/record", Path("/var/record")),
         (
             "REGIONS",
@@ -88,7 +95,25 @@ def test_values_are_parsed(name: str, text: str, value: object) -> None:
         ("THREADS", "1", "at least 4"),
         ("THREADS", "1.5", "a number is wanted"),
         ("CA_BUNDLE", "/does/not/exist", "no such file"),
-        ("STATE_URL", "http://redis", "a URL is wanted"),
+        *(
+            ("STATE_URL", text, "a URL is wanted")
+            for text in (
+                "http://redis",
+                "memory://redis",
+                "redis://",
+                "redis:///3",
+                "redis://redis:0",
+                "redis://redis:99999",
+                "redis://redis/three",
+                "redis://redis/1/2",
+                "redis://redis?socket_timeout=60",
+                "redis://redis?ssl_ca_certs=/ca.pem",
+                "rediss://redis?ssl_cert_reqs=none",
+                "redis://redis#0",
+                "unix:///run/redis.sock",
+                "redis",
+            )
+        ),
         ("PROXY", "http://u:p@h:abc", "a URL is wanted"),
         ("PUBLIC_URL", "http://h:99999", "out of range"),
         ("PUBLIC_URL", "http://h:abc", "Port could not"),

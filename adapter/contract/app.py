@@ -8,7 +8,20 @@ from typing import Final
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from adapter.contract import artifacts, blobs, manifests, namespaces, ping, registry, uploads
+from adapter.contract import (
+    blobs,
+    catalog,
+    deletion,
+    listing,
+    manifests,
+    mounts,
+    namespaces,
+    ping,
+    registry,
+    tags,
+    uploads,
+)
+from adapter.contract.admission import admit
 from adapter.contract.caller import CHALLENGE
 from adapter.contract.envelope import harbor_body, oci_body
 from adapter.errors import (
@@ -19,8 +32,10 @@ from adapter.errors import (
     MethodUnsupported,
     RouteUnknown,
 )
-from adapter.settings import Settings
+from adapter.settings import CALLS, Settings
 from adapter.swr.client import SwrClient
+from adapter.transfer.blob_places import BlobPlaces
+from adapter.transfer.mount import Mounts
 from adapter.transfer.slots import Slots
 from adapter.transfer.upload import Uploads
 
@@ -37,15 +52,22 @@ def create_contract_app(settings: Settings, swr: SwrClient) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    slots = Slots(settings.threads)
-    transfers = Uploads(swr.uploads, verify=settings.verify_uploads, largest=settings.max_layer_bytes)
+    slots = Slots(settings.threads, "transfers (SWR_ADAPTER_THREADS)")
+    admit(app, Slots(CALLS, "requests"))
+    places = BlobPlaces(swr.state)
+    transfers = Uploads(swr.uploads, verify=settings.verify_uploads, largest=settings.max_layer_bytes, places=places)
+    offered = Mounts(swr, places, settings.mount)
     app.register_blueprint(registry.create_blueprint(swr))
     app.register_blueprint(manifests.create_blueprint(swr))
-    app.register_blueprint(blobs.create_blueprint(swr, slots))
-    app.register_blueprint(uploads.create_blueprint(swr, transfers, slots, settings.public_url))
+    app.register_blueprint(blobs.create_blueprint(swr, slots, places, settings.blob_redirects))
+    app.register_blueprint(tags.create_blueprint(swr))
+    app.register_blueprint(catalog.create_blueprint(swr))
+    app.register_blueprint(deletion.create_blueprint(swr))
+    app.register_blueprint(uploads.create_blueprint(swr, transfers, offered, slots, settings.public_url))
     app.register_blueprint(ping.create_blueprint(swr))
     app.register_blueprint(namespaces.create_blueprint(swr))
-    app.register_blueprint(artifacts.create_blueprint(swr))
+    app.register_blueprint(listing.create_blueprint(swr))
+    app.register_blueprint(mounts.create_blueprint(swr, offered))
     app.register_error_handler(AdapterError, _refuse)
     app.register_error_handler(HTTPException, _refuse_http)
     app.register_error_handler(Exception, _refuse_defect)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
+from adapter.contract.answers import bodiless
 from adapter.contract.caller import identity_of
+from adapter.errors import Unexpected
 from adapter.names import check_digest, parse_repository
 from adapter.swr.client import SwrClient
+from adapter.transfer.blob_places import BlobPlaces
 from adapter.transfer.download import Download
 from adapter.transfer.slots import Slots
 
 
-def create_blueprint(swr: SwrClient, slots: Slots) -> Blueprint:
-    """HEAD, and GET with Range."""
+def create_blueprint(swr: SwrClient, slots: Slots, places: BlobPlaces, redirects: str) -> Blueprint:
+    """HEAD, and GET with Range. `redirects` is `pass` to send clients to SWR's object store themselves, or `follow`."""
     blueprint = Blueprint("blobs", __name__)
 
     @blueprint.route("/v2/<path:name>/blobs/<digest>", methods=["GET"])
@@ -20,22 +23,28 @@ def create_blueprint(swr: SwrClient, slots: Slots) -> Blueprint:
         identity = identity_of(request, swr.regions)
         repository, digest = parse_repository(name), check_digest(digest)
         if request.method == "HEAD":
-            found = swr.registry.blob(identity, repository, digest)
+            with places.asked(identity, repository, digest):
+                found = swr.registry.blob(identity, repository, digest)
             response = _described(Response(b"", content_type="application/octet-stream"), digest)
             # Better none than a wrong one: Harbor then takes the size from the manifest.
             response.headers.pop("Content-Length", None)
             if found.length is not None:
                 response.headers["Content-Length"] = str(found.length)
             return response
-        slot = slots.take()
-        try:
-            upstream = swr.registry.open_blob(identity, repository, digest, request.headers.get("Range"))
-            response = _streamed(Download(upstream, request.environ.get("gunicorn.socket")))
-        except BaseException:
-            slot.release()
-            raise
-        response.call_on_close(slot.release)
-        return _described(response, digest)
+        ask = swr.registry.blob_place if redirects == "pass" else swr.registry.open_blob
+        with _Transfer(slots) as transfer:
+            with places.asked(identity, repository, digest):
+                place = ask(identity, repository, digest, request.headers.get("Range"))
+            if isinstance(place, str):
+                # It opens the blob to whoever has it, for a while.
+                return bodiless(307, {"Location": place, "Cache-Control": "no-store"})
+            download = transfer.begun(Download(place, request.environ.get("gunicorn.socket")))
+            if download.whole and download.length is None:
+                # Harbor's proxy cache takes what has no length for empty (`docs/facts/harbor.md D.8`).
+                download.length = swr.registry.blob(identity, repository, digest).length
+            if not download.ends_by_itself:
+                raise Unexpected("SWR sends a blob without its length: a part of it could pass for the whole")
+            return _described(transfer.answer(), digest)
 
     return blueprint
 
@@ -47,9 +56,41 @@ def _described(response: Response, digest: str) -> Response:
     return response
 
 
-def _streamed(download: Download) -> Response:
-    response = Response(iter(download), download.status)
-    response.headers.pop("Content-Type", None)
-    response.headers.extend({"Content-Type": "application/octet-stream"} | download.headers)
-    response.call_on_close(download.close)
-    return response
+class _Transfer:
+    """A place for a download, and SWR's answer: both are given back with the last byte that the client takes, or at
+    once when no answer of ours begins."""
+
+    def __init__(self, slots: Slots) -> None:
+        self._slot = slots.take()
+        self._download: Download | None = None
+        self._answered = False
+
+    def __enter__(self) -> _Transfer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._answered:
+            self._end()
+
+    def begun(self, download: Download) -> Download:
+        """From now on the transfer ends it."""
+        self._download = download
+        return download
+
+    def answer(self) -> Response:
+        """SWR's open answer as ours; nothing of its content is fetched before the client takes it."""
+        download = self._download
+        assert download is not None  # noqa: S101 - `begun` was called
+        response = Response(iter(download), download.status)
+        response.headers.pop("Content-Type", None)
+        response.headers.extend({"Content-Type": "application/octet-stream"} | download.headers)
+        response.call_on_close(self._end)
+        self._answered = True
+        return response
+
+    def _end(self) -> None:
+        try:
+            if self._download is not None:
+                self._download.close()
+        finally:
+            self._slot.release()

@@ -13,23 +13,14 @@ from adapter.contract.caller import identity_of
 from adapter.errors import DigestInvalid, ManifestInvalid
 from adapter.names import algorithm_of, check_reference, digest_of, is_digest, parse_repository
 from adapter.swr.client import SwrClient
+from adapter.swr.manifest_types import ACCEPT
 from adapter.swr.registry import Manifest
-from adapter.transfer.body import announced_length, read_all
+from adapter.transfer.body import read_all
 
 LARGEST: Final = 4 << 20
 """Bytes of a manifest that a registry must take (OCI distribution spec, "Pushing manifests")."""
 
 _MEDIA_TYPE: Final = re.compile(r"[\w.+-]{1,127}/[\w.+-]{1,127}(?:;[\x20-\x7e]{0,255})?", re.ASCII)
-
-ACCEPT: Final = ", ".join(
-    (
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-    )
-)
-"""For a client that names no types: without them SWR may answer with a type that nobody asked for."""
 
 
 def create_blueprint(swr: SwrClient) -> Blueprint:
@@ -69,7 +60,7 @@ def _answer(manifest: Manifest) -> Response:
 
 def read_manifest(incoming: Request) -> bytes:
     """The body, 4 MiB at most. Raises `TooLarge`, `SizeInvalid`."""
-    return read_all(incoming.environ["wsgi.input"], announced_length(incoming.environ), LARGEST, "a manifest")
+    return read_all(incoming.environ, LARGEST, "a manifest")
 
 
 def media_type_of(data: bytes, content_type: str | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,13 +11,14 @@ from flask import Blueprint, Request, Response, request
 
 from adapter.contract.answers import bodiless
 from adapter.contract.caller import identity_of
-from adapter.contract.paging import paged
+from adapter.contract.paging import page_of, paged
+from adapter.contract.queries import alternatives, matcher, terms
 from adapter.errors import InvalidRequest, NameInvalid
 from adapter.identity import Identity
 from adapter.names import check_organization
 from adapter.swr.client import SwrClient
 from adapter.swr.management import Organization
-from adapter.transfer.body import announced_length, read_all
+from adapter.transfer.body import read_all
 
 _LARGEST_BODY: Final = 64 << 10
 
@@ -39,7 +39,9 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
     def projects() -> Response:
         identity = identity_of(request, swr.regions)
         wanted = parse_filter(request.args.get("q"), request.args.get("name"))
-        return paged(request, [_project(each) for each in _found(swr, identity, wanted)])
+        page_of(request)
+        found = sorted(_found(swr, identity, wanted), key=lambda each: each.name)
+        return paged(request, found, key=lambda each: each.name, show=_project)
 
     @blueprint.route("/api/v2.0/projects", methods=["POST"])
     def create() -> Response:
@@ -53,8 +55,7 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
 
 def _found(swr: SwrClient, identity: Identity, wanted: Wanted) -> list[Organization]:
     if wanted.names is None:
-        every = swr.organizations.all(identity)
-        return sorted((each for each in every if wanted.matches(each.name)), key=lambda each: each.name)
+        return [each for each in swr.organizations.all(identity) if wanted.matches(each.name)]
     found = swr.organizations.named(identity, wanted.names)
     for organization in found:
         swr.organizations.refuse_unwritable(organization)
@@ -62,21 +63,12 @@ def _found(swr: SwrClient, identity: Identity, wanted: Wanted) -> list[Organizat
 
 
 def parse_filter(query: str | None, name: str | None) -> Wanted:
-    """Harbor's `q=name={'a' 'b'}`, `q=name=a`, `q=name=~a`, and the older `name=a` (`docs/facts/harbor.md A.5`).
-
-    Up to 2.12 Harbor quotes the whole list, `{'a b'}`; names hold no blank, so that is the same list.
-    """
-    parts = (part.partition("=") for part in (query or "").split(","))
-    value = next((value for key, _, value in parts if key.strip() == "name"), None)
+    """Harbor's `q=name={'a' 'b'}`, `q=name=a`, `q=name=~a`, and the older `name=a` (`docs/facts/harbor.md A.5`)."""
+    value = terms(query).get("name")
     if value is None:
         # Harbor's own list takes `name` as a part of the name, and its client picks the exact one.
         return Wanted(None, lambda each: (name or "") in each)
-    if value.startswith("{") and value.endswith("}"):
-        names = tuple(re.sub(r"['\"]", " ", value[1:-1]).split())
-        return Wanted(names, lambda each: each in names)
-    if value.startswith("~"):
-        return Wanted(None, lambda each: value[1:] in each)
-    return Wanted(None, lambda each: each == value)
+    return Wanted(alternatives(value), matcher(value))
 
 
 def _project(organization: Organization) -> dict[str, Any]:
@@ -86,7 +78,7 @@ def _project(organization: Organization) -> dict[str, Any]:
 
 def _name_in(incoming: Request) -> str:
     """The `project_name` of the body. Raises `InvalidRequest`, `NameInvalid`, `OrganizationReserved`, `TooLarge`."""
-    body = read_all(incoming.environ["wsgi.input"], announced_length(incoming.environ), _LARGEST_BODY, "a project")
+    body = read_all(incoming.environ, _LARGEST_BODY, "a project")
     try:
         name = json.loads(body)["project_name"]
     except (ValueError, KeyError, TypeError, RecursionError):

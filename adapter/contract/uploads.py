@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Final
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Request, Response, request
 
+from adapter.contract.admission import transferring
 from adapter.contract.answers import bodiless
 from adapter.contract.caller import identity_of
 from adapter.errors import DigestInvalid, RangeInvalid
@@ -16,14 +19,20 @@ from adapter.identity import Identity
 from adapter.names import Repository, check_digest, parse_repository
 from adapter.swr.client import SwrClient
 from adapter.transfer.body import announced_length
+from adapter.transfer.mount import Mounts, Transfer
 from adapter.transfer.ranges import parse_content_range
 from adapter.transfer.session import Session, seal, unseal
 from adapter.transfer.slots import Slots
 from adapter.transfer.source import source_of
 from adapter.transfer.upload import Incoming, Uploads
 
+HARBOR: Final = "harbor-registry-client"
+"""How Harbor's own client of a registry calls itself (`docs/facts/harbor.md D.1`)."""
 
-def create_blueprint(swr: SwrClient, transfers: Uploads, slots: Slots, public_url: str | None) -> Blueprint:
+
+def create_blueprint(
+    swr: SwrClient, transfers: Uploads, mounts: Mounts, slots: Slots, public_url: str | None
+) -> Blueprint:
     """POST on the collection; GET, PATCH, PUT and DELETE on a location."""
     blueprint = Blueprint("uploads", __name__)
     collection, location = "/v2/<path:name>/blobs/uploads/", "/v2/<path:name>/blobs/uploads/<sealed>"
@@ -36,19 +45,21 @@ def create_blueprint(swr: SwrClient, transfers: Uploads, slots: Slots, public_ur
     def start(name: str) -> Response:
         identity = identity_of(request, swr.regions)
         repository = parse_repository(name)
-        digest = request.args.get("digest")
-        # With `mount` and `from` this answers 202 as well: the upload is open and nothing was mounted.
-        if digest is None:
+        if (digest := request.args.get("digest")) is not None:
+            incoming = incoming_of(request)
+            with slots.take():
+                transfers.whole(identity, repository, check_digest(digest), incoming)
+            return _created(repository, digest)
+        if (wanted := request.args.get("mount")) is None:
             return _accepted(transfers.start(identity, repository), identity, public_url)
-        incoming = incoming_of(request)
-        with slots.take():
-            transfers.whole(identity, repository, check_digest(digest), incoming)
-        return _created(repository, digest)
+        transfer = functools.partial(transferring, swr, slots, identity, repository)
+        session = _mounted(mounts, identity, repository, check_digest(wanted), transfer)
+        return _created(repository, wanted) if session is None else _accepted(session, identity, public_url)
 
     @blueprint.route(location, methods=["PATCH"])
     def chunk(name: str, sealed: str) -> Response:
         identity, session = opened(name, sealed)
-        with _told_where(session, identity, public_url), slots.take():
+        with _told_where(session, identity, public_url), transferring(swr, slots, identity, session.repository):
             return _accepted(transfers.chunk(identity, session, incoming_of(request)), identity, public_url)
 
     @blueprint.route(location, methods=["PUT"])
@@ -57,7 +68,7 @@ def create_blueprint(swr: SwrClient, transfers: Uploads, slots: Slots, public_ur
         digest = request.args.get("digest")
         if digest is None:
             raise DigestInvalid("the upload cannot be finished without its digest: add ?digest=sha256:…")
-        with _told_where(session, identity, public_url), slots.take():
+        with _told_where(session, identity, public_url), transferring(swr, slots, identity, session.repository):
             transfers.finish(identity, session, check_digest(digest), incoming_of(request))
         return _created(session.repository, digest)
 
@@ -73,6 +84,15 @@ def create_blueprint(swr: SwrClient, transfers: Uploads, slots: Slots, public_ur
         return bodiless(204, {})
 
     return blueprint
+
+
+def _mounted(
+    mounts: Mounts, identity: Identity, repository: Repository, digest: str, transfer: Transfer
+) -> Session | None:
+    """None when the blob is there, else the upload that is open for it."""
+    source = parse_repository(request.args["from"]) if "from" in request.args else None
+    harbor = request.headers.get("User-Agent", "").startswith(HARBOR)
+    return mounts.mount(identity, repository, digest, source, harbor=harbor, transfer=transfer)
 
 
 def incoming_of(incoming: Request) -> Incoming:

@@ -24,7 +24,7 @@ from adapter.provider.routes import Kind, Route
 from adapter.provider.spelling import respelled
 from adapter.swr import trace
 from adapter.swr.client import SwrClient
-from adapter.transfer.body import announced_length, read_all
+from adapter.transfer.body import read_all
 
 LARGEST_REQUEST: Final = 1 << 20
 CHECKS: Final = 4
@@ -125,5 +125,4 @@ def _read(request: Request) -> bytes:
     coding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if coding not in ("", "identity"):
         raise InvalidRequest("the body must be plain JSON, without Content-Encoding")
-    stream, length = request.environ["wsgi.input"], announced_length(request.environ)
-    return read_all(stream, length, LARGEST_REQUEST, "an endpoint's description")
+    return read_all(request.environ, LARGEST_REQUEST, "an endpoint's description")

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from adapter.identity import FORM, login_key
+from adapter.sandbox import demo_scenes
 from adapter.sandbox.player import Player, Result
 from adapter.sandbox.recording import load
 from adapter.sandbox.recordings import shipped
@@ -205,8 +206,7 @@ def _play(stage: Stage, known: dict[str, Image]) -> list[Row]:
     return rows
 
 
-def _seed(stage: Stage, known: dict[str, Image]) -> None:
-    store = Store(stage.data / "swr")
+def _seed(store: Store, known: dict[str, Image]) -> None:
     for child in known["multi:buildkit"].children[:2]:
         store.put_blob(SEEDED, child.blobs[1])
 
@@ -259,15 +259,19 @@ def _print_next(stage: Stage, *, kept: bool) -> None:
 def _act(stage: Stage, *, keep: bool) -> bool:
     """Whether everything arrived as it was."""
     names = ("hello:v1", "hello:v2", "large:v1", "multi:list", "multi:buildkit")
-    known = {name: image for name, image in images().items() if name in names}
-    _seed(stage, known)
+    every, store = images(), Store(stage.data / "swr")
+    known = {name: image for name, image in every.items() if name in names}
+    _seed(store, known)
+    demo_scenes.seed(store, every)
     print("A stock Harbor's recorded traffic → adapter → stand-in for SWR (never a live SWR):")
     rows = _play(stage, known)
+    lines = demo_scenes.play(f"http://127.0.0.1:{stage.contract}", store, every, stage.spent)
     # skopeo gives up at once where SWR throttles.
     stage.set_knobs(rate=0)
     for row in rows:
         row.problem = row.problem or _read_back(stage, row)
     _print_table(rows)
+    print(f"\n{demo_scenes.table(lines)}")
     good = not any(row.problem for row in rows) and {row.image.digest for row in rows} >= {
         known[name].digest for name in names[:4]
     }
@@ -275,6 +279,7 @@ def _act(stage: Stage, *, keep: bool) -> bool:
         "\nRead back from SWR with skopeo: "
         + ("every image is byte for byte the same." if good else "THERE ARE DIFFERENCES.")
     )
+    good = good and all(line.good for line in lines)
     _print_next(stage, kept=keep)
     if keep:
         with contextlib.suppress(KeyboardInterrupt):

@@ -58,6 +58,14 @@ KNOBS: tuple[Knob, ...] = (
     Knob("token_post", False, "the token endpoint answers POST too (off: 404)", _fact("5"), "HW"),
     Knob("token_seconds", 900, "life of a registry token in seconds", _fact("5"), "HW"),
     Knob("expires_in", False, "the token answer carries expires_in", _fact("5"), "HW"),
+    Knob(
+        "scopes",
+        "all",
+        "a token for several scopes: granted, for the first one only, or refused",
+        _fact("5"),
+        "HW",
+        ("all", "first", "refused"),
+    ),
     Knob("plain_secret", False, "the plain SK is accepted as password beside the login key", _fact("2.1"), "DOC"),
     Knob("deny_missing_organization", True, "a scope in a missing organization is refused with 401", _fact("5"), "HW"),
     Knob(
@@ -91,6 +99,7 @@ KNOBS: tuple[Knob, ...] = (
     Knob("missing_tags_null", True, "tags/list of a missing repository is 200 with null (off: 404)", _fact("6"), "HW"),
     Knob("empty_tags", 0, "so many empty strings stand in tags/list", _fact("6"), "HW"),
     Knob("tags_paging", True, "tags/list honours n and last, with a Link", _fact("6"), "UNK"),
+    Knob("tags_page", 0, "most tags of a page of tags/list when n is not given; 0 = all", _fact("6"), "UNK"),
     # uploads
     Knob("location", "absolute", "form of the upload Location", _fact("10"), "UNK", ("absolute", "relative")),
     Knob(
@@ -103,7 +112,16 @@ KNOBS: tuple[Knob, ...] = (
     Knob(
         "single_post", False, "POST ?digest= with a body completes a blob (off: 202, body ignored)", _fact("6"), "UNK"
     ),
-    Knob("mount", "202", "answer to ?mount=&from=", _fact("6"), "UNK", ("202", "201")),
+    Knob(
+        "mount",
+        "202",
+        "answer to ?mount=&from=: an upload; the blob; the blob, but the answer does not name it (silent) or it is not "
+        "there (false); or a refusal",
+        _fact("6"),
+        "UNK",
+        ("202", "201", "silent", "false", "405"),
+    ),
+    Knob("mount_scope", True, "a mount needs a token that may read the source too", _fact("6"), "UNK"),
     Knob(
         "check_digest",
         True,
@@ -130,6 +148,30 @@ KNOBS: tuple[Knob, ...] = (
     Knob("head_digest", True, "HEAD of a manifest carries Docker-Content-Digest", _fact("6"), "HW"),
     Knob("put_digest", True, "PUT of a blob or manifest answers with Docker-Content-Digest", _fact("10"), "CODE"),
     Knob("manifest_delete", "accept", "DELETE of a manifest", _fact("6"), "UNK", ("accept", "tag", "digest", "refuse")),
+    Knob(
+        "delete_by_tag",
+        "tag",
+        "what DELETE of a manifest by tag deletes: the tag, or the manifest with all its tags",
+        _fact("6"),
+        "UNK",
+        ("tag", "manifest"),
+    ),
+    Knob(
+        "delete_actions",
+        "push",
+        "what a token must allow for DELETE: pushing, or all (`*`)",
+        _fact("6"),
+        "UNK",
+        ("push", "all"),
+    ),
+    Knob(
+        "manifest_type",
+        "exact",
+        "Content-Type of a manifest that is read: its own, application/json, or none",
+        _fact("6"),
+        "UNK",
+        ("exact", "json", "absent"),
+    ),
     # blobs and the object store
     Knob(
         "blob_redirect", "307", "GET of a blob redirects to the object store", _fact("6"), "UNK", ("307", "302", "off")
@@ -139,6 +181,7 @@ KNOBS: tuple[Knob, ...] = (
         "objects_refuse_authorization", True, "the object store refuses requests with Authorization", _fact("6"), "HW"
     ),
     Knob("objects_range", True, "the object store honours Range", _fact("6"), "3P"),
+    Knob("objects_length", True, "the object store announces a length (off: chunked)", _fact("6"), "UNK"),
     Knob("signed_url_seconds", 900, "life of a link into the object store in seconds", _fact("6"), "UNK"),
     # limits
     Knob(
@@ -156,7 +199,27 @@ KNOBS: tuple[Knob, ...] = (
     Knob("default_page", 100, "entries of a page if no limit is given", _fact("4"), "DOC"),
     Knob("max_page", 1000, "largest limit", _fact("4"), "DOC"),
     Knob("paging_pairs", True, "offset and limit only together", _fact("4"), "CODE"),
-    Knob("content_range", "always", "when listings carry Content-Range", _fact("4"), "DOC", ("always", "paged")),
+    Knob("page_cap", 0, "entries of a page at most, whatever its limit; 0 = as many as the limit", _fact("4"), "UNK"),
+    Knob(
+        "content_range", "always", "when listings carry Content-Range", _fact("4"), "DOC", ("always", "paged", "never")
+    ),
+    Knob(
+        "ordering",
+        True,
+        "order_column and order_type of listings are honoured (off: newest first)",
+        _fact("4.5"),
+        "UNK",
+    ),
+    Knob(
+        "listing_parameters",
+        "any",
+        "how listings want to be asked: in any form, with a filter, or without an order (else 400)",
+        _fact("4.4"),
+        "DOC",
+        ("any", "filter", "unordered"),
+    ),
+    Knob("listed_names", "slash", "how listings write a nested name", _fact("4"), "UNK", ("slash", "dollar")),
+    Knob("times", "rfc3339", "how listings write times", _fact("4.5"), "UNK", ("rfc3339", "blank", "empty")),
     Knob("dollar_paths", True, "`$` stands for `/` in a repository's path segment", _fact("4"), "DOC"),
     Knob("listed_tags", 0, "tags shown by the listing of repositories; 0 = all", _fact("4.4"), "UNK"),
     Knob("delete_nonempty_repository", True, "a repository with images can be deleted (off: 406)", _fact("4.4"), "UNK"),

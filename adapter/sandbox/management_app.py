@@ -110,16 +110,22 @@ class Management:
         account, _ = self._gateway.caller()
         return self.listing(account)
 
+    def _query(self) -> Query:
+        query = Query.read(request.args)
+        query.check(self._context.knobs.text("listing_parameters"))
+        return query
+
     def listing(self, account: Account) -> Response:
         """The account's repositories as the query wants them; also dockyard's answer."""
-        query = Query.read(request.args)
+        query = self._query()
         mine = {each.name for each in self._store.organizations() if permission(account, each)}
         names = [name for name in self._store.repositories() if name.partition("/")[0] in mine]
         parts = [(name, *name.partition("/")[::2]) for name in names]
         chosen = [name for name, ns, short in parts if query.accepts("namespace", ns) and query.accepts("name", short)]
-        if query.values.get("order_column") == "updated_time":
-            chosen.sort(key=lambda name: self._store.repository_times(name) or (0.0, 0.0))
-        if query.values.get("order_type") == "desc":
+        ordering = self._context.knobs.on("ordering")
+        if not ordering or query.values.get("order_column") == "updated_time":
+            chosen.sort(key=lambda name: (self._store.repository_times(name) or (0.0, 0.0))[1])
+        if not ordering or query.values.get("order_type") == "desc":
             chosen.reverse()
         part = page(chosen, query, self._context.knobs)
         entries = [self._shapes.repository(name, len(chosen)) for name in part.entries]
@@ -156,11 +162,12 @@ class Management:
 
     def list_tags(self, name: str, short: str) -> Response:
         account, _ = self._gateway.caller()
-        repository, query = self._found(name, short, account), Query.read(request.args)
+        repository, query = self._found(name, short, account), self._query()
         tags = [tag for tag in self._store.tag_list(repository) if query.accepts("tag", tag.name)]
-        if query.values.get("order_column") != "tag":
+        ordering = self._context.knobs.on("ordering")
+        if not ordering or query.values.get("order_column") != "tag":
             tags.sort(key=lambda tag: tag.updated)
-        if query.values.get("order_type", "desc") == "desc":
+        if not ordering or query.values.get("order_type", "desc") == "desc":
             tags.reverse()
         part = page(tags, query, self._context.knobs)
         return as_json([self._shapes.tag(repository, tag) for tag in part.entries], headers=part.headers)

@@ -37,7 +37,10 @@ class Manifests:
         found = self._store.manifest(repository, reference)
         if found is None:
             return registry_error(404, "MANIFEST_UNKNOWN", "manifest unknown")
-        response = Response(found.data, content_type=found.media_type)
+        kinds = {"exact": found.media_type, "json": "application/json"}
+        response = Response(found.data, content_type=kinds.get(self._knobs.text("manifest_type")))
+        if self._knobs.text("manifest_type") == "absent":
+            del response.headers["Content-Type"]
         if request.method == "GET" or self._knobs.on("head_digest"):
             response.headers["Docker-Content-Digest"] = found.digest
         return response
@@ -94,7 +97,11 @@ class Manifests:
         kind = "digest" if DIGEST.fullmatch(reference) else "tag"
         if self._knobs.text("manifest_delete") not in {"accept", kind}:
             return registry_error(405, "UNSUPPORTED", "The operation is unsupported.")
-        gone = self._store.delete_manifest if kind == "digest" else self._store.delete_tag
-        return (
-            empty(202) if gone(repository, reference) else registry_error(404, "MANIFEST_UNKNOWN", "manifest unknown")
-        )
+        if kind == "digest":
+            gone = self._store.delete_manifest(repository, reference)
+        elif self._knobs.text("delete_by_tag") == "tag":
+            gone = self._store.delete_tag(repository, reference)
+        else:
+            found = self._store.tag(repository, reference)
+            gone = found is not None and self._store.delete_manifest(repository, found.digest)
+        return empty(202) if gone else registry_error(404, "MANIFEST_UNKNOWN", "manifest unknown")

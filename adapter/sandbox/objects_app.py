@@ -79,6 +79,8 @@ class Objects:
         file.seek(first)
         body = wrap_file(request.environ, file, BLOCK)
         status = 206 if span else 200
+        if not self._context.knobs.on("objects_length"):
+            del headers["Content-Length"]
         return Response(body, status, headers, content_type="application/octet-stream", direct_passthrough=True)
 
 

@@ -17,10 +17,10 @@ class PagingError(ValueError):
 
 @dataclass(frozen=True)
 class Query:
-    """The parameters, from plain ones and from `filter=key::value|key::value`; `fuzzy` names those of the filter."""
+    """The parameters, from plain ones and from `filter=key::value|key::value`, whose names are `filtered`."""
 
     values: Mapping[str, str]
-    fuzzy: frozenset[str] = field(default_factory=frozenset)
+    filtered: frozenset[str] = field(default_factory=frozenset)
 
     @classmethod
     def read(cls, parameters: Mapping[str, str]) -> Query:
@@ -29,12 +29,18 @@ class Query:
         plain = {name: value for name, value in parameters.items() if name != "filter"}
         return cls({**filtered, **plain}, frozenset(filtered) - frozenset(plain))
 
+    def check(self, wanted: str) -> None:
+        """Raises PagingError when the listing does not take parameters of this form (docs/facts/swr.md §4.4, §4.5)."""
+        ordered = {"order_column", "order_type"} & set(self.values)
+        if (wanted == "filter" and not self.filtered) or (wanted == "unordered" and ordered):
+            raise PagingError
+
     def accepts(self, name: str, value: str) -> bool:
         """Whether `value` passes the filter `name`: a part is enough in the filter form, else it must be equal."""
         wanted = self.values.get(name)
         if wanted is None:
             return True
-        return wanted in value if name in self.fuzzy else wanted == value
+        return wanted in value if name in self.filtered else wanted == value
 
 
 @dataclass(frozen=True)
@@ -61,9 +67,11 @@ def page(entries: list[T], query: Query, knobs: Knobs) -> Page[T]:
     size = knobs.number("default_page") if limit is None else limit
     if not 0 < size <= knobs.number("max_page"):
         raise PagingError
+    size = min(size, knobs.number("page_cap") or size)
     start = offset or 0
     chosen = entries[start : start + size]
     headers = {}
-    if asked or knobs.text("content_range") == "always":
+    shown = knobs.text("content_range")
+    if shown == "always" or (shown == "paged" and asked):
         headers["Content-Range"] = f"{start}-{len(chosen)}/{len(entries)}"
     return Page(chosen, headers)

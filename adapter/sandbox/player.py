@@ -1,22 +1,25 @@
 """Plays a recording against a contract door, the way the recorded Harbor spoke to it.
 
 One TCP connection for each recorded one, requests in the recorded order with their headers as they were on the wire;
-only what a peer decides is new: its address, the upload locations that it hands out, and the credentials.
+only what a peer decides is new: its address, the upload locations and the next pages that it hands out, the repository
+that it names for a mount, and the credentials.
 """
 
 from __future__ import annotations
 
 import base64
 import http.client
+import json
 import re
 import select
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import quote_plus, unquote_to_bytes, urlsplit
+from urllib.parse import urlsplit
 
 from adapter.sandbox.recording import Exchange, Framing, Headers, Request, header
 from adapter.sandbox.recordings.blobs import Blobs, MissingBodyError
+from adapter.sandbox.targets import PlayError, asked_mount, mount_target, next_page, next_target, parse_query
 
 Credentials = Mapping[tuple[str, str], tuple[str, str]]
 
@@ -24,11 +27,6 @@ BLOCK = 32 * 1024  # what Go's net/http copies from a body at a time, and so the
 
 _BASIC = re.compile(r"\{basic:([^:{}]*):([^{}]*)\}")
 _PLACEHOLDER = re.compile(r"\{[a-z][a-z_-]*(?::[^{}]*)?\}")
-_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-
-
-class PlayError(Exception):
-    """Why an exchange cannot be sent: the text says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,7 @@ class Player:
     :param timeout: seconds for connecting, for each block sent and for each read.
     :param context: for an `https` endpoint.
     :param on_exchange: called with each result as it comes.
+    :param read: exchanges, by number, of whose answer the client reads so many bytes and then hangs up.
     """
 
     def __init__(
@@ -69,6 +68,7 @@ class Player:
         timeout: float = 60.0,
         context: ssl.SSLContext | None = None,
         on_exchange: Callable[[Result], None] | None = None,
+        read: Mapping[int, int] | None = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -80,6 +80,7 @@ class Player:
         self._timeout = timeout
         self._context = context
         self._on_exchange = on_exchange
+        self._read = read or {}
 
     def play(self, recording: Iterable[Exchange]) -> list[Result]:
         """One result for each exchange, in order. Nothing that the peer answers, or fails to, is raised."""
@@ -107,7 +108,9 @@ class Player:
         except (PlayError, MissingBodyError) as reason:
             return Result(exchange, skipped=str(reason))
         try:
-            status, answered, content = connection.exchange(request.method, target, headers, request.framing, body)
+            status, answered, content = connection.exchange(
+                request.method, target, headers, request.framing, body, most=self._read.get(exchange.number)
+            )
         except (OSError, http.client.HTTPException) as error:
             # Only the kind of an HTTPException is told: its text may quote what the peer sent.
             text = (
@@ -118,7 +121,7 @@ class Player:
 
     def _target(self, request: Request, results: Mapping[int, Result]) -> str:
         if request.follows is None:
-            return request.target
+            return _asked_target(request, results.values())
         before = results[request.follows]
         if before.status is None or not 200 <= before.status < 300:
             answer = f"was answered {before.status}" if before.status else "was not answered"
@@ -148,19 +151,29 @@ class Connection:
         self._http = None
 
     def exchange(
-        self, method: str, target: str, headers: Headers, framing: Framing | None, body: bytes
+        self,
+        method: str,
+        target: str,
+        headers: Headers,
+        framing: Framing | None,
+        body: bytes,
+        *,
+        most: int | None = None,
     ) -> tuple[int, Headers, bytes]:
-        """:raises OSError, http.client.HTTPException: after which the next exchange starts a connection of its own."""
+        """`most`: bytes of the answer that are read before this side hangs up.
+
+        :raises OSError, http.client.HTTPException: after which the next exchange starts a connection of its own.
+        """
         reused = self._fresh()
         try:
             try:
-                return self._once(method, target, headers, framing, body)
+                return self._once(method, target, headers, framing, body, most)
             except ConnectionError:
                 # The peer may have closed it while the request was on its way. Go tries once more, then too.
                 if not reused or body:
                     raise
                 self.close()
-                return self._once(method, target, headers, framing, body)
+                return self._once(method, target, headers, framing, body, most)
         except BaseException:
             self.close()
             raise
@@ -176,7 +189,7 @@ class Connection:
         return True
 
     def _once(
-        self, method: str, target: str, headers: Headers, framing: Framing | None, body: bytes
+        self, method: str, target: str, headers: Headers, framing: Framing | None, body: bytes, most: int | None
     ) -> tuple[int, Headers, bytes]:
         connection = self._http = self._http or self._opened()
         connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
@@ -185,8 +198,10 @@ class Connection:
         connection.endheaders()
         whole = _send(connection, framing, body)
         response = connection.getresponse()
-        content = response.read()
-        if not whole:
+        content = response.read(most)
+        if not whole or not response.isclosed():
+            # Closing the connection alone would leave it to the answer, which still holds the socket.
+            response.close()
             self.close()
         return response.status, tuple(response.getheaders()), content
 
@@ -244,38 +259,27 @@ def filled(headers: Headers, values: Mapping[str, str], credentials: Credentials
     return tuple((name, fill(value)) for name, value in headers)
 
 
-def next_target(location: str, url: str, digest: bytes | None) -> str:
-    """Where Harbor goes next: the Location as it is, or with `digest` in its query (docs/facts/harbor.md D.1).
-
-    :param url: the endpoint; a relative Location is one of its own.
-    :raises PlayError: when the Location leads to another host, where Harbor would go without credentials, or nowhere.
-    """
-    try:
-        parts = urlsplit(location)
-    except ValueError:
-        raise PlayError("the Location is no URL") from None
-    if parts.scheme and f"{parts.scheme}://{parts.netloc}" != url:
-        raise PlayError(f"the Location leads away from {url}")
-    if not parts.path.startswith("/") or not location.isascii():
-        raise PlayError("the Location is no path of the endpoint")
-    query = parts.query
-    if digest is not None:
-        query = encode_query([*(pair for pair in parse_query(query) if pair[0] != b"digest"), (b"digest", digest)])
-    return f"{parts.path}?{query}" if query else parts.path
+def _asked_target(request: Request, results: Iterable[Result]) -> str:
+    """The target that Harbor takes from an earlier answer: where a mount is from, and the next page. Else its own."""
+    if digest := asked_mount(request):
+        return mount_target(request, named_source(digest, results))
+    for result in results:
+        if next_page(result.exchange.answer.header("Link")) == request.target:
+            target = next_page(result.header("Link"))
+            if target is None:
+                raise PlayError(f"#{result.exchange.number} was answered without a next page")
+            return target
+    return request.target
 
 
-def parse_query(query: str) -> list[tuple[bytes, bytes]]:
-    """As Go's `url.ParseQuery`: what is badly escaped or holds a `;` is dropped."""
-    pairs = []
-    for part in query.split("&"):
-        if not part or ";" in part or _BAD_ESCAPE.search(part):
-            continue
-        key, _, value = part.partition("=")
-        pairs.append((unquote_to_bytes(key.replace("+", " ")), unquote_to_bytes(value.replace("+", " "))))
-    return pairs
-
-
-def encode_query(pairs: Iterable[tuple[bytes, bytes]]) -> str:
-    """As Go's `url.Values.Encode`: sorted by key, values of one key in their order, a space is `+`."""
-    ordered = sorted(pairs, key=lambda pair: pair[0])
-    return "&".join(f"{quote_plus(key, safe='')}={quote_plus(value, safe='')}" for key, value in ordered)
+def named_source(digest: bytes, results: Iterable[Result]) -> str | None:
+    """The repository that this peer named when it was last asked where the blob is; None when it named none."""
+    name = None
+    for result in results:
+        request = result.exchange.request
+        if request.path == "/api/v2.0/repositories" and (b"q", b"blob_digest=" + digest) in parse_query(request.query):
+            try:
+                name = str(json.loads(result.body)[0]["name"])
+            except (ValueError, LookupError, TypeError):
+                name = None
+    return name

@@ -71,7 +71,7 @@ class Base:
         names = [""] * knobs.number("empty_tags") + sorted(store.tags(repository))
         headers = {}
         if knobs.on("tags_paging"):
-            last, n = request.args.get("last"), request.args.get("n", "")
+            last, n = request.args.get("last"), request.args.get("n") or str(knobs.number("tags_page"))
             names = [name for name in names if last is None or name > last]
             if n.isascii() and n.isdigit() and 0 < int(n) < len(names):
                 names = names[: int(n)]

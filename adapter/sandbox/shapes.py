@@ -41,6 +41,12 @@ class Shapes:
             shape |= {"access_user_count": 1, "repo_count": len(self.repositories_of(organization.name))}
         return shape
 
+    def _stamp(self, seconds: float) -> str:
+        """A listing's time."""
+        form = self._context.knobs.text("times")
+        text = "" if form == "empty" else stamp(seconds)
+        return text.replace("T", " ").removesuffix("Z") if form == "blank" else text
+
     def _size(self, manifest: Manifest | None) -> int:
         try:
             return documents.read(manifest.data, manifest.media_type).size if manifest else 0
@@ -55,14 +61,14 @@ class Shapes:
         shown = self._context.knobs.number("listed_tags") or len(tags)
         owner = self._store.organization(organization)
         return {
-            "name": short,
+            "name": short.replace("/", "$") if self._context.knobs.text("listed_names") == "dollar" else short,
             "category": "other",
             "size": sum(self._size(self._store.manifest(name, tag.digest)) for tag in tags),
             "is_public": False,
             "num_images": len(tags),
             "num_download": 0,
-            "created_at": stamp(created),
-            "updated_at": stamp(updated),
+            "created_at": self._stamp(created),
+            "updated_at": self._stamp(updated),
             "url": "",
             "path": f"{self._registry()}/{name}",
             "internal_path": f"{INTERNAL}/{name}",
@@ -111,8 +117,8 @@ class Shapes:
             "internal_path": f"{INTERNAL}/{repository}:{tag.name}",
             "size": document.size if document else 0,
             "is_trusted": False,
-            "created": stamp(tag.created),
-            "updated": stamp(tag.updated),
+            "created": self._stamp(tag.created),
+            "updated": self._stamp(tag.updated),
             "deleted": None,
             "domain_id": owner.tenant if owner else "",
             "scanned": False,

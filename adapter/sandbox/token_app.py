@@ -44,7 +44,7 @@ class Tokens:
         if account is None:
             return denied("Authenticate Error")
         try:
-            wanted = parse_scopes(request.args.getlist("scope"))
+            wanted = parse_scopes(self._scopes())
         except ValueError:
             return registry_error(400, "UNSUPPORTED", "invalid scope")
         access = {}
@@ -58,6 +58,13 @@ class Tokens:
         if knobs.on("expires_in"):
             answer["expires_in"] = life
         return as_json(answer)
+
+    def _scopes(self) -> list[str]:
+        """Raises ValueError for more than this SWR takes."""
+        scopes, way = request.args.getlist("scope"), self._context.knobs.text("scopes")
+        if way == "refused" and len(scopes) > 1:
+            raise ValueError("more than one scope")
+        return scopes[:1] if way == "first" else scopes
 
     def _granted(self, account: Account, name: str, actions: frozenset[str]) -> frozenset[str] | Response:
         organization = self._context.store.organization(name.partition("/")[0])

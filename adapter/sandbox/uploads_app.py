@@ -45,8 +45,8 @@ class Uploads:
     def start(self, repository: str) -> Response:
         self._guard.allow(repository, "push")
         mount, source = request.args.get("mount", ""), request.args.get("from", "")
-        if mount and self._knobs.text("mount") == "201" and self._mounted(source, repository, mount):
-            return self._created(repository, mount)
+        if mount and (answer := self._mount(source, repository, mount)) is not None:
+            return answer
         upload = self._files.start(repository)
         digest = request.args.get("digest")
         if digest and self._knobs.on("single_post"):
@@ -91,12 +91,20 @@ class Uploads:
 
     # the steps
 
-    def _mounted(self, source: str, repository: str, digest: str) -> bool:
-        self._guard.allow(source, "pull")
+    def _mount(self, source: str, repository: str, digest: str) -> Response | None:
+        """None where an upload is opened instead."""
+        way = self._knobs.text("mount")
+        if way == "405":
+            return registry_error(405, "UNSUPPORTED", "The operation is unsupported.")
+        if way == "false":
+            return empty(201)
+        if way == "202":
+            return None
+        self._guard.allow(source, "pull", scoped=self._knobs.on("mount_scope"))
         if not DIGEST.fullmatch(digest) or not self._context.store.has_blob(source, digest):
-            return False
+            return None
         self._context.store.copy_blob(source, repository, digest)
-        return True
+        return empty(201) if way == "silent" else self._created(repository, digest)
 
     def _opened(self, repository: str, upload_id: str) -> OpenUpload:
         self._guard.allow(repository, "push")

@@ -9,12 +9,15 @@ from dataclasses import dataclass, replace
 from adapter.errors import AccountBlocked, Denied
 from adapter.identity import Identity
 from adapter.settings import Settings
+from adapter.state import State, open_state
 from adapter.swr.dockyard import Dockyard
+from adapter.swr.images import Images
 from adapter.swr.management import Management
 from adapter.swr.organizations import Organizations
 from adapter.swr.patience import CHECK
 from adapter.swr.regions import region_table
 from adapter.swr.registry import Registry
+from adapter.swr.tag_lists import TagLists
 from adapter.swr.tokens import Tokens
 from adapter.swr.transport import Transport
 from adapter.swr.uploads import SwrUploads
@@ -29,20 +32,24 @@ class SwrClient:
     tokens: Tokens
     management: Management
     organizations: Organizations
+    images: Images
     registry: Registry
     uploads: SwrUploads
+    state: State
 
     @classmethod
     def build(cls, settings: Settings) -> SwrClient:
         """Opens no connection yet."""
         regions = region_table(settings.regions)
-        transport = Transport(settings)
-        tokens = Tokens(transport, regions)
-        management = Management(transport, regions, settings.signing)
+        state, link = open_state(settings.state_url)
+        transport = Transport(settings, link)
+        tokens = Tokens(transport, regions, state)
+        management = Management(transport, regions, settings.signing, state)
         dockyard = Dockyard(transport, regions)
         organizations = Organizations(tokens, management, dockyard, may_create=settings.create_namespaces)
         registry = Registry(transport, regions, tokens, organizations)
-        return cls(regions, tokens, management, organizations, registry, SwrUploads(registry))
+        images = Images(tokens, management, dockyard, organizations, TagLists(registry))
+        return cls(regions, tokens, management, organizations, images, registry, SwrUploads(registry), state)
 
     def check(self, identity: Identity) -> None:
         """Asks SWR, now, whether these credentials work: the token endpoint first, the signed API only after that.

@@ -7,6 +7,7 @@ new connection.
 
 from __future__ import annotations
 
+import http.client
 import select
 import socket
 import ssl
@@ -65,6 +66,10 @@ class ListeningSocket(ssl.SSLSocket):
 
 def _heard(sock: socket.socket) -> bool:
     return sock.heard() if isinstance(sock, ListeningSocket) else wait_for_read(sock, 0)
+
+
+class EarlySuccess(http.client.HTTPException):
+    """SWR said yes before it had all of a body: nobody can trust that."""
 
 
 class _Early:
@@ -137,6 +142,9 @@ class _Early:
             response = super().getresponse()  # type: ignore[misc]
         finally:
             cut, self._cut = self._cut, False
+        if cut and 200 <= response.status < 300:
+            response.close()
+            raise EarlySuccess("success before the end of the body")
         if cut and self.sock is not None:
             # Never used again. The connection's own close() would take the unread answer with it.
             self.sock.close()

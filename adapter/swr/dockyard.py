@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import quote, urlencode
 
 import requests
 
 from adapter.errors import AdapterError, Unexpected
 from adapter.identity import Identity
 from adapter.swr.errors import error_for
-from adapter.swr.management import Organization, parse_organizations, raise_unless_created
+from adapter.swr.management import Organization, Part, parse_organizations, part_of, raise_unless_created
 from adapter.swr.patience import CREATE, SAFE, Patience
 from adapter.swr.tokens import basic
 from adapter.swr.transport import Transport, read_document, refusal_of, settle
@@ -36,7 +37,7 @@ class Dockyard:
 
     def organizations(self, identity: Identity) -> list[Organization]:
         """Those the account is authorised for. The credentials are known to be right when this is asked."""
-        response = self._send("GET", identity, SAFE)
+        response = self._send("GET", identity, "namespaces", SAFE)
         if response.status_code != 200:
             raise error_for(refusal_of(response))
         try:
@@ -46,16 +47,29 @@ class Dockyard:
 
     def create_organization(self, identity: Identity, name: str) -> None:
         """Raises `OrganizationExists` for 409."""
-        response = self._send("POST", identity, CREATE, json.dumps({"namespace": name}))
+        response = self._send("POST", identity, "namespaces", CREATE, json.dumps({"namespace": name}))
         if "html" in response.headers.get("Content-Type", ""):
             settle(response)
             raise DockyardAbsent("a page for people")
         raise_unless_created(response, name)
 
-    def _send(self, method: str, identity: Identity, patience: Patience, body: str = "") -> requests.Response:
+    def repositories(self, identity: Identity, query: Mapping[str, str], patience: Patience) -> Part:
+        """A page of the account's repositories, as `Management.repositories` has it."""
+        target = f"repositories?{urlencode(query, quote_via=quote)}"
+        response = self._send("GET", identity, target, patience)
+        if response.status_code != 200:
+            raise error_for(refusal_of(response))
+        if "html" in response.headers.get("Content-Type", ""):
+            settle(response)
+            raise DockyardAbsent("a page for people")
+        return part_of(response, patience)
+
+    def _send(
+        self, method: str, identity: Identity, target: str, patience: Patience, body: str = ""
+    ) -> requests.Response:
         response = self._transport.send(
             method,
-            f"{self._regions[identity.region].registry}/dockyard/v2/namespaces",
+            f"{self._regions[identity.region].registry}/dockyard/v2/{target}",
             headers={
                 "Authorization": basic(identity),
                 "Content-Type": "application/json; charset=utf-8",

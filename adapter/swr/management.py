@@ -7,13 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import requests
 from requests_auth_aws_sigv4 import AWSSigV4
 
 from adapter.errors import AccountBlocked, AdapterError, CredentialsError, NotFound, OrganizationExists, Unexpected
 from adapter.identity import Identity
+from adapter.names import Repository
+from adapter.state import State
 from adapter.swr import signing
 from adapter.swr.errors import error_for
 from adapter.swr.patience import CREATE, SAFE, Patience
@@ -44,6 +46,14 @@ class Quota:
 
     limit: int
     used: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """A page of a listing as it came."""
+
+    document: bytes
+    content_range: str | None
 
 
 def sdk_signer(identity: Identity) -> Signer:
@@ -110,11 +120,11 @@ def parse_organization(entry: Mapping[str, Any]) -> Organization:
 class Management:
     """Signed calls to `swr-api.<region>`; every method raises what `error_for` makes of a refusal."""
 
-    def __init__(self, transport: Transport, regions: Mapping[str, RegionHosts], scheme: str) -> None:
+    def __init__(self, transport: Transport, regions: Mapping[str, RegionHosts], scheme: str, state: State) -> None:
         self._transport = transport
         self._regions = regions
         self._signer = SIGNERS[scheme]
-        self._refusals = Refusals()
+        self._refusals = Refusals(state, "api")
 
     def serves(self, identity: Identity) -> bool:
         """Whether calls can be signed at all: the SK is known, and so is the region's management host."""
@@ -155,11 +165,34 @@ class Management:
         except (ValueError, KeyError, TypeError, RecursionError):
             raise Unexpected("SWR's quota cannot be read") from None
 
+    def repositories(self, identity: Identity, query: Mapping[str, str], patience: Patience) -> Part:
+        """A page of the account's repositories; `query` has the filter, offset and limit (`docs/facts/swr.md §4.4`)."""
+        return self._part(identity, "/v2/manage/repos", query, patience)
+
+    def tags(self, identity: Identity, repository: Repository, query: Mapping[str, str], patience: Patience) -> Part:
+        """A page of a repository's tags (`docs/facts/swr.md §4.5`)."""
+        return self._part(identity, f"{repository_path(repository)}/tags", query, patience)
+
+    def delete_tag(self, identity: Identity, repository: Repository, tag: str) -> None:
+        """The documented way to delete one tag (`docs/facts/swr.md §4.5`)."""
+        path = f"{repository_path(repository)}/tags/{quote(tag, safe='')}"
+        response = self._send("DELETE", identity, path, CREATE)
+        if not 200 <= response.status_code < 300:
+            raise self._noted(identity, error_for(refusal_of(response)))
+        settle(response)
+
+    def _part(self, identity: Identity, path: str, query: Mapping[str, str], patience: Patience) -> Part:
+        response = self._ask(identity, f"{path}?{urlencode(query, quote_via=quote)}", patience)
+        return part_of(response, patience)
+
     def _get(self, identity: Identity, path: str, patience: Patience) -> bytes:
+        return read_document(self._ask(identity, path, patience), deadline=patience.deadline)
+
+    def _ask(self, identity: Identity, path: str, patience: Patience) -> requests.Response:
         response = self._send("GET", identity, path, patience)
         if response.status_code != 200:
             raise self._noted(identity, error_for(refusal_of(response)))
-        return read_document(response, deadline=patience.deadline)
+        return response
 
     def _noted(self, identity: Identity, error: AdapterError) -> AdapterError:
         """Remembers what another signature would only make worse."""
@@ -180,6 +213,18 @@ class Management:
             signer=self._signer(identity),
             patience=patience,
         )
+
+
+def repository_path(repository: Repository) -> str:
+    """In the path, `$` stands for the `/` of a nested name (`docs/facts/swr.md §4`, Path encoding)."""
+    organization, short = quote(repository.organization, safe=""), quote(repository.path, safe="/").replace("/", "$")
+    return f"/v2/manage/namespaces/{organization}/repos/{short}"
+
+
+def part_of(response: requests.Response, patience: Patience) -> Part:
+    """The body of a listing's page and its `Content-Range`."""
+    content_range = response.headers.get("Content-Range")
+    return Part(read_document(response, deadline=patience.deadline), content_range)
 
 
 def raise_unless_created(response: requests.Response, name: str) -> None:

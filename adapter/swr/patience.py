@@ -38,6 +38,9 @@ SAFE: Final = Patience(total=60, statuses=_BUSY | {500}, broken=True)
 START: Final = Patience(total=90, statuses=_BUSY | {500}, broken=True)
 """The start of an upload: Harbor never retries it rightly (`docs/facts/harbor.md D.2`); one too many is harmless."""
 
+MOUNT: Final = Patience(total=30, statuses=_BUSY, broken=True)
+"""A request for a mount: one that SWR fails is done without."""
+
 CREATE: Final = Patience(total=30, statuses=frozenset({429, 503}), broken=False)
 """Creation: repeated only when SWR says that it did not look at the request."""
 

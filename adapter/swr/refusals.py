@@ -3,40 +3,62 @@ lock an AK for five minutes (`docs/facts/swr.md §3.1`)."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import OrderedDict
-from typing import Final
+import json
+from collections.abc import Mapping
+from typing import Any, Final
 
-from adapter.errors import AdapterError
+from adapter.errors import AccountBlocked, AdapterError, ClockWrong, CredentialsRefused
 from adapter.identity import Identity
+from adapter.state import MemoryState, State
 
 LIFE: Final = 30.0
 """Seconds."""
-_MOST: Final = 10_000
+
+_KINDS: Final[Mapping[str, type[AdapterError]]] = {
+    kind.__name__: kind for kind in (AccountBlocked, ClockWrong, CredentialsRefused)
+}
+"""All that is ever made of what a store holds."""
 
 
 class Refusals:
-    """Errors by the whole credential, so that no wrong secret hides a right one."""
+    """Errors by the whole credential, so that no wrong secret hides a right one; `door` names who refused."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._errors: OrderedDict[str, tuple[float, AdapterError]] = OrderedDict()
+    def __init__(self, state: State, door: str) -> None:
+        self._state = state
+        self._here = MemoryState(10_000)
+        self._door = door
 
     def remember(self, identity: Identity, error: AdapterError) -> None:
-        """For the next 30 s."""
-        with self._lock:
-            self._errors[identity.fingerprint] = (time.monotonic() + LIFE, error)
-            self._errors.move_to_end(identity.fingerprint)
-            while len(self._errors) > _MOST:
-                self._errors.popitem(last=False)
+        """For the next 30 s. What is no refusal of credentials is not kept."""
+        name = type(error).__name__
+        if _KINDS.get(name) is type(error):
+            document = {"kind": name, "sentence": error.sentence, **error.of_swr()}
+            self._store(name).put(self._key(identity), json.dumps(document).encode(), LIFE)
 
     def raise_remembered(self, identity: Identity) -> None:
         """Raises an error of the same kind, with the same words, if there is one."""
-        with self._lock:
-            until, error = self._errors.get(identity.fingerprint, (0.0, None))
-        if error is not None and until > time.monotonic():
-            raise type(error)(
-                error.sentence,
-                **error.of_swr(),
-            )
+        key = self._key(identity)
+        value = self._here.get(key) or self._state.get(key)
+        if value is not None and (error := _revived(value)) is not None:
+            raise error
+
+    def _store(self, name: str) -> State:
+        """A wrong clock is this machine's: another replica's may be right."""
+        return self._here if name == ClockWrong.__name__ else self._state
+
+    def _key(self, identity: Identity) -> str:
+        return f"refused:{self._door}:{identity.fingerprint}"
+
+
+def _revived(value: bytes) -> AdapterError | None:
+    """None for what this version did not write: the store is others' too."""
+    try:
+        document = json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    match document:
+        case {"kind": str(kind), "sentence": str(sentence), **details} if kind in _KINDS:
+            known = {name: details.get(name) for name in ("swr_code", "swr_message", "request_id")}
+            texts: dict[str, Any] = {name: text for name, text in known.items() if isinstance(text, str)}
+            return _KINDS[kind](sentence, **texts)
+    return None

@@ -6,6 +6,7 @@ then remains is told apart: an organization that is missing is `OrganizationUnkn
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,20 +20,20 @@ from adapter.errors import (
     BlobUnknown,
     CredentialsError,
     Denied,
-    ManifestInvalid,
     ManifestUnknown,
     NotFound,
+    OrganizationExists,
     OrganizationUnknown,
     RangeInvalid,
     RepositoryUnknown,
-    TypeRefused,
     Unavailable,
     Unexpected,
 )
 from adapter.identity import Identity
 from adapter.names import Repository, algorithm_of, digest_of, is_digest
-from adapter.swr.errors import Refusal, error_for
+from adapter.swr.errors import error_for
 from adapter.swr.locations import resolve
+from adapter.swr.manifest_types import refusal_error, said, type_in
 from adapter.swr.organizations import Organizations
 from adapter.swr.patience import SAFE, Patience
 from adapter.swr.tokens import PULL, PUSH, Tokens
@@ -43,11 +44,6 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS: Final = 3
 COMPLETE: Final = frozenset({200, 201, 204})
 """What says that something is stored; 202 says that it is not yet."""
-
-BUILD_FLAGS: Final = (
-    "build it as a single-platform or Docker image: docker buildx build --provenance=false --sbom=false "
-    "--output type=image,oci-mediatypes=false,push=true"
-)
 
 
 @dataclass(frozen=True)
@@ -97,8 +93,9 @@ class Registry:
         headers: Mapping[str, str] | None = None,
         body: bytes | Iterable[Any] = b"",
         patience: Patience = SAFE,
+        source: Repository | None = None,
     ) -> requests.Response:
-        """One request with a token; `path` starts with `/` and may carry a query.
+        """One request with a token; `path` starts with `/` and may carry a query. `source` is to be read too.
 
         Raises `OrganizationUnknown`, `Denied`, `CredentialsRefused` or what the transport raises; any other status
         is the caller's to judge.
@@ -107,7 +104,7 @@ class Registry:
             raise ValueError("a path on the registry starts with a slash")
         repeatable = isinstance(body, bytes)
         for last in (False, True):
-            token = self._token(identity, repository, actions)
+            token = self._token(identity, repository, actions, source)
             response = self._transport.send(
                 method,
                 self.origin(identity) + path,
@@ -118,7 +115,7 @@ class Registry:
             )
             if response.status_code not in (401, 403):
                 return response
-            self._tokens.forget(identity, repository)
+            self._tokens.forget(identity, repository, source)
             if response.status_code == 401 and repeatable and not last:
                 settle(response)
                 continue
@@ -130,14 +127,26 @@ class Registry:
             )
         raise self._denial(identity, repository, error_for(refusal_of(response)))
 
+    def authorize(self, identity: Identity, repository: Repository) -> None:
+        """Raises what a push would be refused with, before anything is read from the caller; costs no request, since
+        the push itself needs the token."""
+        self._token(identity, repository, PUSH, None)
+
     def absence(self, identity: Identity, repository: Repository, error: AdapterError) -> AdapterError:
         """What a 404 to a request that needs no repository yet can mean: the organization, else the repository."""
         if self._organizations.exists(identity, repository.organization):
             return _narrow(error, RepositoryUnknown, f"SWR knows no repository {repository}")
         return self._denial(identity, repository, OrganizationUnknown(error.sentence))
 
-    def _token(self, identity: Identity, repository: Repository, actions: str) -> str:
+    def make_organization(self, identity: Identity, name: str) -> None:
+        """With one POST to SWR, however many uploads find it missing at once. Raises as `Organizations.create` does."""
+        with contextlib.suppress(OrganizationExists):
+            self._organizations.create(identity, name)
+
+    def _token(self, identity: Identity, repository: Repository, actions: str, source: Repository | None = None) -> str:
         try:
+            if source is not None:
+                return self._tokens.bearer_of_two(identity, repository, actions, source)
             return self._tokens.bearer(identity, repository, actions)
         except (Denied, OrganizationUnknown) as error:
             raise self._denial(identity, repository, error) from error
@@ -177,7 +186,7 @@ class Registry:
         digest = digest_of(data, algorithm_of(reference) if is_digest(reference) else "sha256")
         if is_digest(reference) and digest != reference:
             raise Unexpected(f"SWR's manifest {reference} of {repository} hashes to {digest}: it is damaged")
-        return Manifest(response.headers.get("Content-Type", "application/octet-stream"), digest, len(data), data)
+        return Manifest(said(response.headers.get("Content-Type")) or type_in(data), digest, len(data), data)
 
     def put_manifest(
         self, identity: Identity, repository: Repository, reference: str, data: bytes, media_type: str
@@ -193,7 +202,7 @@ class Registry:
             body=data,
         )
         if response.status_code not in COMPLETE:
-            raise _manifest_refusal(refusal_of(response), repository, reference, media_type)
+            raise refusal_error(refusal_of(response), repository, reference, media_type)
         settle(response)
         digest = digest_of(data, algorithm_of(reference) if is_digest(reference) else "sha256")
         kept = response.headers.get("Docker-Content-Digest", digest)
@@ -219,6 +228,23 @@ class Registry:
         length = response.headers.get("Content-Length", "")
         return Blob(int(length) if length.isdecimal() else None)
 
+    def blob_place(
+        self, identity: Identity, repository: Repository, digest: str, byte_range: str | None = None
+    ) -> str | requests.Response:
+        """The address in the object store that SWR sends to; where it sends the blob itself, that answer, unread.
+
+        The address opens the blob to anyone for a while, so it is a secret. Raises as `open_blob` does.
+        """
+        response = self._blob_answer(identity, repository, digest, byte_range)
+        url = self._blob_url(identity, repository, digest)
+        if response.status_code in _REDIRECTS:
+            target = self._redirect_target(identity, url, response)
+            if urlsplit(target).netloc != urlsplit(url).netloc:
+                return target
+            # The registry's own addresses are of no use to a client that has no token for it.
+            response = self._followed(identity, url, response, byte_range)
+        return self._content(response, repository, digest, byte_range)
+
     def open_blob(
         self, identity: Identity, repository: Repository, digest: str, byte_range: str | None = None
     ) -> requests.Response:
@@ -226,15 +252,35 @@ class Registry:
 
         Raises `BlobUnknown`, `RangeInvalid`.
         """
-        headers = {"Range": byte_range} if byte_range else {}
-        path = f"/v2/{repository}/blobs/{digest}"
-        response = self.exchange("GET", identity, repository, path, actions=PULL, headers=headers)
-        url = self.origin(identity) + path
+        response = self._blob_answer(identity, repository, digest, byte_range)
+        response = self._followed(identity, self._blob_url(identity, repository, digest), response, byte_range)
+        return self._content(response, repository, digest, byte_range)
+
+    def _followed(
+        self, identity: Identity, url: str, response: requests.Response, byte_range: str | None
+    ) -> requests.Response:
         for _ in range(_MOST_REDIRECTS):
             if response.status_code not in _REDIRECTS:
                 break
             url = self._redirect_target(identity, url, response)
+            headers = {"Range": byte_range} if byte_range else {}
             response = self._transport.send("GET", url, headers=headers, account=None)
+        return response
+
+    def _blob_url(self, identity: Identity, repository: Repository, digest: str) -> str:
+        return f"{self.origin(identity)}/v2/{repository}/blobs/{digest}"
+
+    def _blob_answer(
+        self, identity: Identity, repository: Repository, digest: str, byte_range: str | None
+    ) -> requests.Response:
+        headers = {"Range": byte_range} if byte_range else {}
+        path = f"/v2/{repository}/blobs/{digest}"
+        return self.exchange("GET", identity, repository, path, actions=PULL, headers=headers)
+
+    @staticmethod
+    def _content(
+        response: requests.Response, repository: Repository, digest: str, byte_range: str | None
+    ) -> requests.Response:
         if response.status_code in (200, 206):
             return response
         if response.status_code == 416:
@@ -266,7 +312,7 @@ def _head_of(response: requests.Response, reference: str) -> Manifest | None:
     if response.status_code != 200:
         return None
     digest = response.headers.get("Docker-Content-Digest") or (reference if is_digest(reference) else "")
-    media_type, length = response.headers.get("Content-Type"), response.headers.get("Content-Length", "")
+    media_type, length = said(response.headers.get("Content-Type")), response.headers.get("Content-Length", "")
     if not digest or not media_type or not length.isdecimal():
         return None
     return Manifest(media_type, digest, int(length))
@@ -277,21 +323,3 @@ def _narrow(error: AdapterError, kind: type[NotFound], sentence: str) -> Adapter
     if not isinstance(error, NotFound) or isinstance(error, OrganizationUnknown):
         return error
     return kind(sentence, **error.of_swr())
-
-
-def _manifest_refusal(refusal: Refusal, repository: Repository, reference: str, media_type: str) -> AdapterError:
-    """SWR says only that it cannot parse the manifest (`docs/facts/swr.md §6, §10`): the media type tells why."""
-    error = error_for(refusal)
-    about_type = (
-        (isinstance(error, ManifestInvalid) and "BLOB" not in (refusal.code or ""))
-        or refusal.number == "4000068"
-        or refusal.status in (406, 415)
-        or refusal.code == "UNSUPPORTED"
-    )
-    if not about_type or "docker" in media_type:
-        return error
-    joint = "@" if is_digest(reference) else ":"
-    return TypeRefused(
-        f"SWR does not take {repository}{joint}{reference} because it is of type {media_type}; {BUILD_FLAGS}",
-        **refusal.details(),
-    )

@@ -18,18 +18,32 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlencode
 
-from adapter.errors import AdapterError, CredentialsRefused, Denied, InvalidRequest, NotFound, Unexpected, Unreachable
+from adapter.errors import (
+    AdapterError,
+    CredentialsRefused,
+    Denied,
+    InvalidRequest,
+    NotFound,
+    Unavailable,
+    Unexpected,
+    Unreachable,
+)
 from adapter.identity import Identity
 from adapter.names import Repository
+from adapter.state import State
 from adapter.swr.errors import error_for
-from adapter.swr.patience import SAFE, Patience
+from adapter.swr.patience import MOUNT, SAFE, Patience
 from adapter.swr.refusals import Refusals
 from adapter.swr.single import SingleFlight
 from adapter.swr.transport import Transport, read_document, refusal_of
 from adapter.values import RegionHosts
 
+Scopes = tuple[str, ...]
+
 PULL: Final = "pull"
 PUSH: Final = "pull,push"
+ALL: Final = "*"
+"""What Harbor's own client asks for before a deletion (`docs/facts/harbor.md D.1`)."""
 SERVICE: Final = "dockyard"
 
 LONGEST_LIFE: Final = 600.0
@@ -81,12 +95,12 @@ def basic(identity: Identity) -> str:
 class Tokens:
     """Tokens by credential, repository and actions; asked for once however many threads want one."""
 
-    def __init__(self, transport: Transport, regions: Mapping[str, RegionHosts]) -> None:
+    def __init__(self, transport: Transport, regions: Mapping[str, RegionHosts], state: State) -> None:
         self._transport = transport
         self._regions = regions
         self._lock = threading.Lock()
         self._tokens: OrderedDict[tuple[str, str, str], Token] = OrderedDict()
-        self._refusals = Refusals()
+        self._refusals = Refusals(state, "registry")
         self._flights: SingleFlight[Token] = SingleFlight()
 
     def bearer(self, identity: Identity, repository: Repository, actions: str) -> str:
@@ -95,7 +109,7 @@ class Tokens:
         Raises `CredentialsRefused`, `OrganizationUnknown`, `Denied`, or what the transport raises.
         """
         name = str(repository)
-        for wanted in {actions, PUSH}:
+        for wanted in {actions, PUSH} if actions == PULL else {actions}:
             if (cached := self._cached((identity.fingerprint, name, wanted))) is not None:
                 return cached.value
         try:
@@ -103,18 +117,34 @@ class Tokens:
         except Denied:
             # Other clients of SWR ask for both at all times; whether it grants pulling alone, of a repository that
             # does not exist yet, is not known.
-            if actions == PUSH:
+            if actions != PULL:
                 raise
             return self._scoped(identity, name, PUSH).value
 
-    def _scoped(self, identity: Identity, name: str, actions: str) -> Token:
-        return self._fetch(identity, f"repository:{name}:{actions}", (identity.fingerprint, name, actions))
+    def bearer_of_two(self, identity: Identity, repository: Repository, actions: str, source: Repository) -> str:
+        """A token that may read `source` as well, as other clients ask for when they mount; where SWR takes one scope
+        only, one for the repository alone. Raises as `bearer` does."""
+        key = (identity.fingerprint, f"{repository} {source}", actions)
+        if (cached := self._cached(key)) is not None:
+            return cached.value
+        try:
+            return self._fetch(identity, (_scope(repository, actions), _scope(source, PULL)), key, MOUNT).value
+        except (Denied, InvalidRequest, NotFound, Unavailable, Unexpected):
+            value = self.bearer(identity, repository, actions)
+        if (token := self._cached((identity.fingerprint, str(repository), actions))) is not None:
+            self._keep(key, token)
+        return value
 
-    def forget(self, identity: Identity, repository: Repository) -> None:
-        """Drops the tokens of a repository, because SWR refused one."""
+    def _scoped(self, identity: Identity, name: str, actions: str) -> Token:
+        return self._fetch(identity, (_scope(name, actions),), (identity.fingerprint, name, actions))
+
+    def forget(self, identity: Identity, repository: Repository, source: Repository | None = None) -> None:
+        """Drops the tokens of a repository, and those for it and a source, because SWR refused one."""
+        names = [str(repository)] + ([f"{repository} {source}"] if source is not None else [])
         with self._lock:
-            for actions in (PULL, PUSH):
-                self._tokens.pop((identity.fingerprint, str(repository), actions), None)
+            for name in names:
+                for actions in (PULL, PUSH, ALL):
+                    self._tokens.pop((identity.fingerprint, name, actions), None)
 
     def login(self, identity: Identity, patience: Patience = SAFE) -> None:
         """Asks SWR now whether the credentials are right, as `docker login` does: a token without a scope.
@@ -122,11 +152,11 @@ class Tokens:
         Raises `CredentialsRefused`, remembered for 30 s, or what the transport raises.
         """
         try:
-            self._fetch(identity, None, (identity.fingerprint, "", ""), patience)
+            self._fetch(identity, (), (identity.fingerprint, "", ""), patience)
         except InvalidRequest:
             # This SWR wants a scope. What it says of one that nobody may use still tells whether it knows the caller.
             with contextlib.suppress(Denied, NotFound):
-                self._fetch(identity, f"repository:{_NOBODYS}:{PULL}", (identity.fingerprint, _NOBODYS, PULL), patience)
+                self._fetch(identity, (_scope(_NOBODYS, PULL),), (identity.fingerprint, _NOBODYS, PULL), patience)
 
     def confirm(self, identity: Identity, patience: Patience = SAFE) -> None:
         """Like `login`, but a token that is still good is proof enough.
@@ -144,35 +174,36 @@ class Tokens:
             token = self._tokens.get(key)
             return token if token is not None and token.expires > time.monotonic() else None
 
-    def _fetch(
-        self, identity: Identity, scope: str | None, key: tuple[str, str, str], patience: Patience = SAFE
-    ) -> Token:
+    def _fetch(self, identity: Identity, scopes: Scopes, key: tuple[str, str, str], patience: Patience = SAFE) -> Token:
         self._refusals.raise_remembered(identity)
-        token, _ = self._flights.do((key, patience), lambda: self._ask(identity, scope, patience))
+        token, _ = self._flights.do((key, patience), lambda: self._ask(identity, scopes, patience))
+        self._keep(key, token)
+        return token
+
+    def _keep(self, key: tuple[str, str, str], token: Token) -> None:
         with self._lock:
             self._tokens[key] = token
             self._tokens.move_to_end(key)
             while len(self._tokens) > _LARGEST_CACHE:
                 self._tokens.popitem(last=False)
-        return token
 
-    def _ask(self, identity: Identity, scope: str | None, patience: Patience) -> Token:
+    def _ask(self, identity: Identity, scopes: Scopes, patience: Patience) -> Token:
         try:
-            return self._request(identity, scope, patience)
+            return self._request(identity, scopes, patience)
         except CredentialsRefused as error:
             # 401 may mean bad credentials, or only that they do not allow this scope: asked without one, SWR tells.
-            if scope is not None and not _certain(error):
+            if len(scopes) > 1 or (scopes and not _certain(error)):
                 with contextlib.suppress(InvalidRequest):
-                    self._ask(identity, None, patience)
+                    self._ask(identity, (), patience)
                 raise Denied(
-                    f"SWR gives this account no access to {scope.split(':')[1]}: have an administrator grant it",
+                    f"SWR gives this account no access to {scopes[0].split(':')[1]}: have an administrator grant it",
                     **error.of_swr(),
                 ) from error
             self._refusals.remember(identity, error)
             raise
 
-    def _request(self, identity: Identity, scope: str | None, patience: Patience) -> Token:
-        query = {"service": SERVICE} | ({"scope": scope} if scope else {})
+    def _request(self, identity: Identity, scopes: Scopes, patience: Patience) -> Token:
+        query = [("service", SERVICE), *(("scope", each) for each in scopes)]
         origin = self._regions[identity.region].registry
         response = self._transport.send(
             "GET",
@@ -193,8 +224,12 @@ class Tokens:
             # start of an upload that ends here.
             if not patience.broken:
                 raise
-            return self._request(identity, scope, replace(patience, broken=False))
+            return self._request(identity, scopes, replace(patience, broken=False))
         return _read_token(document, origin)
+
+
+def _scope(repository: Repository | str, actions: str) -> str:
+    return f"repository:{repository}:{actions}"
 
 
 def _certain(error: AdapterError) -> bool:

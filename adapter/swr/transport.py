@@ -20,9 +20,10 @@ from urllib3.exceptions import HTTPError, SSLError
 from adapter import __version__
 from adapter.errors import AdapterError, CertificateUntrusted, TimedOut, Unexpected, Unreachable
 from adapter.settings import SPARE_THREADS, Settings
+from adapter.state import Link
 from adapter.swr import trace
 from adapter.swr.budget import Budget
-from adapter.swr.connections import Adapter, proxies_for
+from adapter.swr.connections import Adapter, EarlySuccess, proxies_for
 from adapter.swr.errors import Refusal, parse_refusal
 from adapter.swr.patience import SAFE, Patience, backoff, retry_after
 
@@ -41,12 +42,12 @@ Signer = Callable[[requests.PreparedRequest], requests.PreparedRequest]
 
 
 class Transport:
-    """Sends requests to SWR and its object store; shared by all threads."""
+    """Sends requests to SWR and its object store; shared by all threads. `link` leads to what replicas share."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, link: Link | None = None) -> None:
         self._adapter = Adapter(settings.ca_bundle, pool=settings.threads + SPARE_THREADS)
         self._proxy = settings.proxy
-        self._budget = Budget(settings.requests_per_second)
+        self._budget = Budget(settings.requests_per_second, link)
 
     def __enter__(self) -> Transport:
         return self
@@ -126,7 +127,7 @@ class Transport:
     def _wait_after(outcome: requests.Response | AdapterError, attempt: int, patience: Patience) -> float | None:
         """Seconds until the next attempt, or None when the outcome stands."""
         if isinstance(outcome, AdapterError):
-            repeat = patience.broken and not isinstance(outcome, CertificateUntrusted)
+            repeat = patience.broken and not isinstance(outcome, CertificateUntrusted | Unexpected)
             return backoff(attempt, None) if repeat else None
         if outcome.status_code not in patience.statuses:
             return None
@@ -144,6 +145,8 @@ def _failure(error: Exception, host: str, patience: Patience) -> AdapterError:
                 "file that SWR_ADAPTER_CA_BUNDLE names"
             )
         return Unreachable(f"TLS with {host} failed")
+    if _cause(error, EarlySuccess) is not None:
+        return Unexpected(f"{host} accepted something before all of it was sent: it is not trusted")
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return TimedOut(f"no connection to {host} within {CONNECT_TIMEOUT:g} s: check network, firewall and proxy")
     if isinstance(error, requests.exceptions.Timeout):

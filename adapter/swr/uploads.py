@@ -8,17 +8,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import requests
 
-from adapter.errors import AdapterError, NotFound, OrganizationUnknown, Unexpected, UploadUnknown
+from adapter.errors import (
+    AccountBlocked,
+    AdapterError,
+    BlobUnknown,
+    Denied,
+    NotFound,
+    OrganizationUnknown,
+    RepositoryUnknown,
+    Unexpected,
+    UploadUnknown,
+)
 from adapter.identity import Identity
 from adapter.names import Repository
 from adapter.swr.errors import error_for
 from adapter.swr.locations import resolve
-from adapter.swr.patience import BUFFERED, START, STREAM
+from adapter.swr.patience import BUFFERED, MOUNT, START, STREAM
 from adapter.swr.registry import COMPLETE, Registry
 from adapter.swr.tokens import PUSH
 from adapter.swr.transport import refusal_of, settle
@@ -28,6 +39,14 @@ Stream = bytes | Iterable[Any]
 _RANGE: Final = re.compile(r"(?:bytes[ =])?0-([0-9]{1,18})")
 
 
+@dataclass(frozen=True)
+class Mounting:
+    """Whether the blob is there now; where it is not, the upload that SWR opened instead, if it did."""
+
+    done: bool
+    location: str | None = field(default=None, repr=False)
+
+
 class SwrUploads:
     """Requests of an upload; `location` is always a path with a query on the identity's registry."""
 
@@ -35,7 +54,18 @@ class SwrUploads:
         self._registry = registry
 
     def start(self, identity: Identity, repository: Repository) -> str:
-        """The location of a new upload. Raises `OrganizationUnknown`, `Denied`."""
+        """The location of a new upload. An organization that is missing is made, for callers that ask for none before
+        they push (`docs/facts/harbor.md D.5`); here only, since nothing else means to fill it.
+
+        Raises `Denied`, `OrganizationTaken`, `OrganizationQuota`, `CreationRefused`, `OrganizationUnknown`.
+        """
+        try:
+            return self._start(identity, repository)
+        except OrganizationUnknown:
+            self._registry.make_organization(identity, repository.organization)
+            return self._start(identity, repository)
+
+    def _start(self, identity: Identity, repository: Repository) -> str:
         response = self._registry.exchange(
             "POST",
             identity,
@@ -48,6 +78,40 @@ class SwrUploads:
         if response.status_code == 404:
             raise self._registry.absence(identity, repository, error_for(refusal_of(response)))
         return self._next_location(identity, response, None)
+
+    def mount(self, identity: Identity, repository: Repository, digest: str, source: Repository) -> Mounting:
+        """Asks for a blob of another repository, and believes only what SWR says of this very blob.
+
+        That SWR mounts at all is not known (`docs/facts/swr.md §6`); other registries open an upload where they do
+        not. Raises what is no answer to the question: `CredentialsRefused`, `AccountBlocked`, an `UpstreamError`.
+        """
+        query = urlencode({"mount": digest, "from": str(source)})
+        path = f"/v2/{repository}/blobs/uploads/?{query}"
+        headers = {"Content-Length": "0"}
+        try:
+            response = self._registry.exchange(
+                "POST", identity, repository, path, actions=PUSH, headers=headers, patience=MOUNT, source=source
+            )
+            if response.status_code == 202:
+                return Mounting(False, self._next_location(identity, response, None))
+            if response.status_code in COMPLETE:
+                settle(response)
+                return Mounting(_names(response, digest) or self._holds(identity, repository, digest))
+            if response.status_code in MOUNT.statuses:
+                raise error_for(refusal_of(response))
+            settle(response)
+        except AccountBlocked:
+            raise
+        except (Denied, NotFound, Unexpected):
+            pass
+        return Mounting(False)
+
+    def _holds(self, identity: Identity, repository: Repository, digest: str) -> bool:
+        try:
+            self._registry.blob(identity, repository, digest)
+        except (BlobUnknown, RepositoryUnknown):
+            return False
+        return True
 
     def chunk(
         self, identity: Identity, repository: Repository, location: str, body: Stream, content_range: str | None
@@ -124,6 +188,13 @@ class SwrUploads:
         if target.hostname != urlsplit(origin).hostname:
             raise Unexpected(f"SWR moves an upload to another host, {target.hostname}: not followed")
         return (target.path + (f"?{target.query}" if target.query else "")).replace(" ", "%20")
+
+
+def _names(response: requests.Response, digest: str) -> bool:
+    """Whether an answer is about this blob."""
+    kept = response.headers.get("Docker-Content-Digest")
+    path = unquote(urlsplit(response.headers.get("Location", "")).path)
+    return kept == digest or (kept is None and path.endswith(f"/blobs/{digest}"))
 
 
 def _range(content_range: str | None) -> dict[str, str]:

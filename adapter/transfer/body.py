@@ -6,12 +6,19 @@ gunicorn delivers a body that the client cut as a clean end, so only counting te
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from adapter.errors import SizeInvalid, TooLarge
-from adapter.transfer.source import BLOCK, Reading, Source, Stream
+from adapter.transfer.source import BLOCK, Source, source_of
 
+SLOWEST: Final = 512.0
+"""Bytes a second, on average, of a client that is worth a thread: half of the least that a rule can be throttled to."""
+INDULGENCE: Final = 60.0
+"""Seconds in which a body may come more slowly."""
+PROMPT: Final = 10.0
+"""The same for a document, which is read before SWR knows who sends it."""
 BUFFERS: Final = 4
 """Blocks of a body that are valid at a time: one is filled, one held back, one or two are being hashed."""
 
@@ -30,9 +37,13 @@ class Body:
     with `TooLarge`. `received` counts bytes.
     """
 
-    def __init__(self, source: Source, length: int | None, largest: int | None = None) -> None:
+    def __init__(
+        self, source: Source, length: int | None, largest: int | None = None, indulgence: float = INDULGENCE
+    ) -> None:
         self._source = source
         self._largest = largest
+        self._indulgence = indulgence
+        self._waited = 0.0
         self.length = length
         self.received = 0
 
@@ -62,8 +73,13 @@ class Body:
         return BLOCK if self.length is None else min(BLOCK, self.length - self.received)
 
     def _filled(self, view: memoryview) -> memoryview:
+        if self._waited > self._indulgence + self.received / SLOWEST:
+            raise SizeInvalid(f"the body came too slowly, {self.received} bytes so far: nothing was stored")
+        begun = time.monotonic()
         try:
-            return view[: self._source.fill(view)]
+            filled = view[: self._source.fill(view)]
+            self._waited += time.monotonic() - begun
+            return filled
         except TimeoutError as error:
             raise SizeInvalid(
                 f"the body stopped after {self.received} bytes and did not go on in time: nothing was stored"
@@ -85,11 +101,13 @@ def peek(body: Body) -> tuple[bool, Callable[[], Iterator[memoryview]]]:
     return first is not None, all_blocks
 
 
-def read_all(stream: Stream, length: int | None, largest: int, what: str) -> bytes:
-    """A small body in one piece. Raises `TooLarge` beyond `largest` bytes, `SizeInvalid` as `Body` does."""
+def read_all(environ: Mapping[str, Any], largest: int, what: str) -> bytes:
+    """A small body in one piece, of a WSGI request. Raises `TooLarge` beyond `largest` bytes, `SizeInvalid` as `Body`
+    does."""
     data = bytearray()
+    length = announced_length(environ)
     if (length or 0) <= largest:
-        for block in Body(Reading(stream), length):
+        for block in Body(source_of(environ), length, indulgence=PROMPT):
             data += block
             if len(data) > largest:
                 break

@@ -16,17 +16,20 @@ from adapter.swr.connections import BLOCK
 
 log = logging.getLogger(__name__)
 
-_KEPT: Final = ("Content-Type", "Content-Length", "Content-Range", "Content-Encoding", "Accept-Ranges")
+_KEPT: Final = ("Content-Type", "Content-Range", "Content-Encoding", "Accept-Ranges")
 
 
 class Download:
     """An open answer of SWR's. When SWR ends early the caller's `connection` is cut: a clean end would pass a part for
-    the whole. Raises `Unexpected` for a length that is none."""
+    the whole. Raises `Unexpected` for a length that is none, with the answer closed.
+
+    `length` is in bytes, as announced; None when SWR does not tell, and then it may be set by whoever knows.
+    """
 
     def __init__(self, response: requests.Response, connection: socket.socket | None) -> None:
         self._response = response
         self._connection = connection
-        self._length = _length_of(response)
+        self.length = _length_of(response)
 
     @property
     def status(self) -> int:
@@ -34,9 +37,20 @@ class Download:
         return self._response.status_code
 
     @property
+    def whole(self) -> bool:
+        """Whether the content is all of the blob, as it is."""
+        return self.status == 200 and "Content-Encoding" not in self._response.headers
+
+    @property
     def headers(self) -> dict[str, str]:
         """Those that describe the content."""
-        return {name: self._response.headers[name] for name in _KEPT if name in self._response.headers}
+        kept = {name: self._response.headers[name] for name in _KEPT if name in self._response.headers}
+        return kept if self.length is None else kept | {"Content-Length": str(self.length)}
+
+    @property
+    def ends_by_itself(self) -> bool:
+        """Whether its end can be told from a connection that broke."""
+        return self.length is not None or "chunked" in self._response.headers.get("Transfer-Encoding", "").lower()
 
     def __iter__(self) -> Iterator[bytes]:
         sent = 0
@@ -48,8 +62,8 @@ class Download:
             log.warning("SWR broke off a blob after %d bytes: %s", sent, type(error).__name__)
             self._cut()
             return
-        if self._length is not None and sent < self._length:
-            log.warning("SWR ended a blob after %d of %d bytes", sent, self._length)
+        if self.length is not None and sent < self.length:
+            log.warning("SWR ended a blob after %d of %d bytes", sent, self.length)
             self._cut()
 
     def _cut(self) -> None:

@@ -21,6 +21,8 @@ from adapter.names import Repository
 # A caller has the key and could seal anything: what is no path must not become another host's address.
 _LOCATION: Final = re.compile(r"/[!-~]*", re.ASCII)
 _LARGEST_OFFSET: Final = 1 << 62
+_LONGEST_LOCATION: Final = 8192
+_ID: Final = re.compile(r"[0-9a-f-]{1,36}", re.ASCII)
 
 _SALT: Final = "harbor-swr-adapter upload location 1"
 
@@ -74,7 +76,11 @@ def unseal(sealed: str, repository: Repository, identity: Identity) -> Session:
         document = None
     match document:
         case {"r": name, "l": str(location), "o": int(offset), "i": str(number), "d": bool(doubtful)} if (
-            name == str(repository) and _LOCATION.fullmatch(location) and 0 <= offset < _LARGEST_OFFSET
+            name == str(repository)
+            and len(location) <= _LONGEST_LOCATION
+            and _LOCATION.fullmatch(location)
+            and 0 <= offset < _LARGEST_OFFSET
+            and _ID.fullmatch(number)
         ):
             return Session(repository, location, offset, number, doubtful)
     raise UploadUnknown("this upload is not known: start it again")

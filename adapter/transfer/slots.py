@@ -1,4 +1,4 @@
-"""Places for transfers, so that they never take the last threads of the contract door."""
+"""Places for transfers and for other requests, so that they never take the last threads of the contract door."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ class Slot:
 
 
 class Slots:
-    """So many transfers at once; safe for threads."""
+    """So many of something at once, `what` in a sentence; safe for threads."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, what: str) -> None:
         self._number = number
+        self._what = what
         self._free = threading.Semaphore(number)
 
     def take(self) -> Slot:
         """Never waits, because waiting would need a thread. Raises `Busy`."""
         if not self._free.acquire(blocking=False):
             raise Busy(
-                f"{self._number} transfers are under way, and no more are taken at once (SWR_ADAPTER_THREADS): "
-                "it will be tried again",
+                f"{self._number} {self._what} are under way, and no more are taken at once: it will be tried again",
                 retry_after=RETRY_AFTER,
             )
         return Slot(self._free)

@@ -5,6 +5,7 @@ So the number of requests is that of a direct push. An upload is complete at SWR
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
@@ -14,6 +15,7 @@ from adapter.identity import Identity
 from adapter.names import Repository
 from adapter.swr.uploads import SwrUploads
 from adapter.transfer.attempts import Attempts
+from adapter.transfer.blob_places import BlobPlaces
 from adapter.transfer.body import Body, peek
 from adapter.transfer.holdback import HeldBack, SizedHeldBack, collected
 from adapter.transfer.ranges import Span, content_range, size_of
@@ -42,8 +44,9 @@ class Incoming:
 class Uploads:
     """Uploads of any caller; what must be known from one request to the next is in the session alone."""
 
-    def __init__(self, swr: SwrUploads, *, verify: bool, largest: int) -> None:
+    def __init__(self, swr: SwrUploads, *, verify: bool, largest: int, places: BlobPlaces) -> None:
         self._swr = swr
+        self._places = places
         self._attempts = Attempts()
         self._verify = verify
         self._largest = largest
@@ -84,6 +87,7 @@ class Uploads:
             rest = None if whole or sent.nothing_new else content_range(incoming.range, session.offset + skip)
             self._swr.finish(identity, session.repository, session.location, digest, sent.body, rest)
             sent.finished()
+        self._places.saw(identity, session.repository, digest)
 
     def cancel(self, identity: Identity, session: Session) -> None:
         """Drops the upload at SWR."""
@@ -116,6 +120,8 @@ class Uploads:
                 f"the chunk starts at byte {incoming.range[0]}, but the upload stands at {session.offset}"
             )
         total = session.offset + (incoming.size or 0)
+        if total > sys.maxsize:
+            raise TooLarge("no layer has so many bytes")
         if self._largest and total > self._largest:
             raise TooLarge(
                 f"the layer has at least {total} bytes, SWR takes {self._largest} (10 GB by OTC's documentation): "

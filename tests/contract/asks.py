@@ -25,6 +25,10 @@ MANIFESTS: Final[dict[str, dict[str, Any]]] = {
 
 MANIFEST, BLOB, UPLOADS = "/v2/team/app/manifests/v1", f"/v2/team/app/blobs/{DIGEST}", "/v2/team/app/blobs/uploads/"
 PROJECTS, REPOSITORIES = "/api/v2.0/projects", "/api/v2.0/repositories"
+TAGS, CATALOG = "/v2/team/app/tags/list", "/v2/_catalog"
+OF_TEAM = f"{PROJECTS}/team/repositories"
+ARTIFACTS = f"{OF_TEAM}/deep%252Fnested/artifacts"
+SOURCE = f"{REPOSITORIES}?q=blob_digest%3D{DIGEST}&page_size=1&page_number=1"
 TEAM = json.dumps({"project_name": "team", "metadata": {"public": "false"}}).encode()
 
 READS = (
@@ -36,7 +40,12 @@ READS = (
     Ask("GET", "/api/v2.0/health", authorization=None),
     Ask("GET", "/api/v2.0/labels?scope=g"),
     Ask("GET", f"{PROJECTS}?q=name%3D%7B%27team%27%7D&with_detail=false&page=1&page_size=10"),
-    Ask("GET", f"{REPOSITORIES}?q=blob_digest%3D{DIGEST}&page_size=1&page_number=1"),
+    Ask("GET", SOURCE),
+    Ask("GET", TAGS),
+    Ask("GET", CATALOG),
+    Ask("GET", OF_TEAM),
+    Ask("GET", f"{ARTIFACTS}?page_size=100&with_label=true&with_accessory=true&with_tag=true"),
+    Ask("GET", f"{ARTIFACTS}/{DIGEST}?with_accessory=true&with_tag=true&with_label=true"),
 )
 
 
@@ -49,6 +58,7 @@ def requests_of(door: Stubbed) -> list[Ask]:
     uploads = [
         Ask("POST", UPLOADS),
         Ask("POST", f"{UPLOADS}?mount={DIGEST}&from=team%2Fother"),
+        Ask("GET", SOURCE),
         Ask("POST", f"{UPLOADS}?digest={DIGEST}", LAYER, {"Content-Type": "application/octet-stream"}),
         Ask("GET", door.location()),
         Ask("GET", door.location(b"a chunk")),
@@ -60,7 +70,17 @@ def requests_of(door: Stubbed) -> list[Ask]:
         Ask("GET", BLOB, headers={"Range": "bytes=0-6"}),
         Ask("GET", f"{PROJECTS}?page=1&page_size=1", headers={"X-Request-Id": "a.1"}),
         Ask("GET", f"{PROJECTS}?name=t&page=2&page_size=1"),
+        Ask("GET", f"{PROJECTS}?page=2&page_size=1&after=team"),
         Ask("POST", PROJECTS, TEAM, {"Content-Type": "application/json"}),
+        *(Ask("GET", f"{each}?n=1&last=a") for each in (TAGS, CATALOG)),
+        Ask("GET", f"{TAGS}?n=0"),
+        Ask("GET", f"{OF_TEAM}?q=name%3D~p&page=1&page_size=1"),
+        Ask("GET", f"{OF_TEAM}?page=2&page_size=1&after=app"),
+        Ask("GET", f"{ARTIFACTS}?q=tags%3D%2A&page=1&page_size=1"),
+        Ask("GET", f"{ARTIFACTS}?page=2&page_size=1&after={DIGEST}"),
+        Ask("GET", f"{ARTIFACTS}/v1?with_tag=false"),
+        Ask("DELETE", MANIFEST),
+        Ask("DELETE", f"{ARTIFACTS}/v1/tags/v1"),
     ]
     asks = [*READS, *uploads, *manifests, *others]
     return asks + [
@@ -83,6 +103,7 @@ ORGANIZATION = {
     *(errors.OrganizationExists, errors.OrganizationTaken, errors.OrganizationQuota, errors.OrganizationReserved),
     *(errors.CreationRefused, errors.NameInvalid),
 }
+DELETION = {errors.ManifestUnknown, errors.DeletionRefused}
 SUPPRESSED = {each for each in SWR if issubclass(each, errors.UpstreamError | errors.Throttled)}
 RAISED: dict[str, set[type[AdapterError]]] = {
     "GET /v2/": SWR,
@@ -90,10 +111,17 @@ RAISED: dict[str, set[type[AdapterError]]] = {
     "PUT /v2/{name}/manifests/{reference}": SWR | {errors.ManifestInvalid, errors.TypeRefused, errors.TooLarge},
     "GET /v2/{name}/blobs/{digest}": SWR | {errors.BlobUnknown, errors.RangeInvalid},
     "HEAD /v2/{name}/blobs/{digest}": SWR | {errors.BlobUnknown},
-    "POST /v2/{name}/blobs/uploads/": UPLOAD,
+    "POST /v2/{name}/blobs/uploads/": UPLOAD | ORGANIZATION - {errors.OrganizationExists} | {errors.BlobUnknown},
     "PATCH /v2/{name}/blobs/uploads/{sealed}": UPLOAD,
     "PUT /v2/{name}/blobs/uploads/{sealed}": UPLOAD,
     "DELETE /v2/{name}/blobs/uploads/{sealed}": SWR | {errors.UploadUnknown},
+    "DELETE /v2/{name}/manifests/{reference}": SWR | DELETION,
+    "GET /v2/{name}/tags/list": SWR,
+    "GET /v2/_catalog": SWR,
+    "GET /api/v2.0/projects/{project}/repositories": SWR,
+    "GET /api/v2.0/projects/{project}/repositories/{name}/artifacts": SWR,
+    "GET /api/v2.0/projects/{project}/repositories/{name}/artifacts/{reference}": SWR | {errors.ManifestUnknown},
+    "DELETE /api/v2.0/projects/{project}/repositories/{name}/artifacts/{reference}/tags/{tag}": SWR | DELETION,
     "GET /api/v2.0/labels": SWR - SUPPRESSED,
     "GET /api/v2.0/projects": SWR,
     "POST /api/v2.0/projects": SWR | ORGANIZATION,
@@ -120,7 +148,21 @@ def malformed(door: Stubbed) -> list[tuple[int, str, Ask]]:
         (400, "NameInvalid", Ask("GET", "/v2/Team/app/blobs/uploads/x")),
         (400, "NameInvalid", Ask("POST", PROJECTS, b'{"project_name":"-"}')),
         (400, "InvalidRequest", Ask("POST", PROJECTS, b"[]")),
-        *((400, "InvalidRequest", Ask("GET", f"{each}?page=0")) for each in (PROJECTS, REPOSITORIES)),
+        *(
+            (400, "InvalidRequest", Ask("GET", f"{each}?page=0"))
+            for each in (PROJECTS, REPOSITORIES, OF_TEAM, ARTIFACTS)
+        ),
+        *((400, "InvalidRequest", Ask("GET", f"{each}?n=x")) for each in (TAGS, CATALOG)),
+        (400, "DigestInvalid", Ask("GET", f"{REPOSITORIES}?q=blob_digest=sha256:1")),
+        *(
+            (400, "NameInvalid", Ask("GET", f"{PROJECTS}/{each}"))
+            for each in ("A/repositories", "a/repositories/B/artifacts")
+        ),
+        (400, "TagInvalid", Ask("GET", f"{ARTIFACTS}/-v1")),
+        (400, "DigestInvalid", Ask("GET", f"{ARTIFACTS}/sha256:1")),
+        (400, "TagInvalid", Ask("DELETE", f"{ARTIFACTS}/v1/tags/-v1")),
+        (400, "DigestInvalid", Ask("POST", f"{UPLOADS}?mount=x&from=team/other")),
+        (400, "NameInvalid", Ask("POST", f"{UPLOADS}?mount={DIGEST}&from=other")),
         (400, "TagInvalid", Ask("GET", "/v2/team/app/manifests/-v1")),
         (400, "DigestInvalid", Ask("GET", "/v2/team/app/manifests/sha256:1")),
         (400, "DigestInvalid", Ask("GET", "/v2/team/app/blobs/sha256:1")),
@@ -155,7 +197,6 @@ def unfit(door: Stubbed) -> list[tuple[int, str, Ask]]:
         (416, "RangeInvalid", Ask("POST", f"{UPLOADS}?digest={DIGEST}", LAYER, {"Content-Range": "6-0"})),
         *((404, "UploadUnknown", Ask(method, f"{UPLOADS}x")) for method in ("GET", "HEAD", "PATCH", "DELETE")),
         (404, "UploadUnknown", Ask("PUT", f"{UPLOADS}x?digest={DIGEST}", LAYER)),
-        (405, "MethodUnsupported", Ask("DELETE", MANIFEST)),
     ]
 
 

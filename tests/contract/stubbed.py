@@ -6,9 +6,11 @@ For what no SWR gives on demand: each answer that the code can give, to each of 
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
+from unittest.mock import patch
 
 import requests
 from urllib3 import HTTPResponse
@@ -18,10 +20,13 @@ from adapter.contract import create_contract_app
 from adapter.errors import AdapterError
 from adapter.names import digest_of
 from adapter.operations.logs import RequestLog, StartResponse
-from adapter.settings import Settings
+from adapter.settings import CALLS, Settings
+from adapter.state import MemoryState
 from adapter.swr.client import SwrClient
+from adapter.swr.images import Listed, Tag
 from adapter.swr.management import Organization
 from adapter.swr.registry import Blob, Manifest
+from adapter.swr.uploads import Mounting
 from adapter.values import RegionHosts
 from tests.contract.openapi import Exchanged
 from tests.credentials import PROJECT, basic
@@ -29,6 +34,15 @@ from tests.credentials import PROJECT, basic
 LAYER: Final = b"a layer"
 DIGEST: Final = digest_of(LAYER)
 ORGANIZATIONS: Final = [Organization("team", 7, 4), Organization("teams"), Organization("trio", 3, 5)]
+PUSHED: Final = "2026-11-23T22:35:04Z"
+REPOSITORIES: Final = [Listed("team", "app", PUSHED), Listed("team", "deep/nested", None)]
+TAGS: Final = [
+    Tag("v1", DIGEST, "application/vnd.oci.image.manifest.v1+json", 7, PUSHED, is_list=False),
+    Tag("v1b", DIGEST, None, 7, PUSHED, is_list=False),
+    Tag("unsaid", None, None, None, None, is_list=False),
+]
+"""Two of one artifact, and one of which SWR tells nothing but its name."""
+OBJECT: Final = "https://objects.example/layer?Expires=1&Signature=x"
 
 
 @dataclass(frozen=True)
@@ -48,7 +62,8 @@ class StubSwr:
 
     def __init__(self, manifest: tuple[str, bytes] = ("application/vnd.example.thing+json", b"{}")) -> None:
         self.regions = {PROJECT: RegionHosts("http://127.0.0.1:1")}
-        self.tokens = self.organizations = self.registry = self.uploads = self
+        self.tokens = self.organizations = self.registry = self.uploads = self.images = self.management = self
+        self.state = MemoryState()
         self.error: AdapterError | None = None
         self._manifest = manifest
 
@@ -56,7 +71,7 @@ class StubSwr:
         if self.error is not None:
             raise self.error
 
-    check = confirm = create = refuse_unwritable = cancel = _come
+    check = confirm = create = refuse_unwritable = cancel = delete_tag = authorize = _come
 
     def all(self, *_: Any) -> list[Organization]:
         self._come()
@@ -64,6 +79,26 @@ class StubSwr:
 
     def named(self, _: Any, names: Iterable[str]) -> list[Organization]:
         return [each for each in self.all() if each.name in names]
+
+    def serves(self, *_: Any) -> bool:
+        return True
+
+    def repositories(self, *_: Any) -> list[Listed]:
+        self._come()
+        return REPOSITORIES
+
+    def tags(self, *_: Any) -> list[Tag]:
+        self._come()
+        return TAGS
+
+    def exchange(self, *_: Any, **__: Any) -> requests.Response:
+        """The registry's list of tags, the one that is asked for here."""
+        self._come()
+        response = requests.Response()
+        response.status_code = 200
+        document = json.dumps({"name": "team/app", "tags": [tag.name for tag in TAGS]}).encode()
+        response.raw = HTTPResponse(io.BytesIO(document), preload_content=False)
+        return response
 
     def manifest(self, *_: Any, head: bool) -> Manifest:
         self._come()
@@ -90,6 +125,14 @@ class StubSwr:
         response.raw = HTTPResponse(io.BytesIO(LAYER), preload_content=False)
         return response
 
+    def blob_place(self, *_: Any) -> str:
+        self._come()
+        return OBJECT
+
+    def mount(self, *_: Any) -> Mounting:
+        self._come()
+        return Mounting(done=True)
+
     def start(self, *_: Any) -> str:
         self._come()
         return "/v2/team/app/blobs/uploads/x?_state=y"
@@ -105,11 +148,17 @@ class StubSwr:
 
 
 class Stubbed:
-    """The door before one `StubSwr`; `told` has the kinds of the errors that it has answered with."""
+    """The door before one `StubSwr`; `told` has the kinds of the errors that it has answered with.
 
-    def __init__(self, swr: StubSwr | None = None, *, defect: bool = False, **settings: Any) -> None:
+    `calls`: requests with credentials that it takes at once.
+    """
+
+    def __init__(
+        self, swr: StubSwr | None = None, *, defect: bool = False, calls: int = CALLS, **settings: Any
+    ) -> None:
         self.told: set[str] = set()
-        app = create_contract_app(Settings(**settings), cast("SwrClient", swr or StubSwr()))
+        with patch("adapter.contract.app.CALLS", calls):
+            app = create_contract_app(Settings(**settings), cast("SwrClient", swr or StubSwr()))
         if defect:
             app.before_request(self._fail)
         self._app = RequestLog(app, "contract")

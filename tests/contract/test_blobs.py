@@ -5,14 +5,25 @@ from __future__ import annotations
 import http.client
 import json
 import random
+import socket
+import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any, cast
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
+import requests
+from werkzeug.test import Client
 
-from tests.contract.conftest import put_back
-from tests.contract.http import Door, asked, digest_of, eventually, refused
+from adapter.contract import create_contract_app
+from adapter.settings import Settings
+from adapter.swr.client import SwrClient
+from tests.contract.conftest import Start, put_back
+from tests.contract.http import Door, asked, digest_of, eventually, refused, reset
+from tests.contract.stubbed import DIGEST, StubSwr
+from tests.credentials import basic
 from tests.running import RunningAdapter, RunningSandbox
 
 BLOB = random.Random(2).randbytes(3_000_001)
@@ -115,6 +126,89 @@ class TestGet:
         refused(door.ask("GET", path), {502, 503})
         assert len(asked(swr, "GET", "/blobs/")) < 10
 
+    @pytest.mark.parametrize("head_redirect", [False, True])
+    def test_a_length_that_the_store_leaves_out(
+        self, door: Door, swr: RunningSandbox, repository: str, head_redirect: bool
+    ) -> None:
+        """Harbor's proxy cache would take a blob without one for empty."""
+        put_back(swr, objects_length=False, head_redirect=head_redirect)
+        digest = swr.store.put_blob(repository, BLOB)
+        answer = door.ask("GET", f"/v2/{repository}/blobs/{digest}")
+        assert answer.body == BLOB
+        if not head_redirect:
+            assert answer.header("Content-Length") == str(len(BLOB))
+
+    def test_without_a_length_a_cut_is_noticed_too(
+        self, door: Door, swr: RunningSandbox, repository: str, digest: str
+    ) -> None:
+        swr.set_knobs(objects_length=False)
+        swr.faults({"origin": "objects", "cut_after_bytes": 1_500_000})
+        with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+            door.ask("GET", f"/v2/{repository}/blobs/{digest}")
+
+
+class TestRedirectsPassed:
+    @pytest.fixture
+    def passing(self, start: Start) -> Door:
+        return Door(start(blob_redirects="pass").contract)
+
+    @pytest.mark.parametrize("redirect", ["307", "302"])
+    def test_the_client_gets_the_stores_address(
+        self, passing: Door, swr: RunningSandbox, repository: str, digest: str, redirect: str
+    ) -> None:
+        swr.set_knobs(blob_redirect=redirect)
+        answer = passing.ask("GET", f"/v2/{repository}/blobs/{digest}")
+        assert (answer.status, answer.body) == (307, b"")
+        assert answer.header("Location").startswith(f"{swr.objects}/")
+        assert answer.header("Cache-Control") == "no-store"
+        assert [entry for entry in swr.journal() if entry["origin"] == "objects"] == []
+        request = urllib.request.Request(answer.header("Location"), headers={"Range": "bytes=5-9"})
+        with urllib.request.urlopen(request, timeout=20) as response:
+            assert response.read() == BLOB[5:10]
+
+    def test_the_address_is_in_no_log(self, start: Start, swr: RunningSandbox, repository: str, digest: str) -> None:
+        adapter = start(blob_redirects="pass", log_level="debug")
+        location = Door(adapter.contract).ask("GET", f"/v2/{repository}/blobs/{digest}").header("Location")
+        (signature,) = parse_qs(urlsplit(location).query)["Signature"]
+        eventually(lambda: '"message": "request"' in adapter.service.output)
+        assert signature not in adapter.service.output
+        assert quote(signature, safe="") not in adapter.service.output
+
+    def test_what_swr_sends_itself_is_streamed(
+        self, passing: Door, swr: RunningSandbox, repository: str, digest: str
+    ) -> None:
+        swr.set_knobs(blob_redirect="off")
+        answer = passing.ask("GET", f"/v2/{repository}/blobs/{digest}")
+        assert (answer.status, answer.body) == (200, BLOB)
+
+    def test_missing(self, passing: Door, repository: str) -> None:
+        missing = digest_of(b"missing")
+        refused(passing.ask("GET", f"/v2/{repository}/blobs/{missing}"), 404, missing, code="BLOB_UNKNOWN")
+
+    def test_head_stays_with_the_adapter(self, passing: Door, repository: str, digest: str) -> None:
+        answer = passing.ask("HEAD", f"/v2/{repository}/blobs/{digest}")
+        assert (answer.status, answer.header("Content-Length")) == (200, str(len(BLOB)))
+
+    @pytest.mark.parametrize("location", ["", "file:///etc/passwd", "http://"])
+    def test_never_to_nowhere(
+        self, passing: Door, swr: RunningSandbox, repository: str, digest: str, location: str
+    ) -> None:
+        headers = {"Location": location} if location else {}
+        swr.faults({"path": "/blobs/", "status": 307, "headers": headers, "times": 0})
+        refused(passing.ask("GET", f"/v2/{repository}/blobs/{digest}"), {502, 503})
+
+    def test_nor_to_the_registry_itself(self, passing: Door, swr: RunningSandbox, repository: str, digest: str) -> None:
+        """The client has no token for it."""
+        swr.faults({"path": "/blobs/", "status": 307, "headers": {"Location": "/v2/elsewhere"}})
+        refused(passing.ask("GET", f"/v2/{repository}/blobs/{digest}"), {401, 403, 404, 502})
+
+    def test_never_to_a_host_that_the_region_does_not_list(
+        self, start: Start, swr: RunningSandbox, repository: str, digest: str
+    ) -> None:
+        regions = {"eu-de": {"registry": swr.registry, "api": swr.api, "objects": ["127.0.0.3"]}}
+        door = Door(start(regions, blob_redirects="pass").contract)
+        refused(door.ask("GET", f"/v2/{repository}/blobs/{digest}"), 502, "127.0.0.2", "objects")
+
 
 class TestHead:
     @pytest.mark.parametrize("head_redirect", [False, True])
@@ -156,6 +250,54 @@ class TestBrokenOff:
         with pytest.raises((http.client.HTTPException, ConnectionError, AssertionError)):
             assert door.ask("GET", f"/v2/{repository}/blobs/{digest}").status >= 500
 
+    @pytest.mark.parametrize("read", [False, True], ids=["dropped", "read to its end"])
+    def test_the_end_of_an_answer_ends_swrs(self, read: bool) -> None:
+        """At once, not when Python finds that nobody refers to it."""
+        swr = Kept()
+        app = create_contract_app(Settings(), cast("SwrClient", swr))
+        response = Client(app).get(f"/v2/team/app/blobs/{DIGEST}", headers={"Authorization": basic()}, buffered=False)
+        assert response.status_code == 200
+        if read:
+            assert next(response.iter_encoded())
+        assert not swr.answer.raw.closed
+        response.close()
+        assert swr.answer.raw.closed
+
+    @pytest.mark.parametrize("way", ["follow", "pass"])
+    def test_dropped_answers_leak_nothing(self, start: Start, swr: RunningSandbox, repository: str, way: str) -> None:
+        """Harbor's proxy cache asks for each blob twice, and may drop one of the two answers early."""
+        threads = 4
+        door = Door(start(threads=threads, blob_redirects=way).contract)
+        swr.set_knobs(blob_redirect="307" if way == "follow" else "off")
+        origin = swr.objects if way == "follow" else swr.registry
+        digest = swr.store.put_blob(repository, bytes(64 << 20))
+        small = swr.store.put_blob(repository, BLOB)
+        for _ in range(3 * threads):
+            with door.open() as kept, door.open() as dropped:
+                for connection in (kept, dropped):
+                    connection.sendall(door.head("GET", f"/v2/{repository}/blobs/{digest}"))
+                    assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+                reset(dropped)
+            eventually(lambda: open_connections(origin) <= 1)
+        with ThreadPoolExecutor(threads) as pool:
+            answers = pool.map(lambda _: door.ask("GET", f"/v2/{repository}/blobs/{small}"), range(threads))
+            assert [answer.body == BLOB for answer in answers] == [True] * threads
+
+    def test_little_more_is_fetched_than_the_client_takes(
+        self, door: Door, swr: RunningSandbox, usual_adapter: RunningAdapter, repository: str
+    ) -> None:
+        digest = swr.store.put_blob(repository, bytes(64 << 20))
+        logged = len(usual_adapter.service.output)
+        with door.open() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+            connection.sendall(door.head("GET", f"/v2/{repository}/blobs/{digest}"))
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+        eventually(lambda: '"message": "request"' in usual_adapter.service.output[logged:])
+        lines = [json.loads(line) for line in usual_adapter.service.output[logged:].splitlines()]
+        (line,) = [line for line in lines if line["message"] == "request"]
+        # What fits into the kernel's buffers on the way, not the blob.
+        assert line["sent"] < 32 << 20
+
     def test_a_client_that_leaves_ends_it_at_swr(
         self, door: Door, swr: RunningSandbox, usual_adapter: RunningAdapter, repository: str
     ) -> None:
@@ -172,6 +314,16 @@ class TestBrokenOff:
         (line,) = [line for line in lines if line["message"] == "request"]
         assert line["sent"] < len(large)
         assert door.ask("HEAD", f"/v2/{repository}/blobs/{digest}").status == 200
+
+
+class Kept(StubSwr):
+    """Remembers its answer."""
+
+    answer: requests.Response
+
+    def open_blob(self, *called: Any) -> requests.Response:
+        self.answer = super().open_blob(*called)
+        return self.answer
 
 
 def open_connections(url: str) -> int:

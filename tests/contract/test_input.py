@@ -170,7 +170,7 @@ class TestRoutes:
         [
             "/",
             "/v1/_ping",
-            "/v2/_catalog",
+            "/v2/_catalogue",
             "/v2/team/app",
             "/v2/team/app/manifests",
             "/v2/team/app/manifests/",
@@ -184,7 +184,7 @@ class TestRoutes:
             "/api/v2.0",
             "/api/v2.0/users",
             "/api/v2.0/projects/team",
-            "/api/v2.0/projects/team/repositories",
+            "/api/v2.0/projects/team/members",
             "/api/v1.0/projects",
             "/probe/healthy",
             "/metrics",

@@ -63,6 +63,29 @@ class TestReading:
         assert answer.header("Content-Type") == stored.media_type
         assert answer.header("Content-Length") == str(len(stored.manifest))
 
+    @pytest.mark.parametrize("kind", ["json", "absent"])
+    @pytest.mark.parametrize("method", ["HEAD", "GET"])
+    @pytest.mark.parametrize("name", ["hello:v1", "hello:v2", "multi:list"])
+    def test_the_type_is_told_even_where_swr_does_not(
+        self,
+        door: Door,
+        swr: RunningSandbox,
+        repository: str,
+        recorded_images: Mapping[str, Image],
+        name: str,
+        method: str,
+        kind: str,
+    ) -> None:
+        """Harbor reads a manifest by its Content-Type alone."""
+        image = recorded_images[name]
+        put_back(swr, manifest_type=kind)
+        seed(swr, repository, image)
+        swr.store.put_manifest(repository, "v1", image.manifest, image.media_type)
+        answer = door.ask(method, f"/v2/{repository}/manifests/v1")
+        assert answer.header("Content-Type") == image.media_type
+        assert answer.header("Docker-Content-Digest") == image.digest
+        assert answer.header("Content-Length") == str(len(image.manifest))
+
     def test_the_types_that_are_asked_for_reach_swr(self, door: Door, swr: RunningSandbox, repository: str) -> None:
         connection = door.connect()
         connection.putrequest("HEAD", f"/v2/{repository}/manifests/v1")

@@ -16,6 +16,7 @@ from tests.contract.http import Door, asked, digest_of, eventually, read_answer,
 from tests.running import RunningSandbox
 
 NUMBER = 4
+HARBOR = {"User-Agent": "harbor-registry-client"}
 DATA = os.urandom(3 << 20)
 
 
@@ -43,8 +44,9 @@ def test_one_more_is_told_to_come_again(start: Start, swr: RunningSandbox, repos
             door.put(location, digest_of(DATA), DATA),
             door.ask("PATCH", location, DATA),
             door.ask("GET", f"/v2/{repository}/blobs/{small}"),
+            door.ask("POST", f"/v2/{repository}-2/blobs/uploads/?mount={small}&from={repository}", b"", HARBOR),
         ):
-            refused(answer, 503, f"{NUMBER} transfers are under way", code="TOOMANYREQUESTS")
+            refused(answer, 503, f"{NUMBER} transfers (SWR_ADAPTER_THREADS) are under way", code="TOOMANYREQUESTS")
             assert int(answer.header("Retry-After")) > 0
         # Whatever moves no blob goes on.
         assert door.ask("HEAD", f"/v2/{repository}/blobs/{small}").status == 200
@@ -88,7 +90,7 @@ def test_downloads_take_places_and_give_them_back(start: Start, swr: RunningSand
 
 
 def test_places() -> None:
-    slots = Slots(2)
+    slots = Slots(2, "transfers")
     first, second = slots.take(), slots.take()
     with pytest.raises(Busy, match="2 transfers"):
         slots.take()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,18 @@ import pytest
 import trustme
 
 from adapter.sandbox.recordings.images import Image
-from tests.contract.http import LARGE, SMALL, Door, digest_of, holds_nothing, pieces, refused, with_query
+from tests.contract.http import (
+    LARGE,
+    SMALL,
+    Door,
+    digest_of,
+    eventually,
+    holds_nothing,
+    pieces,
+    read_answer,
+    refused,
+    with_query,
+)
 from tests.contract.skopeo import remote, skopeo, write
 from tests.credentials import ACCESS_ID, SECRET_KEY
 from tests.running import RunningAdapter, RunningSandbox, running_adapter
@@ -142,6 +154,42 @@ def test_a_client_that_shares_no_code(
     pushed = skopeo("copy", *options, write(tmp_path / "there", image), remote(door, repository))
     assert pushed.returncode == 0, pushed.stderr
     assert swr.store.tags(repository) == {"v1": image.digest}
+
+
+def test_clients_that_leave_in_the_handshake_do_not_end_it(
+    authority: Authority, regions: dict[str, dict[str, str]], swr: RunningSandbox, repository: str
+) -> None:
+    """A probe by TCP: each must count as gone once, or the process ends before its transfers do."""
+    with running_adapter(regions, tls_certificate=authority.chain, tls_key=authority.key) as adapter:
+        door = Door(adapter.contract, context=authority.context)
+        for _ in range(8):
+            with socket.create_connection(door.address, 10) as connection:
+                connection.sendall(b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00")
+        target = with_query(door.start(repository), digest=digest_of(LARGE))
+        with door.open() as connection:
+            connection.sendall(door.head("PUT", target, f"Content-Length: {len(LARGE)}") + LARGE[:400_000])
+            adapter.service.process.send_signal(signal.SIGTERM)
+            eventually(lambda: "Handling signal: term" in adapter.service.output)
+            for _ in range(20):
+                assert Door(adapter.operations).ask("GET", "/probe/healthy").status == 200
+            connection.sendall(LARGE[400_000:])
+            answer = read_answer(connection)
+        assert answer is not None
+        assert answer.status == 201
+
+
+def test_a_certificate_that_is_half_renewed_ends_nothing(
+    authority: Authority, regions: dict[str, dict[str, str]], swr: RunningSandbox
+) -> None:
+    with running_adapter(regions, tls_certificate=authority.chain, tls_key=authority.key) as adapter:
+        before, context = authority.chain.read_bytes(), authority.context
+        authority.renew()
+        authority.chain.write_bytes(before)
+        adapter.service.process.send_signal(signal.SIGHUP)
+        eventually(lambda: adapter.service.output.count("Booting worker") == 2)
+        eventually(lambda: Door(adapter.contract, context=context).ask("GET", "/api/version").status == 200)
+        assert adapter.service.process.poll() is None
+    authority.renew()
 
 
 def test_a_renewed_certificate_is_taken_up(adapter: RunningAdapter, authority: Authority, door: Door) -> None:

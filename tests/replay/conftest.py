@@ -1,8 +1,13 @@
-"""One adapter for each of the two SWRs, for the whole session: what it caches outlives a recording, as in real life."""
+"""Two adapters for each of the two SWRs, for the whole session: what they cache outlives a recording, as in real life.
+
+One names no repository to mount from, as the peer of most recordings did not. The other one mounts: in front of the
+scripted SWR, which can, as it comes to it; in front of the sandbox, which cannot, by copying.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -36,12 +41,29 @@ def scripted() -> Iterator[ScriptedSwr]:
 
 @pytest.fixture(scope="session")
 def sandbox_stage(sandbox: RunningSandbox) -> Iterator[Stage]:
-    swr = SandboxSwr(sandbox)
-    with running_adapter({PROJECT: {"registry": swr.registry, "api": swr.api}}) as adapter:
-        yield Stage(swr, adapter)
+    with _stage(SandboxSwr(sandbox), "never") as stage:
+        yield stage
 
 
 @pytest.fixture(scope="session")
 def scripted_stage(scripted: ScriptedSwr) -> Iterator[Stage]:
-    with running_adapter({PROJECT: {"registry": scripted.registry, "api": scripted.api}}) as adapter:
-        yield Stage(scripted, adapter)
+    with _stage(scripted, "never") as stage:
+        yield stage
+
+
+@pytest.fixture(scope="session")
+def sandbox_mounting_stage(sandbox: RunningSandbox) -> Iterator[Stage]:
+    with _stage(SandboxSwr(sandbox), "copy") as stage:
+        yield stage
+
+
+@pytest.fixture(scope="session")
+def scripted_mounting_stage(scripted: ScriptedSwr) -> Iterator[Stage]:
+    with _stage(scripted, "auto") as stage:
+        yield stage
+
+
+@contextmanager
+def _stage(swr: Swr, mount: str) -> Iterator[Stage]:
+    with running_adapter({PROJECT: {"registry": swr.registry, "api": swr.api}}, mount=mount) as adapter:
+        yield Stage(swr, adapter)

@@ -1,6 +1,6 @@
 """What Harbor needs of an answer, derived from the recorded one; byte equality is not asked for.
 
-Pure: recorded exchange and played result in, complaints out. Sources: docs/facts/harbor.md D.1, D.2, D.4.
+Pure: recorded exchange and played result in, complaints out. Sources: docs/facts/harbor.md D.1-D.5, D.8.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from adapter.sandbox.player import Result
+from adapter.sandbox.recordings.images import digest
+from adapter.sandbox.targets import asked_mount
+from tests.replay import listed
 from tests.replay.scenarios import Difference
 
 Complaints = Iterator[str]
@@ -72,12 +75,44 @@ def manifest_head(result: Result, origin: str) -> Complaints:
     yield from _same(result, "Docker-Content-Digest", "Content-Type", "Content-Length")
 
 
+def manifest(result: Result, origin: str) -> Complaints:
+    """The same document, byte for byte; Harbor reads it by its type."""
+    yield from _same(result, "Docker-Content-Digest", "Content-Type", "Content-Length")
+    if digest(result.body) != result.exchange.answer.header("Docker-Content-Digest"):
+        yield f"the manifest hashes to {digest(result.body)}"
+
+
 def blob_head(result: Result, origin: str) -> Complaints:
     yield from _same(result, "Content-Length")
 
 
+def blob(result: Result, origin: str) -> Complaints:
+    """A proxy cache copies as many bytes as Content-Length says, and without one none (D.8)."""
+    yield from _same(result, "Content-Length")
+    if result.body and digest(result.body) != result.exchange.request.path.rpartition("/")[2]:
+        yield f"the blob hashes to {digest(result.body)}"
+
+
+def tag_list(result: Result, origin: str) -> Complaints:
+    yield from _same_json(result, lambda document: (document["name"], sorted(document["tags"])))
+
+
+def mounted(result: Result, origin: str) -> Complaints:
+    """Harbor reads nothing but the status. That the blob is there is told from SWR."""
+    yield from _same(result, "Docker-Content-Digest")
+
+
+def deleted(result: Result, origin: str) -> Complaints:
+    """Harbor reads nothing but the status."""
+    if result.body:
+        yield "a body to a deletion"
+
+
 def location(result: Result, origin: str) -> Complaints:
     """On the endpoint, absolute or relative, and below the repository's uploads."""
+    if asked_mount(result.exchange.request):
+        yield from mounted(result, origin)
+        return
     given = result.header("Location")
     if not given:
         yield "no Location"
@@ -109,7 +144,8 @@ def labels(result: Result, origin: str) -> Complaints:
 
 
 def mount_source(result: Result, origin: str) -> Complaints:
-    yield from _same_json(result, lambda document: [each["name"] for each in document])
+    """A repository where there was one; which one is the peer's to say."""
+    yield from _same_json(result, lambda document: ["/" in each["name"] for each in document])
 
 
 def organizations(result: Result, origin: str) -> Complaints:
@@ -176,8 +212,16 @@ ROUTES: tuple[tuple[str, str, Expectation], ...] = (
     ("GET", "/api/v2.0/projects", organizations),
     ("POST", "/api/v2.0/projects", created),
     ("GET", "/api/v2.0/repositories", mount_source),
+    ("GET", listed.REPOSITORIES, listed.repositories),
+    ("GET", listed.ARTIFACTS, listed.artifacts),
+    ("GET", listed.ARTIFACT, listed.artifact),
+    ("DELETE", listed.TAG, deleted),
     ("GET", "/v2/", authenticated),
+    ("GET", "/v2/.+/tags/list", tag_list),
     ("HEAD", "/v2/.+/manifests/[^/]+", manifest_head),
+    ("GET", "/v2/.+/manifests/[^/]+", manifest),
+    ("DELETE", "/v2/.+/manifests/[^/]+", deleted),
+    ("GET", "/v2/.+/blobs/[^/]+", blob),
     ("PUT", "/v2/.+/manifests/[^/]+", stored),
     ("HEAD", "/v2/.+/blobs/[^/]+", blob_head),
     ("POST", "/v2/.+/blobs/uploads/", location),

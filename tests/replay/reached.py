@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Protocol
 
-from adapter.sandbox.player import Result, parse_query
+from adapter.sandbox.player import Result, named_source
 from adapter.sandbox.recordings.images import digest
-from tests.replay.scenarios import Contents, Gathering, State
+from adapter.sandbox.targets import asked_mount, parse_query
+from tests.replay import listed
+from tests.replay.scenarios import USUAL_PAGE, Contents, Gathering, State
 
 
 class Swr(Protocol):
@@ -18,7 +21,7 @@ class Swr(Protocol):
     registry: str
     api: str
 
-    def reset(self, mood: str, start: State) -> None: ...
+    def reset(self, mood: str, start: State, page: int = USUAL_PAGE) -> None: ...
 
     def contents(self) -> Contents: ...
 
@@ -49,16 +52,70 @@ def manifest_pushed(result: Result) -> tuple[str, str, bytes] | None:
     return match[1], match[2], request.body.data
 
 
+def blob_mounted(result: Result) -> tuple[str, str] | None:
+    """(repository, digest) of a blob that was answered as mounted: Harbor takes any 2xx for that."""
+    wanted = asked_mount(result.exchange.request)
+    match = re.fullmatch("/v2/(.+)/blobs/uploads/", result.exchange.request.path)
+    if not wanted or not match or result.status is None or not 200 <= result.status < 300:
+        return None
+    return match[1], wanted.decode()
+
+
+def sources_without_blob(swr: Swr, result: Result) -> Iterator[str]:
+    """The complaint about a look-up that names a repository which does not hold the blob."""
+    request = result.exchange.request
+    query = dict(parse_query(request.query)).get(b"q", b"").decode()
+    found = query.removeprefix("blob_digest=")
+    name = named_source(found.encode(), [result])
+    if name is not None and swr.blob(name, found) is None:
+        yield f"{result.exchange}: {name} is named, which has no {found}"
+
+
+def manifest_deleted(result: Result) -> tuple[str, str] | None:
+    """(repository, digest) of a manifest that was answered as deleted, its tags with it."""
+    request = result.exchange.request
+    match = re.fullmatch("/v2/(.+)/manifests/(sha256:[^/]+)", request.path)
+    return (match[1], match[2]) if request.method == "DELETE" and match and result.status == 202 else None
+
+
+def tag_deleted(result: Result) -> tuple[str, str] | None:
+    """(repository, tag) of a tag that was answered as deleted."""
+    request = result.exchange.request
+    match = re.fullmatch(listed.TAG, request.path)
+    if request.method != "DELETE" or not match or result.status != 200:
+        return None
+    return listed.repository_of(match), match["tag"]
+
+
 def expected(start: State, results: Iterable[Result]) -> Contents:
-    """The start, and what was answered with 201 since: nothing else may be complete in SWR."""
+    """The start, and what was answered since as stored, mounted or deleted: nothing else may have changed in SWR."""
     gathering = Gathering(start)
     for result in results:
-        if blob := blob_pushed(result):
+        if blob := blob_pushed(result) or blob_mounted(result):
             gathering.blob(*blob)
         if manifest := manifest_pushed(result):
             repository, reference, data = manifest
             gathering.manifest(repository, reference, digest(data))
+        if tag := tag_deleted(result):
+            gathering.tag_gone(*tag)
+        if gone := manifest_deleted(result):
+            gathering.manifest_gone(*gone)
     return gathering.contents()
+
+
+def without(contents: Contents, results: Iterable[Result]) -> Contents:
+    """The contents without untagged manifests that were deleted: SWR deletes tags (docs/facts/swr.md §4.5), and what
+    becomes of a manifest that has none left is its own business."""
+    gone = set(filter(None, map(manifest_deleted, results)))
+    kept = {
+        repository: frozenset(
+            each
+            for each in digests
+            if (repository, each) not in gone or each in contents.tags.get(repository, {}).values()
+        )
+        for repository, digests in contents.manifests.items()
+    }
+    return replace(contents, manifests={repository: digests for repository, digests in kept.items() if digests})
 
 
 def damages(swr: Swr, blobs: Mapping[str, bytes], results: Iterable[Result]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adapter.sandbox.store import Store
 from tests.credentials import ACCESS_KEY
-from tests.replay.scenarios import Contents, Gathering, State
+from tests.replay.scenarios import USUAL_PAGE, Contents, Gathering, State
 from tests.running import TENANT, RunningSandbox
 
 
@@ -15,8 +15,8 @@ class SandboxSwr:
         self._sandbox = sandbox
         self.registry, self.api = sandbox.registry, sandbox.api
 
-    def reset(self, mood: str, start: State) -> None:
-        self._sandbox.reset(oci=mood)
+    def reset(self, mood: str, start: State, page: int = USUAL_PAGE) -> None:
+        self._sandbox.reset(oci=mood, **({} if page == USUAL_PAGE else {"default_page": page, "page_cap": page}))
         store = self._sandbox.store
         for organization in start.organizations:
             store.create_organization(organization, TENANT, ACCESS_KEY)

@@ -1,4 +1,4 @@
-"""The recordings, each with the state that SWR is in when it begins: data only, read from the folder of recordings."""
+"""The recordings, each with the state that SWR is in when it begins: data only, read from the folders of recordings."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 from adapter.sandbox.recording import Exchange, load
 from adapter.sandbox.recordings.images import Image, digest
+from tests.replay.challenged import challenged
 
-CONTRACT = Path(__file__).parent.parent / "recordings" / "harbor-2.15.2" / "contract"
+FOLDER = Path(__file__).parent.parent / "recordings" / "harbor-2.15.2"
+CONTRACT, MOUNTS, DOCKER_REGISTRY = (FOLDER / name for name in ("contract", "contract-mounts", "docker-registry"))
 USUAL_MOOD = "refuse-index"
+USUAL_PAGE = 100
 
 
 @dataclass(frozen=True)
@@ -28,10 +32,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class Stored:
-    """An image that SWR holds under a tag."""
+    """An image that SWR holds under a tag, or under its digest alone."""
 
     repository: str
-    tag: str
+    tag: str | None
     image: Image
 
 
@@ -48,7 +52,7 @@ class State:
         for stored in self.images:
             for child in stored.image.children:
                 yield stored.repository, child.digest, child
-            yield stored.repository, stored.tag, stored.image
+            yield stored.repository, stored.tag or stored.image.digest, stored.image
 
     def all_blobs(self) -> Iterator[tuple[str, bytes]]:
         yield from self.blobs
@@ -59,20 +63,35 @@ class State:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A recording to be played in front of an SWR in one mood; `differs` is by the number of the exchange."""
+    """A recording to be played in front of an SWR in one mood; `differs` is by the number of the exchange.
+
+    `page`: entries that SWR puts on a page at most. `open_peer`: the recorded peer asked for no credentials.
+    """
 
     file: Path
     mood: str
     differs: Mapping[int, Difference]
+    page: int = USUAL_PAGE
+    open_peer: bool = False
 
     def __str__(self) -> str:
-        return self.file.stem if self.mood == USUAL_MOOD else f"{self.file.stem}-{self.mood}"
+        mood = "" if self.mood == USUAL_MOOD else f"-{self.mood}"
+        return f"{self.file.stem}{mood}" + ("" if self.page == USUAL_PAGE else f"-by-{self.page}")
 
     def recording(self) -> tuple[Exchange, ...]:
-        return load(self.file)
+        recording = load(self.file)
+        return challenged(recording) if self.open_peer else recording
 
     def state(self, images: Mapping[str, Image]) -> State:
         return state(_states(self.file.parent).get(self.file.stem, {}), images)
+
+    def sources(self) -> Iterator[tuple[str, str]]:
+        """(repository, digest) of the blobs that the recorded peer had elsewhere when it was asked for them."""
+        for exchange in load(self.file):
+            query = parse_qs(exchange.request.query).get("q", [""])[0]
+            if query.startswith("blob_digest=") and exchange.answer.body and exchange.answer.body.data:
+                for each in json.loads(exchange.answer.body.data):
+                    yield each["name"], query.removeprefix("blob_digest=")
 
 
 def scenarios(folder: Path = CONTRACT) -> list[Scenario]:
@@ -90,20 +109,30 @@ def scenarios(folder: Path = CONTRACT) -> list[Scenario]:
 def _states(folder: Path) -> dict[str, dict[str, Any]]:
     file = folder / "states.json"
     states: dict[str, dict[str, Any]] = json.loads(file.read_text()) if file.exists() else {}
-    return states
+    return {name: {**states.get(entry.get("as", name), {}), **entry} for name, entry in states.items()}
 
 
 def _moods(file: Path, entry: Mapping[str, Any]) -> Iterator[Scenario]:
     for mood, differs in entry.get("moods", {USUAL_MOOD: {}}).items():
-        yield Scenario(
-            file, mood, {int(n): Difference(str(d["status"]), tuple(d.get("says", ()))) for n, d in differs.items()}
-        )
+        wanted = {int(n): Difference(str(d["status"]), tuple(d.get("says", ()))) for n, d in differs.items()}
+        for page in entry.get("pages", [USUAL_PAGE]):
+            yield Scenario(file, mood, wanted, page, entry.get("peer") == "open")
 
 
 def state(entry: Mapping[str, Any], images: Mapping[str, Image]) -> State:
     """The state that an entry of states.json describes. Raises KeyError for an image that there is not."""
-    stored = (Stored(each["repository"], each["tag"], images[each["image"]]) for each in entry.get("images", ()))
-    return State(tuple(entry.get("organizations", ())), tuple(stored), tuple(_loose(entry.get("blobs", ()), images)))
+    stored = tuple(each for image in entry.get("images", ()) for each in _stored(image, images))
+    return State(tuple(entry.get("organizations", ())), stored, tuple(_loose(entry.get("blobs", ()), images)))
+
+
+def _stored(entry: Mapping[str, str], images: Mapping[str, Image]) -> Iterator[Stored]:
+    if "every" not in entry:
+        yield Stored(entry["repository"], entry.get("tag"), images[entry["image"]])
+        return
+    for name, image in images.items():
+        repository, _, tag = name.partition(":")
+        if repository == entry["every"]:
+            yield Stored(entry["repository"], tag, image)
 
 
 def _loose(entries: Iterable[Mapping[str, Any]], images: Mapping[str, Image]) -> Iterator[tuple[str, bytes]]:
@@ -144,9 +173,17 @@ class Gathering:
         if reference != found:
             self._tags.setdefault(repository, {})[reference] = found
 
+    def tag_gone(self, repository: str, tag: str) -> None:
+        self._tags.get(repository, {}).pop(tag, None)
+
+    def manifest_gone(self, repository: str, found: str) -> None:
+        """With its tags."""
+        self._manifests.get(repository, set()).discard(found)
+        self._tags[repository] = {t: d for t, d in self._tags.get(repository, {}).items() if d != found}
+
     def contents(self) -> Contents:
         return Contents(
-            {repository: dict(tags) for repository, tags in self._tags.items()},
-            {repository: frozenset(digests) for repository, digests in self._manifests.items()},
-            {repository: frozenset(digests) for repository, digests in self._blobs.items()},
+            {repository: dict(tags) for repository, tags in self._tags.items() if tags},
+            {repository: frozenset(digests) for repository, digests in self._manifests.items() if digests},
+            {repository: frozenset(digests) for repository, digests in self._blobs.items() if digests},
         )

@@ -2,28 +2,27 @@
 
 Where the facts are silent (§9, end of §10) it takes another plausible choice than the sandbox does: relative upload
 Locations, no Docker-Upload-UUID, `Range: 0-0` always, tokens that are no JWT and say nothing of their life, blob
-redirects with 302 and an explicit port, HEAD of a blob without Docker-Content-Digest, lower-case header names, no
-dockyard. It is a stand-in: no evidence about SWR.
+redirects with 302 and an explicit port, HEAD of a blob without Docker-Content-Digest, lower-case header names, mounts,
+no DELETE of a manifest, no dockyard. It is a stand-in: no evidence about SWR.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import re
 import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from tests.credentials import ACCESS_ID, ACCESS_KEY, LOGIN_KEY, OTHER_ACCESS_KEY
+from tests.credentials import ACCESS_ID, LOGIN_KEY, OTHER_ACCESS_KEY
+from tests.replay.holdings import Holdings, digest_of
 from tests.replay.management import ScriptedManagement
-from tests.replay.scenarios import Contents, Gathering, State
+from tests.replay.scenarios import USUAL_PAGE, Contents, State
 from tests.replay.script import Entry, Script, reply, was_cut
 
 NAME = r"(?P<name>[a-z0-9._/-]+?)"
@@ -37,21 +36,6 @@ REFUSED = {"accept": (), "refuse-index": (OCI_INDEX,), "refuse-all": (OCI_INDEX,
 def refusal(status: int, code: str, message: str) -> Response:
     """The registry's form of an error (§4.12)."""
     return reply(status, json.dumps({"errors": [{"code": code, "message": message}]}))
-
-
-def digest_of(data: bytes) -> str:
-    return "sha256:" + hashlib.sha256(data).hexdigest()
-
-
-@dataclass
-class Holdings:
-    """What this SWR holds."""
-
-    organizations: dict[str, str] = field(default_factory=dict)  # name → access key of its owner
-    blobs: dict[tuple[str, str], bytes] = field(default_factory=dict)
-    manifests: dict[tuple[str, str], tuple[bytes, str]] = field(default_factory=dict)
-    tags: dict[tuple[str, str], str] = field(default_factory=dict)
-    uploads: dict[str, bytearray] = field(default_factory=dict)
 
 
 class Origin(HTTPServer):
@@ -68,11 +52,12 @@ class ScriptedSwr:
 
     def __init__(self, registry: Origin, api: Origin, objects: Origin) -> None:
         self.registry, self.api, self.objects = (server.url_for("").rstrip("/") for server in (registry, api, objects))
+        self.management = ScriptedManagement(lambda: self.holdings)
         self.script = Script(
             [
                 *self._registry_entries(),
                 *self._upload_entries(),
-                *ScriptedManagement(lambda: self.holdings.organizations).entries(),
+                *self.management.entries(),
                 self._object(),
             ]
         )
@@ -83,30 +68,17 @@ class ScriptedSwr:
         for server in (registry, api, objects):
             server.answer = self._answer
 
-    def reset(self, mood: str, start: State) -> None:
+    def reset(self, mood: str, start: State, page: int = USUAL_PAGE) -> None:
         """Holds `start` and nothing else; refuses of OCI's types what the mood says."""
         with self._lock:
-            self._mood = mood
-            self.holdings = held = Holdings(organizations=dict.fromkeys(start.organizations, ACCESS_KEY))
-            held.blobs = {(repository, digest_of(data)): data for repository, data in start.all_blobs()}
-            for repository, reference, image in start.manifests():
-                held.manifests[repository, image.digest] = (image.manifest, image.media_type)
-                if reference != image.digest:
-                    held.tags[repository, reference] = image.digest
+            self._mood, self.management.page, self.holdings = mood, page, Holdings.of(start)
         self.script.reset()
 
     def contents(self) -> Contents:
-        found = Gathering(State())
-        for repository, digest in self.holdings.blobs:
-            found.blob(repository, digest)
-        for repository, digest in self.holdings.manifests:
-            found.manifest(repository, digest, digest)
-        for (repository, tag), digest in self.holdings.tags.items():
-            found.manifest(repository, tag, digest)
-        return found.contents()
+        return self.holdings.contents()
 
     def manifest(self, repository: str, reference: str) -> bytes | None:
-        kept = self._manifest(repository, reference)
+        kept = self.holdings.manifest(repository, reference)
         return kept[1] if kept else None
 
     def blob(self, repository: str, digest: str) -> bytes | None:
@@ -132,7 +104,7 @@ class ScriptedSwr:
             Entry("GET", "/v2/", lambda request, match: self._challenge(""), headers=anonymous),
             *(
                 Entry(method, "/v2/.*", self._refuse, headers=basic)
-                for method in ("GET", "HEAD", "POST", "PUT", "PATCH")
+                for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
             ),
             Entry("GET", "/v2/", self._ping),
             Entry("GET", "/v2/_catalog", lambda request, match: reply(404)),
@@ -140,16 +112,18 @@ class ScriptedSwr:
             Entry("HEAD", manifest, self._get_manifest),
             Entry("GET", manifest, self._get_manifest),
             Entry("PUT", manifest, self._put_manifest),
+            Entry("DELETE", manifest, lambda request, match: refusal(405, "UNSUPPORTED", "unsupported")),
             Entry("HEAD", blob, self._head_blob),
             Entry("GET", blob, self._get_blob),
         ]
 
     def _token(self, request: Request, match: re.Match[str]) -> Response:
-        """GET only; no `expires_in`, no `issued_at`; a scope in a missing organization is refused."""
+        """GET only; no `expires_in`, no `issued_at`; a scope in a missing organization is refused, and so is one beside
+        another: what SWR makes of two is not known (§9)."""
         given = base64.b64encode(f"{ACCESS_ID}:{LOGIN_KEY}".encode()).decode()
         if request.headers.get("Authorization") != f"Basic {given}":
             return refusal(401, "DENIED", "Authenticate Error")
-        scope = request.args.get("scope", "")
+        scope = " ".join(request.args.getlist("scope"))
         if scope:
             wanted = re.fullmatch(rf"repository:{NAME}:(pull|pull,push|push,pull)", scope)
             if not wanted:
@@ -186,15 +160,10 @@ class ScriptedSwr:
         tags = [tag for repository, tag in self.holdings.tags if repository == match["name"]]
         return reply(200, json.dumps({"name": match["name"], "tags": tags or None}))
 
-    def _manifest(self, name: str, reference: str) -> tuple[str, bytes, str] | None:
-        digest = self.holdings.tags.get((name, reference), reference)
-        kept = self.holdings.manifests.get((name, digest))
-        return (digest, *kept) if kept else None
-
     def _get_manifest(self, request: Request, match: re.Match[str]) -> Response:
         if refused := self._allowed(request, match["name"], "pull"):
             return refused
-        kept = self._manifest(match["name"], match["reference"])
+        kept = self.holdings.manifest(match["name"], match["reference"])
         if kept is None:
             return refusal(404, "MANIFEST_UNKNOWN", "manifest unknown")
         digest, data, media_type = kept
@@ -213,11 +182,7 @@ class ScriptedSwr:
             return refusal(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")
         if any((name, part["digest"]) not in self.holdings.manifests for part in document.get("manifests", ())):
             return refusal(400, "MANIFEST_BLOB_UNKNOWN", "manifest unknown to registry")
-        digest = digest_of(data)
-        with self._lock:
-            self.holdings.manifests[name, digest] = (data, media_type)
-            if not reference.startswith("sha256:"):
-                self.holdings.tags[name, reference] = digest
+        digest = self.holdings.put_manifest(name, reference, data, media_type)
         return reply(201, docker_content_digest=digest, location=f"/v2/{name}/manifests/{digest}")
 
     def _head_blob(self, request: Request, match: re.Match[str]) -> Response:
@@ -264,8 +229,13 @@ class ScriptedSwr:
         return reply(202, location=location, range="0-0")
 
     def _start(self, request: Request, match: re.Match[str]) -> Response:
+        """It mounts, where the sandbox does not: whether SWR does is not known (§6)."""
         if refused := self._allowed(request, match["name"], "push"):
             return refused
+        wanted = request.args.get("mount", "")
+        if (data := self.blob(request.args.get("from", ""), wanted)) is not None:
+            self.holdings.blobs[match["name"], wanted] = data
+            return reply(201, docker_content_digest=wanted, location=f"/v2/{match['name']}/blobs/{wanted}")
         upload = secrets.token_hex(8)
         self.holdings.uploads[upload] = bytearray()
         return self._accepted(match["name"], upload)

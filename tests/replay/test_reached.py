@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +15,8 @@ from adapter.sandbox.recordings.blobs import Blobs
 from adapter.sandbox.recordings.images import Image, digest
 from tests.replay.conftest import CREDENTIALS, Stage
 from tests.replay.expectations import complaints
-from tests.replay.reached import damages, expected
-from tests.replay.scenarios import CONTRACT, State
+from tests.replay.reached import damages, expected, sources_without_blob, without
+from tests.replay.scenarios import CONTRACT, MOUNTS, State, Stored
 from tests.replay.script import Entry, reply
 from tests.replay.scripted import ScriptedSwr
 
@@ -65,6 +68,69 @@ def test_list_that_lacks_a_child_is_seen(swr: ScriptedSwr, blobs: Blobs, recorde
     assert exchange.request.path == "/v2/fresh/multi/manifests/list"
     found = list(damages(swr, blobs, [Result(exchange, exchange.request.target, 201)]))
     assert found == [f"fresh/multi:list lacks its child {child.digest}" for child in image.children]
+
+
+def played(folder: Path, name: str, status: int, path: str) -> list[Result]:
+    """The recorded exchange of that path, as if it had been answered with the status."""
+    exchange = next(each for each in load(folder / f"{name}.jsonl") if re.search(path, each.request.target))
+    return [Result(exchange, exchange.request.target, status)]
+
+
+@pytest.mark.parametrize("status", [201, 202])
+def test_what_harbor_takes_for_mounted_must_be_there(
+    swr: ScriptedSwr, recorded_images: Mapping[str, Image], status: int
+) -> None:
+    """Any 2xx to a mount: an upload that is only opened leaves SWR without the blob."""
+    results = played(MOUNTS, "push-mount", status, "mount=")
+    config = recorded_images["other:v1"].blobs[0]
+    assert swr.contents() != expected(State(), results)
+    swr.holdings.blobs["landing/other", digest(config)] = config
+    assert swr.contents() == expected(State(), results)
+    assert expected(State(), played(MOUNTS, "push-mount", 404, "mount=")) == expected(State(), [])
+
+
+def test_deleted_tag_must_be_gone_and_no_other_one(swr: ScriptedSwr, recorded_images: Mapping[str, Image]) -> None:
+    image = recorded_images["evt:v1"]
+    start = State(("fresh5",), (Stored("fresh5/evt", "v1", image), Stored("fresh5/evt", "v1b", image)))
+    swr.reset("refuse-index", start)
+    results = played(CONTRACT, "event-delete-tag", 200, "/tags/")
+    assert swr.contents() != expected(start, results)
+    swr.holdings.delete_tag("fresh5/evt", "v1b")
+    assert swr.contents() == expected(start, results)
+    swr.holdings.delete_tag("fresh5/evt", "v1")
+    assert swr.contents() != expected(start, results)
+    assert expected(start, played(CONTRACT, "event-delete-tag", 404, "/tags/")) == expected(start, [])
+
+
+def test_deleted_manifest_must_be_gone_with_all_its_tags(
+    swr: ScriptedSwr, recorded_images: Mapping[str, Image]
+) -> None:
+    """Its document may stay: SWR deletes tags."""
+    image, other = recorded_images["evt:v1"], recorded_images["hello:v1"]
+    start = State(("fresh5",), tuple(Stored("fresh5/evt", tag, image) for tag in ("v1", "v1b")))
+    start = replace(start, images=(*start.images, Stored("fresh5/evt", "other", other)))
+    swr.reset("refuse-index", start)
+    results = played(CONTRACT, "event-delete-artifact", 202, "sha256:4998532a")
+    del swr.holdings.tags["fresh5/evt", "v1"]
+    assert without(swr.contents(), results) != expected(start, results)
+    del swr.holdings.tags["fresh5/evt", "v1b"]
+    assert without(swr.contents(), results) == expected(start, results)
+    del swr.holdings.manifests["fresh5/evt", image.digest]
+    assert without(swr.contents(), results) == expected(start, results)
+    del swr.holdings.tags["fresh5/evt", "other"]
+    assert without(swr.contents(), results) != expected(start, results)
+
+
+def test_look_up_that_names_a_repository_without_the_blob_is_seen(
+    swr: ScriptedSwr, recorded_images: Mapping[str, Image]
+) -> None:
+    (result,) = played(MOUNTS, "push-mount", 200, "blob_digest=")
+    config = recorded_images["other:v1"].blobs[0]
+    named = replace(result, body=b'[{"name":"team/app"}]')
+    (complaint,) = sources_without_blob(swr, named)
+    assert "team/app is named, which has no sha256:30bf2b51" in complaint
+    swr.holdings.blobs["team/app", digest(config)] = config
+    assert [*sources_without_blob(swr, named)] == [*sources_without_blob(swr, replace(result, body=b"[]"))] == []
 
 
 def test_upload_that_swr_cuts_is_a_complaint_and_leaves_nothing(

@@ -1,55 +1,81 @@
 """Every recording, played against the running adapter in front of two SWRs: answers that Harbor can work with and that
-the contract's document has, and in SWR exactly what was pushed."""
+the contract's document has, and in SWR exactly what was pushed, mounted and deleted."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import pytest
 
-from adapter.sandbox.player import Player
+from adapter.sandbox.player import Player, Result
 from adapter.sandbox.recordings.blobs import Blobs
 from adapter.sandbox.recordings.images import Image
+from tests.contract.http import Door
+from tests.replay import listed
 from tests.replay.conftest import CREDENTIALS, Stage
 from tests.replay.described import deviations
 from tests.replay.expectations import complaints
-from tests.replay.reached import damages, expected
-from tests.replay.scenarios import Scenario, scenarios
+from tests.replay.reached import damages, expected, sources_without_blob, without
+from tests.replay.scenarios import CONTRACT, DOCKER_REGISTRY, MOUNTS, Scenario, State, scenarios
 
-SWRS = ("sandbox", "scripted")
-
-
-def cases() -> list[object]:
-    return [pytest.param(each, swr, id=f"{each}[{swr}]") for each in scenarios() for swr in SWRS]
+STAGES = {CONTRACT: "{}_stage", DOCKER_REGISTRY: "{}_stage", MOUNTS: "{}_mounting_stage"}
 
 
-@pytest.mark.parametrize(("scenario", "swr"), cases())
+def cases() -> Iterator[object]:
+    for folder, stage in STAGES.items():
+        for scenario in scenarios(folder):
+            for swr in ("sandbox", "scripted"):
+                yield pytest.param(scenario, stage.format(swr), id=f"{folder.name}/{scenario}[{swr}]")
+
+
+@pytest.mark.parametrize(("scenario", "stage_name"), [*cases()])
 def test_replay(
     scenario: Scenario,
-    swr: str,
+    stage_name: str,
     request: pytest.FixtureRequest,
     recorded_images: Mapping[str, Image],
     blobs: Blobs,
     record_property: Callable[[str, object], None],
 ) -> None:
-    stage: Stage = request.getfixturevalue(f"{swr}_stage")
-    start = scenario.state(recorded_images)
-    stage.swr.reset(scenario.mood, start)
-    results = Player(stage.adapter.contract, blobs, credentials=CREDENTIALS, timeout=30).play(scenario.recording())
+    stage: Stage = request.getfixturevalue(stage_name)
+    start = with_sources(scenario.state(recorded_images), scenario.sources(), blobs)
+    stage.swr.reset(scenario.mood, start, scenario.page)
+    show(stage, scenario.sources())
+    shown = len(stage.swr.requests())
+    wrong: list[str] = []
 
-    wrong = [
-        complaint
-        for result in results
-        for complaint in complaints(result, stage.adapter.contract, scenario.differs.get(result.exchange.number))
-    ]
-    wrong += [deviation for result in results for deviation in deviations(result)]
-    asked = stage.swr.requests()
+    def watch(result: Result) -> None:
+        wrong.extend(sources_without_blob(stage.swr, result))
+
+    player = Player(stage.adapter.contract, blobs, credentials=CREDENTIALS, timeout=30, on_exchange=watch)
+    results = player.play(scenario.recording())
+
+    for result in results:
+        wrong += complaints(result, stage.adapter.contract, scenario.differs.get(result.exchange.number))
+        wrong += deviations(result)
+    wrong += listed.differences(start, results)
+    asked = stage.swr.requests()[shown:]
     counts = dict(sorted(Counter(method for method, _, _ in asked).items()))
     record_property("requests of Harbor", len(results))
     record_property("requests to SWR", counts)
-    print(f"{scenario} [{swr}]: {len(results)} requests of Harbor, {len(asked)} to SWR: {counts}")
+    print(f"{scenario} {stage_name}: {len(results)} requests of Harbor, {len(asked)} to SWR: {counts}")
     log = (f"  {method} {path} {status}" for method, path, status in asked)
     assert not wrong, "\n".join([*wrong, "asked of SWR:", *log])
     assert list(damages(stage.swr, blobs, results)) == []
-    assert stage.swr.contents() == expected(start, results)
+    assert without(stage.swr.contents(), results) == expected(start, results)
+
+
+def with_sources(start: State, sources: Iterable[tuple[str, str]], blobs: Blobs) -> State:
+    """The state with the blobs where the recorded peer had them."""
+    seeded = tuple((repository, blobs[digest]) for repository, digest in sources)
+    organizations = dict.fromkeys([*start.organizations, *(name.partition("/")[0] for name, _ in seeded)])
+    return replace(start, organizations=tuple(organizations), blobs=(*start.blobs, *seeded))
+
+
+def show(stage: Stage, sources: Iterable[tuple[str, str]]) -> None:
+    """Lets the adapter see the blobs there, as it would have when they were pushed: so its look-up knows them."""
+    door = Door(stage.adapter.contract)
+    for repository, digest in sources:
+        assert door.ask("HEAD", f"/v2/{repository}/blobs/{digest}").status == 200

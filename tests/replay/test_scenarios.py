@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from adapter.sandbox.recordings.images import Image
-from tests.replay.scenarios import CONTRACT, USUAL_MOOD, scenarios, state
+from tests.replay.scenarios import CONTRACT, DOCKER_REGISTRY, MOUNTS, USUAL_MOOD, scenarios, state
 
 
 def test_recording_without_an_entry_is_a_test_that_starts_from_nothing(
@@ -33,6 +33,37 @@ def test_one_test_for_each_mood(tmp_path: Path) -> None:
     assert not refusing.differs[3].allows(400)
 
 
+def test_one_test_for_each_size_of_page(tmp_path: Path) -> None:
+    shutil.copy(CONTRACT / "push-first.jsonl", tmp_path)
+    (tmp_path / "states.json").write_text('{"push-first": {"pages": [100, 7]}}')
+    assert [(str(each), each.page) for each in scenarios(tmp_path)] == [("push-first", 100), ("push-first-by-7", 7)]
+
+
+def test_start_of_another_recording(tmp_path: Path, recorded_images: Mapping[str, Image]) -> None:
+    for name in ("push-first", "push-unchanged"):
+        shutil.copy(CONTRACT / f"{name}.jsonl", tmp_path)
+    other = {"organizations": ["a"], "images": [{"repository": "a/b", "image": "hello:v1", "tag": "v1"}]}
+    states = {"push-first": other, "push-unchanged": {"as": "push-first", "organizations": ["a", "c"]}}
+    (tmp_path / "states.json").write_text(json.dumps(states))
+    first, second = (each.state(recorded_images) for each in scenarios(tmp_path))
+    assert first.images == second.images
+    assert (first.organizations, second.organizations) == (("a",), ("a", "c"))
+
+
+def test_peer_that_asked_for_no_credentials() -> None:
+    assert {each.open_peer for each in scenarios(DOCKER_REGISTRY)} == {True}
+    assert {each.open_peer for each in scenarios(CONTRACT)} == {False}
+    (pull,) = (each for each in scenarios(DOCKER_REGISTRY) if each.file.stem == "pull")
+    assert [each.answer.status for each in pull.recording()][:2] == [401, 200]
+
+
+def test_where_the_recorded_peer_had_the_blobs() -> None:
+    first, *_ = (each for each in scenarios(MOUNTS) if each.file.stem == "push-mount")
+    found = [repository for repository, _ in first.sources()]
+    assert found == ["source/other", "landing/source/tools/deep/nested", "landing/hello", "source/other"]
+    assert not any([*each.sources()] for each in scenarios(CONTRACT))
+
+
 def test_entry_without_a_recording(tmp_path: Path) -> None:
     (tmp_path / "states.json").write_text('{"push-frist": {}}')
     with pytest.raises(ValueError, match="without a recording: push-frist"):
@@ -45,6 +76,19 @@ def test_index_brings_its_children(recorded_images: Mapping[str, Image]) -> None
     index = recorded_images["multi:buildkit"]
     assert [reference for _, reference, _ in manifests] == [*(child.digest for child in index.children), "t"]
     assert len(list(state(entry, recorded_images).all_blobs())) == 3 + 3 + 2
+
+
+def test_image_without_a_tag_stands_under_its_digest(recorded_images: Mapping[str, Image]) -> None:
+    entry = {"images": [{"repository": "a/b", "image": "signed:sbom"}]}
+    image = recorded_images["signed:sbom"]
+    assert [*state(entry, recorded_images).manifests()] == [("a/b", image.digest, image)]
+
+
+def test_every_image_of_a_repository(recorded_images: Mapping[str, Image]) -> None:
+    found = state({"images": [{"repository": "a/b", "every": "many"}]}, recorded_images)
+    assert len(found.images) == 120
+    assert {each.repository for each in found.images} == {"a/b"}
+    assert [each.tag for each in found.images][:2] == ["t000", "t001"]
 
 
 def test_loose_blobs_of_some_children(recorded_images: Mapping[str, Image]) -> None:

@@ -6,16 +6,19 @@ import http.client
 import json
 import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from adapter.sandbox.recordings.images import Image
-from tests.credentials import ACCESS_ID, LOGIN_KEY, OTHER_ACCESS_KEY, SECRET_KEY, basic
+from adapter.swr.signing import sign
+from tests.credentials import ACCESS_ID, ACCESS_KEY, LOGIN_KEY, OTHER_ACCESS_KEY, SECRET_KEY, basic
+from tests.replay.holdings import digest_of
 from tests.replay.scenarios import State, Stored
 from tests.replay.script import Entry, reply
-from tests.replay.scripted import ScriptedSwr, digest_of
+from tests.replay.scripted import ScriptedSwr
 
 TOKEN = "/swr/auth/v2/registry/auth/?service=dockyard"
 
@@ -143,6 +146,94 @@ def test_gateway_refuses(swr: ScriptedSwr, authorization: str) -> None:
 def test_management_wants_a_signature(swr: ScriptedSwr) -> None:
     status, _, body = ask(f"{swr.api}/v2/manage/namespaces")
     assert (status, json.loads(body)[0]["errorCode"]) == (401, "SVCSTG.S2I.4019000")
+
+
+# The management API's repositories and tags
+
+
+@pytest.fixture
+def listed(scripted: ScriptedSwr, recorded_images: Mapping[str, Image]) -> ScriptedSwr:
+    """Two repositories in `org`, one in an organization whose name holds that, one of another account."""
+    one, two = recorded_images["hello:v1"], recorded_images["hello:v2"]
+    places = (("org/hello", "v1", one), ("org/hello", "v1b", one), ("org/hello", "v2", two), ("org/a/b", "v1", one))
+    stored = [Stored(*each) for each in (*places, ("my-org/x", "v1", one), ("taken/x", "v1", one))]
+    scripted.reset("refuse-index", State(("org", "my-org"), tuple(stored)), page=2)
+    scripted.take_name("taken")
+    return scripted
+
+
+def manage(swr: ScriptedSwr, path: str, method: str = "GET") -> tuple[int, str | None, Any]:
+    """Status, Content-Range and document of a signed request."""
+    url = f"{swr.api}/v2/manage/{path}"
+    headers = sign(method, url, {}, b"", access_key=ACCESS_KEY, secret_key=SECRET_KEY, now=datetime.now(UTC))
+    del headers["Host"]
+    status, answered, body = ask(url, method, b"", **{name.replace("-", "_"): value for name, value in headers.items()})
+    return status, answered.get("content-range"), json.loads(body) if body else None
+
+
+@pytest.mark.parametrize("query", ["namespace=org", "filter=namespace%3A%3Aorg", "filter=center%3A%3Aself"])
+def test_repositories_page_by_page_of_every_organization_that_is_alike(listed: ScriptedSwr, query: str) -> None:
+    first = manage(listed, f"repos?{query}&offset=0&limit=100")
+    second = manage(listed, f"repos?{query}&offset=2&limit=100")
+    assert (first[0], first[1], second[1]) == (200, "0-2/3", "2-1/3")
+    names = [(each["namespace"], each["name"]) for each in [*first[2], *second[2]]]
+    assert names == [("my-org", "x"), ("org", "a/b"), ("org", "hello")]
+    assert manage(listed, f"repos?{query}")[1] is None
+
+
+def test_repositories_want_a_filter_and_whole_pages(listed: ScriptedSwr) -> None:
+    assert manage(listed, "repos?offset=0&limit=9")[2][0]["errorCode"] == "SVCSTG.SWR.4000055"
+    assert manage(listed, "repos?namespace=org&limit=9")[2][0]["errorCode"] == "SVCSTG.SWR.4000056"
+
+
+def test_tags_the_newest_first_or_by_name(listed: ScriptedSwr, recorded_images: Mapping[str, Image]) -> None:
+    tags = "namespaces/org/repos/hello/tags"
+    status, _, found = manage(listed, tags)
+    assert (status, [each["Tag"] for each in found]) == (200, ["v2", "v1b"])
+    _, total, found = manage(listed, f"{tags}?offset=1&limit=9&order_column=tag&order_type=asc")
+    assert (total, [each["Tag"] for each in found]) == ("1-2/3", ["v1b", "v2"])
+    assert found[0]["digest"] == recorded_images["hello:v1"].digest
+    assert found[0]["manifest"].encode() == recorded_images["hello:v1"].manifest
+
+
+def test_nested_name_is_written_with_dollars(listed: ScriptedSwr) -> None:
+    assert [each["Tag"] for each in manage(listed, "namespaces/org/repos/a%24b/tags")[2]] == ["v1"]
+    for path in ("org/repos/none", "taken/repos/x"):
+        assert manage(listed, f"namespaces/{path}/tags")[2][0]["errorCode"] == "SVCSTG.SWR.4040113"
+
+
+def test_deleted_tag(listed: ScriptedSwr, recorded_images: Mapping[str, Image]) -> None:
+    """Another tag of the digest stays; with the last one the manifest is gone."""
+    tags, digest = "namespaces/org/repos/hello/tags", recorded_images["hello:v1"].digest
+    assert manage(listed, f"{tags}/v1", "DELETE")[0] == 204
+    assert listed.contents().tags["org/hello"] == {"v1b": digest, "v2": recorded_images["hello:v2"].digest}
+    assert manage(listed, f"{tags}/v1", "DELETE")[2][0]["errorCode"] == "SVCSTG.SWR.4040115"
+    assert manage(listed, f"{tags}/v1b", "DELETE")[0] == 204
+    assert digest not in listed.contents().manifests["org/hello"]
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "repos"), ("GET", "t"), ("DELETE", "t/v1")])
+def test_unsigned_listing_and_deletion(listed: ScriptedSwr, method: str, path: str) -> None:
+    path = path.replace("t", "namespaces/org/repos/hello/tags", 1) if path[0] == "t" else path
+    assert ask(f"{listed.api}/v2/manage/{path}", method, Authorization="SDK-HMAC-SHA256 x")[0] == 401
+    assert listed.contents().tags["org/hello"].keys() == {"v1", "v1b", "v2"}
+
+
+def test_manifest_is_not_deleted_by_the_registry(swr: ScriptedSwr) -> None:
+    status, _, body = ask(f"{swr.registry}/v2/org/hello/manifests/v1", "DELETE", Authorization=token(swr))
+    assert (status, errors(body)["code"]) == (405, "UNSUPPORTED")
+
+
+def test_mount(swr: ScriptedSwr, recorded_images: Mapping[str, Image]) -> None:
+    """Of what is in the source; else an upload is opened."""
+    data, uploads = recorded_images["hello:v1"].blobs[0], f"{swr.registry}/v2/org/new/blobs/uploads/"
+    allowed = token(swr, "repository:org/new:pull,push")
+    wanted = f"{uploads}?mount={digest_of(data)}&from=org/"
+    assert ask(f"{wanted}other", "POST", Authorization=allowed)[0] == 202
+    assert swr.blob("org/new", digest_of(data)) is None
+    status, headers, _ = ask(f"{wanted}hello", "POST", Authorization=allowed)
+    assert (status, headers["docker-content-digest"]) == (201, digest_of(data))
+    assert swr.blob("org/new", digest_of(data)) == data
 
 
 def test_script_serves_once_then_goes_on(swr: ScriptedSwr) -> None:

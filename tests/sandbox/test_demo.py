@@ -41,6 +41,14 @@ def test_everything_arrives(tmp_path: Path) -> None:
         ("hello:v2", "already there"),
         ("hello:v1", "already there"),
     ]
+    scenes = re.findall(r"^(\w[\w ]+): .+ [\d.]+ +(\d+)  (.*)$", done.stdout, re.MULTILINE)
+    assert [(what, result) for what, _, result in scenes] == [
+        ("pull rule", "120 artifacts on 2 pages; 10 manifests, byte for byte the same"),
+        ("proxy cache", "each blob asked for twice; 1 manifest and 6 blobs, byte for byte the same"),
+        ("deletion", "v1b is gone, v1 of the same digest is still there"),
+        ("deletion", "no tag carries it any more"),
+    ]
+    assert all(0 < int(requests) < 20 for _, requests, _ in scenes)
     made = images()
     assert all(made[name].digest.startswith(f"sha256:{digest}") for name, digest, _, _ in rows)
     assert all(int(requests) <= 2 for _, _, requests, result in rows if result == "already there")

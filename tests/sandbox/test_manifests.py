@@ -182,6 +182,37 @@ def test_deleting_is_accepted_from_the_start(sandbox: Sandbox, token: dict[str, 
     assert sandbox.v2("DELETE", f"/v2/{REPOSITORY}/manifests/{digest}", token).status == 202
 
 
+@pytest.mark.parametrize(("meaning", "left"), [("tag", ["v2"]), ("manifest", [])])
+def test_what_deleting_by_tag_means(sandbox: Sandbox, token: dict[str, str], meaning: str, left: list[str]) -> None:
+    sandbox.set(delete_by_tag=meaning)
+    for tag in ("v1", "v2"):
+        sandbox.put_manifest(REPOSITORY, tag, image(), token)
+    assert sandbox.v2("DELETE", f"/v2/{REPOSITORY}/manifests/v1", token).status == 202
+    assert list(sandbox.store.tags(REPOSITORY)) == left
+    assert sandbox.v2("DELETE", f"/v2/{REPOSITORY}/manifests/v1", token).status == 404
+
+
+@pytest.mark.parametrize(("actions", "pushing"), [("push", 202), ("all", 401)])
+def test_the_token_that_deleting_needs(sandbox: Sandbox, token: dict[str, str], actions: str, pushing: int) -> None:
+    sandbox.set(delete_actions=actions)
+    sandbox.put_manifest(REPOSITORY, "v1", image(), token)
+    assert sandbox.v2("DELETE", f"/v2/{REPOSITORY}/manifests/v1", token).status == pushing
+    sandbox.put_manifest(REPOSITORY, "v1", image(), token)
+    every = sandbox.bearer(REPOSITORY, "*")
+    assert sandbox.v2("DELETE", f"/v2/{REPOSITORY}/manifests/v1", every).status == 202
+
+
+@pytest.mark.parametrize(("knob", "kind"), [("exact", DOCKER), ("json", "application/json"), ("absent", None)])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_the_type_of_what_is_read(
+    sandbox: Sandbox, token: dict[str, str], method: str, knob: str, kind: str | None
+) -> None:
+    sandbox.put_manifest(REPOSITORY, "v1", image(), token)
+    sandbox.set(manifest_type=knob)
+    answer = sandbox.v2(method, f"/v2/{REPOSITORY}/manifests/v1", token)
+    assert (answer.status, answer.headers["Content-Type"]) == (200, kind)
+
+
 def test_deleting_what_is_gone(sandbox: Sandbox, token: dict[str, str]) -> None:
     assert sandbox.v2("DELETE", f"/v2/{REPOSITORY}/manifests/v1", token).code == "MANIFEST_UNKNOWN"
 

@@ -110,6 +110,14 @@ def test_ranges(sandbox: Sandbox, token: dict[str, str]) -> None:
     assert fetch(location, Range="bytes=1000-1999").status == 200
 
 
+def test_the_length_can_be_missing(sandbox: Sandbox, token: dict[str, str]) -> None:
+    location = sandbox.v2("GET", BLOB, token).header("Location")
+    assert fetch(location).header("Content-Length") == str(len(DATA))
+    sandbox.set(objects_length=False)
+    answer = fetch(location)
+    assert (answer.headers["Content-Length"], answer.body) == (None, DATA)
+
+
 @pytest.mark.parametrize(
     ("header", "span"),
     [

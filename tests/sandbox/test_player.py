@@ -19,17 +19,7 @@ import pytest
 import trustme
 from pytest_httpserver import HTTPServer
 
-from adapter.sandbox.player import (
-    BLOCK,
-    Credentials,
-    Player,
-    PlayError,
-    Result,
-    encode_query,
-    framed,
-    next_target,
-    parse_query,
-)
+from adapter.sandbox.player import BLOCK, Credentials, Player, Result, framed
 from adapter.sandbox.recording import Exchange, load, parse
 from adapter.sandbox.recordings import images, shipped
 from adapter.sandbox.recordings.blobs import Blobs
@@ -266,6 +256,55 @@ def test_what_harbor_could_not_send_is_skipped(answer: bytes | None, reason: str
     assert after.status == 200
 
 
+LOOK_UP = "/api/v2.0/repositories?q=blob_digest=sha256:ab&page_size=1&page_number=1"
+MOUNT = "/v2/landing/hello/blobs/uploads/?mount=sha256:ab&from=source/hello"
+
+
+@pytest.mark.parametrize(
+    ("named", "target"),
+    [
+        (b'[{"name":"a/b"}]', MOUNT.replace("source/hello", "a/b")),
+        (b"[]", None),
+        (b"[{}]", None),
+        (b'{"errors":[]}', None),
+        (b"nothing", None),
+    ],
+)
+def test_mounts_from_where_this_peer_says(named: bytes, target: str | None) -> None:
+    """Of two answers the later one counts, as it does for Harbor."""
+    answers = [answered("200 OK", body=b'[{"name":"old/name"}]'), answered("200 OK", body=named)]
+    with peer(lambda head, body: answers.pop(0) if b"blob_digest" in head else OK) as to:
+        look_ups = [exchange(number, target=LOOK_UP) for number in (1, 2)]
+        *_, mount = play(to, *look_ups, exchange(3, target="/v2/"), exchange(4, "POST", MOUNT))
+    assert mount.target == target
+    assert mount.skipped == (None if target else "no repository was named to mount from")
+
+
+@pytest.mark.parametrize(
+    ("headers", "target"),
+    [(['Link: </list?page=1>; rel="prev" , </list?after=x>; rel="next"'], "/list?after=x"), ([], None)],
+)
+def test_goes_to_the_next_page_that_this_peer_names(headers: list[str], target: str | None) -> None:
+    first = exchange(1, target="/list").replace(
+        '"headers": []', '"headers": [["Link", "</list?page=2>; rel=\\"next\\""]]'
+    )
+    with peer(lambda head, body: answered("200 OK", *headers)) as to:
+        *_, other, page = play(to, first, exchange(2, target="/list?page=3"), exchange(3, target="/list?page=2"))
+    assert other.target == "/list?page=3"
+    assert page.target == target
+    assert page.skipped == (None if target else "#1 was answered without a next page")
+
+
+def test_hangs_up_in_the_middle_of_an_answer() -> None:
+    large = answered("200 OK", body=b"x" * 100_000)
+    with peer(lambda head, body: large) as to:
+        recording = parse([exchange(1, target="/large"), exchange(2, target="/again")])
+        part, whole = Player(f"http://{to.host}", Blobs(()), read={1: 10}).play(recording)
+    assert (part.status, part.body) == (200, b"x" * 10)
+    assert len(whole.body) == 100_000
+    assert [len(connection) for connection in to.connections] == [1, 1]
+
+
 def test_body_that_no_image_has_is_skipped() -> None:
     body = {"length": 3, "sha256": "ab"}
     with peer() as to:
@@ -355,23 +394,6 @@ def test_over_tls() -> None:
 def test_refuses_what_is_no_endpoint(url: str) -> None:
     with pytest.raises(ValueError, match="not an endpoint"):
         Player(url, Blobs(()))
-
-
-def test_query_as_go_encodes_it() -> None:
-    """`url.Values.Encode` and `url.ParseQuery`: sorted keys, `+` for a space, upper-case escapes, bad pairs dropped."""
-    pairs = parse_query("b=2&a=x+y%20z&&b=1&_state=A-_.~%3d%3D&bad=%zz&semi=a;b&flag&k=*!'()/")
-    assert encode_query(pairs) == "_state=A-_.~%3D%3D&a=x+y+z&b=2&b=1&flag=&k=%2A%21%27%28%29%2F"
-
-
-def test_digest_replaces_one_that_is_there() -> None:
-    assert next_target("/u?digest=old&z=1", "http://h", b"sha256:ab") == "/u?digest=sha256%3Aab&z=1"
-    assert next_target("/u", "http://h", b"sha256:ab") == "/u?digest=sha256%3Aab"
-    assert next_target("http://h/u", "http://h", None) == "/u"
-
-
-def test_location_beyond_ascii() -> None:
-    with pytest.raises(PlayError, match="no path of the endpoint"):
-        next_target("/ü", "http://h", None)
 
 
 def test_block_is_go_s() -> None:

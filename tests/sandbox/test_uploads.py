@@ -194,6 +194,21 @@ def test_there_is_no_mount(sandbox: Sandbox, token: dict[str, str]) -> None:
     assert sandbox.store.read_blob(REPOSITORY, digest) == b"layer"
     missing = target.replace(digest, digest_of(b"nothing"))
     assert sandbox.v2("POST", missing, both).status == 202
+    sandbox.set(mount_scope=False)
+    assert sandbox.v2("POST", target, token).status == 201
+
+
+@pytest.mark.parametrize(
+    ("way", "status", "there"), [("silent", 201, True), ("false", 201, False), ("405", 405, False)]
+)
+def test_odd_answers_to_a_mount(sandbox: Sandbox, token: dict[str, str], way: str, status: int, there: bool) -> None:
+    seed(sandbox.store, "fresh/source", "v1")
+    sandbox.set(mount=way, mount_scope=False)
+    digest = digest_of(b"layer")
+    answer = sandbox.v2("POST", f"/v2/{REPOSITORY}/blobs/uploads/?mount={digest}&from=fresh/source", token)
+    assert answer.status == status
+    assert digest not in str(answer.headers)
+    assert sandbox.store.has_blob(REPOSITORY, digest) == there
 
 
 def test_a_post_with_everything(sandbox: Sandbox, token: dict[str, str]) -> None:

@@ -8,16 +8,17 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 from urllib3.util.ssl_ import create_urllib3_context
 
-from adapter.errors import TimedOut, UpstreamError
+from adapter.errors import TimedOut, Unexpected, UpstreamError
 from adapter.settings import Settings
 from adapter.swr import connections
 from adapter.swr.connections import _Early
-from adapter.swr.patience import STREAM
+from adapter.swr.patience import SAFE, STREAM
 from adapter.swr.transport import Transport, read_document, refusal_of, settle
 
 SIZE = 64 << 20
@@ -121,6 +122,31 @@ def test_an_early_answer_is_heard(behaviour: Behaviour, secured: bool, authority
             assert put(url, ca, tmp_path) == 413
         finally:
             stalled.set()
+
+
+def success_without_reading(connection: socket.socket) -> None:
+    read_head(connection)
+    connection.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+    stalled.wait(5)
+
+
+@pytest.mark.parametrize("body", [Sized(), bytes(SIZE)], ids=["streamed", "from memory"])
+@pytest.mark.parametrize("secured", [False, True], ids=["plain", "TLS"])
+def test_an_early_success_is_not_believed_nor_tried_again(
+    body: Any, secured: bool, authority: trustme.CA, tmp_path: Path
+) -> None:
+    bundle = None
+    if secured:
+        bundle = tmp_path / "ca.pem"
+        authority.cert_pem.write_to_path(str(bundle))
+    stalled.clear()
+    with (
+        server_of(success_without_reading, authority if secured else None) as url,
+        Transport(Settings(requests_per_second=0, ca_bundle=bundle)) as transport,
+    ):
+        with pytest.raises(Unexpected, match="before all of it was sent"):
+            transport.send("PUT", url, headers={}, account=None, body=body, patience=SAFE)
+        stalled.set()
 
 
 def die(connection: socket.socket) -> None:

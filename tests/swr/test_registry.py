@@ -110,8 +110,10 @@ def test_a_missing_organization_is_never_a_401(
     swr.answer("GET", NAMESPACES, {"namespaces": []})
     with pytest.raises(OrganizationUnknown, match="'org' does not exist"):
         head(client, identity)
+    swr.answer("POST", NAMESPACES, 201)
     with pytest.raises(OrganizationUnknown):
         client.uploads.start(identity, REPOSITORY)
+    assert swr.count("POST", NAMESPACES) == 1
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -146,6 +148,7 @@ def test_404_to_the_start_of_an_upload(swr: Swr, client: SwrClient, identity: Id
     with pytest.raises(RepositoryUnknown, match="org/repo"):
         client.uploads.start(identity, REPOSITORY)
     swr.answer("GET", NAMESPACES, {"namespaces": []})
+    swr.answer("POST", NAMESPACES, 201)
     with pytest.raises(OrganizationUnknown, match="'org'"):
         client.uploads.start(identity, REPOSITORY)
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import itertools
+import time
 
 import pytest
 from hypothesis import given
@@ -90,7 +92,16 @@ def test_peek() -> None:
 
 
 def test_read_all() -> None:
-    assert read_all(io.BytesIO(b"abc"), 3, 3, "a document") == b"abc"
-    for length in (4, None):
+    assert read_all({"wsgi.input": io.BytesIO(b"abc"), "CONTENT_LENGTH": "3"}, 3, "a document") == b"abc"
+    for announced in ({"CONTENT_LENGTH": "4"}, {"HTTP_TRANSFER_ENCODING": "chunked"}):
         with pytest.raises(TooLarge, match="a document has at most 3 bytes"):
-            read_all(io.BytesIO(b"abcd"), length, 3, "a document")
+            read_all({"wsgi.input": io.BytesIO(b"abcd"), **announced}, 3, "a document")
+
+
+def test_a_body_that_trickles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte in time, and all of it much too late."""
+    clock = itertools.count(0, 1.5)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    with pytest.raises(SizeInvalid, match="came too slowly"):
+        list(Body(Given(bytes(1000), 1), 1000))
+    assert sum(map(len, Body(Given(bytes(100_000), 1000), 100_000))) == 100_000

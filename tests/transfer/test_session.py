@@ -21,7 +21,13 @@ OTHER = parse_identity(f"eu-de@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, ["eu-de"])
 REPOSITORY = Repository("org", "a/b")
 
 
-DOCUMENT: dict[str, object] = {"r": "org/a/b", "l": "/up?a=b", "o": 100, "i": "an-id", "d": False}
+DOCUMENT: dict[str, object] = {
+    "r": "org/a/b",
+    "l": "/up?a=b",
+    "o": 100,
+    "i": "0d9f8a52-6f0e-4a8e-9a5e-2f6d1c7b3e41",
+    "d": False,
+}
 NEITHER: list[object] = [None, [], {}, 1.5]
 """Neither text nor a whole number nor a boolean."""
 
@@ -39,7 +45,7 @@ def sealed_by_hand(payload: bytes, key: str = LOGIN_KEY) -> str:
 
 def test_the_form_outlives_an_update() -> None:
     """Two versions side by side open each other's locations."""
-    session = Session(REPOSITORY, "/up?a=b", 100, "an-id")
+    session = Session(REPOSITORY, "/up?a=b", 100, "0d9f8a52-6f0e-4a8e-9a5e-2f6d1c7b3e41")
     by_hand = sealed_by_hand(json.dumps(DOCUMENT, separators=(",", ":")).encode())
     assert seal(session, IDENTITY) == by_hand
     assert unseal(by_hand, REPOSITORY, IDENTITY) == session
@@ -106,13 +112,23 @@ def test_worthless_to_others() -> None:
 
 @given(st.data())
 def test_any_change_is_seen(data: st.DataObject) -> None:
-    sealed = seal(Session(REPOSITORY, "/up?_state=" + "x" * 50, 10, "an-id"), IDENTITY)
+    sealed = seal(Session(REPOSITORY, "/up?_state=" + "x" * 50, 10, "0d9f8a52-6f0e-4a8e-9a5e-2f6d1c7b3e41"), IDENTITY)
     at = data.draw(st.integers(0, len(sealed) - 2))
     letter = data.draw(st.sampled_from("AZaz09-_."))
     changed = sealed[:at] + letter + sealed[at + 1 :]
     if changed != sealed:
         with pytest.raises(UploadUnknown):
             unseal(changed, REPOSITORY, IDENTITY)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"id": "x\r\ny"}, {"id": "a" * 37}, {"id": ""}, {"id": "G"}, {"location": "/" + "x" * 8192}]
+)
+def test_what_only_the_account_itself_could_seal(changed: dict[str, str]) -> None:
+    """Whoever has a secret, right or wrong, has a key: what he seals must neither cost much nor break out."""
+    document = {"repository": REPOSITORY, "location": "/up", **changed}
+    with pytest.raises(UploadUnknown):
+        unseal(seal(Session(**document), IDENTITY), REPOSITORY, IDENTITY)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("sealed", ["", ".", "a.b", "x" * 5000, "ä", "a%2Fb"])
@@ -130,8 +146,10 @@ def test_how_far() -> None:
 
 
 def test_a_chunk_that_arrived_leaves_no_doubt() -> None:
-    doubtful = Session(REPOSITORY, "/up", 5, "an-id", doubtful=True)
-    assert doubtful.advanced("/up2", 3) == Session(REPOSITORY, "/up2", 8, "an-id", doubtful=False)
+    doubtful = Session(REPOSITORY, "/up", 5, "0d9f8a52-6f0e-4a8e-9a5e-2f6d1c7b3e41", doubtful=True)
+    assert doubtful.advanced("/up2", 3) == Session(
+        REPOSITORY, "/up2", 8, "0d9f8a52-6f0e-4a8e-9a5e-2f6d1c7b3e41", doubtful=False
+    )
 
 
 def test_every_upload_is_told_from_every_other() -> None:

@@ -10,9 +10,11 @@ import pytest
 from adapter.errors import AdapterError, DigestInvalid, RangeInvalid, SizeInvalid, TooLarge, Unexpected, UploadUnknown
 from adapter.identity import Identity, parse_identity
 from adapter.names import Repository, digest_of
+from adapter.state import MemoryState
 from adapter.swr.uploads import SwrUploads
 from adapter.transfer import upload
 from adapter.transfer.attempts import Attempts
+from adapter.transfer.blob_places import BlobPlaces
 from adapter.transfer.session import Session
 from adapter.transfer.source import Reading
 from adapter.transfer.upload import Incoming, Uploads
@@ -73,7 +75,7 @@ class Recorder(SwrUploads):
 
 
 def uploads(swr: SwrUploads, **options: Any) -> Uploads:
-    return Uploads(swr, **{"verify": True, "largest": 0, **options})
+    return Uploads(swr, **{"verify": True, "largest": 0, "places": BlobPlaces(MemoryState()), **options})
 
 
 def incoming(data: bytes, *, length: int | None = None, span: tuple[int, int] | None = None) -> Incoming:

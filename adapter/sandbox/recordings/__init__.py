@@ -1,4 +1,4 @@
-"""What a stock Harbor 2.15.2 sent while it pushed: the four recordings that the demo plays, and the images in them.
+"""What a stock Harbor 2.15.2 sent while it pushed, pulled and deleted, as the demo plays it, and the images in it.
 
 The format is that of `tests/recordings/README.md`, where the whole series is.
 """
@@ -8,7 +8,10 @@ from __future__ import annotations
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-NAMES = ("push-first", "push-large", "push-docker-list", "push-unchanged")
+NAMES = (
+    *("push-first", "push-large", "push-docker-list", "push-unchanged"),
+    *("pull-many-pages", "proxy-cache-cold", "event-delete-tag", "event-delete-artifact"),
+)
 
 
 def shipped(name: str) -> Traversable:

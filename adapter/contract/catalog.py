@@ -1,0 +1,29 @@
+"""`/v2/_catalog`: SWR has none (`docs/facts/swr.md §6`), so it is made of the management API's list."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from adapter.contract.caller import identity_of
+from adapter.contract.cursor import cut
+from adapter.contract.snapshots import Snapshots
+from adapter.identity import Identity
+from adapter.swr.client import SwrClient
+
+
+def create_blueprint(swr: SwrClient) -> Blueprint:
+    """One route: every repository that the account sees (`docs/facts/harbor.md D.5`)."""
+    blueprint = Blueprint("catalog", __name__)
+    seen: Snapshots[str] = Snapshots()
+
+    @blueprint.route("/v2/_catalog", methods=["GET"])
+    def catalog() -> Response:
+        identity = identity_of(request, swr.regions)
+        found = seen.read(identity, "catalog", lambda: _names(swr, identity), first="last" not in request.args)
+        return cut(request, "repositories", found)
+
+    return blueprint
+
+
+def _names(swr: SwrClient, identity: Identity) -> list[str]:
+    return sorted({str(each.repository) for each in swr.images.repositories(identity, None)})

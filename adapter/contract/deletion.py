@@ -1,0 +1,39 @@
+"""What Harbor deletes: a manifest on `/v2`, a tag on `/api` (`docs/facts/harbor.md D.3, D.4`)."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from adapter.contract.answers import bodiless
+from adapter.contract.caller import identity_of
+from adapter.contract.queries import repository_in
+from adapter.names import check_reference, check_tag, is_digest, parse_repository
+from adapter.swr.client import SwrClient
+from adapter.swr.deletion import Deletion
+
+
+def create_blueprint(swr: SwrClient) -> Blueprint:
+    """Two routes. A manifest is deleted by its digest with all its tags, by a tag with that tag alone."""
+    blueprint = Blueprint("deletion", __name__)
+    deletion = Deletion(swr.registry, swr.images, swr.management)
+
+    @blueprint.route("/v2/<path:name>/manifests/<reference>", methods=["DELETE"])
+    def manifest(name: str, reference: str) -> Response:
+        identity = identity_of(request, swr.regions)
+        repository, reference = parse_repository(name), check_reference(reference)
+        if is_digest(reference):
+            deletion.manifest(identity, repository, reference)
+        else:
+            deletion.tag(identity, repository, reference)
+        return bodiless(202, {})
+
+    @blueprint.route(
+        "/api/v2.0/projects/<project>/repositories/<path:name>/artifacts/<reference>/tags/<tag>", methods=["DELETE"]
+    )
+    def tag(project: str, name: str, reference: str, tag: str) -> Response:
+        identity = identity_of(request, swr.regions)
+        repository = repository_in(project, name)
+        deletion.tag_of(identity, repository, check_reference(reference), check_tag(tag))
+        return bodiless(200, {}, on_v2=False)
+
+    return blueprint

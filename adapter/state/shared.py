@@ -1,0 +1,39 @@
+"""The state of all replicas."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from adapter.state.link import Away, Link
+from adapter.state.memory import MemoryState
+
+PREFIX: Final = "harbor-swr-adapter:1:"
+"""Begins every key, because the server may be Harbor's own; the number is the form of the values."""
+
+
+class SharedState:
+    """A `State` on a Redis or Valkey server; while that is away, one in memory."""
+
+    def __init__(self, link: Link, memory: MemoryState | None = None) -> None:
+        self._link = link
+        self._memory = MemoryState() if memory is None else memory
+
+    def get(self, key: str) -> bytes | None:
+        try:
+            value = self._link.do(lambda server: server.get(PREFIX + key))
+        except Away:
+            return self._memory.get(key)
+        return value if isinstance(value, bytes) else None
+
+    def put(self, key: str, value: bytes, seconds: float) -> None:
+        try:
+            self._link.do(lambda server: server.set(PREFIX + key, value, px=max(1, round(seconds * 1000))))
+        except Away:
+            self._memory.put(key, value, seconds)
+
+    def drop(self, key: str) -> None:
+        self._memory.drop(key)
+        try:
+            self._link.do(lambda server: server.delete(PREFIX + key))
+        except Away:
+            return

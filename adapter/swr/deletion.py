@@ -1,0 +1,177 @@
+"""Deletion at SWR: one tag, or a digest with all tags that carry it (`docs/facts/harbor.md D.3, D.4`).
+
+SWR documents one way, a tag at a time through the management API (`docs/facts/swr.md §4.5`); that needs the SK. What
+its /v2 deletes is not known (§6). So /v2 is asked only where that way is closed, and only where no more can go than was
+asked for.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import requests
+
+from adapter.errors import AccountBlocked, DeletionRefused, Denied, ManifestUnknown, NotFound
+from adapter.identity import Identity
+from adapter.names import Repository, is_digest
+from adapter.swr.errors import error_for
+from adapter.swr.images import Images, Tag
+from adapter.swr.management import Management
+from adapter.swr.manifest_types import ACCEPT
+from adapter.swr.patience import CREATE
+from adapter.swr.registry import Registry
+from adapter.swr.tag_lists import TagLists
+from adapter.swr.tokens import ALL, PUSH
+from adapter.swr.transport import refusal_of, settle
+
+MOST_LOOKS: Final = 200
+"""Tags whose digests are asked for one by one, where no list has them: 10 s of an account's requests."""
+
+_CLOSED: Final = frozenset({400, 404, 405, 406, 415, 501})
+"""Answers of /v2 that can mean that it does not delete like this."""
+
+
+class Deletion:
+    """Deletes for a caller; shared by all threads. What is gone already is `NotFound`."""
+
+    def __init__(self, registry: Registry, images: Images, management: Management) -> None:
+        self._registry = registry
+        self._images = images
+        self._management = management
+        self._lists = TagLists(registry)
+
+    def tag(self, identity: Identity, repository: Repository, tag: str) -> None:
+        """Deletes this tag and no other. Raises `ManifestUnknown`, `RepositoryUnknown`, `DeletionRefused`."""
+        if self._management.serves(identity):
+            self._images.delete_tag(identity, repository, tag)
+            return
+        digest = self._digest(identity, repository, tag)
+        if digest is None:
+            raise ManifestUnknown(f"{repository} has no tag {tag}")
+        # To some registries this means the manifest, and with it every tag that carries it.
+        others = [name for name in self._carrying(identity, repository, digest) if name != tag]
+        if others:
+            raise DeletionRefused(
+                f"the tag {tag} of {repository} shares its manifest with {others[0]}, and it "
+                f"cannot be ruled out that SWR deletes both: {_way_out(identity)}"
+            )
+        self._on_registry(identity, repository, tag)
+
+    def tag_of(self, identity: Identity, repository: Repository, reference: str, tag: str) -> None:
+        """Deletes a tag of the artifact that `reference`, a tag or a digest, names; as `tag` does."""
+        if reference != tag:
+            named = reference if is_digest(reference) else self._digest(identity, repository, reference)
+            if named is None or self._digest(identity, repository, tag) != named:
+                raise ManifestUnknown(f"{repository} has no artifact {reference} with the tag {tag}")
+        self.tag(identity, repository, tag)
+
+    def manifest(self, identity: Identity, repository: Repository, digest: str) -> None:
+        """Deletes all tags that carry the digest; one without tags as far as SWR lets it be done.
+
+        Raises `ManifestUnknown`, `RepositoryUnknown`, `DeletionRefused`.
+        """
+        if not self._management.serves(identity):
+            self._without_management(identity, repository, digest)
+            return
+        deleted = False
+        for tag in self._listed(identity, repository, digest):
+            # A push may have moved the tag since the list was made. SWR knows no deletion on a condition, so one that
+            # moves it between this look and the next request still loses the tag of its new image; its push, run
+            # again, brings the tag back.
+            if self._digest(identity, repository, tag) == digest:
+                deleted = self._deleted(identity, repository, tag) or deleted
+        if not deleted:
+            self._untagged(identity, repository, digest)
+
+    def _deleted(self, identity: Identity, repository: Repository, tag: str) -> bool:
+        try:
+            self._images.delete_tag(identity, repository, tag)
+        except NotFound:
+            return False
+        return True
+
+    def _untagged(self, identity: Identity, repository: Repository, digest: str) -> None:
+        try:
+            self._on_registry(identity, repository, digest)
+        except DeletionRefused as refused:
+            raise DeletionRefused(
+                f"no tag of {repository} carries {digest}, and SWR deletes only by tag: nothing was deleted; delete "
+                "the repository in SWR's console if it must go at once",
+                **refused.of_swr(),
+            ) from refused
+
+    def _without_management(self, identity: Identity, repository: Repository, digest: str) -> None:
+        try:
+            self._on_registry(identity, repository, digest)
+        except DeletionRefused:
+            # Each of them was asked for, so it does no harm if the first takes the others along.
+            tags = self._carrying(identity, repository, digest)
+            if not tags:
+                raise
+            for number, tag in enumerate(tags):
+                try:
+                    self._on_registry(identity, repository, tag)
+                except ManifestUnknown:
+                    if number == 0:
+                        raise
+
+    def _on_registry(self, identity: Identity, repository: Repository, reference: str) -> None:
+        """Raises `ManifestUnknown`, and `DeletionRefused` when the manifest is there but this way is closed."""
+        response = self._ask(identity, repository, f"/v2/{repository}/manifests/{reference}")
+        if 200 <= response.status_code < 300:
+            settle(response)
+            return
+        error = error_for(refusal_of(response))
+        if response.status_code not in _CLOSED:
+            raise error
+        # A 404 can be the manifest's or the method's.
+        if self._digest(identity, repository, reference) is None:
+            raise ManifestUnknown(f"{repository} has no manifest {reference}", **error.of_swr())
+        raise DeletionRefused(
+            f"SWR's registry does not delete {reference} of {repository}: {_way_out(identity)}", **error.of_swr()
+        )
+
+    def _ask(self, identity: Identity, repository: Repository, path: str) -> requests.Response:
+        """Other clients of SWR delete with a token for pushing (`docs/facts/swr.md §6`), Harbor's with one for all."""
+        try:
+            return self._registry.exchange("DELETE", identity, repository, path, actions=PUSH, patience=CREATE)
+        except AccountBlocked:
+            raise
+        except Denied:
+            return self._registry.exchange("DELETE", identity, repository, path, actions=ALL, patience=CREATE)
+
+    # Which tags carry a digest
+
+    def _digest(self, identity: Identity, repository: Repository, reference: str) -> str | None:
+        try:
+            return self._registry.manifest(identity, repository, reference, ACCEPT, head=True).digest
+        except ManifestUnknown:
+            return None
+
+    def _listed(self, identity: Identity, repository: Repository, digest: str) -> list[str]:
+        """By the management API; a tag that it lists without a digest is a candidate, for the look that follows."""
+        tags: list[Tag] = self._images.tags(identity, repository)
+        unsaid = sum(1 for tag in tags if tag.digest is None)
+        _refuse_beyond(unsaid, repository, "delete it in SWR's console")
+        return [tag.name for tag in tags if tag.digest in (digest, None)]
+
+    def _carrying(self, identity: Identity, repository: Repository, digest: str) -> list[str]:
+        """By the registry, which tells it only of one tag at a time."""
+        names = self._lists.names(identity, repository)
+        _refuse_beyond(len(names), repository, _way_out(identity))
+        return [name for name in names if self._digest(identity, repository, name) == digest]
+
+
+def _refuse_beyond(number: int, repository: Repository, way_out: str) -> None:
+    if number > MOST_LOOKS:
+        raise DeletionRefused(
+            f"which tags of {repository} carry a digest can only be asked one by one here, and it has {number} "
+            f"(at most {MOST_LOOKS} are asked for): {way_out}"
+        )
+
+
+def _way_out(identity: Identity) -> str:
+    """How the management API can be reached."""
+    if identity.secret_key is None:
+        return "enter the SK as Access Secret, so that SWR's management API can be used"
+    return f"name the management API of {identity.region} in SWR_ADAPTER_REGIONS"

@@ -1,0 +1,233 @@
+"""What an account has in SWR: repositories and tags, as the management API lists them (`docs/facts/swr.md §4.4, §4.5`).
+
+With the login key alone, dockyard lists repositories and the registry lists the names of tags; their digests are then
+not known, because each would cost a request.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final, Generic
+
+from adapter.errors import (
+    AccountBlocked,
+    Denied,
+    InvalidRequest,
+    ManifestUnknown,
+    NameInvalid,
+    NotFound,
+    OrganizationUnknown,
+    RepositoryUnknown,
+)
+from adapter.identity import Identity
+from adapter.names import Repository
+from adapter.swr.dockyard import Dockyard, DockyardAbsent
+from adapter.swr.listed import Listed, Tag, read_repository, read_tag
+from adapter.swr.management import Management, Part
+from adapter.swr.organizations import Organizations
+from adapter.swr.pages import Collection, Page, T, parse_page
+from adapter.swr.patience import SAFE, Patience
+from adapter.swr.tag_lists import TagLists
+from adapter.swr.tokens import Tokens
+
+__all__ = ["Images", "Listed", "Tag"]
+
+Query = Mapping[str, str]
+
+LONGEST: Final = 600.0
+"""Seconds for a listing as a whole."""
+_LONGEST_PAGE: Final = 120.0
+_NO_SUCH_TAG: Final = frozenset({"4040048", "4040115", "4041056", "4041057"})
+_NO_TAGS: Final = "4041057"
+
+
+class Images:
+    """Lists and deletes; every call asks SWR anew. Shared by all threads."""
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        management: Management,
+        dockyard: Dockyard,
+        organizations: Organizations,
+        tag_lists: TagLists,
+    ) -> None:
+        self._tokens = tokens
+        self._management = management
+        self._dockyard = dockyard
+        self._organizations = organizations
+        self._tag_lists = tag_lists
+        self._parsing = threading.Lock()
+        self._way: dict[str, int] = {}
+
+    def repositories(self, identity: Identity, organization: str | None) -> list[Listed]:
+        """Of one organization, or all that the account sees, by name.
+
+        Raises `OrganizationUnknown`, `Denied` when these credentials open no way to list, `Unexpected`.
+        """
+        self._tokens.confirm(identity)
+        way, ask, ways = "dockyard", self._dockyard.repositories, dockyard_queries(organization)
+        if self._management.serves(identity):
+            way, ask, ways = "management", self._management.repositories, repository_queries(organization)
+        listing = _Listing(
+            place=f"{identity.region} {way} repositories",
+            what="repositories",
+            ways=ways,
+            ask=lambda query, patience: ask(identity, query, patience),
+            read=read_repository,
+            key=lambda listed: str(listed.repository),
+        )
+        try:
+            found = self._collected(listing)
+        except DockyardAbsent:
+            sentence = (
+                "repositories cannot be listed with the login key alone on this SWR: enter the SK as Access Secret"
+            )
+            raise Denied(_without_host(identity) or sentence) from None
+        except OrganizationUnknown:
+            raise
+        except NotFound:
+            # SWR has a code for a list of images that is not there (`docs/facts/swr.md §4.12`, 4040009).
+            found = []
+        # Filters of SWR may be fuzzy (`docs/facts/swr.md §4.4`).
+        mine = [each for each in found if organization in (None, each.organization)]
+        if organization is not None and not mine:
+            self._refuse_unknown(identity, organization)
+        return mine
+
+    def _refuse_unknown(self, identity: Identity, organization: str) -> None:
+        """A list of nothing may be of an organization that is empty, missing, or another account's."""
+        if not self._organizations.named(identity, [organization]):
+            raise OrganizationUnknown(f"the organization '{organization}' does not exist in SWR, or is not yours")
+
+    def tags(self, identity: Identity, repository: Repository) -> list[Tag]:
+        """By name. Raises `RepositoryUnknown`, `OrganizationUnknown`, `Denied`, `Unexpected`."""
+        self._tokens.confirm(identity)
+        if not self._management.serves(identity):
+            return self._names(identity, repository)
+        listing = _Listing(
+            place=f"{identity.region} tags",
+            what=f"tags of {repository}",
+            ways=tag_queries(),
+            ask=lambda query, patience: self._management.tags(identity, repository, query, patience),
+            read=read_tag,
+            key=lambda tag: tag.name,
+        )
+        try:
+            return self._collected(listing)
+        except NotFound as error:
+            if (error.swr_code or "").endswith(_NO_TAGS):
+                return []
+            raise _narrow(error, repository) from error
+
+    def _names(self, identity: Identity, repository: Repository) -> list[Tag]:
+        names = self._tag_lists.names(identity, repository)
+        if not names and not self._is_listed(identity, repository):
+            raise RepositoryUnknown(f"SWR knows no repository {repository}")
+        return [Tag(name, None, None, None, None, is_list=False) for name in names]
+
+    def _is_listed(self, identity: Identity, repository: Repository) -> bool:
+        """SWR's registry answers alike for a repository without tags and for one that is not there
+        (`docs/facts/swr.md §6`)."""
+        try:
+            found = self.repositories(identity, repository.organization)
+        except AccountBlocked:
+            raise
+        except Denied:
+            return False
+        return any(each.repository == repository for each in found)
+
+    def delete_tag(self, identity: Identity, repository: Repository, tag: str) -> None:
+        """Raises `ManifestUnknown`, `RepositoryUnknown`, `OrganizationUnknown`, `Denied`."""
+        self._tokens.confirm(identity)
+        if not self._management.serves(identity):
+            sentence = "tags cannot be deleted in SWR with the login key alone: enter the SK as Access Secret"
+            raise Denied(_without_host(identity) or sentence)
+        try:
+            self._management.delete_tag(identity, repository, tag)
+        except NotFound as error:
+            if (error.swr_code or "").rpartition(".")[2] in _NO_SUCH_TAG:
+                raise ManifestUnknown(f"SWR has no tag {tag} of {repository}", **error.of_swr()) from error
+            raise _narrow(error, repository) from error
+
+    def _collected(self, listing: _Listing[T]) -> list[T]:
+        """By the first of the ways to ask that SWR takes; the next time it is asked that way at once."""
+        deadline = time.monotonic() + LONGEST
+
+        def page(way: Query, offset: int, limit: int) -> Page[T]:
+            until = min(deadline, time.monotonic() + _LONGEST_PAGE)
+            query = {**way, "offset": str(offset), "limit": str(limit)}
+            part = listing.ask(query, replace(SAFE, deadline=until))
+            # One at a time: what SWR sends as a page may be anything, and many times larger once it is read.
+            with self._parsing:
+                return parse_page(part.document, part.content_range, listing.read, listing.what)
+
+        for number in range(self._way.get(listing.place, 0), len(listing.ways)):
+            try:
+                found = Collection(partial(page, listing.ways[number]), listing.key, listing.what).all()
+            except InvalidRequest as error:
+                if isinstance(error, NameInvalid) or number == len(listing.ways) - 1:
+                    raise
+                continue
+            self._way[listing.place] = number
+            return found
+        raise AssertionError("there is no way to ask")
+
+
+@dataclass(frozen=True)
+class _Listing(Generic[T]):
+    """How a listing is asked for and read. `place` is what takes the same way of asking."""
+
+    place: str
+    what: str
+    ways: Sequence[Query]
+    ask: Callable[[Query, Patience], Part]
+    read: Callable[[Mapping[str, Any]], T | None]
+    key: Callable[[T], str]
+
+
+def repository_queries(organization: str | None) -> list[Query]:
+    """Ordered by name, so that what is pushed meanwhile moves nothing back.
+
+    Newer documentation takes plain parameters, the older one wants a filter (`docs/facts/swr.md §4.4`).
+    """
+    order = {"order_column": "name", "order_type": "asc"}
+    if organization is None:
+        return [order, {"filter": "center::self", **order}, {}]
+    return [
+        {"namespace": organization, **order},
+        {"filter": f"center::self|namespace::{organization}", **order},
+        {"namespace": organization},
+    ]
+
+
+def dockyard_queries(organization: str | None) -> list[Query]:
+    """The filter is the form in which dockyard was seen to be asked (`docs/facts/swr.md §5`)."""
+    plain, filtered, bare = repository_queries(organization)
+    return [filtered, plain, bare]
+
+
+def tag_queries() -> list[Query]:
+    """By name: a tag that is pushed again keeps its place. A change log says that the parameters have gone
+    (`docs/facts/swr.md §4.5`), so SWR may refuse them."""
+    order = {"order_column": "tag", "order_type": "asc"}
+    return [order, {"filter": "order_column::tag|order_type::asc"}, {}]
+
+
+def _without_host(identity: Identity) -> str | None:
+    """What to do when the SK is there, and still nothing can be signed."""
+    if identity.secret_key is None:
+        return None
+    return (
+        f"the management API of {identity.region} is not known: name it as `api` of the region in SWR_ADAPTER_REGIONS"
+    )
+
+
+def _narrow(error: NotFound, repository: Repository) -> NotFound:
+    if isinstance(error, OrganizationUnknown):
+        return error
+    return RepositoryUnknown(f"SWR knows no repository {repository}", **error.of_swr())

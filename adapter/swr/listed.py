@@ -1,0 +1,121 @@
+"""Entries of SWR's listings: a repository, a tag (`docs/facts/swr.md §4.4, §4.5`). Pure.
+
+What Harbor could not ask for anyway, a name that no registry takes or an empty one, is left out. What makes no sense,
+a time that is none or a digest that is none, raises `Unexpected`: to guess would be to copy the wrong thing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from adapter.errors import DigestInvalid, NameInvalid, TagInvalid, Unexpected
+from adapter.names import Repository, check_digest, check_tag, parse_repository
+from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, type_in
+from adapter.swr.times import read_time
+
+_SCHEMA_1: Final = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+_LISTS: Final = frozenset({DOCKER_LIST, OCI_INDEX})
+_LONGEST_TYPE: Final = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A repository of a listing; `name` is the path below the organization, `updated` RFC 3339."""
+
+    organization: str
+    name: str
+    updated: str | None
+
+    @property
+    def repository(self) -> Repository:
+        """Its full name."""
+        return Repository(self.organization, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A tag; `size` is in bytes, `pushed` RFC 3339. What SWR does not tell is None.
+
+    `config_type` is the media type of the image's configuration: it tells an image from a chart.
+    """
+
+    name: str
+    digest: str | None
+    media_type: str | None
+    size: int | None
+    pushed: str | None
+    is_list: bool
+    config_type: str | None = None
+
+
+def read_repository(entry: Mapping[str, Any]) -> Listed | None:
+    """Names of nested repositories may come as in a path, with `$` for the slash."""
+    organization, name = entry.get("namespace"), entry.get("name")
+    if not isinstance(organization, str) or not isinstance(name, str):
+        raise Unexpected("SWR's list of repositories has an entry without a name")
+    try:
+        repository = parse_repository(f"{organization}/{name.replace('$', '/')}")
+    except NameInvalid:
+        return None
+    return Listed(repository.organization, repository.path, read_time(entry.get("updated_at")))
+
+
+def read_tag(entry: Mapping[str, Any]) -> Tag | None:
+    """`Tag` has a capital letter; `manifest` is the document as a string (`docs/facts/swr.md §4.5`)."""
+    name = entry.get("Tag", entry.get("tag"))
+    if not isinstance(name, str):
+        raise Unexpected("SWR's list of tags has an entry without a name")
+    try:
+        check_tag(name)
+    except TagInvalid:
+        return None
+    if read_time(entry.get("deleted")) is not None:
+        return None
+    media_type, config_type = _types(entry)
+    return Tag(
+        name,
+        _digest(entry.get("digest")),
+        media_type,
+        _size(entry.get("size")),
+        read_time(entry.get("updated") or entry.get("created")),
+        is_list=entry.get("tag_type") == 1 or media_type in _LISTS,
+        config_type=config_type,
+    )
+
+
+def _digest(value: object) -> str | None:
+    if value is None or value == "":
+        return None
+    try:
+        return check_digest(str(value))
+    except DigestInvalid:
+        raise Unexpected("SWR's list of tags has a digest that is none") from None
+
+
+def _size(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _types(entry: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Of the manifest and of its configuration; without the manifest, what the numbers beside it say."""
+    text = entry.get("manifest")
+    if isinstance(text, str) and text:
+        data = text.encode(errors="replace")
+        if (media_type := type_in(data)) != "application/octet-stream":
+            return media_type[:_LONGEST_TYPE], config_type_in(data)
+    if entry.get("tag_type") == 1:
+        return DOCKER_LIST, None
+    schema = entry.get("schema")
+    return {1: _SCHEMA_1, 2: DOCKER_MANIFEST}.get(schema if isinstance(schema, int) else 0), None
+
+
+def config_type_in(data: bytes) -> str | None:
+    """The media type of the configuration that a manifest names, None for a list or what is no manifest."""
+    try:
+        found = json.loads(data)["config"]["mediaType"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return found if isinstance(found, str) and found.isascii() and found.isprintable() else None

@@ -1,0 +1,114 @@
+"""All pages of one of SWR's listings (`docs/facts/swr.md §4`, Pagination): complete, and bounded whatever SWR answers.
+
+A page may be shorter than asked for, and `Content-Range` may be missing; then only an empty page is the end. While
+pages are read, tags come and go. What comes in front shows the end of the last page again, which is found by its name.
+What goes may hide an entry; the total falls then, and the list is read once more.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from adapter.errors import Unexpected
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+LIMIT: Final = 100
+"""Entries that are asked for at once: SWR's default. A tag comes with its whole manifest, so more might be too much."""
+MOST_PAGES: Final = 1000
+MOST_ENTRIES: Final = 100_000
+_MOST_PASSES: Final = 3
+_TOTAL: Final = re.compile(r"[^/]*/\s*(\d{1,18})\s*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """`sent` is how many entries SWR sent, those that are left out of `entries` included.
+
+    `total` is how many there are in all, None when SWR does not say.
+    """
+
+    entries: Sequence[T]
+    sent: int
+    total: int | None
+
+
+def parse_page(
+    document: bytes, content_range: str | None, read: Callable[[Mapping[str, Any]], T | None], what: str
+) -> Page[T]:
+    """A JSON array, each element for `read`, which gives None for one to leave out. Raises `Unexpected`.
+
+    `null` is an empty array to programs written in Go, as Harbor's peers and SWR are.
+    """
+    try:
+        raw = json.loads(document)
+    except (ValueError, RecursionError):
+        raise Unexpected(f"SWR's list of {what} cannot be read: it is no JSON") from None
+    if raw is None:
+        raw = []
+    if not isinstance(raw, list) or not all(isinstance(each, dict) for each in raw):
+        raise Unexpected(f"SWR's list of {what} cannot be read: it is no list of objects")
+    found = _TOTAL.fullmatch(content_range or "")
+    entries = [entry for each in raw if (entry := read(each)) is not None]
+    return Page(entries, len(raw), int(found[1]) if found else None)
+
+
+class Collection(Generic[T]):
+    """One listing. `ask` fetches a page by offset and limit, `key` tells an entry from all others."""
+
+    def __init__(self, ask: Callable[[int, int], Page[T]], key: Callable[[T], str], what: str) -> None:
+        self._ask = ask
+        self._key = key
+        self._what = what
+        self._found: dict[str, T] = {}
+        self._pages = 0
+
+    def all(self) -> list[T]:
+        """By key. Costs one request for each page, one more where SWR gives no total. Raises `Unexpected`."""
+        for number in range(_MOST_PASSES):
+            known = len(self._found)
+            steady, missing = self._pass(first=number == 0)
+            if steady and (missing <= 0 or (number and len(self._found) == known)):
+                break
+        if missing > 0:
+            log.warning("SWR announces %d more %s than it lists", missing, self._what)
+        return [self._found[key] for key in sorted(self._found)]
+
+    def _pass(self, *, first: bool) -> tuple[bool, int]:
+        """Whether nothing went away meanwhile, and how many entries are announced but were not seen."""
+        offset = left_out = longest = 0
+        before: int | None = None
+        steady = True
+        while True:
+            page = self._page(offset)
+            known = len(self._found)
+            self._found.update((self._key(entry), entry) for entry in page.entries)
+            left_out += page.sent - len(page.entries)
+            offset += page.sent
+            self._refuse_endless(len(self._found) + left_out)
+            nothing_new = len(self._found) == known and bool(page.entries)
+            if first and nothing_new and page.sent >= longest and page.total == before:
+                raise Unexpected(f"SWR's list of {self._what} repeats the same page: it has no end")
+            steady = steady and (page.total is None or before is None or page.total >= before)
+            before, longest = page.total, max(longest, page.sent)
+            if not page.sent or (page.total is not None and offset >= page.total):
+                return steady, (page.total or 0) - len(self._found) - left_out
+
+    def _page(self, offset: int) -> Page[T]:
+        self._pages += 1
+        if self._pages > MOST_PAGES:
+            raise Unexpected(f"SWR's list of {self._what} does not come to an end within {MOST_PAGES} pages")
+        page = self._ask(offset, LIMIT)
+        self._refuse_endless(page.total or 0)
+        return page
+
+    def _refuse_endless(self, count: int) -> None:
+        if count > MOST_ENTRIES:
+            raise Unexpected(f"SWR's list of {self._what} has more than {MOST_ENTRIES} entries: too many to list")

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.contract.grouping import Artifact, described, grouped, type_of
+from adapter.names import Repository
+from adapter.swr.images import Tag
+from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_MANIFEST
+
+REPOSITORY = Repository("team", "a/b")
+IMAGE = "application/vnd.docker.container.image.v1+json"
+
+
+def digest(letter: str) -> str:
+    return "sha256:" + letter * 64
+
+
+def tag(name: str, of: str | None = digest("a"), **fields: Any) -> Tag:
+    usual = {"media_type": DOCKER_MANIFEST, "size": 7, "pushed": None, "is_list": False}
+    return Tag(name, of, **{**usual, **fields})
+
+
+tags = st.lists(
+    st.builds(
+        tag, st.text("abcxyz0", min_size=1, max_size=4), st.sampled_from([None, digest("a"), digest("b"), digest("c")])
+    ),
+    unique_by=lambda each: each.name,
+)
+
+
+@given(tags)
+def test_every_tag_stands_in_one_artifact_of_its_digest(listed: list[Tag]) -> None:
+    found = grouped(listed)
+    assert sorted(each.name for artifact in found for each in artifact.tags) == sorted(each.name for each in listed)
+    assert all({each.digest for each in artifact.tags} == {artifact.digest} for artifact in found)
+    known = [artifact.digest for artifact in found if artifact.digest]
+    assert len(set(known)) == len(known)
+    assert all(len(artifact.tags) == 1 for artifact in found if artifact.digest is None)
+
+
+@given(tags, st.randoms())
+def test_the_order_is_always_the_same(listed: list[Tag], random: Any) -> None:
+    found = grouped(listed)
+    random.shuffle(listed)
+    assert grouped(listed) == found
+    assert [each.key for each in found] == sorted(each.key for each in found)
+    assert all(
+        [each.name for each in artifact.tags] == sorted(each.name for each in artifact.tags) for artifact in found
+    )
+
+
+@given(tags, tags)
+def test_a_push_and_a_deletion_change_no_other_key(before: list[Tag], after: list[Tag]) -> None:
+    stayed = {each.digest for each in before if each.digest} & {each.digest for each in after if each.digest}
+    old, new = ([each.key for each in grouped(listed) if each.digest in stayed] for listed in (before, after))
+    assert old == new
+
+
+def test_a_description() -> None:
+    pair = (
+        tag("v1", pushed="2026-01-02T00:00:00.000Z", config_type=IMAGE),
+        tag("v2", size=None, pushed="2026-01-03T00:00:00.000Z"),
+    )
+    usual = {"pull_time": None, "immutable": False}
+    assert described(REPOSITORY, Artifact(digest("a"), pair)) == {
+        "type": "IMAGE",
+        "media_type": IMAGE,
+        "manifest_media_type": DOCKER_MANIFEST,
+        "digest": digest("a"),
+        "size": 7,
+        "push_time": "2026-01-03T00:00:00.000Z",
+        "pull_time": None,
+        "repository_name": "team/a/b",
+        "tags": [
+            {"name": "v1", "push_time": "2026-01-02T00:00:00.000Z", **usual},
+            {"name": "v2", "push_time": "2026-01-03T00:00:00.000Z", **usual},
+        ],
+        "labels": [],
+        "references": None,
+        "accessories": [],
+    }
+
+
+def test_a_description_of_a_name_alone() -> None:
+    told = described(REPOSITORY, Artifact(None, (tag("v1", None, media_type=None, size=None),)))
+    assert (told["digest"], told["type"], told["media_type"], told["size"], told["push_time"]) == (
+        "",
+        "IMAGE",
+        None,
+        None,
+        None,
+    )
+
+
+def test_a_list_is_an_image() -> None:
+    told = described(REPOSITORY, Artifact(digest("a"), (tag("v1", media_type=DOCKER_LIST, is_list=True),)))
+    assert (told["type"], told["media_type"], told["references"]) == ("IMAGE", DOCKER_LIST, None)
+
+
+@pytest.mark.parametrize(
+    ("config_type", "shown"),
+    [
+        (IMAGE, "IMAGE"),
+        ("application/vnd.oci.image.config.v1+json", "IMAGE"),
+        (None, "IMAGE"),
+        ("application/vnd.cncf.helm.config.v1+json", "CHART"),
+        ("application/vnd.wasm.config.v1+json", "WASM"),
+        ("application/vnd.oci.empty.v1+json", "UNKNOWN"),
+    ],
+)
+def test_types(config_type: str | None, shown: str) -> None:
+    assert type_of(config_type, is_list=False) == shown
+    told = described(REPOSITORY, Artifact(digest("a"), (tag("v", media_type=OCI_MANIFEST, config_type=config_type),)))
+    assert told["media_type"] == (config_type or OCI_MANIFEST)

@@ -1,0 +1,127 @@
+"""Harbor's listing for a pull rule: what it needs of each answer, and that the answers together are what SWR holds.
+
+Pure. Sources: docs/facts/harbor.md D.4, docs/facts/swr.md §4.4, §4.5.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import unquote
+
+from adapter.sandbox.player import Result
+from tests.replay.scenarios import State
+
+REPOSITORIES: Final = r"/api/v2\.0/projects/(?P<project>[^/]+)/repositories"
+ARTIFACTS: Final = REPOSITORIES + r"/(?P<repository>[^/]+)/artifacts"
+ARTIFACT: Final = ARTIFACTS + r"/(?P<digest>sha256:[0-9a-f]{64})"
+TAG: Final = ARTIFACTS + r"/[^/]+/tags/(?P<tag>[^/]+)"
+
+REGISTERED: Final = {
+    *("signature.cosign", "signature.notation", "accelerator.nydus", "subject.accessory", "sbom.harbor", "base"),
+}
+"""Types of accessories; with any other one Harbor's call fails."""
+
+
+def repository_of(match: re.Match[str]) -> str:
+    """The full name in a path of the listing, where Harbor has escaped its slashes twice."""
+    return f"{match['project']}/{unquote(unquote(match['repository']))}"
+
+
+def document_of(result: Result) -> Any:
+    """What the answer says; a recorded answer that was too long to keep says nothing."""
+    return json.loads(result.body) if result.body else []
+
+
+def paged(result: Result) -> Iterator[str]:
+    """Harbor puts scheme and host before a Link, and takes what is after `next` only."""
+    link = result.header("Link")
+    if link and not re.fullmatch(r'(</api/v2\.0/[^>]+>; rel="(prev|next)"( , )?)+', link):
+        yield f"Link {link!r} is no path of the endpoint"
+    if not re.fullmatch(r"\d+", result.header("X-Total-Count") or ""):
+        yield f"X-Total-Count {result.header('X-Total-Count')!r} is no number"
+
+
+def repositories(result: Result, origin: str) -> Iterator[str]:
+    """Full names, `project/repository`."""
+    yield from paged(result)
+    match = re.fullmatch(REPOSITORIES, result.exchange.request.path)
+    for each in document_of(result):
+        if not match or not str(each.get("name")).startswith(f"{match['project']}/"):
+            yield f"the name {each.get('name')!r} is not below the project"
+
+
+def artifacts(result: Result, origin: str) -> Iterator[str]:
+    """The fields that Harbor reads."""
+    yield from paged(result)
+    for each in document_of(result):
+        yield from _artifact(each)
+
+
+def artifact(result: Result, origin: str) -> Iterator[str]:
+    """The one that was asked for."""
+    document = document_of(result)
+    match = re.fullmatch(ARTIFACT, result.exchange.request.path)
+    if not match or document.get("digest") != match["digest"]:
+        yield f"the digest is {document.get('digest')!r}"
+    yield from _artifact(document)
+
+
+def _artifact(each: dict[str, Any]) -> Iterator[str]:
+    digest = each.get("digest")
+    if not re.fullmatch("sha256:[0-9a-f]{64}", str(digest)):
+        yield f"{digest!r} is no digest"
+    if not isinstance(each.get("type"), str) or not each["type"]:
+        yield f"{digest} has the type {each.get('type')!r}"
+    for list_, key, form in (
+        ("tags", "name", r"\w[\w.-]{0,127}"),
+        ("references", "child_digest", "sha256:[0-9a-f]{64}"),
+    ):
+        for entry in each.get(list_) or []:
+            if not re.fullmatch(form, str(entry.get(key, ""))):
+                yield f"{digest} has {entry.get(key)!r} among its {list_}"
+    for entry in each.get("accessories") or []:
+        if entry.get("type") not in REGISTERED:
+            yield f"{digest} has an accessory of the type {entry.get('type')!r}, with which Harbor's call fails"
+    yield from (f"{digest}: {key} is no time" for key in ("push_time", "pull_time") if not _is_time(each.get(key)))
+
+
+def _is_time(value: Any) -> bool:
+    """RFC 3339, or nothing: anything else breaks Go's parser, and so the run."""
+    if value is None:
+        return True
+    try:
+        return datetime.fromisoformat(value).tzinfo is not None and "T" in value
+    except (TypeError, ValueError):
+        return False
+
+
+def differences(start: State, results: Iterable[Result]) -> Iterator[str]:
+    """Where the answers of a listing, all pages together, are not what SWR held when it was asked."""
+    pages = [each for each in results if each.status == 200 and each.exchange.request.method == "GET"]
+    listed: Counter[str] = Counter()
+    projects: set[str] = set()
+    tagged: dict[str, Counter[tuple[str, str]]] = {}
+    for result in pages:
+        path = result.exchange.request.path
+        if match := re.fullmatch(ARTIFACTS, path):
+            found = tagged.setdefault(repository_of(match), Counter())
+            document = document_of(result)
+            found.update((tag["name"], each["digest"]) for each in document for tag in each.get("tags") or [])
+            if len({each["digest"] for each in document}) != len(document):
+                yield f"{path}: an artifact comes twice"
+        elif match := re.fullmatch(REPOSITORIES, path):
+            projects.add(match["project"])
+            listed.update(each["name"] for each in document_of(result))
+    held = {(repository, reference, image.digest) for repository, reference, image in start.manifests()}
+    wanted = Counter({repository for repository, _, _ in held if repository.partition("/")[0] in projects})
+    if projects and listed != wanted:
+        yield f"repositories {sorted(listed.elements())}, SWR has {sorted(wanted)}"
+    for repository, tags in tagged.items():
+        there = Counter((ref, digest) for name, ref, digest in held if name == repository and ref != digest)
+        if tags != there:
+            yield f"{repository}: of its tags {[*(there - tags)]} are not listed, {[*(tags - there)]} are too many"

@@ -1,0 +1,310 @@
+"""Deletions before an SWR that does, tag by tag, what no SWR does on demand; the usual ones are in tests/contract."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from werkzeug import Request, Response
+
+from adapter.errors import (
+    AccountBlocked,
+    DeletionRefused,
+    Denied,
+    ManifestUnknown,
+    RepositoryUnknown,
+    Unavailable,
+)
+from adapter.identity import Identity
+from adapter.names import Repository, digest_of
+from adapter.swr import deletion as module
+from adapter.swr.client import SwrClient
+from adapter.swr.deletion import Deletion
+from adapter.swr.manifest_types import DOCKER_MANIFEST
+from adapter.swr.tokens import ALL, PULL, PUSH
+from tests.swr.scripted import TOKEN_PATH, Swr, jwt
+from tests.swr.test_management import NAMESPACES, entry
+
+REPOSITORY = Repository("org", "repo")
+MANAGED = f"{NAMESPACES}/org/repos/repo/tags"
+OLD, NEW = b'{"schemaVersion":2,"a":1}', b'{"schemaVersion":2,"b":2}'
+DIGEST = digest_of(OLD)
+BY_DIGEST = f"/v2/org/repo/manifests/{DIGEST}"
+
+
+@pytest.fixture(autouse=True)
+def _granted(swr: Swr) -> None:
+    swr.grant()
+    swr.answer("GET", NAMESPACES, {"namespaces": [entry("org")]})
+
+
+@pytest.fixture
+def deletion(client: SwrClient) -> Deletion:
+    return Deletion(client.registry, client.images, client.management)
+
+
+def holds(swr: Swr, *, digests: bool = True, **tags: bytes) -> None:
+    """SWR lists these tags on both of its wires, and deletes each through the management API."""
+    rows = [
+        {"Tag": name, "tag_type": 0, "size": 1} | ({"digest": digest_of(data)} if digests else {})
+        for name, data in tags.items()
+    ]
+    swr.answer("GET", MANAGED, Response(json.dumps(rows), headers={"Content-Range": f"0-{len(rows)}/{len(rows)}"}))
+    swr.answer("GET", "/v2/org/repo/tags/list", {"name": "org/repo", "tags": list(tags)})
+    for name, data in tags.items():
+        swr.answer("HEAD", f"/v2/org/repo/manifests/{name}", described(data))
+        swr.answer("DELETE", f"{MANAGED}/{name}", 204)
+
+
+def described(data: bytes) -> Response:
+    return Response(data, headers={"Docker-Content-Digest": digest_of(data), "Content-Type": DOCKER_MANIFEST})
+
+
+def refusal(status: int, code: str = "UNSUPPORTED", message: str = "The operation is unsupported.") -> Response:
+    return Response(json.dumps({"errors": [{"code": code, "message": message}]}), status)
+
+
+def deleted(swr: Swr) -> list[str]:
+    return [request.path.rpartition("/")[2] for request in swr.seen if request.method == "DELETE"]
+
+
+class TestByDigest:
+    def test_the_tags_that_carry_it_and_no_other(self, swr: Swr, deletion: Deletion, identity: Identity) -> None:
+        holds(swr, v1=OLD, v2=NEW, v3=OLD)
+        deletion.manifest(identity, REPOSITORY, DIGEST)
+        assert deleted(swr) == ["v1", "v3"]
+
+    def test_a_tag_that_moved_since_the_list_stays(self, swr: Swr, deletion: Deletion, identity: Identity) -> None:
+        holds(swr, v1=OLD, v2=OLD)
+        swr.answer("HEAD", "/v2/org/repo/manifests/v1", described(NEW))
+        deletion.manifest(identity, REPOSITORY, DIGEST)
+        assert deleted(swr) == ["v2"]
+
+    def test_one_that_moves_during_the_run_stays_too(self, swr: Swr, deletion: Deletion, identity: Identity) -> None:
+        holds(swr, v1=OLD, v2=OLD)
+
+        def move(_: Request) -> Response:
+            swr.answer("HEAD", "/v2/org/repo/manifests/v2", described(NEW))
+            return Response(status=204)
+
+        swr.answer("DELETE", f"{MANAGED}/v1", move)
+        deletion.manifest(identity, REPOSITORY, DIGEST)
+        assert deleted(swr) == ["v1"]
+
+    def test_when_all_have_moved_the_manifest_is_untagged(
+        self, swr: Swr, deletion: Deletion, identity: Identity
+    ) -> None:
+        holds(swr, v1=OLD)
+        swr.answer("HEAD", "/v2/org/repo/manifests/v1", described(NEW))
+        swr.answer("DELETE", BY_DIGEST, 202)
+        deletion.manifest(identity, REPOSITORY, DIGEST)
+        assert deleted(swr) == [DIGEST]
+
+    def test_a_tag_that_is_gone_already_is_no_error(self, swr: Swr, deletion: Deletion, identity: Identity) -> None:
+        holds(swr, v1=OLD, v2=OLD)
+        swr.answer("HEAD", "/v2/org/repo/manifests/v1", 404)
+        swr.answer("DELETE", f"{MANAGED}/v2", 404)
+        swr.answer("DELETE", BY_DIGEST, refusal(404, "MANIFEST_UNKNOWN"))
+        swr.answer("HEAD", BY_DIGEST, 404)
+        with pytest.raises(ManifestUnknown):
+            deletion.manifest(identity, REPOSITORY, DIGEST)
+        assert deleted(swr) == ["v2", DIGEST]
+
+    def test_a_list_without_digests_is_made_good(self, swr: Swr, deletion: Deletion, identity: Identity) -> None:
+        holds(swr, digests=False, v1=OLD, v2=NEW, v3=OLD)
+        deletion.manifest(identity, REPOSITORY, DIGEST)
+        assert deleted(swr) == ["v1", "v3"]
+
+    def test_but_not_without_end(
+        self, swr: Swr, deletion: Deletion, identity: Identity, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "MOST_LOOKS", 2)
+        holds(swr, digests=False, v1=OLD, v2=NEW, v3=OLD)
+        with pytest.raises(DeletionRefused, match=r"3.*at most 2.*console"):
+            deletion.manifest(identity, REPOSITORY, DIGEST)
+        assert deleted(swr) == []
+        assert not [request for request in swr.seen if request.method == "HEAD"]
+
+    @pytest.mark.parametrize("status", [400, 404, 405, 406, 415, 501])
+    def test_untagged_and_refused(self, swr: Swr, deletion: Deletion, identity: Identity, status: int) -> None:
+        holds(swr, v2=NEW)
+        swr.answer("DELETE", BY_DIGEST, refusal(status))
+        swr.answer("HEAD", BY_DIGEST, described(OLD))
+        with pytest.raises(DeletionRefused, match=f"no tag of org/repo carries {DIGEST}.*nothing was deleted"):
+            deletion.manifest(identity, REPOSITORY, DIGEST)
+        assert deleted(swr) == [DIGEST]
+
+    @pytest.mark.parametrize("status", [400, 404, 405])
+    def test_gone(self, swr: Swr, deletion: Deletion, identity: Identity, status: int) -> None:
+        holds(swr, v2=NEW)
+        swr.answer("DELETE", BY_DIGEST, refusal(status))
+        swr.answer("HEAD", BY_DIGEST, 404)
+        with pytest.raises(ManifestUnknown, match=DIGEST):
+            deletion.manifest(identity, REPOSITORY, DIGEST)
+
+    def test_a_missing_repository(self, swr: Swr, deletion: Deletion, identity: Identity) -> None:
+        body = [{"errorCode": "SVCSTG.SWR.4040113", "errorMessage": "The image does not exist"}]
+        swr.answer("GET", MANAGED, Response(json.dumps(body), 404))
+        with pytest.raises(RepositoryUnknown):
+            deletion.manifest(identity, REPOSITORY, DIGEST)
+
+    def test_a_failure_is_no_refusal(self, swr: Swr, deletion: Deletion, identity: Identity) -> None:
+        holds(swr)
+        swr.answer("DELETE", BY_DIGEST, 500)
+        with pytest.raises(Unavailable):
+            deletion.manifest(identity, REPOSITORY, DIGEST)
+        assert deleted(swr) == [DIGEST]
+
+    def test_what_swr_did_not_look_at_is_asked_again(self, swr: Swr, deletion: Deletion, identity: Identity) -> None:
+        holds(swr)
+        swr.answer("DELETE", BY_DIGEST, 503, 202)
+        deletion.manifest(identity, REPOSITORY, DIGEST)
+        assert deleted(swr) == [DIGEST, DIGEST]
+
+
+class TestTokens:
+    """Which actions SWR wants for a deletion on /v2 is not known."""
+
+    @pytest.fixture
+    def asked(self, swr: Swr) -> list[str]:
+        """The actions of each token that was asked for."""
+        actions: list[str] = []
+
+        def issue(request: Request) -> Response:
+            actions.append(request.args.get("scope", "").rpartition(":")[2])
+            return Response(json.dumps({"token": jwt() + actions[-1].replace(",", "-").replace("*", "all")}))
+
+        swr.answer("GET", TOKEN_PATH, issue)
+        return actions
+
+    def wants(self, swr: Swr, actions: str, status: int) -> None:
+        def delete(request: Request) -> Response:
+            granted = request.headers["Authorization"].endswith(actions)
+            return Response(status=202) if granted else refusal(status, "DENIED", "you do not have the permission")
+
+        swr.answer("DELETE", BY_DIGEST, delete)
+
+    @pytest.mark.parametrize("status", [401, 403])
+    @pytest.mark.parametrize("actions", ["pull-push", "all"])
+    def test_the_ones_it_wants(
+        self, swr: Swr, deletion: Deletion, identity: Identity, asked: list[str], actions: str, status: int
+    ) -> None:
+        holds(swr)
+        self.wants(swr, actions, status)
+        deletion.manifest(identity, REPOSITORY, DIGEST)
+        assert "pull,push" in asked
+        assert ("*" in asked) == (actions == "all")
+
+    def test_neither_is_denied(self, swr: Swr, deletion: Deletion, identity: Identity, asked: list[str]) -> None:
+        holds(swr)
+        self.wants(swr, "none", 403)
+        with pytest.raises(Denied, match="no access to org/repo"):
+            deletion.manifest(identity, REPOSITORY, DIGEST)
+
+    def test_one_for_pushing_does_not_serve_for_all(
+        self, client: SwrClient, identity: Identity, asked: list[str]
+    ) -> None:
+        for actions in (PUSH, ALL, ALL, PULL):
+            client.tokens.bearer(identity, REPOSITORY, actions)
+        assert asked == [PUSH, ALL]
+
+    def test_a_blocked_account_asks_no_more(
+        self, swr: Swr, deletion: Deletion, identity: Identity, asked: list[str]
+    ) -> None:
+        holds(swr)
+        swr.answer("DELETE", BY_DIGEST, refusal(403, "DENIED", "Not allow to login, upload or download image"))
+        with pytest.raises(AccountBlocked):
+            deletion.manifest(identity, REPOSITORY, DIGEST)
+        assert len(deleted(swr)) == 1
+
+
+class TestWithTheLoginKey:
+    def test_a_digest_in_one_request(self, swr: Swr, deletion: Deletion, key_only: Identity) -> None:
+        holds(swr, v1=OLD)
+        swr.answer("DELETE", BY_DIGEST, 202)
+        deletion.manifest(key_only, REPOSITORY, DIGEST)
+        assert deleted(swr) == [DIGEST]
+
+    @pytest.mark.parametrize("then", [202, 404], ids=["each by itself", "all with the first"])
+    def test_where_only_tags_can_be_deleted(self, swr: Swr, deletion: Deletion, key_only: Identity, then: int) -> None:
+        holds(swr, v1=OLD, v2=NEW, v3=OLD)
+        swr.answer("DELETE", BY_DIGEST, refusal(405))
+        swr.answer("HEAD", BY_DIGEST, described(OLD))
+        swr.answer("DELETE", "/v2/org/repo/manifests/v1", 202)
+        swr.answer("DELETE", "/v2/org/repo/manifests/v3", then)
+        if then == 404:
+            swr.answer("HEAD", "/v2/org/repo/manifests/v3", described(OLD), 404)
+        deletion.manifest(key_only, REPOSITORY, DIGEST)
+        assert deleted(swr) == [DIGEST, "v1", "v3"]
+
+    def test_where_nothing_can(self, swr: Swr, deletion: Deletion, key_only: Identity) -> None:
+        holds(swr, v1=OLD)
+        swr.answer("HEAD", BY_DIGEST, described(OLD))
+        swr.answer("DELETE", BY_DIGEST, refusal(405))
+        swr.answer("DELETE", "/v2/org/repo/manifests/v1", refusal(405))
+        with pytest.raises(DeletionRefused, match="enter the SK"):
+            deletion.manifest(key_only, REPOSITORY, DIGEST)
+        with pytest.raises(DeletionRefused, match="enter the SK"):
+            deletion.tag(key_only, REPOSITORY, "v1")
+
+    def test_the_first_of_the_tags_gone_meanwhile(self, swr: Swr, deletion: Deletion, key_only: Identity) -> None:
+        holds(swr, v1=OLD)
+        swr.answer("HEAD", BY_DIGEST, described(OLD))
+        swr.answer("HEAD", "/v2/org/repo/manifests/v1", described(OLD), 404)
+        swr.answer("DELETE", BY_DIGEST, refusal(405))
+        swr.answer("DELETE", "/v2/org/repo/manifests/v1", 404)
+        with pytest.raises(ManifestUnknown):
+            deletion.manifest(key_only, REPOSITORY, DIGEST)
+
+    def test_untagged_and_refused(self, swr: Swr, deletion: Deletion, key_only: Identity) -> None:
+        holds(swr, v2=NEW)
+        swr.answer("HEAD", BY_DIGEST, described(OLD))
+        swr.answer("DELETE", BY_DIGEST, refusal(405))
+        with pytest.raises(DeletionRefused, match="enter the SK"):
+            deletion.manifest(key_only, REPOSITORY, DIGEST)
+        assert deleted(swr) == [DIGEST]
+
+    def test_a_tag_of_its_own(self, swr: Swr, deletion: Deletion, key_only: Identity) -> None:
+        holds(swr, v1=OLD, v2=NEW)
+        swr.answer("DELETE", "/v2/org/repo/manifests/v1", 202)
+        deletion.tag(key_only, REPOSITORY, "v1")
+        assert deleted(swr) == ["v1"]
+
+    def test_one_of_two_tags_is_not_risked(self, swr: Swr, deletion: Deletion, key_only: Identity) -> None:
+        """To some registries deleting by tag means the manifest: the other tag would go along."""
+        holds(swr, v1=OLD, v2=OLD)
+        with pytest.raises(DeletionRefused, match=r"shares its manifest with v2.*enter the SK"):
+            deletion.tag(key_only, REPOSITORY, "v1")
+        assert deleted(swr) == []
+
+    def test_a_missing_tag(self, swr: Swr, deletion: Deletion, key_only: Identity) -> None:
+        swr.answer("HEAD", "/v2/org/repo/manifests/v1", 404)
+        with pytest.raises(ManifestUnknown, match="v1"):
+            deletion.tag(key_only, REPOSITORY, "v1")
+
+    def test_too_many_tags_to_ask(
+        self, swr: Swr, deletion: Deletion, key_only: Identity, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "MOST_LOOKS", 2)
+        holds(swr, v1=OLD, v2=NEW, v3=OLD)
+        with pytest.raises(DeletionRefused, match="enter the SK"):
+            deletion.tag(key_only, REPOSITORY, "v1")
+        assert deleted(swr) == []
+
+
+class TestTagOf:
+    @pytest.mark.parametrize("reference", ["v1", DIGEST, "v3"])
+    def test_an_artifact_by_any_of_its_names(
+        self, swr: Swr, deletion: Deletion, identity: Identity, reference: str
+    ) -> None:
+        holds(swr, v1=OLD, v2=NEW, v3=OLD)
+        deletion.tag_of(identity, REPOSITORY, reference, "v1")
+        assert deleted(swr) == ["v1"]
+
+    @pytest.mark.parametrize("reference", ["v2", digest_of(NEW), "missing"])
+    def test_not_a_tag_of_another_one(self, swr: Swr, deletion: Deletion, identity: Identity, reference: str) -> None:
+        holds(swr, v1=OLD, v2=NEW)
+        swr.answer("HEAD", "/v2/org/repo/manifests/missing", 404)
+        with pytest.raises(ManifestUnknown, match=f"no artifact {reference} with the tag v1"):
+            deletion.tag_of(identity, REPOSITORY, reference, "v1")
+        assert deleted(swr) == []

@@ -1,0 +1,332 @@
+from __future__ import annotations
+
+import json
+import resource
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from werkzeug import Request, Response
+
+from adapter.errors import (
+    AdapterError,
+    CredentialsRefused,
+    Denied,
+    ManifestUnknown,
+    OrganizationUnknown,
+    RepositoryUnknown,
+    Throttled,
+    TimedOut,
+    Unexpected,
+)
+from adapter.identity import Identity
+from adapter.names import Repository
+from adapter.swr import images
+from adapter.swr.client import SwrClient
+from adapter.values import RegionHosts
+from tests.swr.scripted import TOKEN_PATH, Swr, client_of
+from tests.swr.test_listed import repository, tag
+from tests.swr.test_management import NAMESPACES, entry, refusal
+
+REPOS = "/v2/manage/repos"
+DOCKYARD = "/dockyard/v2/repositories"
+NESTED = Repository("team", "a/b")
+TAGS = f"{NAMESPACES}/team/repos/a$b/tags"
+LISTS = "/v2/team/a/b/tags/list"
+
+
+@pytest.fixture(autouse=True)
+def _granted(swr: Swr) -> None:
+    swr.grant()
+
+
+def page(*entries: dict[str, Any], total: int | None = None) -> Response:
+    header = {"Content-Range": f"0-{len(entries)}/{len(entries) if total is None else total}"}
+    return Response(json.dumps(entries), headers=header, content_type="application/json")
+
+
+def asked(swr: Swr, path: str) -> list[dict[str, str]]:
+    return [request.args.to_dict() for request in swr.seen if request.path == path]
+
+
+# Repositories
+
+
+def test_repositories_of_an_organization(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    """SWR's filter may be fuzzy."""
+    others = repository(namespace="team2"), repository(name="b$c"), repository(name="NO")
+    swr.answer("GET", REPOS, page(*others, repository(name="a")))
+    found = client.images.repositories(identity, "team")
+    assert [str(each.repository) for each in found] == ["team/a", "team/b/c"]
+    order = {"order_column": "name", "order_type": "asc", "offset": "0", "limit": "100"}
+    assert asked(swr, REPOS) == [{"namespace": "team", **order}]
+    assert [request.path for request in swr.seen] == [TOKEN_PATH, REPOS]
+
+
+def test_all_repositories(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("GET", REPOS, page(repository(namespace="z"), repository(namespace="b")))
+    assert [str(each.repository) for each in client.images.repositories(identity, None)] == ["b/app", "z/app"]
+    assert "namespace" not in asked(swr, REPOS)[0]
+
+
+@pytest.mark.parametrize("answer", [page(), Response("null"), refusal(404, "SVCSTG.SWR.4040009")])
+def test_an_organization_without_repositories(
+    swr: Swr, client: SwrClient, identity: Identity, answer: Response
+) -> None:
+    swr.answer("GET", REPOS, answer)
+    swr.answer("GET", NAMESPACES, {"namespaces": [entry("team")]})
+    assert client.images.repositories(identity, "team") == []
+    with pytest.raises(OrganizationUnknown, match="'other' does not exist in SWR, or is not yours"):
+        client.images.repositories(identity, "other")
+
+
+def test_nothing_is_signed_with_a_wrong_secret(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("GET", TOKEN_PATH, Response(json.dumps({"errors": [{"message": "Authenticate Error"}]}), 401))
+    for _ in range(2):
+        with pytest.raises(CredentialsRefused):
+            client.images.repositories(identity, None)
+        with pytest.raises(CredentialsRefused):
+            client.images.tags(identity, NESTED)
+        with pytest.raises(CredentialsRefused):
+            client.images.delete_tag(identity, NESTED, "v1")
+    assert [request.path for request in swr.seen] == [TOKEN_PATH]
+
+
+def test_an_organization_that_swr_does_not_know(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("GET", REPOS, refusal(404, "SVCSTG.SWR.4040058"))
+    with pytest.raises(OrganizationUnknown):
+        client.images.repositories(identity, "team")
+
+
+# Tags
+
+
+def test_tags_of_a_nested_repository(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("GET", TAGS, page(tag(Tag="v2"), tag(Tag="v1"), tag(Tag="")))
+    assert [each.name for each in client.images.tags(identity, NESTED)] == ["v1", "v2"]
+    assert asked(swr, TAGS) == [{"order_column": "tag", "order_type": "asc", "offset": "0", "limit": "100"}]
+
+
+def test_pages_are_asked_for_by_where_the_last_one_ended(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    stored = [tag(Tag=f"v{number}") for number in range(9)]
+
+    def cut(request: Request) -> Response:
+        offset = int(request.args["offset"])
+        return page(*stored[offset : offset + 4], total=9)
+
+    swr.answer("GET", TAGS, cut)
+    assert len(client.images.tags(identity, NESTED)) == 9
+    assert [(each["offset"], each["limit"]) for each in asked(swr, TAGS)] == [("0", "100"), ("4", "100"), ("8", "100")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (refusal(404, "SVCSTG.SWR.4040113"), RepositoryUnknown),
+        (refusal(404, "SVCSTG.SWR.4040058"), OrganizationUnknown),
+        (refusal(403, "SVCSTG.SWR.4039001"), Denied),
+        (refusal(401, "APIG.0301"), CredentialsRefused),
+        (refusal(403, "SVCSTG.SWR.4031042"), Throttled),
+        (Response("<html>"), Unexpected),
+        (page(tag(updated="yesterday")), Unexpected),
+        (page(tag(Tag=None)), Unexpected),
+        (page(tag(), total=10**9), Unexpected),
+    ],
+)
+def test_tags_that_cannot_be_listed(
+    swr: Swr, client: SwrClient, identity: Identity, answer: Response, kind: type[AdapterError]
+) -> None:
+    swr.answer("GET", TAGS, answer)
+    with pytest.raises(AdapterError) as caught:
+        client.images.tags(identity, NESTED)
+    assert type(caught.value) is kind
+
+
+def test_a_repository_without_a_list_of_tags_has_none(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("GET", TAGS, refusal(404, "SVCSTG.SWR.4041057"))
+    assert client.images.tags(identity, NESTED) == []
+
+
+def test_parameters_that_swr_refuses_are_left_out_from_then_on(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    def bare(request: Request) -> Response:
+        if set(request.args) != {"offset", "limit"}:
+            return refusal(400, "SVCSTG.SWR.4000014")
+        return page(tag())
+
+    swr.answer("GET", TAGS, bare)
+    for _ in range(2):
+        assert [each.name for each in client.images.tags(identity, NESTED)] == ["v1"]
+    assert [sorted(set(each) - {"offset", "limit"}) for each in asked(swr, TAGS)] == [
+        ["order_column", "order_type"],
+        ["filter"],
+        [],
+        [],
+    ]
+
+
+def test_an_older_swr_wants_a_filter(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    def filtered(request: Request) -> Response:
+        if "filter" not in request.args:
+            return refusal(400, "SVCSTG.SWR.4000055")
+        return page(repository())
+
+    swr.answer("GET", REPOS, filtered)
+    assert len(client.images.repositories(identity, "team")) == 1
+    assert asked(swr, REPOS)[-1]["filter"] == "center::self|namespace::team"
+
+
+def test_a_refusal_of_every_form_is_told(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("GET", TAGS, refusal(400, "SVCSTG.SWR.4000014", "no such parameter"))
+    with pytest.raises(AdapterError, match="no such parameter"):
+        client.images.tags(identity, NESTED)
+
+
+# Bounds
+
+
+def test_a_body_of_a_hundred_megabytes(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    """Read no further than a page can be; the sender meets a closed connection."""
+    sent = 0
+
+    def endless(request: Request) -> Response:
+        def blocks() -> Iterator[bytes]:
+            nonlocal sent
+            for _ in range(100):
+                sent += 1 << 20
+                yield b" " * (1 << 20)
+
+        return Response(blocks(), content_type="application/json", direct_passthrough=True)
+
+    swr.answer("GET", TAGS, endless)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(Unexpected, match="more than"):
+        client.images.tags(identity, NESTED)
+    assert sent < 60 << 20
+    # In KiB. The server of this test is in the same process.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
+
+
+def test_a_page_that_trickles(swr: Swr, client: SwrClient, identity: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "LONGEST", 0.5)
+    stop = threading.Event()
+
+    def trickle(request: Request) -> Response:
+        def blocks() -> Iterator[bytes]:
+            while not stop.wait(0.05):
+                yield b" "
+
+        return Response(blocks(), content_type="application/json")
+
+    swr.answer("GET", TAGS, trickle)
+    try:
+        with pytest.raises(TimedOut):
+            client.images.tags(identity, NESTED)
+    finally:
+        stop.set()
+
+
+def test_many_lists_at_once_stay_within_the_budget(swr: Swr, identity: Identity) -> None:
+    """They wait for each other; one proof of the credentials serves them all."""
+    client = client_of(swr, requests_per_second=40.0)
+    for number in range(60):
+        swr.answer("GET", f"{NAMESPACES}/team/repos/r{number}/tags", page(tag()))
+    with ThreadPoolExecutor(60) as pool:
+        found = list(pool.map(lambda n: client.images.tags(identity, Repository("team", f"r{n}")), range(60)))
+    assert [len(each) for each in found] == [1] * 60
+    assert swr.count("GET", TOKEN_PATH) == 1
+    assert len(swr.seen) == 61
+
+
+# With the login key alone
+
+
+def test_dockyard_lists_repositories(swr: Swr, client: SwrClient, key_only: Identity) -> None:
+    swr.answer("GET", DOCKYARD, page(repository(), repository(name="a/b")))
+    found = client.images.repositories(key_only, "team")
+    assert [each.name for each in found] == ["a/b", "app"]
+    assert asked(swr, DOCKYARD)[0]["filter"] == "center::self|namespace::team"
+    assert {"offset", "limit"} <= set(asked(swr, DOCKYARD)[0])
+
+
+@pytest.mark.parametrize(
+    "answer", [404, 401, 405, 301, Response("<html>", content_type="text/html"), refusal(404, "X")]
+)
+def test_without_dockyard_the_secret_key_is_asked_for(
+    swr: Swr, client: SwrClient, key_only: Identity, answer: Any
+) -> None:
+    swr.answer("GET", DOCKYARD, answer)
+    with pytest.raises(Denied, match="cannot be listed with the login key alone on this SWR: enter the SK"):
+        client.images.repositories(key_only, "team")
+
+
+def test_without_dockyard_and_without_a_management_host(swr: Swr, identity: Identity) -> None:
+    """As in eu-ch2, whose host is not known (`docs/facts/swr.md §1`)."""
+    client = client_of(swr, regions={"eu-de": RegionHosts(swr.url)})
+    swr.answer("GET", DOCKYARD, 404)
+    with pytest.raises(Denied, match="management API of eu-de is not known"):
+        client.images.repositories(identity, "team")
+    with pytest.raises(Denied, match="management API of eu-de is not known"):
+        client.images.delete_tag(identity, NESTED, "v1")
+
+
+def test_a_refusal_of_dockyard(swr: Swr, client: SwrClient, key_only: Identity) -> None:
+    swr.answer("GET", DOCKYARD, refusal(403, "SVCSTG.SWR.4039002"))
+    with pytest.raises(Denied, match="lacks the SWR permission"):
+        client.images.repositories(key_only, "team")
+
+
+def test_tags_have_names_only(swr: Swr, client: SwrClient, key_only: Identity) -> None:
+    swr.answer("GET", LISTS, {"name": "team/a/b", "tags": ["v2", "", "v1"]})
+    found = client.images.tags(key_only, NESTED)
+    assert [(each.name, each.digest) for each in found] == [("v1", None), ("v2", None)]
+    assert swr.count("GET", LISTS) == 1
+
+
+@pytest.mark.parametrize("names", [None, []])
+def test_no_tags_may_mean_no_repository(swr: Swr, client: SwrClient, key_only: Identity, names: Any) -> None:
+    swr.answer("GET", LISTS, {"name": "team/a/b", "tags": names})
+    swr.answer("GET", DOCKYARD, page(repository(name="a/b")))
+    assert client.images.tags(key_only, NESTED) == []
+    swr.answer("GET", DOCKYARD, page(repository(name="a/c")))
+    with pytest.raises(RepositoryUnknown):
+        client.images.tags(key_only, NESTED)
+    swr.answer("GET", DOCKYARD, 404)
+    with pytest.raises(RepositoryUnknown):
+        client.images.tags(key_only, NESTED)
+
+
+# Deletion
+
+
+def test_deleting_a_tag(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("DELETE", f"{TAGS}/v1", 204, 200)
+    client.images.delete_tag(identity, NESTED, "v1")
+    client.images.delete_tag(identity, NESTED, "v1")
+    assert swr.count("DELETE", f"{TAGS}/v1") == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (refusal(404, "SVCSTG.SWR.4040048"), ManifestUnknown),
+        (refusal(404, "SVCSTG.SWR.4040115"), ManifestUnknown),
+        (refusal(404, "SVCSTG.SWR.4041056"), ManifestUnknown),
+        (refusal(404, "SVCSTG.SWR.4040113"), RepositoryUnknown),
+        (refusal(404, "SVCSTG.SWR.4040058"), OrganizationUnknown),
+        (refusal(403, "SVCSTG.SWR.4039002"), Denied),
+    ],
+)
+def test_a_tag_that_cannot_be_deleted(
+    swr: Swr, client: SwrClient, identity: Identity, answer: Response, kind: type[AdapterError]
+) -> None:
+    swr.answer("DELETE", f"{TAGS}/v1", answer)
+    with pytest.raises(AdapterError) as caught:
+        client.images.delete_tag(identity, NESTED, "v1")
+    assert type(caught.value) is kind
+
+
+def test_a_login_key_deletes_no_tag(swr: Swr, client: SwrClient, key_only: Identity) -> None:
+    with pytest.raises(Denied, match="login key alone"):
+        client.images.delete_tag(key_only, NESTED, "v1")

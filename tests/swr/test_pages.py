@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.errors import Unexpected
+from adapter.swr import pages
+from adapter.swr.pages import LIMIT, MOST_ENTRIES, MOST_PAGES, Collection, Page, parse_page
+
+
+@dataclass
+class Server:
+    """A listing of names. `cap` shortens its pages, `told`: it says how many there are; `by_name`: it honours an order,
+    else what was pushed last is first. `between[n]` happens after page n."""
+
+    names: list[str]
+    cap: int = LIMIT
+    told: bool = True
+    by_name: bool = True
+    between: dict[int, Callable[[list[str]], None]] = field(default_factory=dict)
+    asked: list[tuple[int, int]] = field(default_factory=list)
+
+    def ask(self, offset: int, limit: int) -> Page[str]:
+        listed = sorted(self.names) if self.by_name else self.names
+        chosen = listed[offset : offset + min(limit, self.cap)]
+        page = Page(chosen, len(chosen), len(listed) if self.told else None)
+        self.asked.append((offset, limit))
+        if happens := self.between.get(len(self.asked)):
+            happens(self.names)
+        return page
+
+    def all(self) -> list[str]:
+        return Collection(self.ask, str, "tags").all()
+
+
+def names(count: int) -> list[str]:
+    return [f"t{number:05}" for number in range(count)]
+
+
+@given(st.integers(0, 60), st.integers(1, 9), st.booleans(), st.booleans())
+def test_everything_is_found_by_name_whatever_the_pages(count: int, cap: int, told: bool, by_name: bool) -> None:
+    server = Server(names(count)[::-1], cap, told, by_name)
+    assert server.all() == names(count)
+    full = -(-count // cap)
+    assert len(server.asked) == (max(full, 1) if told else full + 1)
+
+
+@pytest.mark.parametrize(("count", "requests"), [(0, 1), (1, 1), (99, 1), (100, 1), (101, 2), (250, 3)])
+def test_it_costs_a_request_for_each_page(count: int, requests: int) -> None:
+    server = Server(names(count))
+    assert len(server.all()) == count
+    assert server.asked == [(LIMIT * number, LIMIT) for number in range(requests)]
+
+
+@given(
+    st.integers(0, 40),
+    st.integers(2, 9),
+    st.booleans(),
+    st.booleans(),
+    st.lists(st.tuples(st.integers(1, 12), st.text("abcxyz", min_size=1, max_size=3)), max_size=4, unique=True),
+)
+def test_a_push_between_two_pages_hides_and_repeats_nothing(
+    count: int,
+    cap: int,
+    told: bool,
+    by_name: bool,
+    pushed: list[tuple[int, str]],
+) -> None:
+    server = Server(names(count)[::-1], cap, told, by_name)
+    for after, name in pushed:
+        server.between[after] = lambda stored, name=name: stored.insert(0, name)  # type: ignore[misc]
+    found = server.all()
+    assert found == sorted(set(found))
+    assert set(names(count)) <= set(found)
+    assert set(found) <= set(server.names)
+
+
+@given(st.integers(1, 40), st.integers(1, 9), st.booleans(), st.data())
+def test_a_deletion_between_two_pages_hides_nothing_where_swr_says_how_many_there_are(
+    count: int,
+    cap: int,
+    by_name: bool,
+    data: st.DataObject,
+) -> None:
+    server = Server(names(count), cap, told=True, by_name=by_name)
+    gone = data.draw(st.sampled_from(server.names))
+    server.between[data.draw(st.integers(1, 6))] = lambda stored: stored.remove(gone)
+    assert set(names(count)) - {gone} <= set(server.all())
+
+
+@given(st.integers(2, 40), st.integers(2, 9), st.data())
+def test_a_tag_that_is_pushed_again_is_found_where_swr_says_how_many_there_are(
+    count: int, cap: int, data: st.DataObject
+) -> None:
+    server = Server(names(count), cap, told=True, by_name=False)
+    again = data.draw(st.sampled_from(server.names))
+
+    def push(stored: list[str]) -> None:
+        stored.remove(again)
+        stored.insert(0, again)
+
+    server.between[data.draw(st.integers(1, 6))] = push
+    assert server.all() == names(count)
+
+
+# What has no end
+
+
+@pytest.mark.parametrize("total", [None, 7, 14, 50_000])
+def test_a_page_that_comes_again_and_again(total: int | None) -> None:
+    asked = []
+
+    def ask(offset: int, limit: int) -> Page[str]:
+        asked.append(offset)
+        return Page(names(7), 7, total)
+
+    if total == 7:
+        assert Collection(ask, str, "tags").all() == names(7)
+        return
+    with pytest.raises(Unexpected, match="repeats"):
+        Collection(ask, str, "tags").all()
+    assert asked == [0, 7]
+
+
+def test_pages_that_go_round_in_a_circle() -> None:
+    def ask(offset: int, limit: int) -> Page[str]:
+        return Page([f"t{(offset + number) % 14}" for number in range(7)], 7, None)
+
+    with pytest.raises(Unexpected, match="repeats"):
+        Collection(ask, str, "tags").all()
+
+
+def test_pages_without_end() -> None:
+    asked = []
+
+    def ask(offset: int, limit: int) -> Page[str]:
+        asked.append(offset)
+        return Page([f"t{offset}"], 1, None)
+
+    with pytest.raises(Unexpected, match="does not come to an end within 1000 pages"):
+        Collection(ask, str, "tags").all()
+    assert len(asked) == MOST_PAGES
+
+
+def test_pages_of_nothing_but_what_is_left_out() -> None:
+    with pytest.raises(Unexpected, match="come to an end"):
+        Collection(lambda offset, limit: Page[str]([], 7, None), str, "tags").all()
+
+
+def test_more_than_can_be_listed() -> None:
+    with pytest.raises(Unexpected, match="too many"):
+        Collection(lambda offset, limit: Page(["t"], 1, MOST_ENTRIES + 1), str, "tags").all()
+
+
+def test_more_sent_than_can_be_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "MOST_ENTRIES", 50)
+    with pytest.raises(Unexpected, match="too many"):
+        Server(names(60), told=False).all()
+
+
+def test_an_announcement_that_does_not_come_true_costs_one_more_look(caplog: pytest.LogCaptureFixture) -> None:
+    asked = []
+
+    def ask(offset: int, limit: int) -> Page[str]:
+        asked.append(offset)
+        return Page(names(9)[offset : offset + 7], len(names(9)[offset : offset + 7]), 12)
+
+    with caplog.at_level(logging.WARNING):
+        assert Collection(ask, str, "tags of a/b").all() == names(9)
+    assert asked == [0, 7, 9] * 2
+    assert "announces 3 more tags of a/b than it lists" in caplog.text
+
+
+def test_a_page_that_came_empty_by_mistake_is_asked_for_again() -> None:
+    server = Server(names(20), cap=7)
+    usual, server_pages = server.ask, 0
+
+    def ask(offset: int, limit: int) -> Page[str]:
+        nonlocal server_pages
+        server_pages += 1
+        return Page([], 0, 20) if server_pages == 2 else usual(offset, limit)
+
+    assert Collection(ask, str, "tags").all() == names(20)
+
+
+def test_what_is_left_out_is_not_missed() -> None:
+    asked = []
+
+    def ask(offset: int, limit: int) -> Page[str]:
+        asked.append(offset)
+        return Page(["a"], 3, 3)
+
+    assert Collection(ask, str, "tags").all() == ["a"]
+    assert asked == [0]
+
+
+def test_the_last_word_on_an_entry_counts() -> None:
+    answers = [Page([("a", 1), ("b", 1)], 2, 3), Page([("b", 2)], 1, 3)]
+    found = Collection(lambda offset, limit: answers.pop(0), lambda pair: pair[0], "tags")
+    answers.append(Page([("a", 1), ("b", 2), ("c", 1)], 3, 3))
+    assert found.all() == [("a", 1), ("b", 2), ("c", 1)]
+
+
+# What a page looks like
+
+
+def read(entry: object) -> str | None:
+    assert isinstance(entry, dict)
+    return entry.get("n")
+
+
+@pytest.mark.parametrize(
+    ("header", "total"),
+    [
+        ("0-2/9", 9),
+        ("0-2/0", 0),
+        ("items 0-2/9", 9),
+        (" 0-2/ 9 ", 9),
+        ("0-2/*", None),
+        ("0-2", None),
+        ("0-2/-9", None),
+        ("0-2/" + "9" * 40, None),
+        ("nonsense", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_content_range(header: str | None, total: int | None) -> None:
+    page = parse_page(b'[{"n": "a"}, {"n": null}]', header, read, "tags")
+    assert (page.entries, page.sent, page.total) == (["a"], 2, total)
+
+
+def test_null_is_an_empty_list() -> None:
+    assert parse_page(b"null", None, read, "tags") == Page([], 0, None)
+
+
+@pytest.mark.parametrize(
+    "document", [b"", b"<html>", b"{}", b"7", b'"x"', b"[1]", b"[null]", b"[[]]", b"[{}", b"[" * 100_000, b"\xff\xfe"]
+)
+def test_what_is_no_page(document: bytes) -> None:
+    with pytest.raises(Unexpected, match="list of tags cannot be read"):
+        parse_page(document, None, read, "tags")
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner), max_leaves=5))
+def test_any_json_is_a_page_or_refused(value: object) -> None:
+    try:
+        parse_page(json.dumps(value).encode(), None, read, "tags")
+    except Unexpected:
+        return
+    assert not value
