@@ -24,6 +24,8 @@ PREFIX: Final = "SWR_ADAPTER_"
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 SPARE_THREADS: Final = 256
 """Threads of the contract door that no transfer gets: Harbor lists a hundred repositories at once, for one rule."""
+CHECKS: Final = 24
+"""How many of them checks of credentials may take, besides `CALLS`."""
 CALLS: Final = 208
 """How many of them requests with credentials may take, so that the challenge without any never waits for SWR."""
 

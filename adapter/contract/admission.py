@@ -16,13 +16,17 @@ from adapter.transfer.slots import Slots
 _CALL: Final = "adapter_call"
 
 
-def admit(app: Flask, calls: Slots) -> None:
-    """Every request with credentials takes one of `calls` until it is answered, or is a transfer."""
+def admit(app: Flask, calls: Slots, checks: Slots) -> None:
+    """Every request with credentials takes one of `calls` until it is answered, or is a transfer.
+
+    Harbor's health check has places of its own: one that fails takes a proxy cache away for five minutes.
+    """
 
     @app.before_request
     def enter() -> None:
         if "Authorization" in request.headers:
-            setattr(g, _CALL, calls.take())
+            check = request.endpoint in {"registry.check", "ping.version"}
+            setattr(g, _CALL, (checks if check else calls).take())
 
     @app.teardown_request
     def leave(_: BaseException | None) -> None:

@@ -32,7 +32,7 @@ from adapter.errors import (
     MethodUnsupported,
     RouteUnknown,
 )
-from adapter.settings import CALLS, Settings
+from adapter.settings import CALLS, CHECKS, Settings
 from adapter.swr.client import SwrClient
 from adapter.transfer.blob_places import BlobPlaces
 from adapter.transfer.mount import Mounts
@@ -53,7 +53,7 @@ def create_contract_app(settings: Settings, swr: SwrClient) -> Flask:
     app.url_map.merge_slashes = False
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     slots = Slots(settings.threads, "transfers (SWR_ADAPTER_THREADS)")
-    admit(app, Slots(CALLS, "requests"))
+    admit(app, Slots(CALLS, "requests"), Slots(CHECKS, "checks"))
     places = BlobPlaces(swr.state)
     transfers = Uploads(swr.uploads, verify=settings.verify_uploads, largest=settings.max_layer_bytes, places=places)
     offered = Mounts(swr, places, settings.mount)

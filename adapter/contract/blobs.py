@@ -9,6 +9,7 @@ from adapter.contract.caller import identity_of
 from adapter.errors import Unexpected
 from adapter.names import check_digest, parse_repository
 from adapter.swr.client import SwrClient
+from adapter.swr.tokens import PULL
 from adapter.transfer.blob_places import BlobPlaces
 from adapter.transfer.download import Download
 from adapter.transfer.slots import Slots
@@ -31,6 +32,8 @@ def create_blueprint(swr: SwrClient, slots: Slots, places: BlobPlaces, redirects
             if found.length is not None:
                 response.headers["Content-Length"] = str(found.length)
             return response
+        # A stranger takes no place.
+        swr.registry.authorize(identity, repository, PULL)
         ask = swr.registry.blob_place if redirects == "pass" else swr.registry.open_blob
         with _Transfer(slots) as transfer:
             with places.asked(identity, repository, digest):

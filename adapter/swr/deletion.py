@@ -7,6 +7,7 @@ asked for.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
 
 import requests
@@ -55,6 +56,9 @@ class Deletion:
                 f"the tag {tag} of {repository} shares its manifest with {others[0]}, and it "
                 f"cannot be ruled out that SWR deletes both: {_way_out(identity)}"
             )
+        # The look at the others took its time: a push may have moved the tag meanwhile.
+        if self._digest(identity, repository, tag) != digest:
+            raise DeletionRefused(f"the tag {tag} of {repository} was moved meanwhile: nothing was deleted")
         self._on_registry(identity, repository, tag)
 
     def tag_of(self, identity: Identity, repository: Repository, reference: str, tag: str) -> None:
@@ -108,12 +112,15 @@ class Deletion:
             tags = self._carrying(identity, repository, digest)
             if not tags:
                 raise
-            for number, tag in enumerate(tags):
-                try:
-                    self._on_registry(identity, repository, tag)
-                except ManifestUnknown:
-                    if number == 0:
-                        raise
+            deleted = False
+            for tag in tags:
+                # A push may have moved it since; see `manifest`.
+                if self._digest(identity, repository, tag) == digest:
+                    with contextlib.suppress(ManifestUnknown):
+                        self._on_registry(identity, repository, tag)
+                        deleted = True
+            if not deleted:
+                raise ManifestUnknown(f"no tag of {repository} carries {digest} any more") from None
 
     def _on_registry(self, identity: Identity, repository: Repository, reference: str) -> None:
         """Raises `ManifestUnknown`, and `DeletionRefused` when the manifest is there but this way is closed."""

@@ -42,7 +42,6 @@ LONGEST: Final = 600.0
 """Seconds for a listing as a whole."""
 _LONGEST_PAGE: Final = 120.0
 _NO_SUCH_TAG: Final = frozenset({"4040048", "4040115", "4041056", "4041057"})
-_NO_TAGS: Final = "4041057"
 
 
 class Images:
@@ -120,7 +119,8 @@ class Images:
         try:
             return self._collected(listing)
         except NotFound as error:
-            if (error.swr_code or "").endswith(_NO_TAGS):
+            # A repository whose last tag was deleted: any of these may be said of it.
+            if (error.swr_code or "").rpartition(".")[2] in _NO_SUCH_TAG:
                 return []
             raise _narrow(error, repository) from error
 

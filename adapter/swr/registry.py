@@ -127,10 +127,10 @@ class Registry:
             )
         raise self._denial(identity, repository, error_for(refusal_of(response)))
 
-    def authorize(self, identity: Identity, repository: Repository) -> None:
-        """Raises what a push would be refused with, before anything is read from the caller; costs no request, since
-        the push itself needs the token."""
-        self._token(identity, repository, PUSH, None)
+    def authorize(self, identity: Identity, repository: Repository, actions: str = PUSH) -> None:
+        """Raises what a request would be refused with, before anything is read from the caller, or takes a place; costs
+        no request, since that needs the token too."""
+        self._token(identity, repository, actions, None)
 
     def absence(self, identity: Identity, repository: Repository, error: AdapterError) -> AdapterError:
         """What a 404 to a request that needs no repository yet can mean: the organization, else the repository."""

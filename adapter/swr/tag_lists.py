@@ -71,7 +71,11 @@ class TagLists:
         link = _NEXT.search(response.headers.get("Link", ""))
         if link is None:
             return None
-        target = resolve(str(response.url), link[1])
+        try:
+            target = resolve(str(response.url), link[1])
+        except Unexpected:
+            response.close()
+            raise
         own = urlsplit(self._registry.origin(identity))
         if target.hostname != own.hostname or not target.path.startswith("/v2/"):
             response.close()

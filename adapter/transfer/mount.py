@@ -165,6 +165,7 @@ class Mounts:
             self._drop(wanted.identity, session)
             raise
         except (DigestInvalid, SizeInvalid) as error:
+            self._drop(wanted.identity, session)
             raise Unexpected(
                 f"the blob {wanted.digest} cannot be copied from {wanted.source}: {error.sentence}", **error.of_swr()
             ) from error

@@ -6,7 +6,8 @@ So the number of requests is that of a direct push. An upload is complete at SWR
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -69,10 +70,20 @@ class Uploads:
                 location = self._swr.chunk(identity, session.repository, location, sent.body, rest)
             return session.advanced(location, sent.finished())
 
-    def whole(self, identity: Identity, repository: Repository, digest: str, incoming: Incoming) -> None:
-        """A blob in one request: started and finished at SWR, when it can be taken at all."""
+    def whole(
+        self,
+        identity: Identity,
+        repository: Repository,
+        digest: str,
+        incoming: Incoming,
+        transfer: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        """A blob in one request: started and finished at SWR, when it can be taken at all. Its bytes move within a
+        `transfer`, which takes a place only for whom SWR has let start."""
         self._check(Session(repository, ""), incoming)
-        self.finish(identity, self.start(identity, repository), digest, incoming)
+        session = self.start(identity, repository)
+        with transfer():
+            self.finish(identity, session, digest, incoming)
 
     def finish(self, identity: Identity, session: Session, digest: str, incoming: Incoming) -> None:
         """Ends the upload; the body is all of it, its last chunk, or nothing.

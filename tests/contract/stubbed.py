@@ -157,7 +157,7 @@ class Stubbed:
         self, swr: StubSwr | None = None, *, defect: bool = False, calls: int = CALLS, **settings: Any
     ) -> None:
         self.told: set[str] = set()
-        with patch("adapter.contract.app.CALLS", calls):
+        with patch("adapter.contract.app.CALLS", calls), patch("adapter.contract.app.CHECKS", calls):
             app = create_contract_app(Settings(**settings), cast("SwrClient", swr or StubSwr()))
         if defect:
             app.before_request(self._fail)
