@@ -81,7 +81,8 @@ def test_kept_running_it_takes_an_image_of_ones_own(tmp_path: Path, number: sign
     scratch.mkdir()
     with log.open("wb") as sink:
         env = {**os.environ, "TMPDIR": str(scratch)}
-        process = subprocess.Popen([*COMMAND, "--keep"], env=env, stdout=sink, stderr=subprocess.STDOUT)
+        command_line = ["env", "--default-signal=INT", *COMMAND, "--keep"]  # ignored where the tests run in background
+        process = subprocess.Popen(command_line, env=env, stdout=sink, stderr=subprocess.STDOUT)
     try:
         until = time.monotonic() + 100
         while "Logs are in" not in (text := log.read_text()):
