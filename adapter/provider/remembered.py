@@ -6,33 +6,25 @@ A project's summary shows its endpoint without the Access ID, and an endpoint's 
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
+import math
+
+from adapter.state import MemoryState
 
 
 class Remembered:
     """Endpoint id → region, None where the Access ID names none. Safe for threads; the oldest go first."""
 
     def __init__(self, most: int = 4096) -> None:
-        self._most = most
-        self._lock = threading.Lock()
-        self._regions: OrderedDict[int, str | None] = OrderedDict()
+        self._regions = MemoryState(most)
 
     def note(self, endpoint: int, region: str | None) -> None:
-        with self._lock:
-            self._regions[endpoint] = region
-            self._regions.move_to_end(endpoint)
-            if len(self._regions) > self._most:
-                self._regions.popitem(last=False)
+        self._regions.put(str(endpoint), (region or "").encode(), math.inf)
 
     def forget(self, endpoint: int) -> None:
-        with self._lock:
-            self._regions.pop(endpoint, None)
+        self._regions.drop(str(endpoint))
 
     def region(self, endpoint: int) -> str | None:
-        with self._lock:
-            return self._regions.get(endpoint)
+        return (self._regions.get(str(endpoint)) or b"").decode() or None
 
     def __contains__(self, endpoint: int) -> bool:
-        with self._lock:
-            return endpoint in self._regions
+        return self._regions.get(str(endpoint)) is not None

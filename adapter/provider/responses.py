@@ -10,6 +10,8 @@ import socket
 import time
 from typing import Any, Final
 
+from adapter.swr.responses import Lines, WholeResponse
+
 BLOCK: Final = 64 << 10
 _HEAD: Final = re.compile(
     rb"(?:HTTP/[^\r\n]*\r?\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n]*\r?\n(?:[ \t][^\r\n]*\r?\n)*)*\r?\n)+"
@@ -46,23 +48,11 @@ class _Patient(io.RawIOBase):
         super().close()
 
 
-class _Lines(io.BufferedReader):
-    """Keeps what was read by lines, while it is told to."""
-
-    kept: list[bytes] | None = None
-
-    def readline(self, size: int | None = -1, /) -> bytes:
-        line = super().readline(size)
-        if self.kept is not None:
-            self.kept.append(line)
-        return line
-
-
 class BadHeader(http.client.HTTPException):
     """No server may say such a thing, the door's own neither."""
 
 
-class Response(http.client.HTTPResponse):
+class Response(WholeResponse):
     """An answer whose headers have to be there, as a whole, at `until`."""
 
     def __init__(self, sock: socket.socket, *arguments: Any, seconds: float, until: float | None, **options: Any):
@@ -70,27 +60,17 @@ class Response(http.client.HTTPResponse):
         self.fp.close()
         until = time.monotonic() + seconds if until is None else until
         self.patience = _Patient(sock.makefile("rb", buffering=0), sock, seconds, until)
-        self.fp = self._lines = _Lines(self.patience, BLOCK)
+        self.fp = self._lines = Lines(self.patience, BLOCK)
 
-    def begin(self) -> None:
-        """To http.client the end of the connection ends the headers too: what was cut would look like an answer. A
-        line that it cannot read as a header ends them as well, and all that follows is lost. Nor does it know that
-        other answers than 100 may come before the one that counts.
+    def check_head(self, lines: list[bytes]) -> None:
+        """A line that http.client cannot read as a header ends them for it, and all that follows is lost.
 
         Raises `BadHeader`, and `UnknownProtocol` for a 101, which nobody asked for.
         """
-        self._lines.kept = []
-        super().begin()
-        lines, self._lines.kept = self._lines.kept, None
-        if lines[-1] not in (b"\r\n", b"\n"):
-            raise http.client.IncompleteRead(b"")
         if not _HEAD.fullmatch(b"".join(lines)):
             raise BadHeader
-        if self.status == 101:
+        if self.status == http.HTTPStatus.SWITCHING_PROTOCOLS:
             raise http.client.UnknownProtocol("101")
-        if 100 < self.status < 200:
-            self.headers = None  # type: ignore[assignment]
-            self.begin()
 
     def sent_headers(self) -> list[tuple[str, str]]:
         """Folded values in one line; a length only where it is the body's. Raises `BadHeader`."""

@@ -32,16 +32,14 @@ from adapter.errors import (
 from adapter.identity import Identity
 from adapter.names import Repository, algorithm_of, digest_of, is_digest
 from adapter.swr.errors import error_for
-from adapter.swr.locations import resolve
 from adapter.swr.manifest_types import refusal_error, said, type_in
 from adapter.swr.organizations import Organizations
 from adapter.swr.patience import SAFE, Patience
+from adapter.swr.redirects import REDIRECTS, Redirects
 from adapter.swr.tokens import PULL, PUSH, Tokens
 from adapter.swr.transport import Transport, read_document, refusal_of, settle
 from adapter.values import RegionHosts
 
-_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_MOST_REDIRECTS: Final = 3
 COMPLETE: Final = frozenset({200, 201, 204})
 """What says that something is stored; 202 says that it is not yet."""
 
@@ -77,6 +75,7 @@ class Registry:
         self._regions = regions
         self._tokens = tokens
         self._organizations = organizations
+        self._redirects = Redirects(transport, regions)
 
     def origin(self, identity: Identity) -> str:
         """`https://host` of the identity's registry: the only one that gets an Authorization header."""
@@ -217,7 +216,7 @@ class Registry:
         path = f"/v2/{repository}/blobs/{digest}"
         response = self.exchange("HEAD", identity, repository, path, actions=PULL)
         settle(response)
-        if response.status_code in _REDIRECTS:
+        if response.status_code in REDIRECTS:
             # A pre-signed address is good for GET alone, so its head is read off a GET that is closed at once.
             response = self.open_blob(identity, repository, digest)
             response.close()
@@ -237,12 +236,12 @@ class Registry:
         """
         response = self._blob_answer(identity, repository, digest, byte_range)
         url = self._blob_url(identity, repository, digest)
-        if response.status_code in _REDIRECTS:
-            target = self._redirect_target(identity, url, response)
+        if response.status_code in REDIRECTS:
+            target = self._redirects.target(identity, url, response)
             if urlsplit(target).netloc != urlsplit(url).netloc:
                 return target
             # The registry's own addresses are of no use to a client that has no token for it.
-            response = self._followed(identity, url, response, byte_range)
+            response = self._redirects.followed(identity, url, response, byte_range)
         return self._content(response, repository, digest, byte_range)
 
     def open_blob(
@@ -253,19 +252,9 @@ class Registry:
         Raises `BlobUnknown`, `RangeInvalid`.
         """
         response = self._blob_answer(identity, repository, digest, byte_range)
-        response = self._followed(identity, self._blob_url(identity, repository, digest), response, byte_range)
+        url = self._blob_url(identity, repository, digest)
+        response = self._redirects.followed(identity, url, response, byte_range)
         return self._content(response, repository, digest, byte_range)
-
-    def _followed(
-        self, identity: Identity, url: str, response: requests.Response, byte_range: str | None
-    ) -> requests.Response:
-        for _ in range(_MOST_REDIRECTS):
-            if response.status_code not in _REDIRECTS:
-                break
-            url = self._redirect_target(identity, url, response)
-            headers = {"Range": byte_range} if byte_range else {}
-            response = self._transport.send("GET", url, headers=headers, account=None)
-        return response
 
     def _blob_url(self, identity: Identity, repository: Repository, digest: str) -> str:
         return f"{self.origin(identity)}/v2/{repository}/blobs/{digest}"
@@ -288,20 +277,6 @@ class Registry:
             settle(response)
             raise RangeInvalid(f"the blob has no bytes in the range {byte_range}", headers=size)
         raise _narrow(error_for(refusal_of(response)), BlobUnknown, f"{repository} has no blob {digest}")
-
-    def _redirect_target(self, identity: Identity, url: str, response: requests.Response) -> str:
-        """SWR uses many buckets, so any host will do unless the region pins them; never from https down to http."""
-        settle(response)
-        parts = resolve(url, response.headers.get("Location"))
-        if parts.scheme != "https" and urlsplit(url).scheme == "https":
-            raise Unexpected("SWR redirects a blob to an address that is not https")
-        pinned = self._regions[identity.region].objects
-        if pinned and parts.hostname not in pinned:
-            raise Unexpected(
-                f"SWR redirects a blob to {parts.hostname}, which the region's `objects` in SWR_ADAPTER_REGIONS "
-                "does not list"
-            )
-        return parts.geturl()
 
 
 def _head_of(response: requests.Response, reference: str) -> Manifest | None:

@@ -16,35 +16,43 @@ from urllib3.util.response import assert_header_parsing
 
 
 class Lines(io.BufferedReader):
-    """Keeps the line that was read last."""
+    """Keeps what was read by lines, while it is told to."""
 
-    last = b""
+    kept: list[bytes] | None = None
 
     def readline(self, size: int | None = -1, /) -> bytes:
-        self.last = super().readline(size)
-        return self.last
+        line = super().readline(size)
+        if self.kept is not None:
+            self.kept.append(line)
+        return line
 
 
 class DamagedHeaders(http.client.HTTPException):
-    """They were cut, or are none."""
+    """They are none."""
 
 
 class WholeResponse(http.client.HTTPResponse):
-    """For `response_class` of a connection: `begin` raises `DamagedHeaders`."""
+    """For `response_class` of a connection: `begin` raises `IncompleteRead`, or what `check_head` does."""
 
     def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
         super().__init__(sock, *arguments, **options)
         self.fp = self._lines = Lines(self.fp.detach())
 
     def begin(self) -> None:
-        """Other answers than 100 may come before the one that counts too."""
+        """Other answers than 100 may come before the one that counts too, which http.client does not know."""
+        self._lines.kept = []
         super().begin()
-        if self._lines.last not in (b"\r\n", b"\n"):
-            raise DamagedHeaders("cut")
-        try:
-            assert_header_parsing(self.msg)
-        except HeaderParsingError as error:
-            raise DamagedHeaders("no headers") from error
+        lines, self._lines.kept = self._lines.kept, None
+        if lines[-1] not in (b"\r\n", b"\n"):
+            raise http.client.IncompleteRead(b"")
+        self.check_head(lines)
         if 100 < self.status < 200 and self.status != http.HTTPStatus.SWITCHING_PROTOCOLS:
             self.headers = self.msg = None  # type: ignore[assignment]
             self.begin()
+
+    def check_head(self, lines: list[bytes]) -> None:  # noqa: ARG002 - for whoever looks closer
+        """The lines of a whole head. Raises an `HTTPException` for what is no answer."""
+        try:
+            assert_header_parsing(self.msg)
+        except HeaderParsingError as error:
+            raise DamagedHeaders from error
