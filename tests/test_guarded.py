@@ -6,12 +6,11 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from adapter.settings import SPARE_THREADS
-from tests.contract.http import Door, digest_of
+from tests.contract.http import Door, digest_of, saying
 from tests.running import TENANT, RunningAdapter, RunningSandbox, running_adapter
 
 NOWHERE = {"eu-de": {"registry": "http://127.0.0.1:9", "api": "http://127.0.0.1:9"}}
@@ -22,17 +21,6 @@ THREADS = 4
 def running() -> Iterator[RunningAdapter]:
     with running_adapter(NOWHERE, threads=THREADS) as adapter:
         yield adapter
-
-
-@contextmanager
-def clients(url: str, count: int, said: bytes) -> Iterator[list[socket.socket]]:
-    with ExitStack() as stack:
-        opened = []
-        for _ in range(count):
-            connection = stack.enter_context(Door(url).open(20))
-            connection.sendall(said)
-            opened.append(connection)
-        yield opened
 
 
 def answers(adapter: RunningAdapter) -> bool:
@@ -47,9 +35,9 @@ def answers(adapter: RunningAdapter) -> bool:
 @pytest.mark.parametrize("said", [b"", b"GET /v2/ HTTP/1.1\r\nHost: x\r\n"], ids=["nothing", "half a head"])
 def test_no_thread_is_theirs(running: RunningAdapter, said: bytes) -> None:
     with (
-        clients(running.contract, THREADS + SPARE_THREADS + 10, said),
-        clients(running.operations, 20, said),
-        clients(running.provider, 20, said),
+        saying(running.contract, THREADS + SPARE_THREADS + 10, said),
+        saying(running.operations, 20, said),
+        saying(running.provider, 20, said),
     ):
         assert answers(running)
 
@@ -59,7 +47,7 @@ def test_a_head_in_pieces(running: RunningAdapter, pieces: int) -> None:
     """Also on a connection that was kept: each piece is seen, and the last one is enough."""
     head = b"GET /v2/ HTTP/1.1\r\nHost: x\r\nX-Padding: " + b"x" * 300 + b"\r\n\r\n"
     size = -(-len(head) // pieces)
-    with clients(running.contract, 1, b"") as (connection,):
+    with saying(running.contract, 1, b"") as (connection,):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for _ in range(2):
             for start in range(0, len(head), size):
@@ -75,7 +63,7 @@ def test_a_head_in_pieces(running: RunningAdapter, pieces: int) -> None:
 
 @pytest.mark.parametrize("said", [b"\x16\x03\x01\x02", b"\0", b" GET", b"\xff"])
 def test_what_begins_with_no_method_is_refused_at_once(running: RunningAdapter, said: bytes) -> None:
-    with clients(running.contract, 1, said + b"\r\n") as (connection,):
+    with saying(running.contract, 1, said + b"\r\n") as (connection,):
         connection.settimeout(5)
         assert connection.recv(100).startswith(b"HTTP/1.1 4")
 
@@ -83,7 +71,7 @@ def test_what_begins_with_no_method_is_refused_at_once(running: RunningAdapter, 
 def test_no_descriptor_is_theirs() -> None:
     """More clients than the kernel lets the process have: who has come is served, and who goes makes room."""
     with running_adapter(NOWHERE, files=600, threads=THREADS) as adapter:
-        with clients(adapter.contract, 700, b""), clients(adapter.operations, 1, b"") as (early,):
+        with saying(adapter.contract, 700, b""), saying(adapter.operations, 1, b"") as (early,):
             early.close()
         assert answers(adapter)
         assert adapter.service.process.poll() is None
@@ -92,8 +80,8 @@ def test_no_descriptor_is_theirs() -> None:
 def test_a_stop_does_not_wait_for_them() -> None:
     with (
         running_adapter(NOWHERE, client_idle_timeout=300, grace_period=300) as adapter,
-        clients(adapter.contract, 3, b""),
-        clients(adapter.contract, 3, b"GET /v2/ HTTP/1.1\r\n"),
+        saying(adapter.contract, 3, b""),
+        saying(adapter.contract, 3, b"GET /v2/ HTTP/1.1\r\n"),
     ):
         assert adapter.service.stop(30) == 0
 

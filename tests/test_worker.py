@@ -14,6 +14,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from adapter.settings import CALLS
+from tests.contract.http import saying
 from tests.credentials import basic
 from tests.provider.rig import API, PlayedCore
 from tests.running import RunningAdapter, running_adapter
@@ -45,16 +46,6 @@ def healthy(running: RunningAdapter) -> bool:
     return answer.status == 200
 
 
-@contextlib.contextmanager
-def clients(running: RunningAdapter, count: int, said: bytes) -> Iterator[list[socket.socket]]:
-    """Connections to the contract door on which `said` was sent and nothing more."""
-    with contextlib.ExitStack() as stack:
-        opened = [stack.enter_context(socket.create_connection(address(running.contract), 30)) for _ in range(count)]
-        for each in opened:
-            each.sendall(said)
-        yield opened
-
-
 UPLOAD = (
     b"PUT /v2/org/repo/manifests/v1 HTTP/1.1\r\nHost: x\r\nAuthorization: "
     + basic().encode()
@@ -64,7 +55,7 @@ UPLOAD = (
 
 @pytest.mark.parametrize("said", [b"", b"GET /v2/ HT", UPLOAD], ids=["nothing", "half a head", "half a body"])
 def test_who_stalls_is_dropped_and_disturbs_nobody(running: RunningAdapter, said: bytes) -> None:
-    with clients(running, THREADS * 2, said) as opened:
+    with saying(running.contract, THREADS * 2, said) as opened:
         assert healthy(running)
         for each in opened:
             # An answer may come first, where the head was complete.
@@ -78,14 +69,14 @@ def test_who_stalls_is_dropped_and_disturbs_nobody(running: RunningAdapter, said
 
 
 def test_a_client_that_does_not_hang_up_holds_nobody_up(running: RunningAdapter) -> None:
-    with clients(running, 16, b"GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") as opened:
+    with saying(running.contract, 16, b"GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") as opened:
         for each in opened:
             assert each.recv(100).startswith(b"HTTP/1.1 401")
         assert healthy(running)
 
 
 def test_keep_alive_survives(running: RunningAdapter) -> None:
-    with clients(running, 1, b"") as (connection,):
+    with saying(running.contract, 1, b"") as (connection,):
         for _ in range(3):
             connection.sendall(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n")
             answer = http.client.HTTPResponse(connection)
@@ -95,7 +86,7 @@ def test_keep_alive_survives(running: RunningAdapter) -> None:
 
 
 def test_pipelined_requests_are_answered(running: RunningAdapter) -> None:
-    with clients(running, 1, b"GET /api/version HTTP/1.1\r\nHost: x\r\n\r\n" * 3) as (connection,):
+    with saying(running.contract, 1, b"GET /api/version HTTP/1.1\r\nHost: x\r\n\r\n" * 3) as (connection,):
         got = b""
         while got.count(b"HTTP/1.1 400") < 3:
             block = connection.recv(65536)
@@ -107,7 +98,7 @@ def test_a_refusal_reaches_a_client_that_still_sends(running: RunningAdapter) ->
     size = 64 << 20
     said = UPLOAD.replace(b"Content-Length: 1000\r\n\r\n{", f"Content-Length: {size}\r\n\r\n".encode())
     for _ in range(5):
-        with clients(running, 1, said) as (connection,):
+        with saying(running.contract, 1, said) as (connection,):
             broken: list[OSError] = []
 
             def send(to: socket.socket, failures: list[OSError]) -> None:
@@ -143,7 +134,7 @@ def test_a_busy_contract_door_leaves_the_others_their_threads() -> None:
         regions = {"eu-de": {"registry": swr.url, "api": swr.url}}
         with (
             running_adapter(regions, threads=THREADS, harbor_core_url=core.url) as running,
-            clients(running, CALLS + 1, b"") as opened,
+            saying(running.contract, CALLS + 1, b"") as opened,
         ):
             try:
                 for number, each in enumerate(opened):

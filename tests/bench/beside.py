@@ -10,15 +10,27 @@ import contextlib
 import getpass
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.load import Certificate, Failed, wait_for
+from tests.bench.load import Failed, started
+from tests.certificates import Certificate
 from tests.services import free_ports
 
-MAIN = """
+COMMON = """  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  access_log off;
+  sendfile on;
+  tcp_nopush on;
+"""
+"""In the `http` block of each nginx of the benchmark."""
+
+MAIN = (
+    """
 {user}
 worker_processes auto;
 pid {folder}/nginx.pid;
@@ -28,15 +40,9 @@ events {{
   worker_connections 1024;
 }}
 http {{
-  client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
-  access_log off;
-  sendfile on;
-  tcp_nopush on;
-  tcp_nodelay on;
+"""
+    + COMMON
+    + """  tcp_nodelay on;
   keepalive_timeout 120s;
   keepalive_requests 100000;
   client_max_body_size 0;
@@ -69,6 +75,7 @@ http {{
 {servers}
 }}
 """
+)
 
 SERVER = """
   server {{
@@ -114,10 +121,5 @@ def running_nginx(folder: Path, certificate: Certificate, plain_sink: int, tls_s
     )
     config = folder / "nginx.conf"
     config.write_text(text)
-    process = subprocess.Popen([program, "-p", str(folder), "-c", str(config)])
-    try:
-        wait_for(plain, process, "nginx")
+    with started([program, "-p", str(folder), "-c", str(config)], plain, "nginx") as process:
         yield Nginx(plain, tls, door, process.pid)
-    finally:
-        process.terminate()
-        process.wait()

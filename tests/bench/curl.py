@@ -18,12 +18,15 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.bench.load import LONGEST, Certificate, Failed, Target, wait_for
+from tests.bench.beside import COMMON
+from tests.bench.load import LONGEST, Failed, Target, started
+from tests.certificates import Certificate
 from tests.services import free_ports
 
 MEMORY = Path("/dev/shm")
 
-SINK = """
+SINK = (
+    """
 {user}
 worker_processes auto;
 pid {folder}/sink.pid;
@@ -31,15 +34,9 @@ daemon off;
 error_log stderr error;
 events {{ worker_connections 1024; }}
 http {{
-  client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
-  access_log off;
-  sendfile on;
-  tcp_nopush on;
-  keepalive_requests 100000;
+"""
+    + COMMON
+    + """  keepalive_requests 100000;
   client_max_body_size 0;
   client_body_buffer_size 1m;
   {certificate}
@@ -69,6 +66,7 @@ http {{
   }}
 }}
 """
+)
 
 
 class Curl:
@@ -103,13 +101,8 @@ class Curl:
         )
         config = self._folder / f"{port}.conf"
         config.write_text(text.replace("sink.pid", f"{port}.pid"))
-        process = subprocess.Popen([str(self._programs[1]), "-p", str(self._folder), "-c", str(config)])
-        try:
-            wait_for(port, process, "the sink")
+        with started([str(self._programs[1]), "-p", str(self._folder), "-c", str(config)], port, "the sink"):
             yield port
-        finally:
-            process.terminate()
-            process.wait()
 
     def send(self, target: Target, digest: str, size: int, count: int) -> float:
         """See `load.Load.send`; starting curl counts, about 10 ms."""

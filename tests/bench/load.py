@@ -7,14 +7,13 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import trustme
-
+from tests.certificates import Certificate
 from tests.credentials import basic
 from tests.services import free_ports
 
@@ -27,26 +26,6 @@ LONGEST = 900.0
 
 class Failed(Exception):
     """Something that the benchmark needs is not on this machine, or does not work; the text says what."""
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """Files in PEM form: an authority, and a chain with its key for the loopback addresses."""
-
-    authority: Path
-    chain: Path
-    key: Path
-
-    @classmethod
-    def made(cls, folder: Path) -> Certificate:
-        files = cls(folder / "authority.pem", folder / "chain.pem", folder / "key.pem")
-        authority = trustme.CA()
-        issued = authority.issue_cert("localhost", "127.0.0.1")
-        authority.cert_pem.write_to_path(str(files.authority))
-        issued.private_key_pem.write_to_path(str(files.key))
-        for part in issued.cert_chain_pems:
-            part.write_to_path(str(files.chain), append=True)
-        return files
 
 
 @dataclass(frozen=True)
@@ -104,13 +83,8 @@ class Load:
         """See `Ends.sink`."""
         (port,) = free_ports(1)
         files = [str(certificate.chain), str(certificate.key)] if certificate else []
-        process = subprocess.Popen([str(PROGRAM), "sink", str(port), *files])
-        try:
-            wait_for(port, process, "the sink")
+        with started([str(PROGRAM), "sink", str(port), *files], port, "the sink"):
             yield port
-        finally:
-            process.terminate()
-            process.wait()
 
     def send(self, target: Target, digest: str, size: int, count: int) -> float:
         """See `Ends.send`."""
@@ -129,7 +103,19 @@ class Load:
         return float(done.stdout)
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes], name: str) -> None:
+@contextlib.contextmanager
+def started(command: Sequence[str], port: int, name: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A program until the block ends, from when it listens on the port. Raises `Failed` when it ends before."""
+    process = subprocess.Popen(command)
+    try:
+        _wait_for(port, process, name)
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes], name: str) -> None:
     """Until the port is listened on. Raises `Failed` when the process ends before."""
     until = time.monotonic() + 10
     while True:

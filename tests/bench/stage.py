@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tests.bench.beside import Nginx, running_nginx
 from tests.bench.curl import Curl
-from tests.bench.load import Certificate, Ends, Failed, Load, Target
+from tests.bench.load import Ends, Failed, Load, Target
+from tests.certificates import Certificate
 from tests.credentials import PROJECT
 from tests.running import RunningAdapter, running_adapter
 
@@ -55,7 +56,7 @@ class Stage:
     def __enter__(self) -> Stage:
         with contextlib.ExitStack() as stack:
             stack.callback(self.ends.close)
-            self.certificate = Certificate.made(self.folder)
+            self.certificate = Certificate(self.folder)
             self.plain_sink = stack.enter_context(self.ends.sink(None))
             self.tls_sink = stack.enter_context(self.ends.sink(self.certificate))
             self.nginx: Nginx = stack.enter_context(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -15,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import trustme
 
+from tests.certificates import Certificate
 from tests.contract.http import Door, digest_of
 from tests.credentials import PROJECT, basic
 from tests.running import TENANT, RunningSandbox, running_adapter
@@ -40,14 +39,9 @@ def door(
     settings: dict[str, object] = {"max_layer_bytes": LARGEST}
     context = None
     if request.param == "TLS":
-        authority = trustme.CA()
-        made = authority.issue_cert("127.0.0.1")
-        settings["tls_certificate"] = chain = tmp_path_factory.mktemp("tls") / "chain.pem"
-        settings["tls_key"] = key = chain.with_name("key.pem")
-        chain.write_bytes(b"".join(part.bytes() for part in made.cert_chain_pems))
-        key.write_bytes(made.private_key_pem.bytes())
-        context = ssl.create_default_context()
-        authority.configure_trust(context)
+        certificate = Certificate(tmp_path_factory.mktemp("tls"))
+        settings |= {"tls_certificate": certificate.chain, "tls_key": certificate.key}
+        context = certificate.context
     with running_adapter(regions, **settings) as running:
         yield Door(running.contract, context=context)
 

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from adapter import errors
 from adapter.errors import AdapterError
-from tests.contract.openapi import Operation
 from tests.contract.stubbed import DIGEST, LAYER, Ask, Stubbed
 from tests.credentials import LOGIN_KEY, basic
+from tests.openapi import Operation
 
 DESCRIPTOR = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": DIGEST, "size": len(LAYER)}
 IMAGE = {"schemaVersion": 2, "config": DESCRIPTOR, "layers": [DESCRIPTOR]}

@@ -12,7 +12,7 @@ import struct
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -214,6 +214,27 @@ def reset(connection: socket.socket) -> None:
     """Ends a connection with RST instead of FIN."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
+
+
+@contextmanager
+def under_way(door: Door, swr: RunningSandbox, repository: str, data: bytes, sent: int) -> Iterator[socket.socket]:
+    """The connection of an upload that SWR has begun to receive, of which so many bytes were sent."""
+    before = len(asked(swr, "PUT"))
+    target = with_query(door.start(repository), digest=digest_of(data))
+    with door.open() as connection:
+        connection.sendall(door.head("PUT", target, f"Content-Length: {len(data)}") + data[:sent])
+        eventually(lambda: len(asked(swr, "PUT")) == before + 1)
+        yield connection
+
+
+@contextmanager
+def saying(url: str, count: int, said: bytes, timeout: float = DEFAULT_TIMEOUT) -> Iterator[list[socket.socket]]:
+    """So many connections, on each of which `said` was sent and nothing more."""
+    with ExitStack() as stack:
+        opened = [stack.enter_context(Door(url).open(timeout)) for _ in range(count)]
+        for connection in opened:
+            connection.sendall(said)
+        yield opened
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> None:

@@ -11,21 +11,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
-import yaml
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from adapter.sandbox.recording import Headers, header
+from tests.openapi import Operation, Page, escaped
 
-DOCUMENT: Final[dict[str, Any]] = yaml.safe_load(
-    (Path(__file__).parent.parent.parent / "openapi" / "contract.yaml").read_text()
-)
-METHODS: Final = {"get", "put", "post", "delete", "patch", "head", "options", "trace"}
+PAGE: Final = Page("contract.yaml")
+DOCUMENT: Final = PAGE.root
 
 LONGEST_LINE: Final = 8190
 
@@ -50,47 +47,16 @@ class Exchanged:
     body: bytes
 
 
-class Operation(NamedTuple):
-    """One method of one path; `where` is its place in the document, as JSON pointers are written."""
-
-    method: str
-    template: str
-    where: str
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.template}"
+resolved = PAGE.resolved
 
 
-def resolved(where: str) -> tuple[str, Any]:
-    """What stands at a place of the document, with the place where it really stands: `$ref`s are followed."""
-    node: Any = DOCUMENT
-    for part in where.split("/")[1:]:
-        node = node[int(part)] if isinstance(node, list) else node[part.replace("~1", "/").replace("~0", "~")]
-    return resolved(node["$ref"][1:]) if isinstance(node, dict) and "$ref" in node else (where, node)
-
-
-def escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
-
-
-@cache
 def operations() -> tuple[Operation, ...]:
-    return tuple(
-        Operation(method.upper(), template, f"/paths/{escaped(template)}/{method}")
-        for template, item in DOCUMENT["paths"].items()
-        for method in item
-        if method in METHODS
-    )
+    return PAGE.operations
 
 
 @cache
 def parameters(operation: Operation) -> tuple[tuple[str, Any], ...]:
-    """(place in the document, parameter), those of the path too."""
-    return tuple(
-        resolved(f"{owner}/parameters/{at}")
-        for owner in (operation.where.rpartition("/")[0], operation.where)
-        for at in range(len(resolved(owner)[1].get("parameters", [])))
-    )
+    return PAGE.parameters(operation)
 
 
 @cache

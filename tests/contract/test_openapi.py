@@ -34,7 +34,6 @@ from tests.contract.openapi import (
     DOCUMENT,
     PLAIN_HEADERS,
     Exchanged,
-    Operation,
     answer_faults,
     operation_of,
     operations,
@@ -46,6 +45,7 @@ from tests.contract.openapi import (
 )
 from tests.contract.stubbed import DIGEST, LAYER, Ask, Stubbed, StubSwr
 from tests.credentials import basic
+from tests.openapi import Operation
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.contract.conftest import Start
-from tests.contract.http import Door, asked, digest_of, eventually, pieces, read_answer, with_query
+from tests.contract.http import Door, asked, digest_of, eventually, pieces, read_answer, under_way, with_query
 from tests.credentials import ACCESS_ID, LOGIN_KEY, WRONG_SECRET, basic, canaries
 from tests.running import RunningAdapter, RunningSandbox
 
@@ -159,10 +159,7 @@ class TestEnd:
         adapter = start(grace_period=20)
         door = Door(adapter.contract)
         data = os.urandom(600_000)
-        target = with_query(door.start(repository), digest=digest_of(data))
-        with door.open() as connection:
-            connection.sendall(door.head("PUT", target, f"Content-Length: {len(data)}") + data[:400_000])
-            eventually(lambda: bool(asked(swr, "PUT")))
+        with under_way(door, swr, repository, data, 400_000) as connection:
             adapter.service.process.send_signal(signal.SIGTERM)
             eventually(lambda: refuses(door.address))
             assert refuses(Door(adapter.provider).address)
@@ -194,10 +191,7 @@ class TestEnd:
         adapter = start(grace_period=20)
         door = Door(adapter.contract)
         data = os.urandom(600_000)
-        target = with_query(door.start(repository), digest=digest_of(data))
-        with door.open() as connection:
-            connection.sendall(door.head("PUT", target, f"Content-Length: {len(data)}") + data[:400_000])
-            eventually(lambda: bool(asked(swr, "PUT")))
+        with under_way(door, swr, repository, data, 400_000) as connection:
             adapter.service.process.send_signal(signal.SIGHUP)
             eventually(lambda: adapter.service.output.count("Booting worker") == 2)
             eventually(lambda: "Worker exiting" in adapter.service.output or door.push(repository, data[:10]) != "")

@@ -12,7 +12,7 @@ import pytest
 from adapter.errors import Busy
 from adapter.transfer.slots import Slots
 from tests.contract.conftest import Start
-from tests.contract.http import Door, asked, digest_of, eventually, read_answer, refused, reset, with_query
+from tests.contract.http import Door, digest_of, eventually, read_answer, refused, reset, under_way, with_query
 from tests.running import RunningSandbox
 
 NUMBER = 4
@@ -21,25 +21,17 @@ DATA = os.urandom(3 << 20)
 
 
 @contextmanager
-def under_way(door: Door, swr: RunningSandbox, repository: str) -> Iterator[list[socket.socket]]:
+def full(door: Door, swr: RunningSandbox, repository: str) -> Iterator[list[socket.socket]]:
     """As many uploads as there may be, of which a part has reached SWR and the rest is still to come."""
-    before = len(asked(swr, "PUT"))
     with ExitStack() as stack:
-        connections = []
-        for _ in range(NUMBER):
-            target = with_query(door.start(repository), digest=digest_of(DATA))
-            connection = stack.enter_context(door.open())
-            connection.sendall(door.head("PUT", target, f"Content-Length: {len(DATA)}") + DATA[: 2 << 20])
-            connections.append(connection)
-        eventually(lambda: len(asked(swr, "PUT")) == before + NUMBER)
-        yield connections
+        yield [stack.enter_context(under_way(door, swr, repository, DATA, 2 << 20)) for _ in range(NUMBER)]
 
 
 def test_one_more_is_told_to_come_again(start: Start, swr: RunningSandbox, repository: str) -> None:
     door = Door(start(threads=NUMBER).contract)
     small = door.push(repository, b"a blob that is there")
     location = door.start(repository)
-    with under_way(door, swr, repository) as connections:
+    with full(door, swr, repository) as connections:
         for answer in (
             door.put(location, digest_of(DATA), DATA),
             door.ask("PATCH", location, DATA),

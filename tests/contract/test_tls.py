@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-import trustme
 
 from adapter.sandbox.recordings.images import Image
+from tests.certificates import Certificate
 from tests.contract.http import (
     LARGE,
     SMALL,
@@ -33,44 +33,22 @@ from tests.running import RunningAdapter, RunningSandbox, running_adapter
 HOST = "127.0.0.1"
 
 
-class Authority:
-    """Issues certificates into files, and is trusted by its `context`."""
-
-    def __init__(self, folder: Path) -> None:
-        self.chain, self.key = folder / "tls.crt", folder / "tls.key"
-        self.folder = folder
-        self.renew()
-
-    def renew(self) -> None:
-        """Another authority's certificate, in the same files."""
-        authority = trustme.CA()
-        made = authority.issue_cert(HOST)
-        for file, data in (
-            (self.key, made.private_key_pem.bytes()),
-            (self.chain, b"".join(part.bytes() for part in made.cert_chain_pems)),
-            (self.folder / "ca.crt", authority.cert_pem.bytes()),
-        ):
-            new = file.with_suffix(".new")
-            new.write_bytes(data)
-            new.replace(file)
-        self.context = ssl.create_default_context()
-        authority.configure_trust(self.context)
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return Certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture(scope="module")
-def adapter(authority: Authority, regions: dict[str, dict[str, str]]) -> Iterator[RunningAdapter]:
-    with running_adapter(regions, tls_certificate=authority.chain, tls_key=authority.key, client_idle_timeout=2) as it:
+def adapter(certificate: Certificate, regions: dict[str, dict[str, str]]) -> Iterator[RunningAdapter]:
+    with running_adapter(
+        regions, tls_certificate=certificate.chain, tls_key=certificate.key, client_idle_timeout=2
+    ) as it:
         yield it
 
 
 @pytest.fixture
-def door(adapter: RunningAdapter, authority: Authority, swr: RunningSandbox) -> Door:
-    return Door(adapter.contract, context=authority.context)
+def door(adapter: RunningAdapter, certificate: Certificate, swr: RunningSandbox) -> Door:
+    return Door(adapter.contract, context=certificate.context)
 
 
 def test_both_ways(door: Door, swr: RunningSandbox, repository: str) -> None:
@@ -140,7 +118,7 @@ def test_tls_on_the_plain_port(door: Door, usual_adapter: RunningAdapter) -> Non
 
 def test_a_client_that_shares_no_code(
     door: Door,
-    authority: Authority,
+    certificate: Certificate,
     swr: RunningSandbox,
     repository: str,
     recorded_images: Mapping[str, Image],
@@ -148,7 +126,7 @@ def test_a_client_that_shares_no_code(
 ) -> None:
     certificates = tmp_path / "certificates"
     certificates.mkdir()
-    shutil.copy(authority.folder / "ca.crt", certificates / "ca.crt")
+    shutil.copy(certificate.authority, certificates / "ca.crt")
     image = recorded_images["hello:v1"]
     options = ("--dest-cert-dir", str(certificates), "--dest-creds", f"{ACCESS_ID}:{SECRET_KEY}")
     pushed = skopeo("copy", *options, write(tmp_path / "there", image), remote(door, repository))
@@ -157,11 +135,11 @@ def test_a_client_that_shares_no_code(
 
 
 def test_clients_that_leave_in_the_handshake_do_not_end_it(
-    authority: Authority, regions: dict[str, dict[str, str]], swr: RunningSandbox, repository: str
+    certificate: Certificate, regions: dict[str, dict[str, str]], swr: RunningSandbox, repository: str
 ) -> None:
     """A probe by TCP: each must count as gone once, or the process ends before its transfers do."""
-    with running_adapter(regions, tls_certificate=authority.chain, tls_key=authority.key) as adapter:
-        door = Door(adapter.contract, context=authority.context)
+    with running_adapter(regions, tls_certificate=certificate.chain, tls_key=certificate.key) as adapter:
+        door = Door(adapter.contract, context=certificate.context)
         for _ in range(8):
             with socket.create_connection(door.address, 10) as connection:
                 connection.sendall(b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00")
@@ -179,22 +157,22 @@ def test_clients_that_leave_in_the_handshake_do_not_end_it(
 
 
 def test_a_certificate_that_is_half_renewed_ends_nothing(
-    authority: Authority, regions: dict[str, dict[str, str]], swr: RunningSandbox
+    certificate: Certificate, regions: dict[str, dict[str, str]], swr: RunningSandbox
 ) -> None:
-    with running_adapter(regions, tls_certificate=authority.chain, tls_key=authority.key) as adapter:
-        before, context = authority.chain.read_bytes(), authority.context
-        authority.renew()
-        authority.chain.write_bytes(before)
+    with running_adapter(regions, tls_certificate=certificate.chain, tls_key=certificate.key) as adapter:
+        before, context = certificate.chain.read_bytes(), certificate.context
+        certificate.renew()
+        certificate.chain.write_bytes(before)
         adapter.service.process.send_signal(signal.SIGHUP)
         eventually(lambda: adapter.service.output.count("Booting worker") == 2)
         eventually(lambda: Door(adapter.contract, context=context).ask("GET", "/api/version").status == 200)
         assert adapter.service.process.poll() is None
-    authority.renew()
+    certificate.renew()
 
 
-def test_a_renewed_certificate_is_taken_up(adapter: RunningAdapter, authority: Authority, door: Door) -> None:
-    before = authority.context
-    authority.renew()
-    assert Door(adapter.contract, context=authority.context).ask("GET", "/api/version").status == 200
+def test_a_renewed_certificate_is_taken_up(adapter: RunningAdapter, certificate: Certificate, door: Door) -> None:
+    before = certificate.context
+    certificate.renew()
+    assert Door(adapter.contract, context=certificate.context).ask("GET", "/api/version").status == 200
     with pytest.raises(ssl.SSLCertVerificationError):
         Door(adapter.contract, context=before).ask("GET", "/api/version")

@@ -155,11 +155,14 @@ class Client:
         body = json.dumps(document).encode()
         return self.send(method, API + path, [*headers, ("Content-Type", "application/json")], body)
 
+    def connection(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(self.host, timeout=30)
+
     @contextmanager
     def opened(
         self, method: str, target: str, headers: Iterable[tuple[str, str]] = BROWSER, body: bytes | None = None
     ) -> Iterator[http.client.HTTPResponse]:
-        connection = http.client.HTTPConnection(self.host, timeout=30)
+        connection = self.connection()
         try:
             connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
             for name, value in headers:

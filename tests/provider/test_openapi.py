@@ -6,11 +6,10 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
-import yaml
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from referencing import Registry
@@ -18,54 +17,32 @@ from referencing.jsonschema import DRAFT202012
 
 from adapter.provider import routes
 from adapter.sandbox.recording import Body, Exchange, Headers, load
+from tests.openapi import METHODS, Operation, Page
 
 ROOT = Path(__file__).parents[2]
 RECORDINGS = sorted((ROOT / "tests/recordings/harbor-2.15.2/portal-to-door").glob("*.jsonl"))
-DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "openapi/provider.yaml").read_text())
+PAGE = Page("provider.yaml")
+DOCUMENT = PAGE.root
 BASE: str = DOCUMENT["servers"][0]["url"]
-METHODS = {"get", "put", "post", "delete", "patch", "head", "options", "trace"}
 
 # Of HTTP itself, or the framing's: no part of the contract.
 PLAIN_HEADERS = {"content-type", "content-length", "date", "vary"}
 
 
-class Operation(NamedTuple):
-    """One method of one path; `where` is its place in the document, as JSON pointers are written."""
-
-    method: str
-    template: str
-    where: str
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.template}"
+resolved = PAGE.resolved
 
 
-def resolved(where: str) -> tuple[str, Any]:
-    """What stands at a place of the document, with the place where it really stands: `$ref`s are followed."""
-    node: Any = DOCUMENT
-    for part in where.split("/")[1:]:
-        node = node[int(part)] if isinstance(node, list) else node[part.replace("~1", "/").replace("~0", "~")]
-    return resolved(node["$ref"][1:]) if "$ref" in node else (where, node)
-
-
-def operations() -> list[Operation]:
-    return [
-        Operation(method.upper(), template, f"/paths/{template.replace('/', '~1')}/{method}")
-        for template, item in DOCUMENT["paths"].items()
-        for method in item
-        if method in METHODS
-    ]
+def operations() -> tuple[Operation, ...]:
+    return PAGE.operations
 
 
 def parameters(operation: Operation, place: str) -> dict[str, str]:
     """The parameters of one place (path, query, header): name → where its schema stands."""
-    found = {}
-    for owner in (operation.where.rpartition("/")[0], operation.where):
-        for at in range(len(resolved(owner)[1].get("parameters", []))):
-            where, parameter = resolved(f"{owner}/parameters/{at}")
-            if parameter["in"] == place:
-                found[parameter["name"]] = f"{where}/schema"
-    return found
+    return {
+        parameter["name"]: f"{where}/schema"
+        for where, parameter in PAGE.parameters(operation)
+        if parameter["in"] == place
+    }
 
 
 # Validation: strict, so that a field which was recorded but is not described is found

@@ -9,8 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ from tests.docker.nginx import VARIANTS, Nginx, Variant, certificates, running_n
 from tests.provider.rig import (
     ADMITTED,
     API,
-    BROWSER,
     NAME,
     PUBLIC_URL,
     Client,
@@ -218,22 +216,10 @@ class Browser(Client):
         self._port = nginx.port
         self._tls = ssl.create_default_context(cafile=str(nginx.ca)) if nginx.url.startswith("https:") else None
 
-    @contextmanager
-    def opened(
-        self, method: str, target: str, headers: Iterable[tuple[str, str]] = BROWSER, body: bytes | None = None
-    ) -> Iterator[http.client.HTTPResponse]:
+    def connection(self) -> http.client.HTTPConnection:
         if self._tls is None:
-            with super().opened(method, target, headers, body) as response:
-                yield response
-            return
-        with closing(http.client.HTTPSConnection("localhost", self._port, timeout=30, context=self._tls)) as connection:
-            connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
-            for name, value in headers:
-                connection.putheader(name, value)
-            if body is not None:
-                connection.putheader("Content-Length", str(len(body)))
-            connection.endheaders(body)
-            yield connection.getresponse()
+            return super().connection()
+        return http.client.HTTPSConnection("localhost", self._port, timeout=30, context=self._tls)
 
 
 @pytest.fixture(scope="module")

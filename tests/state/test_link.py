@@ -8,15 +8,13 @@ from typing import Any
 
 import pytest
 import redis
-import trustme
 
 from adapter.state import Away, Link
 from adapter.state.link import PAUSE
+from tests.certificates import Certificate
 from tests.credentials import STATE_PASSWORD as PASSWORD
 from tests.services import free_ports
 from tests.state.server import RedisServer, running_redis
-
-FILES = (("cert", "cert"), ("key", "key"), ("ca-cert", "ca"))
 
 
 class Clock:
@@ -184,21 +182,18 @@ def test_a_password(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_over_tls_with_a_ca_of_ones_own(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    pair = authority.issue_cert("127.0.0.1")
-    pair.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
-    pair.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    certificate = Certificate(tmp_path, ("127.0.0.1",))
     (port,) = free_ports(1)
-    options = {f"tls-{name}-file": str(tmp_path / f"{kind}.pem") for name, kind in FILES}
+    files = {"cert": certificate.chain, "key": certificate.key, "ca-cert": certificate.authority}
+    options = {f"tls-{name}-file": str(file) for name, file in files.items()}
     options |= {"tls-port": str(port), "tls-auth-clients": "no"}
     with running_redis(password=PASSWORD, options=options):
         url = f"rediss://:{PASSWORD}@127.0.0.1:{port}"
-        assert Link(f"{url}?ssl_ca_certs={tmp_path / 'ca.pem'}").do(ping)
+        assert Link(f"{url}?ssl_ca_certs={certificate.authority}").do(ping)
         with pytest.raises(Away):
             Link(url).do(ping)
         with pytest.raises(Away):
-            Link(f"{url.replace('127.0.0.1', 'localhost')}?ssl_ca_certs={tmp_path / 'ca.pem'}").do(ping)
+            Link(f"{url.replace('127.0.0.1', 'localhost')}?ssl_ca_certs={certificate.authority}").do(ping)
     assert PASSWORD not in caplog.text
 
 

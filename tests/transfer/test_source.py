@@ -17,9 +17,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import trustme
 
 from adapter.transfer.source import BLOCK, FLUSH, Reading, Receiving, source_of
+from tests.certificates import Certificate
 from tests.services import free_ports, running
 from tests.transfer.echo import IDLE
 
@@ -45,14 +45,9 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     files: tuple[str, ...] = ()
     context = None
     if request.param == "TLS":
-        authority = trustme.CA()
-        made = authority.issue_cert("localhost")
-        chain, key = (tmp_path_factory.mktemp("tls") / name for name in ("chain.pem", "key.pem"))
-        key.write_bytes(made.private_key_pem.bytes())
-        chain.write_bytes(b"".join(part.bytes() for part in made.cert_chain_pems))
-        files = (str(chain), str(key))
-        context = ssl.create_default_context()
-        authority.configure_trust(context)
+        certificate = Certificate(tmp_path_factory.mktemp("tls"))
+        files = (str(certificate.chain), str(certificate.key))
+        context = certificate.context
     with running("echo", str(port), *files, env={}, port=port, path="/", module="tests.transfer.echo", tls=context):
         yield Server(port, context)
 
