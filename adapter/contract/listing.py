@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -49,8 +50,13 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
         found = artifacts_seen.read(
             identity, str(repository), lambda: grouped(swr.images.tags(identity, repository)), first=page.first
         )
-        chosen = [each for each in found if _wanted(each, terms(request.args.get("q")))]
-        return paged(request, chosen, key=lambda each: each.key, show=lambda each: described(repository, each))
+        wanted = _wanted(terms(request.args.get("q")))
+        return paged(
+            request,
+            list(filter(wanted, found)),
+            key=lambda each: each.key,
+            show=lambda each: described(repository, each),
+        )
 
     @blueprint.route("/api/v2.0/projects/<project>/repositories/<path:name>/artifacts/<reference>", methods=["GET"])
     def artifact(project: str, name: str, reference: str) -> Response:
@@ -69,15 +75,18 @@ def _repository(listed: Listed) -> dict[str, Any]:
     return {"name": str(listed.repository), "creation_time": None, "update_time": listed.updated}
 
 
-def _wanted(artifact: Artifact, query: dict[str, str]) -> bool:
+def _wanted(query: dict[str, str]) -> Callable[[Artifact], bool]:
     """`digest` and `tags`; Harbor's `tags=*` means any tag, `tags=nil` none, which no artifact of SWR's lists has."""
     digest, tags = query.get("digest"), query.get("tags")
-    if digest is not None and not matcher(digest)(artifact.digest or ""):
-        return False
-    if tags is None or tags == "*":
-        return True
-    matches = matcher(tags)
-    return any(matches(tag.name) for tag in artifact.tags)
+    by_digest = None if digest is None else matcher(digest)
+    by_tag = None if tags is None or tags == "*" else matcher(tags)
+
+    def wanted(artifact: Artifact) -> bool:
+        if by_digest is not None and not by_digest(artifact.digest or ""):
+            return False
+        return by_tag is None or any(by_tag(tag.name) for tag in artifact.tags)
+
+    return wanted
 
 
 def _tags_of(swr: SwrClient, identity: Identity, repository: Repository, digest: str, reference: str) -> list[Tag]:
