@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 
 import hypothesis
@@ -13,8 +14,8 @@ from adapter.sandbox.recordings.images import Image, images
 from tests.credentials import PROJECT
 from tests.running import RunningAdapter, RunningSandbox, running_adapter, running_sandbox
 
-# A busy machine is no failure.
-hypothesis.settings.register_profile("default", deadline=None)
+# A busy machine is no failure. Where a change is judged the same examples come each time, elsewhere new ones.
+hypothesis.settings.register_profile("default", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("default")
 
 StartAdapter = Callable[..., RunningAdapter]

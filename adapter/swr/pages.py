@@ -25,6 +25,8 @@ LIMIT: Final = 100
 MOST_PAGES: Final = 1000
 MOST_ENTRIES: Final = 100_000
 _MOST_PASSES: Final = 3
+_MOST_REPEATS: Final = 8
+"""Pages without anything new, one after the other: a short page is shown again for each entry that comes in front."""
 _TOTAL: Final = re.compile(r"[^/]*/\s*(\d{1,18})\s*", re.ASCII)
 
 
@@ -83,7 +85,7 @@ class Collection(Generic[T]):
 
     def _pass(self, *, first: bool) -> tuple[bool, int]:
         """Whether nothing went away meanwhile, and how many entries are announced but were not seen."""
-        offset = left_out = longest = 0
+        offset = left_out = repeats = 0
         before: int | None = None
         steady = True
         while True:
@@ -93,11 +95,11 @@ class Collection(Generic[T]):
             left_out += page.sent - len(page.entries)
             offset += page.sent
             self._refuse_endless(len(self._found) + left_out)
-            nothing_new = len(self._found) == known and bool(page.entries)
-            if first and nothing_new and page.sent >= longest and page.total == before:
+            repeats = repeats + 1 if len(self._found) == known and page.entries else 0
+            if first and repeats == _MOST_REPEATS:
                 raise Unexpected(f"SWR's list of {self._what} repeats the same page: it has no end")
             steady = steady and (page.total is None or before is None or page.total >= before)
-            before, longest = page.total, max(longest, page.sent)
+            before = page.total
             if not page.sent or (page.total is not None and offset >= page.total):
                 return steady, (page.total or 0) - len(self._found) - left_out
 
