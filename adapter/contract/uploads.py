@@ -74,7 +74,7 @@ def create_blueprint(
     @blueprint.route(location, methods=["GET"])
     def status(name: str, sealed: str) -> Response:
         identity, session = opened(name, sealed)
-        return _accepted(replace(session, doubtful=True), identity, public_url, 204)
+        return _accepted(transfers.standing(session, harbor=_is_harbor(request)), identity, public_url, 204)
 
     @blueprint.route(location, methods=["DELETE"])
     def cancel(name: str, sealed: str) -> Response:
@@ -90,8 +90,11 @@ def _mounted(
 ) -> Session | None:
     """None when the blob is there, else the upload that is open for it."""
     source = parse_repository(request.args["from"]) if "from" in request.args else None
-    harbor = request.headers.get("User-Agent", "").startswith(HARBOR)
-    return mounts.mount(identity, repository, digest, source, harbor=harbor, transfer=transfer)
+    return mounts.mount(identity, repository, digest, source, harbor=_is_harbor(request), transfer=transfer)
+
+
+def _is_harbor(incoming: Request) -> bool:
+    return incoming.headers.get("User-Agent", "").startswith(HARBOR)
 
 
 def incoming_of(incoming: Request) -> Incoming:
@@ -104,15 +107,12 @@ def incoming_of(incoming: Request) -> Incoming:
 
 
 def _accepted(session: Session, identity: Identity, public_url: str | None, status: int = 202) -> Response:
-    headers = _where(session, identity, public_url) | {"Docker-Upload-UUID": session.id}
-    if status == 202:
-        headers["Range"] = session.range
-    return bodiless(status, headers)
+    headers = {"Range": session.range, "Docker-Upload-UUID": session.id}
+    return bodiless(status, _where(session, identity, public_url) | headers)
 
 
 def _where(session: Session, identity: Identity, public_url: str | None) -> dict[str, str]:
-    """Where the upload goes on, and how far it is. Without a byte there is no Range, because `0-0` would read as one;
-    Harbor takes that as it takes a 404: it sends the chunk again (`docs/facts/harbor.md D.2`)."""
+    """Where the upload goes on, and how far it is; without a byte there is no Range, because `0-0` reads as one."""
     path = f"/v2/{session.repository}/blobs/uploads/{seal(session, identity)}"
     return {"Location": _absolute(path, public_url)} | ({"Range": session.range} if session.offset else {})
 

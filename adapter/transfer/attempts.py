@@ -1,4 +1,4 @@
-"""Which chunks were begun already, so that one that comes again is recognised."""
+"""Which chunks were begun already, so that one that comes again is recognised, and which came out of order."""
 
 from __future__ import annotations
 
@@ -19,14 +19,27 @@ class Attempts:
         self._most = most
         self._lock = threading.Lock()
         self._begun: OrderedDict[tuple[str, int], None] = OrderedDict()
+        self._refused: OrderedDict[tuple[str, int], None] = OrderedDict()
 
     def again(self, session: Session) -> bool:
         """Whether this was asked before for a chunk at the same place of the same upload."""
+        return self._noted(self._begun, session)
+
+    def refuse(self, session: Session) -> None:
+        """A chunk came that does not begin where the upload stands."""
+        self._noted(self._refused, session)
+
+    def refused(self, session: Session) -> bool:
+        """Whether `refuse` was called for the upload as it stands."""
+        with self._lock:
+            return (session.id, session.offset) in self._refused
+
+    def _noted(self, notes: OrderedDict[tuple[str, int], None], session: Session) -> bool:
         key = session.id, session.offset
         with self._lock:
-            known = key in self._begun
-            self._begun[key] = None
-            self._begun.move_to_end(key)
-            if len(self._begun) > self._most:
-                self._begun.popitem(last=False)
+            known = key in notes
+            notes[key] = None
+            notes.move_to_end(key)
+            if len(notes) > self._most:
+                notes.popitem(last=False)
         return known

@@ -100,6 +100,17 @@ class Uploads:
             sent.finished()
         self._places.saw(identity, session.repository, digest)
 
+    def standing(self, session: Session, *, harbor: bool) -> Session:
+        """Where the upload goes on. Raises `UploadUnknown` while nothing is accepted: `0-0` would read as one byte.
+
+        A client that was refused a first chunk out of order expects just that (OCI distribution spec, "Pushing a blob
+        in chunks", and its conformance tests). Harbor would leave that byte out, and takes 404 for none
+        (`docs/facts/harbor.md D.2`); its chunks come in order.
+        """
+        if not session.offset and (harbor or not self._attempts.refused(session)):
+            raise UploadUnknown("nothing of this upload is accepted yet: send it from its first byte")
+        return replace(session, doubtful=True)
+
     def cancel(self, identity: Identity, session: Session) -> None:
         """Drops the upload at SWR."""
         self._swr.cancel(identity, session.repository, session.location)
@@ -127,6 +138,7 @@ class Uploads:
 
     def _check(self, session: Session, incoming: Incoming) -> None:
         if incoming.range is not None and incoming.range[0] != session.offset:
+            self._attempts.refuse(session)
             raise RangeInvalid(
                 f"the chunk starts at byte {incoming.range[0]}, but the upload stands at {session.offset}"
             )

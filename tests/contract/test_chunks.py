@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from adapter.contract.uploads import HARBOR
 from tests.contract.conftest import Start, put_back
 from tests.contract.http import (
     LARGE,
@@ -110,16 +111,26 @@ class TestChunks:
 
     def test_status(self, door: Door, repository: str) -> None:
         location = door.start(repository)
-        answer = door.ask("GET", location)
-        assert answer.status == 204
-        assert "Range" not in answer.headers
-        assert answer.header("Location").startswith(f"/v2/{repository}/blobs/uploads/")
+        refused(door.ask("GET", location), 404, "first byte", code="BLOB_UPLOAD_UNKNOWN")
         location = self.chunk(door, location, SMALL, 0).header("Location")
         answer = door.ask("GET", location)
         assert (answer.status, answer.body) == (204, b"")
         assert answer.header("Range") == f"0-{len(SMALL) - 1}"
         again = self.chunk(door, answer.header("Location"), SMALL, len(SMALL))
         assert again.header("Range") == f"0-{2 * len(SMALL) - 1}"
+
+    def test_status_after_a_first_chunk_out_of_order(self, door: Door, repository: str) -> None:
+        location = door.start(repository)
+        assert self.chunk(door, location, SMALL, 999).status == 416
+        answer = door.ask("GET", location)
+        assert (answer.status, answer.header("Range")) == (204, "0-0")
+        again = self.chunk(door, answer.header("Location"), SMALL, 0)
+        assert again.header("Range") == f"0-{len(SMALL) - 1}"
+
+    def test_harbor_never_takes_no_byte_for_one(self, door: Door, repository: str) -> None:
+        location = door.start(repository)
+        assert self.chunk(door, location, SMALL, 999).status == 416
+        refused(door.ask("GET", location, headers={"User-Agent": HARBOR}), 404, code="BLOB_UPLOAD_UNKNOWN")
 
     def test_status_after_a_refused_chunk(self, door: Door, repository: str) -> None:
         location = self.chunk(door, door.start(repository), SMALL, 0).header("Location")

@@ -42,10 +42,10 @@ def same(door: Door, location: str) -> str:
 
 
 def asked_for(door: Door, location: str) -> str:
-    """Harbor asks where the upload stands, and goes on at the location that it is told."""
+    """Harbor asks where the upload stands, and goes on at the location that it is told, if any."""
     answer = door.ask("GET", location)
-    assert answer.status == 204
-    return answer.header("Location")
+    assert answer.status in (204, 404)
+    return answer.header("Location") if answer.status == 204 else location
 
 
 Where = Callable[[Door, str], str]

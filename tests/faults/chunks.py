@@ -60,7 +60,8 @@ def _insist(door: Door, location: str, data: bytes, start: int, part: bytes) -> 
             if answer.status < 300:
                 return answer
         stands = door.ask("GET", location, timeout=TIMEOUT)
-        if stands.status != 204:
+        if stands.status == 204:
+            location = stands.header("Location")
+        elif stands.status != 404:
             return stands
-        location = stands.header("Location")
     return _send(door, location, data, start, part)
