@@ -110,6 +110,7 @@ class _Request:
         given = environ.get("HTTP_X_REQUEST_ID", "")
         self.id: str = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         environ["adapter.request_id"] = self.id
+        environ["adapter.sent"] = self.count
         self.trace = trace.Trace()
         self._environ = environ
         self._door = door
@@ -120,6 +121,10 @@ class _Request:
         self._status = 0
         self._begun = time.monotonic()
         self.sent = 0
+
+    def count(self, sent: int) -> None:
+        """So many bytes of the answer went out."""
+        self.sent += sent
 
     def started(self, start_response: StartResponse) -> StartResponse:
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
@@ -160,7 +165,7 @@ class _Logged:
 
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self._chunks:
-            self._request.sent += len(chunk)
+            self._request.count(len(chunk))
             yield chunk
 
     def close(self) -> None:

@@ -8,9 +8,11 @@ new connection.
 from __future__ import annotations
 
 import http.client
+import os
 import select
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,11 +35,18 @@ BLOCK = 1 << 20
 """Bytes that are moved at a time."""
 _RECORDS = 8
 """TLS records, of 16 KiB each, that are written before SWR is listened to again."""
+_MOST_BURSTS = 4
+"""Threads that move TLS records at once, where there are as many cores: more only wait for the interpreter."""
 
 
 class ListeningSocket(ssl.SSLSocket):
-    """A TLS socket that can be asked whether the server said something; session tickets do not count."""
+    """A TLS socket that can be asked whether the server said something; session tickets do not count.
 
+    `bursts` is for who moves many records in a row: each gives the interpreter's lock away and takes it back, and
+    threads that fight over it do little else. Nobody may wait for the network within.
+    """
+
+    bursts: ClassVar[threading.Semaphore]
     _first = b""
 
     def heard(self) -> bool:
@@ -62,6 +71,36 @@ class ListeningSocket(ssl.SSLSocket):
         memoryview(buffer)[:1] = self._first
         self._first = b""
         return 1
+
+    def receive(self, view: memoryview) -> int:
+        """Fills the view with what has come, without waiting; 0 at the end.
+
+        Raises `ssl.SSLWantReadError` when nothing has come, `OSError`.
+        """
+        got = 0
+        with self.bursts:
+            try:
+                while got < len(view) and (count := self.read(len(view) - got, view[got:])):
+                    got += count
+            except ssl.SSLWantReadError:
+                if not got:
+                    raise
+        return got
+
+    def send_records(self, view: memoryview) -> int:
+        """Sends `_RECORDS` records, or what there is room for, without waiting. Raises `ssl.SSLWantWriteError` when
+        there was none, `OSError`."""
+        sent = 0
+        with self.bursts:
+            try:
+                for _ in range(_RECORDS):
+                    sent += self.send(view[sent:])
+                    if sent == len(view):
+                        break
+            except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+                if not sent:
+                    raise
+        return sent
 
 
 def _heard(sock: socket.socket) -> bool:
@@ -117,8 +156,8 @@ class _Early:
         while left:
             self._wait_for_room()
             try:
-                for _ in range(_RECORDS if isinstance(self.sock, ssl.SSLSocket) else 1):
-                    left = left[self.sock.send(left) :]
+                sent = self.sock.send_records(left) if isinstance(self.sock, ListeningSocket) else self.sock.send(left)
+                left = left[sent:]
             except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
                 continue
             except (ssl.SSLError, ConnectionError) as error:
@@ -203,7 +242,9 @@ def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
     context.load_verify_locations(certifi.where())
     if ca_bundle is not None:
         context.load_verify_locations(str(ca_bundle))
-    context.sslsocket_class = ListeningSocket
+    cores = len(os.sched_getaffinity(0))
+    bursts = threading.BoundedSemaphore(min(cores, _MOST_BURSTS))
+    context.sslsocket_class = type("BurstingSocket", (ListeningSocket,), {"bursts": bursts})
     return context
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import requests
@@ -13,6 +13,7 @@ from urllib3.exceptions import HTTPError
 
 from adapter.errors import Unexpected
 from adapter.swr.connections import BLOCK
+from adapter.swr.content import content_of
 
 log = logging.getLogger(__name__)
 
@@ -23,12 +24,20 @@ class Download:
     """An open answer of SWR's. When SWR ends early the caller's `connection` is cut: a clean end would pass a part for
     the whole. Raises `Unexpected` for a length that is none, with the answer closed.
 
-    `length` is in bytes, as announced; None when SWR does not tell, and then it may be set by whoever knows.
+    Most of a long content goes out on the connection itself, past the server, which would want new memory for each
+    block; `told` is then called with the number of bytes. `length` is in bytes, as announced; None when SWR does not
+    tell, and then it may be set by whoever knows.
     """
 
-    def __init__(self, response: requests.Response, connection: socket.socket | None) -> None:
+    def __init__(
+        self,
+        response: requests.Response,
+        connection: socket.socket | None,
+        told: Callable[[int], object] = lambda _: None,
+    ) -> None:
         self._response = response
         self._connection = connection
+        self._told = told
         self.length = _length_of(response)
 
     @property
@@ -53,18 +62,41 @@ class Download:
         return self.length is not None or "chunked" in self._response.headers.get("Transfer-Encoding", "").lower()
 
     def __iter__(self) -> Iterator[bytes]:
+        """What the server has to send; in between, what goes past it."""
         sent = 0
-        try:
-            for block in self._response.raw.stream(BLOCK, decode_content=False):
-                sent += len(block)
+        blocks = self._blocks()
+        while True:
+            try:
+                block = next(blocks, None)
+            except (HTTPError, OSError) as error:
+                log.warning("SWR broke off a blob after %d bytes: %s", sent, type(error).__name__)
+                self._cut()
+                return
+            if block is None:
+                break
+            sent += len(block)
+            if isinstance(block, bytes):
                 yield block
-        except (HTTPError, OSError) as error:
-            log.warning("SWR broke off a blob after %d bytes: %s", sent, type(error).__name__)
-            self._cut()
-            return
+            elif self._connection is not None:
+                self._connection.sendall(block)
+                self._told(len(block))
         if self.length is not None and sent < self.length:
             log.warning("SWR ended a blob after %d of %d bytes", sent, self.length)
             self._cut()
+
+    def _blocks(self) -> Iterator[bytes | memoryview]:
+        """A memoryview is valid until the next block is taken, and is for the connection itself."""
+        content = None if self._connection is None else content_of(self._response)
+        if content is not None:
+            # Before it the server sends the head.
+            yield content.first(BLOCK)
+            buffer = memoryview(bytearray(min(BLOCK, content.left)))
+            with content.straight():
+                while content.left:
+                    if not (count := content.fill(buffer)):
+                        return
+                    yield buffer[:count]
+        yield from self._response.raw.stream(BLOCK, decode_content=False)
 
     def _cut(self) -> None:
         if self._connection is not None:
