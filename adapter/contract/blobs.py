@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-import requests
 from flask import Blueprint, Response, request
 
 from adapter.contract.answers import bodiless
@@ -45,7 +41,8 @@ def create_blueprint(swr: SwrClient, slots: Slots, places: BlobPlaces, redirects
             if isinstance(place, str):
                 # It opens the blob to whoever has it, for a while.
                 return bodiless(307, {"Location": place, "Cache-Control": "no-store"})
-            download = transfer.begun(_download(place, request.environ))
+            environ = request.environ
+            download = transfer.begun(Download(place, environ.get("gunicorn.socket"), environ.get("adapter.sent")))
             if download.whole and download.length is None:
                 # Harbor's proxy cache takes what has no length for empty (`docs/facts/harbor.md D.8`).
                 download.length = swr.registry.blob(identity, repository, digest).length
@@ -54,10 +51,6 @@ def create_blueprint(swr: SwrClient, slots: Slots, places: BlobPlaces, redirects
             return _described(transfer.answer(), digest)
 
     return blueprint
-
-
-def _download(answer: requests.Response, environ: Mapping[str, Any]) -> Download:
-    return Download(answer, environ.get("gunicorn.socket"), environ.get("adapter.sent", lambda _: None))
 
 
 def _described(response: Response, digest: str) -> Response:

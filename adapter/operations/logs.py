@@ -111,7 +111,7 @@ class _Request:
         self.id: str = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         environ["adapter.request_id"] = self.id
         environ["adapter.sent"] = self.count
-        self.trace = trace.Trace()
+        self.trace = trace.Trace(environ.get("gunicorn.socket"))
         self._environ = environ
         self._door = door
         self._method = environ.get("REQUEST_METHOD", "")

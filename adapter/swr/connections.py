@@ -14,7 +14,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -29,6 +29,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 from urllib3.util.wait import wait_for_read
 
 from adapter.settings import LOOPBACK
+from adapter.swr.caller import GLANCES, refuse_if_gone
 from adapter.swr.responses import WholeResponse
 
 BLOCK = 1 << 20
@@ -78,9 +79,10 @@ class ListeningSocket(ssl.SSLSocket):
         Raises `ssl.SSLWantReadError` when nothing has come, `OSError`.
         """
         got = 0
+        read: Callable[[int, memoryview], Any] = self.read
         with self.bursts:
             try:
-                while got < len(view) and (count := self.read(len(view) - got, view[got:])):
+                while got < len(view) and (count := read(len(view) - got, view[got:])):
                     got += count
             except ssl.SSLWantReadError:
                 if not got:
@@ -117,6 +119,7 @@ class _Early:
     send_timeout: ClassVar[float] = 60.0
     longest_idle: ClassVar[float] = 5.0
     sock: Any
+    timeout: Any
     _poll: select.poll
     _cut = False
     _in_body = False
@@ -164,10 +167,13 @@ class _Early:
                 self._stop(error)
 
     def _wait_for_room(self) -> None:
-        """Until the socket takes more, or says something. Raises `TimeoutError` when neither happens."""
-        events = self._poll.poll(self.send_timeout * 1000)
-        if not events:
-            raise TimeoutError("SWR takes no more of the body")
+        """Until the socket takes more, or says something. Raises `TimeoutError` when neither happens, or what
+        `refuse_if_gone` does."""
+        until = time.monotonic() + self.send_timeout
+        while not (events := self._poll.poll(min(GLANCES, self.send_timeout) * 1000)):
+            refuse_if_gone()
+            if time.monotonic() >= until:
+                raise TimeoutError("SWR takes no more of the body")
         if events[0][1] & ~select.POLLOUT and _heard(self.sock):
             self._stop(None)
 
@@ -175,9 +181,19 @@ class _Early:
         self._cut = True
         raise BrokenPipeError("answered before the end of the body") from cause
 
+    def _wait_for_answer(self) -> None:
+        """The same for the first byte of an answer, which is left to be read; the rest of its head must follow soon."""
+        until = time.monotonic() + self.timeout
+        while not (wait_for_read(self.sock, min(GLANCES, self.timeout)) and _heard(self.sock)):
+            refuse_if_gone()
+            if time.monotonic() >= until:
+                raise TimeoutError("SWR does not answer")
+        self.timeout = min(self.timeout, self.send_timeout)
+
     def getresponse(self) -> Any:
         self._in_body = False
         try:
+            self._wait_for_answer()
             response = super().getresponse()  # type: ignore[misc]
         finally:
             cut, self._cut = self._cut, False

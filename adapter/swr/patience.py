@@ -21,6 +21,8 @@ class Patience:
     budgeted: bool = True
     queue: float = 60.0
     """How long to wait for a place in the request budget."""
+    tied: bool = False
+    """Whether it is over when the caller leaves, because only the caller has a use for it."""
     deadline: float | None = field(default=None, compare=False)
     """The monotonic moment at which all is over, whatever `total` says: for several requests, and their bodies too."""
 
@@ -47,13 +49,13 @@ CREATE: Final = Patience(total=30, statuses=frozenset({429, 503}), broken=False)
 CHECK: Final = Patience(total=10, statuses=_BUSY, broken=True, answer=5.0, budgeted=False)
 """The health check: past the budget, and over within 10 s. One failed check takes a proxy cache away for minutes."""
 
-BUFFERED: Final = Patience(total=60, statuses=frozenset({429, 503}), broken=False, answer=600.0)
+BUFFERED: Final = Patience(total=60, statuses=frozenset({429, 503}), broken=False, answer=600.0, tied=True)
 """A small part of an upload, kept in memory: repeated only when SWR says that it did not look at it."""
 
 GLANCE: Final = Patience(total=3, statuses=_BUSY, broken=True, answer=4.0, budgeted=False)
 """A question whose answer can be done without."""
 
-STREAM: Final = Patience(total=0, statuses=frozenset(), broken=False, answer=600.0)
+STREAM: Final = Patience(total=0, statuses=frozenset(), broken=False, answer=600.0, tied=True)
 """A streamed body is never sent twice; SWR may think long about a large layer before it answers."""
 
 

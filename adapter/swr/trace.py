@@ -1,7 +1,8 @@
-"""What one request of a caller cost at SWR, for its line in the log."""
+"""What one request of a caller cost at SWR, for its line in the log, and who the caller is."""
 
 from __future__ import annotations
 
+import socket
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final
@@ -9,8 +10,9 @@ from typing import Final
 
 @dataclass
 class Trace:
-    """Filled by the transport while a request is served."""
+    """Filled by the transport while a request is served. `caller` is the connection that it came on, if any."""
 
+    caller: socket.socket | None = field(default=None, repr=False)
     requests: int = 0
     request_ids: list[str] = field(default_factory=list)
     account: str | None = None

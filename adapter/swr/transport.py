@@ -23,6 +23,7 @@ from adapter.settings import SPARE_THREADS, Settings
 from adapter.state import Link
 from adapter.swr import trace
 from adapter.swr.budget import Budget
+from adapter.swr.caller import tied
 from adapter.swr.connections import Adapter, EarlySuccess, proxies_for
 from adapter.swr.errors import Refusal, parse_refusal
 from adapter.swr.patience import SAFE, Patience, backoff, retry_after
@@ -102,12 +103,13 @@ class Transport:
             prepared = request.prepare()
             if signer is not None:
                 prepared = signer(prepared)
-            response = self._adapter.send(
-                prepared,
-                stream=True,
-                timeout=(min(CONNECT_TIMEOUT, patience.answer), patience.answer),
-                proxies=dict(proxies_for(url, self._proxy)),
-            )
+            with tied(patience.tied):
+                response = self._adapter.send(
+                    prepared,
+                    stream=True,
+                    timeout=(min(CONNECT_TIMEOUT, patience.answer), patience.answer),
+                    proxies=dict(proxies_for(url, self._proxy)),
+                )
         except (requests.RequestException, HTTPError) as error:
             self._note(None)
             failure = _failure(error, parts.hostname or "", patience)

@@ -33,7 +33,7 @@ class Download:
         self,
         response: requests.Response,
         connection: socket.socket | None,
-        told: Callable[[int], object] = lambda _: None,
+        told: Callable[[int], object] | None = None,
     ) -> None:
         self._response = response
         self._connection = connection
@@ -79,7 +79,8 @@ class Download:
                 yield block
             elif self._connection is not None:
                 self._connection.sendall(block)
-                self._told(len(block))
+                if self._told is not None:
+                    self._told(len(block))
         if self.length is not None and sent < self.length:
             log.warning("SWR ended a blob after %d of %d bytes", sent, self.length)
             self._cut()

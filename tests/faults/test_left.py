@@ -1,0 +1,50 @@
+"""The client leaves while SWR is silent: nobody waits for SWR any longer, and its connection ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.contract.http import Answer, Door, alive, eventually
+from tests.faults.faults import Fault, Kind, Unit, Way
+from tests.faults.rig import LARGE, SMALL, TIMEOUT, Rig
+from tests.faults.verbs import coded, monolithic
+
+SILENCE = 3 * TIMEOUT
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.mark.parametrize("kind", [Kind.RESET, Kind.TRUNCATE], ids=str)
+@pytest.mark.parametrize("upload", [monolithic, coded], ids=["sized", "coded"])
+@pytest.mark.parametrize(
+    ("way", "unit", "data"),
+    [
+        (Way.DOWN, Unit.MESSAGE, SMALL),
+        (Way.DOWN, Unit.MESSAGE, LARGE),
+        (Way.UP, Unit.CONTENT, LARGE * 16),
+    ],
+    ids=["small and whole", "large and whole", "larger than all buffers"],
+)
+def test_a_client_that_leaves(
+    rig: Rig, kind: Kind, upload: Callable[[Door, str, bytes], Answer], way: Way, unit: Unit, data: bytes
+) -> None:
+    if way is Way.UP and kind is Kind.TRUNCATE:
+        pytest.skip("the end of a connection comes behind what lies on it unread: SWR's own timeout counts then")
+    rig.begin()
+    repository = rig.repository()
+    order = rig.order("back", Fault(Kind.STALL, way, 0, unit, "PUT", repository, seconds=SILENCE))
+    with ThreadPoolExecutor(1) as pool:
+        got = pool.submit(rig.ask, lambda door: upload(door, repository, data))
+        assert order.acted.wait(TIMEOUT)
+        link = order.link
+        assert link is not None
+        rig.front.kill(kind)
+        eventually(lambda: rig.log.requests(repository) == 2, TIMEOUT)
+        # What takes nothing does not see either that there is no more.
+        eventually(lambda: way is Way.UP or link.left.is_set(), TIMEOUT)
+        assert got.result() is None
+    assert '"status": 201' not in rig.log.text()
+    alive(rig.door)
