@@ -296,7 +296,7 @@ class Unexpected(UpstreamError):
 
 
 class Unavailable(UpstreamError):
-    """SWR answered 5xx."""
+    """SWR answered 5xx, or a list of it changed each time it was read."""
 
     status = 503
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from adapter.contract.caller import identity_of
-from adapter.contract.cursor import cut
+from adapter.contract.cursor import begins, count_of, cut
 from adapter.contract.snapshots import Snapshots
 from adapter.identity import Identity
 from adapter.swr.client import SwrClient
@@ -18,8 +18,8 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
 
     @blueprint.route("/v2/_catalog", methods=["GET"])
     def catalog() -> Response:
-        identity = identity_of(request, swr.regions)
-        found = seen.read(identity, "catalog", lambda: _names(swr, identity), first="last" not in request.args)
+        identity, count = identity_of(request, swr.regions), count_of(request)
+        found = seen.read(identity, "catalog", lambda: _names(swr, identity), first=begins(request), size=count)
         return cut(request, "repositories", found)
 
     return blueprint

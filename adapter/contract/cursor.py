@@ -20,7 +20,7 @@ def cut(incoming: Request, key: str, names: Sequence[str], **others: Any) -> Res
 
     Without `n` it is all after `last`. Raises `InvalidRequest`.
     """
-    count = _count(incoming)
+    count = count_of(incoming)
     last = incoming.args.get("last")
     first = 0 if last is None else bisect_right(names, last)
     end = len(names) if count is None else first + count
@@ -32,7 +32,13 @@ def cut(incoming: Request, key: str, names: Sequence[str], **others: Any) -> Res
     return response
 
 
-def _count(incoming: Request) -> int | None:
+def begins(incoming: Request) -> bool:
+    """Whether it is a list's first part that is asked for."""
+    return not incoming.args.get("last")
+
+
+def count_of(incoming: Request) -> int | None:
+    """How many are asked for, None for all. Raises `InvalidRequest`."""
     text = incoming.args.get("n")
     if text is None:
         return None

@@ -28,14 +28,18 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
     """Three routes; what they list comes from SWR when a first page is asked for."""
     blueprint = Blueprint("listing", __name__)
     repositories_seen: Snapshots[Listed] = Snapshots()
-    artifacts_seen: Snapshots[Artifact] = Snapshots()
+    artifacts_seen: Snapshots[Artifact] = Snapshots(lambda artifact: 1 + len(artifact.tags))
 
     @blueprint.route("/api/v2.0/projects/<project>/repositories", methods=["GET"])
     def repositories(project: str) -> Response:
         identity, page = identity_of(request, swr.regions), page_of(request)
         organization = repository_in(project, "any").organization
         found = repositories_seen.read(
-            identity, organization, lambda: swr.images.repositories(identity, organization), first=page.first
+            identity,
+            organization,
+            lambda: swr.images.repositories(identity, organization),
+            first=page.first,
+            size=page.size,
         )
         wanted = terms(request.args.get("q")).get("name")
         if wanted is not None:
@@ -48,7 +52,11 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
         identity, page = identity_of(request, swr.regions), page_of(request)
         repository = repository_in(project, name)
         found = artifacts_seen.read(
-            identity, str(repository), lambda: grouped(swr.images.tags(identity, repository)), first=page.first
+            identity,
+            str(repository),
+            lambda: grouped(swr.images.tags(identity, repository)),
+            first=page.first,
+            size=page.size,
         )
         wanted = _wanted(terms(request.args.get("q")))
         return paged(

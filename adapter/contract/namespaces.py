@@ -13,9 +13,10 @@ from adapter.contract.answers import bodiless
 from adapter.contract.caller import identity_of
 from adapter.contract.paging import page_of, paged
 from adapter.contract.queries import alternatives, matcher, terms
+from adapter.contract.snapshots import Snapshots
 from adapter.errors import InvalidRequest, NameInvalid
 from adapter.identity import Identity
-from adapter.names import check_organization
+from adapter.names import check_organization, digest_of
 from adapter.swr.client import SwrClient
 from adapter.swr.management import Organization
 from adapter.transfer.body import read_all
@@ -30,18 +31,25 @@ class Wanted:
     names: tuple[str, ...] | None
     matches: Callable[[str], bool]
 
+    @property
+    def key(self) -> str:
+        """What a list of those it lets through is known by: the or-list, or all organizations, filtered afterwards."""
+        return "" if self.names is None else digest_of("\0".join(self.names).encode())
+
 
 def create_blueprint(swr: SwrClient) -> Blueprint:
     """List and create."""
     blueprint = Blueprint("namespaces", __name__)
+    seen: Snapshots[Organization] = Snapshots()
 
     @blueprint.route("/api/v2.0/projects", methods=["GET"])
     def projects() -> Response:
         identity = identity_of(request, swr.regions)
         wanted = parse_filter(request.args.get("q"), request.args.get("name"))
-        page_of(request)
-        found = sorted(_found(swr, identity, wanted), key=lambda each: each.name)
-        return paged(request, found, key=lambda each: each.name, show=_project)
+        page = page_of(request)
+        found = seen.read(identity, wanted.key, lambda: _found(swr, identity, wanted), first=page.first, size=page.size)
+        shown = [each for each in found if wanted.names is not None or wanted.matches(each.name)]
+        return paged(request, shown, key=lambda each: each.name, show=_project)
 
     @blueprint.route("/api/v2.0/projects", methods=["POST"])
     def create() -> Response:
@@ -54,9 +62,10 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
 
 
 def _found(swr: SwrClient, identity: Identity, wanted: Wanted) -> list[Organization]:
+    """By name."""
     if wanted.names is None:
-        return [each for each in swr.organizations.all(identity) if wanted.matches(each.name)]
-    found = swr.organizations.named(identity, wanted.names)
+        return sorted(swr.organizations.all(identity), key=lambda each: each.name)
+    found = sorted(swr.organizations.named(identity, wanted.names), key=lambda each: each.name)
     for organization in found:
         swr.organizations.refuse_unwritable(organization)
     return found

@@ -5,21 +5,26 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from adapter.contract.caller import identity_of
-from adapter.contract.cursor import cut
+from adapter.contract.cursor import begins, count_of, cut
+from adapter.contract.snapshots import Snapshots
 from adapter.names import parse_repository
 from adapter.swr.client import SwrClient
 from adapter.swr.tag_lists import TagLists
 
 
 def create_blueprint(swr: SwrClient) -> Blueprint:
-    """One route; what SWR lists is asked anew for each page."""
+    """One route; what it lists comes from SWR when a list's first part is asked for."""
     blueprint = Blueprint("tags", __name__)
     lists = TagLists(swr.registry)
+    seen: Snapshots[str] = Snapshots()
 
     @blueprint.route("/v2/<path:name>/tags/list", methods=["GET"])
     def tags(name: str) -> Response:
-        identity = identity_of(request, swr.regions)
+        identity, count = identity_of(request, swr.regions), count_of(request)
         repository = parse_repository(name)
-        return cut(request, "tags", lists.names(identity, repository), name=str(repository))
+        found = seen.read(
+            identity, str(repository), lambda: lists.names(identity, repository), first=begins(request), size=count
+        )
+        return cut(request, "tags", found, name=str(repository))
 
     return blueprint

@@ -81,6 +81,9 @@ class Dockyard:
         )
         # The token endpoint took the same credentials, so 401 too can only mean that the API is not there.
         if response.status_code in _ABSENT:
-            settle(response)
+            refusal = refusal_of(response)
+            # Only a code of SWR's own shows that a 404 speaks of what was asked for.
+            if refusal.status == 404 and refusal.number and not refusal.astray:
+                raise error_for(refusal)
             raise DockyardAbsent("not found")
         return response

@@ -19,23 +19,46 @@ from adapter import errors
 from adapter.errors import AdapterError
 
 _LONGEST_MESSAGE: Final = 300
+_OUTER: Final = frozenset({"errorCode", "errorMessage", "error_code", "error_msg"})
+_INNER: Final = _OUTER | {"code", "message"}
+"""What an error has at the top of an answer, and in a list of errors."""
+_URL_UNKNOWN: Final = "4040083"
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """An answer that is not 2xx: HTTP status, and SWR's code, message and request id where it gave them."""
+    """An answer that is not 2xx: HTTP status, and SWR's code, message and request id where it gave them.
+
+    `shaped`: its body has one of SWR's four shapes, whatever the fields hold.
+    """
 
     status: int
     code: str | None = None
     message: str | None = None
     request_id: str | None = None
     retry_after: float | None = None
+    shaped: bool = False
 
     @property
     def number(self) -> str:
         """The digits of `SVCSTG.SWR.4000097`, or an empty string."""
         prefix, _, digits = (self.code or "").rpartition(".")
         return digits if prefix.endswith("SWR") else ""
+
+    @property
+    def misdirected(self) -> bool:
+        """Whether it says that the address is wrong: by SWR's code for that (`docs/facts/swr.md §4.12`), or by any of
+        the gateway's (§3.1)."""
+        return self.number == _URL_UNKNOWN or (self.code or "").startswith("APIG.")
+
+    @property
+    def astray(self) -> bool:
+        """Whether it is a 404 of the address, and so says nothing of what was looked for there.
+
+        Other servers answer in other shapes than SWR. What a missing repository is answered with is documented in part
+        only, so any other code, or none, will do.
+        """
+        return self.status == 404 and (self.misdirected or not self.shaped)
 
     def says(self, *words: str) -> bool:
         """Whether the message contains all the words, in any case."""
@@ -67,6 +90,16 @@ def _entry(document: object) -> Mapping[str, Any]:
     return {**document, **_entry(inner)} if inner else document
 
 
+def _is_shaped(document: object) -> bool:
+    """Whether it is an error in one of the four shapes."""
+    if isinstance(document, list):
+        return bool(document) and isinstance(document[0], dict) and not _INNER.isdisjoint(document[0])
+    if not isinstance(document, dict):
+        return False
+    inner = document.get("errors")
+    return not _OUTER.isdisjoint(document) or (isinstance(inner, list) and _is_shaped(inner))
+
+
 def _first(entry: Mapping[str, Any], *keys: str) -> str | None:
     for key in keys:
         value = entry.get(key)
@@ -78,15 +111,17 @@ def _first(entry: Mapping[str, Any], *keys: str) -> str | None:
 def parse_refusal(status: int, body: bytes, headers: Mapping[str, str], retry_after: float | None = None) -> Refusal:
     """Reads any of the four shapes; a body that is none of them is left out."""
     try:
-        entry = _entry(json.loads(body))
+        document = json.loads(body)
+        entry = _entry(document)
     except (ValueError, RecursionError):
-        entry = {}
+        document, entry = None, {}
     return Refusal(
         status,
         _first(entry, "errorCode", "error_code", "code"),
         _first(entry, "errorMessage", "error_msg", "message"),
         _first(entry, "request_id", "requestId") or headers.get("X-Request-Id"),
         retry_after,
+        _is_shaped(document),
     )
 
 
@@ -223,3 +258,15 @@ def error_for(refusal: Refusal) -> AdapterError:
     if refusal.status == 404 and refusal.code in _BY_OCI_CODE:
         return _BY_OCI_CODE[refusal.code or ""](f"not found in SWR: {refusal.quoted()}", **refusal.details())
     return _by_status(refusal)
+
+
+def management_error_for(refusal: Refusal, region: str) -> AdapterError:
+    """As `error_for`, for the management API: there a 404 means that something is gone, or that a list is empty, so
+    one that does not come from that API must not pass for it."""
+    if refusal.astray:
+        return errors.Unexpected(
+            f"SWR's management API is not where it was asked for: {refusal.quoted()}: check the `api` of {region} in "
+            "SWR_ADAPTER_REGIONS",
+            **refusal.details(),
+        )
+    return error_for(refusal)

@@ -25,6 +25,7 @@ from adapter.errors import (
 )
 from adapter.identity import Identity
 from adapter.names import Repository
+from adapter.state import MemoryState
 from adapter.swr.dockyard import Dockyard, DockyardAbsent
 from adapter.swr.listed import Listed, Tag, read_repository, read_tag
 from adapter.swr.management import Management, Part
@@ -41,6 +42,9 @@ Query = Mapping[str, str]
 LONGEST: Final = 600.0
 """Seconds for a listing as a whole."""
 _LONGEST_PAGE: Final = 120.0
+REMEMBERED: Final = 3600.0
+"""Seconds for which the way of asking that SWR took is taken at once."""
+_MOST_WAYS: Final = 10_000
 _NO_SUCH_TAG: Final = frozenset({"4040048", "4040115", "4041056", "4041057"})
 
 
@@ -61,19 +65,19 @@ class Images:
         self._organizations = organizations
         self._tag_lists = tag_lists
         self._parsing = threading.Lock()
-        self._way: dict[str, int] = {}
+        self._ways = MemoryState(_MOST_WAYS)
 
     def repositories(self, identity: Identity, organization: str | None) -> list[Listed]:
         """Of one organization, or all that the account sees, by name.
 
-        Raises `OrganizationUnknown`, `Denied` when these credentials open no way to list, `Unexpected`.
+        Raises `OrganizationUnknown`, `Denied` when these credentials open no way to list, `Unexpected`, `Unavailable`.
         """
         self._tokens.confirm(identity)
         way, ask, ways = "dockyard", self._dockyard.repositories, dockyard_queries(organization)
         if self._management.serves(identity):
             way, ask, ways = "management", self._management.repositories, repository_queries(organization)
         listing = _Listing(
-            place=f"{identity.region} {way} repositories",
+            place=f"{identity.account} {way} repositories",
             what="repositories",
             ways=ways,
             ask=lambda query, patience: ask(identity, query, patience),
@@ -104,12 +108,12 @@ class Images:
             raise OrganizationUnknown(f"the organization '{organization}' does not exist in SWR, or is not yours")
 
     def tags(self, identity: Identity, repository: Repository) -> list[Tag]:
-        """By name. Raises `RepositoryUnknown`, `OrganizationUnknown`, `Denied`, `Unexpected`."""
+        """By name. Raises `RepositoryUnknown`, `OrganizationUnknown`, `Denied`, `Unexpected`, `Unavailable`."""
         self._tokens.confirm(identity)
         if not self._management.serves(identity):
             return self._names(identity, repository)
         listing = _Listing(
-            place=f"{identity.region} tags",
+            place=f"{identity.account} tags",
             what=f"tags of {repository}",
             ways=tag_queries(),
             ask=lambda query, patience: self._management.tags(identity, repository, query, patience),
@@ -155,7 +159,7 @@ class Images:
             raise _narrow(error, repository) from error
 
     def _collected(self, listing: _Listing[T]) -> list[T]:
-        """By the first of the ways to ask that SWR takes; the next time it is asked that way at once."""
+        """By the first of the ways to ask that SWR takes; for an hour it comes first in the account's other lists."""
         deadline = time.monotonic() + LONGEST
 
         def page(way: Query, offset: int, limit: int) -> Page[T]:
@@ -166,21 +170,24 @@ class Images:
             with self._parsing:
                 return parse_page(part.document, part.content_range, listing.read, listing.what)
 
-        for number in range(self._way.get(listing.place, 0), len(listing.ways)):
+        taken = int(self._ways.get(listing.place) or b"0")
+        order = sorted(range(len(listing.ways)), key=lambda number: number != taken)
+        for number in order:
             try:
                 found = Collection(partial(page, listing.ways[number]), listing.key, listing.what).all()
             except InvalidRequest as error:
-                if isinstance(error, NameInvalid) or number == len(listing.ways) - 1:
+                if isinstance(error, NameInvalid) or number == order[-1]:
                     raise
                 continue
-            self._way[listing.place] = number
+            if number != taken:
+                self._ways.put(listing.place, str(number).encode(), REMEMBERED)
             return found
         raise AssertionError("there is no way to ask")
 
 
 @dataclass(frozen=True)
 class _Listing(Generic[T]):
-    """How a listing is asked for and read. `place` is what takes the same way of asking."""
+    """How a listing is asked for and read. `place` is whose way of asking it is, and for what."""
 
     place: str
     what: str

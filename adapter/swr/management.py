@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -17,7 +18,7 @@ from adapter.identity import Identity
 from adapter.names import Repository
 from adapter.state import State
 from adapter.swr import signing
-from adapter.swr.errors import error_for
+from adapter.swr.errors import Refusal, error_for, management_error_for
 from adapter.swr.patience import CREATE, SAFE, Patience
 from adapter.swr.refusals import Refusals
 from adapter.swr.transport import Signer, Transport, read_document, refusal_of, settle
@@ -118,7 +119,7 @@ def parse_organization(entry: Mapping[str, Any]) -> Organization:
 
 
 class Management:
-    """Signed calls to `swr-api.<region>`; every method raises what `error_for` makes of a refusal."""
+    """Signed calls to `swr-api.<region>`; every method raises what `management_error_for` makes of a refusal."""
 
     def __init__(self, transport: Transport, regions: Mapping[str, RegionHosts], scheme: str, state: State) -> None:
         self._transport = transport
@@ -131,18 +132,28 @@ class Management:
         return identity.secret_key is not None and self._regions[identity.region].api is not None
 
     def organizations(self, identity: Identity, patience: Patience = SAFE) -> list[Organization]:
-        """Those the account is authorised for; SWR does not page them (`docs/facts/swr.md §4.2`)."""
+        """Those the account is authorised for; SWR does not page them (`docs/facts/swr.md §4.2`).
+
+        Raises `Unexpected` when it is not SWR that says that there are none.
+        """
         try:
             return parse_organizations(self._get(identity, "/v2/manage/namespaces", patience))
         except NotFound:
             return []
 
     def organization(self, identity: Identity, name: str) -> Organization | None:
-        """One organization, None when there is none. Raises `Denied` for one of another account."""
-        try:
-            document = self._get(identity, f"/v2/manage/namespaces/{quote(name, safe='')}", SAFE)
-        except NotFound:
-            return None
+        """One organization, None when there is none. Raises `Denied` for one of another account.
+
+        Any 404 will do here: if it came from elsewhere, the creation that follows is what tells.
+        """
+        response = self._send("GET", identity, f"/v2/manage/namespaces/{quote(name, safe='')}", SAFE)
+        if response.status_code != 200:
+            refusal = refusal_of(response)
+            error = error_for(refusal)
+            if isinstance(error, NotFound) and not refusal.misdirected:
+                return None
+            raise self._noted(identity, management_error_for(refusal, identity.region))
+        document = read_document(response, deadline=None)
         try:
             return parse_organization(json.loads(document))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -152,7 +163,7 @@ class Management:
         """Raises `OrganizationExists` for 409, which does not say whose it is (`docs/facts/swr.md §4.13`)."""
         response = self._send("POST", identity, "/v2/manage/namespaces", CREATE, json.dumps({"namespace": name}))
         try:
-            raise_unless_created(response, name)
+            raise_unless_created(response, name, partial(management_error_for, region=identity.region))
         except AdapterError as error:
             raise self._noted(identity, error) from None
 
@@ -178,7 +189,7 @@ class Management:
         path = f"{repository_path(repository)}/tags/{quote(tag, safe='')}"
         response = self._send("DELETE", identity, path, CREATE)
         if not 200 <= response.status_code < 300:
-            raise self._noted(identity, error_for(refusal_of(response)))
+            raise self._refused(identity, response)
         settle(response)
 
     def _part(self, identity: Identity, path: str, query: Mapping[str, str], patience: Patience) -> Part:
@@ -191,8 +202,11 @@ class Management:
     def _ask(self, identity: Identity, path: str, patience: Patience) -> requests.Response:
         response = self._send("GET", identity, path, patience)
         if response.status_code != 200:
-            raise self._noted(identity, error_for(refusal_of(response)))
+            raise self._refused(identity, response)
         return response
+
+    def _refused(self, identity: Identity, response: requests.Response) -> AdapterError:
+        return self._noted(identity, management_error_for(refusal_of(response), identity.region))
 
     def _noted(self, identity: Identity, error: AdapterError) -> AdapterError:
         """Remembers what another signature would only make worse."""
@@ -227,7 +241,9 @@ def part_of(response: requests.Response, patience: Patience) -> Part:
     return Part(read_document(response, deadline=patience.deadline), content_range)
 
 
-def raise_unless_created(response: requests.Response, name: str) -> None:
+def raise_unless_created(
+    response: requests.Response, name: str, error_of: Callable[[Refusal], AdapterError] = error_for
+) -> None:
     """Any 2xx is success: the documented code and the seen ones differ (`docs/facts/swr.md §4`)."""
     if 200 <= response.status_code < 300:
         settle(response)
@@ -235,4 +251,4 @@ def raise_unless_created(response: requests.Response, name: str) -> None:
     refusal = refusal_of(response)
     if refusal.status == 409:
         raise OrganizationExists(f"the organization '{name}' exists", **refusal.details())
-    raise error_for(refusal)
+    raise error_of(refusal)

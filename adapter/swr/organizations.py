@@ -47,6 +47,8 @@ class Organizations:
             return self._management.organizations(identity)
         try:
             return self._dockyard.organizations(identity)
+        except NotFound:
+            return []
         except DockyardAbsent:
             raise Denied(
                 "organizations cannot be listed with the login key alone on this SWR: enter the SK as Access Secret"

@@ -2,7 +2,8 @@
 
 A page may be shorter than asked for, and `Content-Range` may be missing; then only an empty page is the end. While
 pages are read, tags come and go. What comes in front shows the end of the last page again, which is found by its name.
-What goes may hide an entry; the total falls then, and the list is read once more.
+What goes may hide an entry; the total falls then, and the list is read once more. One that goes on falling is refused:
+whoever got a part of it would take the rest for gone. Where SWR gives no total, none of this can be seen.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from adapter.errors import Unexpected
+from adapter.errors import Unavailable, Unexpected
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ MOST_ENTRIES: Final = 100_000
 _MOST_PASSES: Final = 3
 _MOST_REPEATS: Final = 8
 """Pages without anything new, one after the other: a short page is shown again for each entry that comes in front."""
+_LATER: Final = 10.0
+"""Seconds after which a list that did not hold still may be asked for again."""
 _TOTAL: Final = re.compile(r"[^/]*/\s*(\d{1,18})\s*", re.ASCII)
 
 
@@ -62,6 +65,15 @@ def parse_page(
     return Page(entries, len(raw), int(found[1]) if found else None)
 
 
+@dataclass(frozen=True)
+class _Pass:
+    """What reading a list once showed. `steady`: its total never fell. `missing`: how many entries were announced when
+    it began and not sent; what comes while it is read need not be."""
+
+    steady: bool
+    missing: int
+
+
 class Collection(Generic[T]):
     """One listing. `ask` fetches a page by offset and limit, `key` tells an entry from all others."""
 
@@ -73,35 +85,47 @@ class Collection(Generic[T]):
         self._pages = 0
 
     def all(self) -> list[T]:
-        """By key. Costs one request for each page, one more where SWR gives no total. Raises `Unexpected`."""
-        for number in range(_MOST_PASSES):
-            known = len(self._found)
-            steady, missing = self._pass(first=number == 0)
-            if steady and (missing <= 0 or (number and len(self._found) == known)):
-                break
-        if missing > 0:
-            log.warning("SWR announces %d more %s than it lists", missing, self._what)
-        return [self._found[key] for key in sorted(self._found)]
+        """By key. Costs one request for each page, one more where SWR gives no total.
 
-    def _pass(self, *, first: bool) -> tuple[bool, int]:
-        """Whether nothing went away meanwhile, and how many entries are announced but were not seen."""
+        Raises `Unexpected`, and `Unavailable` for a list that changes each time it is read.
+        """
+        last: _Pass | None = None
+        for _ in range(_MOST_PASSES):
+            seen = self._pass(first=last is None)
+            if seen.steady and (seen.missing <= 0 or seen == last):
+                if seen.missing > 0:
+                    log.warning("SWR announces %d more %s than it lists", seen.missing, self._what)
+                return [self._found[key] for key in sorted(self._found)]
+            last = seen
+        raise Unavailable(
+            f"SWR's list of {self._what} changed each of the {_MOST_PASSES} times that it was read, so some may be "
+            "missing from it: try again later",
+            retry_after=_LATER,
+        )
+
+    def _pass(self, *, first: bool) -> _Pass:
         offset = left_out = repeats = 0
-        before: int | None = None
-        steady = True
+        here: set[str] = set()
+        begun: int | None = None
+        before, steady = 0, True
         while True:
             page = self._page(offset)
             known = len(self._found)
-            self._found.update((self._key(entry), entry) for entry in page.entries)
+            entries = {self._key(entry): entry for entry in page.entries}
+            self._found.update(entries)
+            here.update(entries)
             left_out += page.sent - len(page.entries)
             offset += page.sent
             self._refuse_endless(len(self._found) + left_out)
             repeats = repeats + 1 if len(self._found) == known and page.entries else 0
             if first and repeats == _MOST_REPEATS:
                 raise Unexpected(f"SWR's list of {self._what} repeats the same page: it has no end")
-            steady = steady and (page.total is None or before is None or page.total >= before)
-            before = page.total
+            if page.total is not None:
+                begun = page.total if begun is None else begun
+                steady = steady and page.total >= before
+                before = page.total
             if not page.sent or (page.total is not None and offset >= page.total):
-                return steady, (page.total or 0) - len(self._found) - left_out
+                return _Pass(steady, (begun or 0) - len(here) - left_out)
 
     def _page(self, offset: int) -> Page[T]:
         self._pages += 1

@@ -6,12 +6,16 @@ import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
+from adapter.contract.snapshots import Snapshots
+from adapter.swr.images import Tag
 from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_MANIFEST
 from tests.contract.conftest import ORGANIZATION, Start, put_back
-from tests.contract.http import Answer, Door, asked, digest_of, refused
+from tests.contract.http import Answer, Door, asked, digest_of, refused, silent
+from tests.contract.stubbed import Ask, Stubbed, StubSwr
 from tests.contract.test_paging import next_in
 from tests.credentials import ACCESS_ID, LOGIN_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, basic
 from tests.running import OTHER_TENANT, TENANT, RunningAdapter, RunningSandbox
@@ -129,8 +133,24 @@ def test_projects_are_paged_too(door: Door, swr: RunningSandbox) -> None:
     swr.set_knobs(organizations=0)
     for number in range(25):
         swr.store.create_organization(f"o{number:02}", TENANT)
-    found = walk(door, "/api/v2.0/projects?page_size=4&name=")
-    assert [each["name"] for each in found] == [*(f"o{number:02}" for number in range(25)), "team"]
+    for query in ("name=", "name=o", f"q={quote('name={' + ' '.join(f'o{number:02}' for number in range(25)) + '}')}"):
+        before = len(asked(swr, "GET", "/v2/manage/namespaces"))
+        found = [each["name"] for each in walk(door, f"/api/v2.0/projects?page_size=4&{query}")]
+        assert found == [*(f"o{number:02}" for number in range(25)), *(["team"] if query == "name=" else [])]
+        assert len(asked(swr, "GET", "/v2/manage/namespaces")) - before == 1
+    swr.store.create_organization("new", TENANT)
+    assert "new" in names(door.ask("GET", "/api/v2.0/projects?page_size=4&name="))
+
+
+def test_lists_of_projects_with_and_without_names_are_kept_apart(door: Door, swr: RunningSandbox) -> None:
+    swr.set_knobs(organizations=0)
+    for name in ("a", "b", "c", "d"):
+        swr.store.create_organization(name, TENANT)
+    queries = ("q=name%3D%7Bb%20d%7D", "name=", "q=name%3D%7Ba%20c%7D")
+    begun = [door.ask("GET", f"/api/v2.0/projects?{query}&page_size=1") for query in queries]
+    with silent(swr):
+        following = [door.ask("GET", next_in(answer.header("Link"))) for answer in begun]
+    assert [names(answer) for answer in (*begun, *following)] == [["b"], ["a"], ["a"], ["d"], ["b"], ["c"]]
 
 
 @pytest.mark.parametrize(
@@ -202,6 +222,29 @@ def test_many_pages_at_both_ends(door: Door, swr: RunningSandbox) -> None:
     assert second.json == by_number.json
     assert [each["digest"] for each in first.json + second.json] == sorted(digests)
     assert len(asked(swr, "GET", "/v2/manage/namespaces")) == 18
+
+
+class Counting(StubSwr):
+    """Remembers whose tags it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listed: list[str] = []
+
+    def tags(self, *called: Any) -> list[Tag]:
+        self.listed.append(str(called[1]))
+        return super().tags()
+
+
+def test_an_artifact_that_is_kept_counts_as_its_tags(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory goes by what SWR lists: an artifact may have thousands of tags."""
+    # Two artifacts with three tags: 6 with the list. Two lists are too much, and so the first one goes.
+    monkeypatch.setattr(Snapshots.__init__, "__kwdefaults__", {**(Snapshots.__init__.__kwdefaults__ or {}), "most": 11})
+    swr = Counting()
+    door = Stubbed(swr)
+    for name, page in (("a", 1), ("a", 2), ("b", 1), ("b", 2), ("a", 2)):
+        assert door.ask(Ask("GET", f"{of(f'team/{name}')}?page_size=1&page={page}")).status == 200
+    assert swr.listed == ["team/a", "team/b", "team/a"]
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -415,6 +458,41 @@ def test_nonsense_is_told(door: Door, swr: RunningSandbox, what: str, target: st
     seed(swr, "team/app", "v1")
     swr.faults({"origin": "api", "path": "/repos", "status": 200, "body": NONSENSE[what], "times": 99})
     refused(door.ask("GET", target), 502, "SWR")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<html>404 Not Found</html>",
+        {"error_code": "APIG.0101", "error_msg": "The API does not exist", "request_id": "r"},
+        [{"errorCode": "SVCSTG.SWR.4040083", "errorMessage": "The URL does not exist", "detail": ""}],
+    ],
+    ids=["a page", "the gateway", "an unknown URL"],
+)
+def test_where_the_management_api_is_not_nothing_is_empty_and_nothing_gone(
+    door: Door, swr: RunningSandbox, body: object
+) -> None:
+    digest = seed(swr, "team/app", "v1")
+    swr.faults({"origin": "api", "path": "/v2/manage", "status": 404, "body": body, "times": 0})
+    asks = [("GET", target) for target in ("/v2/", "/api/v2.0/projects?name=", PROJECTS, of("team/app"))]
+    asks += [("GET", "/v2/_catalog"), ("DELETE", f"/v2/team/app/manifests/{digest}")]
+    asks += [("DELETE", "/v2/team/app/manifests/v1"), ("DELETE", f"{of('team/app')}/v1/tags/v1")]
+    for method, target in asks:
+        refused(door.ask(method, target), 502, "management API is not where", "`api` of eu-de in SWR_ADAPTER_REGIONS")
+    assert swr.store.tags("team/app")
+
+
+def test_a_list_that_does_not_hold_still(door: Door, swr: RunningSandbox) -> None:
+    """A part of it would make Harbor take the rest for deleted."""
+    seed(swr, "team/app", "v1")
+    rules = [
+        {"origin": "api", "path": "/tags", "status": 200, "body": [{"Tag": f"v{number}"}]}
+        | {"headers": {"Content-Range": f"{number}-1/{3 - number}"}}
+        for number in (0, 1)
+    ]
+    swr.faults(*rules * 3)
+    answer = refused(door.ask("GET", of("team/app")), 503, "changed each of the 3 times that it was read")
+    assert answer.header("Retry-After") == "10"
 
 
 def test_an_announcement_of_too_many(door: Door, swr: RunningSandbox) -> None:

@@ -7,7 +7,14 @@ import pytest
 
 from adapter import errors
 from adapter.errors import AdapterError
-from adapter.swr.errors import _BY_NUMBER, _BY_OCI_CODE, Refusal, error_for, parse_refusal
+from adapter.swr.errors import (
+    _BY_NUMBER,
+    _BY_OCI_CODE,
+    Refusal,
+    error_for,
+    management_error_for,
+    parse_refusal,
+)
 
 
 def refused(status: int, body: Any, headers: dict[str, str] | None = None) -> AdapterError:
@@ -80,7 +87,8 @@ def test_request_ids(body: dict[str, object], headers: dict[str, str], request_i
     ],
 )
 def test_which_field_is_taken(entry: dict[str, object], code: str | None, message: str | None) -> None:
-    assert parse_refusal(400, json.dumps(entry).encode(), {}) == Refusal(400, code, message)
+    refusal = parse_refusal(400, json.dumps(entry).encode(), {})
+    assert (refusal.status, refusal.code, refusal.message) == (400, code, message)
 
 
 @pytest.mark.parametrize(
@@ -303,3 +311,82 @@ def test_a_message_is_one_short_line() -> None:
     error = refused(400, management("4009999", "two\nlines " + "x" * 5000))
     assert "\n" not in error.sentence
     assert len(error.sentence) < 500
+
+
+# The management API's 404
+
+
+NOT_THERE: list[Any] = [
+    management("4040113"),
+    management("4040058"),
+    [{"errorCode": "", "errorMessage": "", "detail": ""}],
+    [{"errorMessage": "words"}],
+    {"errorCode": "SVCSTG.SWR.4040091"},
+    {"errorMessage": "words"},
+    {"errors": [{"errorCode": "SVCSTG.SWR.4041057"}], "error_code": "SVCSTG.SWR.4041057", "error_msg": "words"},
+    {"error_code": "SVCSTG.SWR.4040009", "error_msg": "words", "request_id": "r"},
+    {"error_code": "NotFound"},
+    {"error_msg": "words"},
+    registry("NAME_UNKNOWN", "words"),
+    {"errors": [{"message": "words"}]},
+    {"errors": [{"code": "NAPIG.1"}]},
+    {"errors": [{"code": None}]},
+    [{"message": "words"}],
+    {"errors": [], "error_msg": "words"},
+    {"errors": "words", "error_code": "words"},
+]
+ASTRAY: list[Any] = [
+    b"",
+    b"<html>404 Not Found</html>",
+    b"404 page not found",
+    b'{"errors":[{"code":"NAME_UN',
+    b"[" * 100_000,
+    {},
+    [],
+    None,
+    "words",
+    {"errors": []},
+    {"errors": "code"},
+    {"errors": {"code": "x"}},
+    {"errors": ["code"]},
+    ["errorCode"],
+    [[{"code": "x"}]],
+    {"message": "no Route matched with those values"},
+    {"code": 404, "message": "HTTP 404 Not Found"},
+    {"error": "Not Found", "status": 404},
+    {"detail": "Not Found"},
+    gateway("The API does not exist", "APIG.0101"),
+    registry("APIG.0101", "words"),
+    management("4040083"),
+    {"error_code": "SVCSTG.SWR.4040083"},
+]
+
+
+@pytest.mark.parametrize("body", NOT_THERE, ids=str)
+def test_a_404_of_the_management_api_says_that_something_is_not_there(body: Any) -> None:
+    refusal = parse_refusal(404, json.dumps(body).encode(), {})
+    assert not refusal.astray
+    assert isinstance(management_error_for(refusal, "eu-de"), errors.NotFound)
+
+
+@pytest.mark.parametrize("body", ASTRAY, ids=lambda body: str(body)[:50])
+def test_a_404_of_something_else_does_not(body: Any) -> None:
+    """A list would be empty, and a deletion done, wherever `api` leads."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    refusal = parse_refusal(404, data, {"X-Request-Id": "r"}, 7.5)
+    assert refusal.astray
+    error = management_error_for(refusal, "eu-de")
+    assert type(error) is errors.Unexpected
+    assert error.sentence == (
+        f"SWR's management API is not where it was asked for: {refusal.quoted()}: check the `api` of eu-de in "
+        "SWR_ADAPTER_REGIONS"
+    )
+    assert (error.swr_code, error.request_id, error.retry_after) == (refusal.code, refusal.request_id, 7.5)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 405, 500])
+def test_only_a_404_can_be_astray(status: int) -> None:
+    for body in (b"", b"<html>", json.dumps(gateway("words", "APIG.0101")).encode()):
+        refusal = parse_refusal(status, body, {})
+        assert not refusal.astray
+        assert type(management_error_for(refusal, "eu-de")) is type(error_for(refusal))

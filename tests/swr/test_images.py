@@ -19,16 +19,18 @@ from adapter.errors import (
     RepositoryUnknown,
     Throttled,
     TimedOut,
+    Unavailable,
     Unexpected,
 )
-from adapter.identity import Identity
+from adapter.identity import Identity, parse_identity
 from adapter.names import Repository
 from adapter.swr import images
 from adapter.swr.client import SwrClient
 from adapter.values import RegionHosts
+from tests.credentials import OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT
 from tests.swr.scripted import TOKEN_PATH, Swr, client_of
 from tests.swr.test_listed import repository, tag
-from tests.swr.test_management import NAMESPACES, entry, refusal
+from tests.swr.test_management import ASTRAY, NAMESPACES, entry, refusal
 
 REPOS = "/v2/manage/repos"
 DOCKYARD = "/dockyard/v2/repositories"
@@ -80,6 +82,44 @@ def test_an_organization_without_repositories(
     assert client.images.repositories(identity, "team") == []
     with pytest.raises(OrganizationUnknown, match="'other' does not exist in SWR, or is not yours"):
         client.images.repositories(identity, "other")
+
+
+@pytest.mark.parametrize("answer", ASTRAY)
+def test_what_another_server_does_not_have_is_neither_empty_nor_gone(
+    swr: Swr, client: SwrClient, identity: Identity, answer: Response
+) -> None:
+    """Harbor would take a deletion for done, and a pull rule for finished."""
+    for method, path in (("GET", REPOS), ("GET", TAGS), ("DELETE", f"{TAGS}/v1")):
+        swr.answer(method, path, answer)
+    for call in (
+        lambda: client.images.repositories(identity, None),
+        lambda: client.images.repositories(identity, "team"),
+        lambda: client.images.tags(identity, NESTED),
+        lambda: client.images.delete_tag(identity, NESTED, "v1"),
+    ):
+        with pytest.raises(Unexpected, match="check the `api` of eu-de in SWR_ADAPTER_REGIONS"):
+            call()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [{"errorCode": "X", "errorMessage": "words"}],
+        {"errors": [{"errorMessage": "words"}], "error_msg": "words"},
+        {"error_code": "", "error_msg": "words", "request_id": "r"},
+        {"errors": [{"code": "NAME_UNKNOWN", "message": "words"}]},
+    ],
+)
+def test_a_404_in_any_shape_of_swr_is_of_what_was_asked_for(
+    swr: Swr, client: SwrClient, identity: Identity, body: Any
+) -> None:
+    for method, path in (("GET", REPOS), ("GET", TAGS), ("DELETE", f"{TAGS}/v1")):
+        swr.answer(method, path, Response(json.dumps(body), 404))
+    assert client.images.repositories(identity, None) == []
+    with pytest.raises(RepositoryUnknown):
+        client.images.tags(identity, NESTED)
+    with pytest.raises(RepositoryUnknown):
+        client.images.delete_tag(identity, NESTED, "v1")
 
 
 def test_nothing_is_signed_with_a_wrong_secret(swr: Swr, client: SwrClient, identity: Identity) -> None:
@@ -164,6 +204,70 @@ def test_parameters_that_swr_refuses_are_left_out_from_then_on(swr: Swr, client:
         [],
         [],
     ]
+
+
+def test_each_account_has_its_own_way_of_asking(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    """SWR may treat them differently; and one way may be right for some hours only, as long as it is rolled out."""
+    old = True
+
+    def answer(request: Request) -> Response:
+        return refusal(400, "SVCSTG.SWR.4000055") if old and "filter" not in request.args else page(repository())
+
+    def first() -> bool:
+        """Whether the filter is asked with at once."""
+        before = len(asked(swr, REPOS))
+        client.images.repositories(asker, "team")
+        return "filter" in asked(swr, REPOS)[before]
+
+    swr.answer("GET", REPOS, answer)
+    asker = identity
+    assert [first(), first()] == [False, True]
+    asker = parse_identity(f"{PROJECT}@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, ["eu-de"])
+    old = False
+    assert [first(), first()] == [False, False]
+
+
+@pytest.mark.parametrize(("seconds", "requests"), [(3600.0, [2, 1]), (0.0, [2, 2])])
+def test_a_way_of_asking_is_remembered_for_a_time(
+    swr: Swr,
+    client: SwrClient,
+    identity: Identity,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    requests: list[int],
+) -> None:
+    monkeypatch.setattr(images, "REMEMBERED", seconds)
+    swr.answer("GET", REPOS, lambda each: page() if "filter" in each.args else refusal(400, "SVCSTG.SWR.4000055"))
+    for number in requests:
+        before = len(asked(swr, REPOS))
+        assert client.images.repositories(identity, None) == []
+        assert len(asked(swr, REPOS)) - before == number
+
+
+def test_a_way_that_swr_takes_no_more_costs_a_look_for_another(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    taken = "filter"
+
+    def answer(request: Request) -> Response:
+        return page(tag()) if taken in request.args else refusal(400, "SVCSTG.SWR.4000014")
+
+    swr.answer("GET", TAGS, answer)
+    assert len(client.images.tags(identity, NESTED)) == 1
+    taken = "order_column"
+    assert len(client.images.tags(identity, NESTED)) == 1
+    assert ["filter" in each for each in asked(swr, TAGS)] == [False, True, True, False]
+
+
+def test_a_list_that_does_not_hold_still_is_not_given_out_in_part(
+    swr: Swr, client: SwrClient, identity: Identity
+) -> None:
+    def shrinking(request: Request) -> Response:
+        offset = int(request.args["offset"])
+        return page(tag(Tag=f"v{offset}"), total=3 - offset)
+
+    swr.answer("GET", TAGS, shrinking)
+    with pytest.raises(Unavailable, match="changed each of the 3 times that it was read") as caught:
+        client.images.tags(identity, NESTED)
+    assert caught.value.retry_after == 10.0
 
 
 def test_an_older_swr_wants_a_filter(swr: Swr, client: SwrClient, identity: Identity) -> None:
@@ -251,7 +355,7 @@ def test_dockyard_lists_repositories(swr: Swr, client: SwrClient, key_only: Iden
 
 
 @pytest.mark.parametrize(
-    "answer", [404, 401, 405, 301, Response("<html>", content_type="text/html"), refusal(404, "X")]
+    "answer", [404, 401, 405, 301, Response("<html>", content_type="text/html"), refusal(404, "X"), *ASTRAY]
 )
 def test_without_dockyard_the_secret_key_is_asked_for(
     swr: Swr, client: SwrClient, key_only: Identity, answer: Any
@@ -269,6 +373,16 @@ def test_without_dockyard_and_without_a_management_host(swr: Swr, identity: Iden
         client.images.repositories(identity, "team")
     with pytest.raises(Denied, match="management API of eu-de is not known"):
         client.images.delete_tag(identity, NESTED, "v1")
+
+
+@pytest.mark.parametrize("code", ["4040009", "4040058"])
+def test_what_dockyard_has_not(swr: Swr, client: SwrClient, key_only: Identity, code: str) -> None:
+    """Its own code shows that it is there."""
+    swr.answer("GET", DOCKYARD, refusal(404, f"SVCSTG.SWR.{code}"))
+    swr.answer("GET", "/dockyard/v2/namespaces", refusal(404, f"SVCSTG.SWR.{code}"))
+    with pytest.raises(OrganizationUnknown):
+        client.images.repositories(key_only, "team")
+    assert client.organizations.all(key_only) == []
 
 
 def test_a_refusal_of_dockyard(swr: Swr, client: SwrClient, key_only: Identity) -> None:

@@ -36,6 +36,15 @@ def refusal(status: int, code: str, message: str = "words") -> Response:
     return Response(json.dumps([{"errorCode": code, "errorMessage": message, "detail": ""}]), status)
 
 
+ASTRAY = [
+    Response("", 404),
+    Response("<html>404 Not Found</html>", 404, content_type="text/html"),
+    Response(json.dumps({"error_code": "APIG.0101", "error_msg": "The API does not exist", "request_id": "r"}), 404),
+    refusal(404, "SVCSTG.SWR.4040083"),
+]
+"""What answers where SWR's management API is not."""
+
+
 def test_serves_only_with_a_secret_key_and_a_host(client: SwrClient, identity: Identity, key_only: Identity) -> None:
     assert client.management.serves(identity)
     assert not client.management.serves(key_only)
@@ -53,7 +62,7 @@ def test_a_bare_list_will_do(swr: Swr, client: SwrClient, identity: Identity) ->
     assert client.management.organizations(identity) == [Organization("a", 7, 5)]
 
 
-@pytest.mark.parametrize("answer", [{"namespaces": None}, {"namespaces": []}, 404])
+@pytest.mark.parametrize("answer", [{"namespaces": None}, {"namespaces": []}, refusal(404, "")])
 def test_no_organizations(swr: Swr, client: SwrClient, identity: Identity, answer: object) -> None:
     swr.answer("GET", NAMESPACES, answer)  # type: ignore[arg-type]
     assert client.management.organizations(identity) == []
@@ -79,6 +88,35 @@ def test_one_organization(swr: Swr, client: SwrClient, identity: Identity) -> No
         client.management.organization(identity, "c")
     with pytest.raises(Unexpected):
         client.management.organization(identity, "d")
+
+
+@pytest.mark.parametrize("answer", ASTRAY)
+def test_a_404_of_another_server_says_nothing(
+    swr: Swr, client: SwrClient, identity: Identity, answer: Response
+) -> None:
+    swr.grant()
+    for method in ("GET", "POST"):
+        swr.answer(method, NAMESPACES, answer)
+    for call in (
+        lambda: client.management.organizations(identity),
+        lambda: client.management.create_organization(identity, "team"),
+        lambda: client.check(identity),
+    ):
+        with pytest.raises(Unexpected, match="check the `api` of eu-de in SWR_ADAPTER_REGIONS"):
+            call()
+
+
+@pytest.mark.parametrize("answer", ASTRAY)
+def test_one_organization_is_missing_unless_it_is_the_address_that_is_wrong(
+    swr: Swr, client: SwrClient, identity: Identity, answer: Response
+) -> None:
+    """SWR's own 404 may have another shape than is documented, and the creation that follows tells if it was none."""
+    swr.answer("GET", f"{NAMESPACES}/a", answer)
+    if b"SWR" not in answer.get_data() and b"APIG" not in answer.get_data():
+        assert client.management.organization(identity, "a") is None
+        return
+    with pytest.raises(Unexpected, match="check the `api` of eu-de in SWR_ADAPTER_REGIONS"):
+        client.management.organization(identity, "a")
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from adapter.errors import Unexpected
+from adapter.errors import Unavailable, Unexpected
 from adapter.swr import pages
 from adapter.swr.pages import LIMIT, MOST_ENTRIES, MOST_PAGES, Collection, Page, parse_page
 
@@ -177,6 +177,65 @@ def test_an_announcement_that_does_not_come_true_costs_one_more_look(caplog: pyt
         assert Collection(ask, str, "tags of a/b").all() == names(9)
     assert asked == [0, 7, 9] * 2
     assert "announces 3 more tags of a/b than it lists" in caplog.text
+
+
+def scripted(*answers: Page[str]) -> Collection[str]:
+    """Pages as they come, one after the other."""
+    left = list(answers)
+    return Collection(lambda offset, limit: left.pop(0), str, "tags of a/b")
+
+
+def test_a_list_that_shrinks_each_time_is_not_given_out() -> None:
+    """What moved up behind the reader was not seen, and would pass for deleted."""
+    again = [Page(["a"], 1, 3), Page(["c"], 1, 2)]
+    with pytest.raises(Unavailable, match="tags of a/b changed each of the 3 times") as caught:
+        scripted(*again * 3).all()
+    assert caught.value.retry_after == 10.0
+
+
+def test_a_list_that_shrinks_is_given_out_once_it_holds_still() -> None:
+    again = [Page(["a"], 1, 3), Page(["c"], 1, 2)]
+    assert scripted(*again * 2, Page(["a", "b"], 2, 2)).all() == ["a", "b", "c"]
+
+
+def test_a_fall_is_seen_across_a_page_without_a_total_and_after_a_rise() -> None:
+    unsaid = [Page(["a"], 1, 4), Page(["b"], 1, None), Page(["d"], 1, 3)]
+    risen = [Page(["a"], 1, 4), Page(["c"], 1, 3), Page(["d", "e"], 2, 4)]
+    for again in (unsaid, risen):
+        with pytest.raises(Unavailable):
+            scripted(*again * 3).all()
+
+
+def test_announcements_that_differ_each_time_are_no_miscount() -> None:
+    again = [[Page(["a"], 1, 1 + number), Page[str]([], 0, 1 + number)] for number in (1, 2, 3)]
+    with pytest.raises(Unavailable):
+        scripted(*(page for each in again for page in each)).all()
+
+
+def test_the_same_announcement_after_a_fall_is_no_miscount_yet(caplog: pytest.LogCaptureFixture) -> None:
+    fallen = [Page(["a"], 1, 3), Page[str]([], 0, 2)]
+    steady = [Page(["a"], 1, 3), Page[str]([], 0, 3)]
+    with caplog.at_level(logging.WARNING):
+        assert scripted(*fallen, *steady, *steady).all() == ["a"]
+    assert "announces 2 more tags of a/b than it lists" in caplog.text
+    with pytest.raises(Unavailable):
+        scripted(*fallen, *fallen, *steady).all()
+
+
+def test_what_was_seen_before_does_not_stand_for_what_is_missing_now() -> None:
+    fallen = [Page(["a"], 1, 3), Page(["gone"], 1, 2)]
+    cut = [Page(["a"], 1, 2), Page[str]([], 0, 2)]
+    assert scripted(*fallen, *cut, Page(["a", "b"], 2, 2)).all() == ["a", "b", "gone"]
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_pushes_alone_cost_no_second_look(by_name: bool, caplog: pytest.LogCaptureFixture) -> None:
+    server = Server(names(20), cap=5, by_name=by_name)
+    for number in (1, 2, 3):
+        server.between[number] = lambda stored, number=number: stored.insert(0, f"a{number}")  # type: ignore[misc]
+    assert set(names(20)) <= set(server.all())
+    assert len(server.asked) == 5
+    assert caplog.text == ""
 
 
 def test_a_page_that_came_empty_by_mistake_is_asked_for_again() -> None:
