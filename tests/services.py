@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import random
 import signal
 import socket
 import ssl
@@ -15,16 +16,25 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+PORTS = range(20_000, 32_000)
+SHARES = 8
+
 OUTPUT = Path(os.environ.get("OUTPUT_DIR") or tempfile.mkdtemp(prefix="harbor-swr-adapter-tests-"))
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback interface that nothing listens on now."""
+    """Ports of the loopback interface that nothing listens on now. They are below those that the kernel gives away, and
+    each process of the suite has its own share, so that nobody takes one before it is used."""
+    share = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % SHARES
+    numbers = range(PORTS.start + share, PORTS.stop, SHARES)
+    found: list[int] = []
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
+        while len(found) < count:
+            listening = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                listening.bind(("127.0.0.1", random.choice(numbers)))
+                found.append(int(listening.getsockname()[1]))
+    return found
 
 
 def answers(port: int, path: str, tls: ssl.SSLContext | None = None) -> bool:

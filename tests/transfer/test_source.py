@@ -256,7 +256,7 @@ def test_the_known_insides_are_recognised() -> None:
         {"CONTENT_LENGTH": ""},
         {"gunicorn__socket": None},
     ],
-    ids=str,
+    ids=lambda changes: next(iter(changes)),
 )
 def test_other_insides_are_read_from_wsgi_input(changes: dict[str, Any]) -> None:
     assert isinstance(source_of(insides(**changes)), Reading)
