@@ -121,9 +121,9 @@ class Settings:
     oci_index: str = _setting(
         "translate",
         values.choice("translate", "refuse"),
-        "OCI indexes that SWR refuses: translate to a Docker manifest list, or refuse with a sentence.",
+        "OCI images that SWR refuses for their type, an index of BuildKit's above all: store them in Docker's formats, "
+        "or refuse them with a sentence.",
         form="translate or refuse",
-        later=True,
     )
     mount: str = _setting(
         "auto",

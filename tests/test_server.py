@@ -64,13 +64,11 @@ def test_a_signal_ends_it(number: signal.Signals) -> None:
 
 
 def test_a_setting_without_effect_is_told() -> None:
-    env, _, operations = environment(RECORD="recordings", OCI_INDEX="refuse", VERIFY_UPLOADS="false")
+    env, _, operations = environment(RECORD="recordings", VERIFY_UPLOADS="false")
     with running("later", "serve", env=env, port=operations, path="/probe/healthy") as service:
         assert service.stop() == 0
-    told = [line for line in service.output.splitlines() if "no effect" in line]
-    assert len(told) == 2
-    assert any("SWR_ADAPTER_RECORD" in line for line in told)
-    assert any("SWR_ADAPTER_OCI_INDEX" in line for line in told)
+    (told,) = [line for line in service.output.splitlines() if "no effect" in line]
+    assert "SWR_ADAPTER_RECORD" in told
 
 
 def test_a_port_that_is_taken_ends_the_start() -> None:

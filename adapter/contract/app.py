@@ -35,6 +35,7 @@ from adapter.errors import (
 from adapter.settings import CALLS, CHECKS, Settings
 from adapter.swr.client import SwrClient
 from adapter.transfer.blob_places import BlobPlaces
+from adapter.transfer.manifests import Manifests
 from adapter.transfer.mount import Mounts
 from adapter.transfer.slots import Slots
 from adapter.transfer.upload import Uploads
@@ -57,16 +58,18 @@ def create_contract_app(settings: Settings, swr: SwrClient) -> Flask:
     places = BlobPlaces(swr.state)
     transfers = Uploads(swr.uploads, verify=settings.verify_uploads, largest=settings.max_layer_bytes, places=places)
     offered = Mounts(swr, places, settings.mount)
+    translate = settings.oci_index == "translate"
+    documents = Manifests(swr, translate=translate)
     app.register_blueprint(registry.create_blueprint(swr))
-    app.register_blueprint(manifests.create_blueprint(swr))
+    app.register_blueprint(manifests.create_blueprint(swr, documents))
     app.register_blueprint(blobs.create_blueprint(swr, slots, places, settings.blob_redirects))
     app.register_blueprint(tags.create_blueprint(swr))
     app.register_blueprint(catalog.create_blueprint(swr))
-    app.register_blueprint(deletion.create_blueprint(swr))
+    app.register_blueprint(deletion.create_blueprint(swr, translated=translate))
     app.register_blueprint(uploads.create_blueprint(swr, transfers, offered, slots, settings.public_url))
     app.register_blueprint(ping.create_blueprint(swr))
     app.register_blueprint(namespaces.create_blueprint(swr))
-    app.register_blueprint(listing.create_blueprint(swr))
+    app.register_blueprint(listing.create_blueprint(swr, documents))
     app.register_blueprint(mounts.create_blueprint(swr, offered))
     app.register_error_handler(AdapterError, _refuse)
     app.register_error_handler(HTTPException, _refuse_http)

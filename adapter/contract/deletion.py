@@ -12,10 +12,13 @@ from adapter.swr.client import SwrClient
 from adapter.swr.deletion import Deletion
 
 
-def create_blueprint(swr: SwrClient) -> Blueprint:
-    """Two routes. A manifest is deleted by its digest with all its tags, by a tag with that tag alone."""
+def create_blueprint(swr: SwrClient, *, translated: bool) -> Blueprint:
+    """Two routes. A manifest is deleted by its digest with all its tags, by a tag with that tag alone.
+
+    `translated`: the digest may be that of an original that a tag's image stands for.
+    """
     blueprint = Blueprint("deletion", __name__)
-    deletion = Deletion(swr.registry, swr.images, swr.management)
+    deletion = Deletion(swr.registry, swr.images, swr.management, translated=translated)
 
     @blueprint.route("/v2/<path:name>/manifests/<reference>", methods=["DELETE"])
     def manifest(name: str, reference: str) -> Response:

@@ -22,9 +22,10 @@ from adapter.swr.images import Listed, Tag
 from adapter.swr.listed import config_type_in
 from adapter.swr.manifest_types import ACCEPT, DOCKER_LIST, OCI_INDEX
 from adapter.swr.registry import Manifest
+from adapter.transfer.manifests import Manifests
 
 
-def create_blueprint(swr: SwrClient) -> Blueprint:
+def create_blueprint(swr: SwrClient, manifests: Manifests) -> Blueprint:
     """Three routes; what they list comes from SWR when a first page is asked for."""
     blueprint = Blueprint("listing", __name__)
     repositories_seen: Snapshots[Listed] = Snapshots()
@@ -70,7 +71,7 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
     def artifact(project: str, name: str, reference: str) -> Response:
         identity = identity_of(request, swr.regions)
         repository, reference = repository_in(project, name), check_reference(reference)
-        manifest = swr.registry.manifest(identity, repository, reference, ACCEPT, head=False)
+        manifest = manifests.read(identity, repository, reference, ACCEPT, head=False)
         tags = []
         if request.args.get("with_tag", "true") != "false":
             tags = _tags_of(swr, identity, repository, manifest.digest, reference)
@@ -98,11 +99,11 @@ def _wanted(query: dict[str, str]) -> Callable[[Artifact], bool]:
 
 
 def _tags_of(swr: SwrClient, identity: Identity, repository: Repository, digest: str, reference: str) -> list[Tag]:
-    """Those that carry the digest, as far as SWR lists digests; the tag that was asked for in any case."""
+    """Those that carry the digest, or stand for it, as far as SWR's list tells; the one that was asked for anyway."""
     found: list[Tag] = []
     with contextlib.suppress(NotFound):
         try:
-            found = [tag for tag in swr.images.tags(identity, repository) if tag.digest == digest]
+            found = [tag for tag in swr.images.tags(identity, repository) if digest in (tag.digest, tag.source)]
         except AccountBlocked:
             raise
         except Denied:

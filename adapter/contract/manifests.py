@@ -16,6 +16,7 @@ from adapter.swr.client import SwrClient
 from adapter.swr.manifest_types import ACCEPT
 from adapter.swr.registry import Manifest
 from adapter.transfer.body import read_all
+from adapter.transfer.manifests import Manifests, Stored
 
 LARGEST: Final = 4 << 20
 """Bytes of a manifest that a registry must take (OCI distribution spec, "Pushing manifests")."""
@@ -23,7 +24,7 @@ LARGEST: Final = 4 << 20
 _MEDIA_TYPE: Final = re.compile(r"[\w.+-]{1,127}/[\w.+-]{1,127}(?:;[\x20-\x7e]{0,255})?", re.ASCII)
 
 
-def create_blueprint(swr: SwrClient) -> Blueprint:
+def create_blueprint(swr: SwrClient, manifests: Manifests) -> Blueprint:
     """HEAD, GET and PUT by tag and by digest."""
     blueprint = Blueprint("manifests", __name__)
 
@@ -32,8 +33,7 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
         identity = identity_of(request, swr.regions)
         repository, reference = parse_repository(name), check_reference(reference)
         accept = request.headers.get("Accept") or ACCEPT
-        manifest = swr.registry.manifest(identity, repository, reference, accept, head=request.method == "HEAD")
-        return _answer(manifest)
+        return _answer(manifests.read(identity, repository, reference, accept, head=request.method == "HEAD"))
 
     @blueprint.route("/v2/<path:name>/manifests/<reference>", methods=["PUT"])
     def put(name: str, reference: str) -> Response:
@@ -43,11 +43,16 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
         media_type = media_type_of(data, request.headers.get("Content-Type"))
         if is_digest(reference) and (actual := digest_of(data, algorithm_of(reference))) != reference:
             raise DigestInvalid(f"the manifest hashes to {actual}, not to {reference}")
-        digest = swr.registry.put_manifest(identity, repository, reference, data, media_type)
-        headers = {"Location": f"/v2/{repository}/manifests/{digest}", "Docker-Content-Digest": digest}
-        return bodiless(201, headers)
+        stored = manifests.put(identity, repository, reference, data, media_type)
+        where = f"/v2/{repository}/manifests/{stored.digest}"
+        return bodiless(201, {"Location": where, "Docker-Content-Digest": stored.digest} | _warning(stored))
 
     return blueprint
+
+
+def _warning(stored: Stored) -> dict[str, str]:
+    """As clients print it (OCI distribution spec, "Warnings")."""
+    return {} if stored.warning is None else {"Warning": f'299 - "{stored.warning}"'}
 
 
 def _answer(manifest: Manifest) -> Response:

@@ -1,4 +1,7 @@
-"""The control API on the api origin, below `/sandbox/`: reset, knobs, journal, faults. SWR has nothing of it."""
+"""The control API on the api origin, below `/sandbox/`: reset, knobs, journal, faults, forgetting.
+
+SWR has nothing of it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 
 from flask import Blueprint, Flask, Response, request
 
+from adapter.sandbox import forgetting
 from adapter.sandbox.answers import as_json, empty
 from adapter.sandbox.bodies import whole
 from adapter.sandbox.context import Context
@@ -29,6 +33,7 @@ class Control:
             ("/journal", "DELETE", self.clear_journal),
             ("/faults", "GET", self.faults),
             ("/faults", "PUT", self.set_faults),
+            ("/forget", "POST", self.forget),
             ("/bad-signatures", "GET", self.bad_signatures),
         ]
         for path, method, view in rules:
@@ -71,6 +76,16 @@ class Control:
             raise ValueError("faults are an array")
         self._context.faults.set([Fault.parse(each) for each in rules])
         return self.faults()
+
+    def forget(self) -> Response:
+        """`{"what": "blobs" | "manifests" | "both"}`: forgets in all repositories at once; answers with the digests."""
+        order = self._body()
+        what = order.get("what") if isinstance(order, dict) else None
+        if what not in forgetting.FORGETTABLE:
+            raise ValueError(f"`what` is one of {', '.join(forgetting.FORGETTABLE)}")
+        store = self._context.store
+        gone = {name: forgetting.forget(store, name, what) for name in store.repositories(listed=False)}
+        return as_json({name: digests for name, digests in gone.items() if digests})
 
     def bad_signatures(self) -> Response:
         return as_json(self._context.lockouts.report())

@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from adapter.identity import FORM, login_key
 from adapter.sandbox import demo_scenes
+from adapter.sandbox.demo_rows import REPOSITORIES, Row, table
 from adapter.sandbox.player import Player, Result
 from adapter.sandbox.recording import load
 from adapter.sandbox.recordings import shipped
@@ -34,43 +35,14 @@ ACCESS_KEY: Final = "AKEXAMPLE0000000001"
 SECRET_KEY: Final = "SKexample0000000000000000000000000000001"  # noqa: S105 - the stand-in's own, in the recordings
 STARTED_WITHIN: Final = 30.0
 
-SCENES: Final = ("push-first", "push-large", "push-docker-list", "push-unchanged")
-REPOSITORIES: Final = {"fresh/hello": "hello", "fresh2-mono/large": "large", "fresh/multi": "multi"}
-"""Repository in SWR → name in `images()`, as the recordings have them."""
-SEEDED: Final = "fresh/multi"
-"""When the manifest list was recorded, its repository held the base layers already."""
+SCENES: Final = (
+    *("push-first", "push-large", "push-buildkit-index", "push-docker-list"),
+    *("push-unchanged", "push-buildkit-index-unchanged"),
+)
 
 
 class DemoFailed(Exception):
     """Something does not work here; the text says what."""
-
-
-@dataclass
-class Row:
-    """One image that Harbor replicated."""
-
-    repository: str
-    reference: str
-    image: Image
-    copied: bool = False
-    seconds: float = 0.0
-    requests: int = 0
-    problem: str = ""
-
-    @property
-    def singles(self) -> list[Image]:
-        """The image itself, or those of a list."""
-        return self.image.children or [self.image]
-
-    @property
-    def layers(self) -> int:
-        """Layers of all platforms."""
-        return sum(len(single.blobs) - 1 for single in self.singles)
-
-    @property
-    def size(self) -> int:
-        """Bytes of configs and layers."""
-        return sum(len(blob) for single in self.singles for blob in single.blobs)
 
 
 @dataclass(frozen=True)
@@ -206,11 +178,6 @@ def _play(stage: Stage, known: dict[str, Image]) -> list[Row]:
     return rows
 
 
-def _seed(store: Store, known: dict[str, Image]) -> None:
-    for child in known["multi:buildkit"].children[:2]:
-        store.put_blob(SEEDED, child.blobs[1])
-
-
 def _read_back(stage: Stage, row: Row) -> str:
     """What is wrong with the image in SWR, or nothing. skopeo checks the digest of each blob that it reads."""
     with tempfile.TemporaryDirectory(dir=stage.data) as folder:
@@ -221,21 +188,7 @@ def _read_back(stage: Stage, row: Row) -> str:
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
             return f"skopeo cannot read it: {done.stderr.strip()}"
-        if (Path(folder) / "manifest.json").read_bytes() != row.image.manifest:
-            return "its manifest differs"
-        held = {file.name for file in Path(folder).iterdir()}
-        wanted = {digest.partition(":")[2] for digest in Blobs(row.singles) if digest != row.image.digest}
-        missing = {digest for digest in wanted if digest not in held and f"{digest}.manifest.json" not in held}
-        return f"it lacks {len(missing)} blobs" if missing else ""
-
-
-def _print_table(rows: list[Row]) -> None:
-    print(f"\n{'image':22} {'digest':12} {'layers':>6} {'bytes':>11} {'seconds':>8} {'requests to SWR':>16}  result")
-    for row in rows:
-        name = f"{REPOSITORIES[row.repository]}:{row.reference}"
-        result = row.problem or ("copied" if row.copied else "already there")
-        digest = row.image.digest.partition(":")[2][:12]
-        print(f"{name:22} {digest} {row.layers:6} {row.size:11,} {row.seconds:8.2f} {row.requests:16}  {result}")
+        return row.differs(Path(folder))
 
 
 def _print_next(stage: Stage, *, kept: bool) -> None:
@@ -261,7 +214,6 @@ def _act(stage: Stage, *, keep: bool) -> bool:
     names = ("hello:v1", "hello:v2", "large:v1", "multi:list", "multi:buildkit")
     every, store = images(), Store(stage.data / "swr")
     known = {name: image for name, image in every.items() if name in names}
-    _seed(store, known)
     demo_scenes.seed(store, every)
     print("A stock Harbor's recorded traffic → adapter → stand-in for SWR (never a live SWR):")
     rows = _play(stage, known)
@@ -270,14 +222,18 @@ def _act(stage: Stage, *, keep: bool) -> bool:
     stage.set_knobs(rate=0)
     for row in rows:
         row.problem = row.problem or _read_back(stage, row)
-    _print_table(rows)
+    print(f"\n{table(rows)}")
     print(f"\n{demo_scenes.table(lines)}")
     good = not any(row.problem for row in rows) and {row.image.digest for row in rows} >= {
-        known[name].digest for name in names[:4]
+        image.digest for image in known.values()
     }
     print(
         "\nRead back from SWR with skopeo: "
-        + ("every image is byte for byte the same." if good else "THERE ARE DIFFERENCES.")
+        + (
+            "every image is byte for byte the same, OCI's index as a Docker list of it."
+            if good
+            else "THERE ARE DIFFERENCES."
+        )
     )
     good = good and all(line.good for line in lines)
     _print_next(stage, kept=keep)

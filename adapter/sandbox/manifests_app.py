@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from adapter.sandbox import documents
+from adapter.sandbox import documents, forgetting
 from adapter.sandbox.answers import empty, registry_error, swr_error
 from adapter.sandbox.bodies import BodyCutError, BodyTooLargeError, whole
 from adapter.sandbox.context import Context
@@ -60,6 +60,8 @@ class Manifests:
         if refusal:
             return refusal
         digest = self._store.put_manifest(repository, reference, data, document.media_type)
+        if not DIGEST.fullmatch(reference):
+            forgetting.forget(self._store, repository, self._knobs.text("forget"))
         headers = {"Location": f"{own_url()}/v2/{repository}/manifests/{digest}"}
         if self._knobs.on("put_digest"):
             headers["Docker-Content-Digest"] = digest
@@ -71,18 +73,21 @@ class Manifests:
                 return registry_error(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
         elif not TAG.fullmatch(reference):
             return registry_error(400, "TAG_INVALID", "manifest tag did not match URI")
-        types = {
-            "oci": self._knobs.text("oci"),
-            "artifacts": self._knobs.on("artifacts"),
-            "zstd": self._knobs.on("zstd"),
-        }
-        if documents.refused_type(
-            document, oci=str(types["oci"]), artifacts=bool(types["artifacts"]), zstd=bool(types["zstd"])
-        ):
+        if documents.refused(document, self._taste()):
             return registry_error(400, "MANIFEST_INVALID", CANNOT_PARSE)
         if self._knobs.on("check_references") and not self._complete(repository, document):
             return registry_error(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")
         return None
+
+    def _taste(self) -> documents.Taste:
+        return documents.Taste(
+            self._knobs.text("oci"),
+            self._knobs.on("artifacts"),
+            self._knobs.on("zstd"),
+            self._knobs.on("attestations"),
+            self._knobs.on("oci_children"),
+            self._knobs.on("unknown_fields"),
+        )
 
     def _complete(self, repository: str, document: documents.Document) -> bool:
         named = [*document.blobs, *document.manifests]

@@ -166,10 +166,12 @@ class Store:
             raise ValueError(f"not a repository's name: {repository!r}")
         return self.directory / "repositories" / repository.replace("/", "$")
 
-    def repositories(self) -> list[str]:
-        """`organization/name` of those that have, or had, a manifest; by name."""
-        files = (self.directory / "repositories").glob("*/repository.json")
-        return sorted(file.parent.name.replace("$", "/") for file in files)
+    def repositories(self, *, listed: bool = True) -> list[str]:
+        """`organization/name` of those that have, or had, a manifest, or of all that have anything; by name."""
+        folders = (self.directory / "repositories").glob("*")
+        return sorted(
+            folder.name.replace("$", "/") for folder in folders if not listed or (folder / "repository.json").exists()
+        )
 
     def repository_times(self, repository: str) -> tuple[float, float] | None:
         """When it was created and last changed, or None if there is none."""
@@ -188,6 +190,10 @@ class Store:
 
     def has_blob(self, repository: str, digest: str) -> bool:
         return self.blob_path(repository, digest).is_file()
+
+    def blobs(self, repository: str) -> list[str]:
+        """Digests, in order."""
+        return sorted(f"sha256:{file.name}" for file in (self._folder(repository) / "blobs").glob("[!.]*"))
 
     def read_blob(self, repository: str, digest: str) -> bytes:
         """Raises FileNotFoundError."""
@@ -237,6 +243,11 @@ class Store:
         if about is None or not file.is_file():
             return None
         return Manifest(file.read_bytes(), about["media_type"], digest)
+
+    def manifests(self, repository: str) -> list[str]:
+        """Digests, in order; with a tag or without."""
+        files = (self._folder(repository) / "manifests").glob("[!.]*")
+        return sorted(f"sha256:{file.name}" for file in files if not file.suffix)
 
     def tag(self, repository: str, name: str) -> Tag | None:
         if not TAG.fullmatch(name):

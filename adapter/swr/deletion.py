@@ -1,5 +1,8 @@
 """Deletion at SWR: one tag, or a digest with all tags that carry it (`docs/facts/harbor.md D.3, D.4`).
 
+A tag carries the digest of its manifest, and where that is a translation the digest of the original too
+(`adapter.swr.imprint`): it is that one by which whoever pushed the image knows it.
+
 SWR documents one way, a tag at a time through the management API (`docs/facts/swr.md §4.5`); that needs the SK. What
 its /v2 deletes is not known (§6). So /v2 is asked only where that way is closed, and only where no more can go than was
 asked for.
@@ -17,6 +20,7 @@ from adapter.identity import Identity
 from adapter.names import Repository, is_digest
 from adapter.swr.errors import error_for
 from adapter.swr.images import Images, Tag
+from adapter.swr.imprint import original_of
 from adapter.swr.management import Management
 from adapter.swr.manifest_types import ACCEPT
 from adapter.swr.patience import CREATE
@@ -35,11 +39,12 @@ _CLOSED: Final = frozenset({400, 404, 405, 406, 415, 501})
 class Deletion:
     """Deletes for a caller; shared by all threads. What is gone already is `NotFound`."""
 
-    def __init__(self, registry: Registry, images: Images, management: Management) -> None:
+    def __init__(self, registry: Registry, images: Images, management: Management, *, translated: bool = True) -> None:
         self._registry = registry
         self._images = images
         self._management = management
         self._lists = TagLists(registry)
+        self._translated = translated
 
     def tag(self, identity: Identity, repository: Repository, tag: str) -> None:
         """Deletes this tag and no other. Raises `ManifestUnknown`, `RepositoryUnknown`, `DeletionRefused`."""
@@ -50,7 +55,7 @@ class Deletion:
         if digest is None:
             raise ManifestUnknown(f"{repository} has no tag {tag}")
         # To some registries this means the manifest, and with it every tag that carries it.
-        others = [name for name in self._carrying(identity, repository, digest) if name != tag]
+        others = [name for name in self._sharing(identity, repository, digest) if name != tag]
         if others:
             raise DeletionRefused(
                 f"the tag {tag} of {repository} shares its manifest with {others[0]}, and it "
@@ -65,7 +70,7 @@ class Deletion:
         """Deletes a tag of the artifact that `reference`, a tag or a digest, names; as `tag` does."""
         if reference != tag:
             named = reference if is_digest(reference) else self._digest(identity, repository, reference)
-            if named is None or self._digest(identity, repository, tag) != named:
+            if named is None or named not in self._names(identity, repository, tag):
                 raise ManifestUnknown(f"{repository} has no artifact {reference} with the tag {tag}")
         self.tag(identity, repository, tag)
 
@@ -82,8 +87,8 @@ class Deletion:
             # A push may have moved the tag since the list was made. SWR knows no deletion on a condition, so one that
             # moves it between this look and the next request still loses the tag of its new image; its push, run
             # again, brings the tag back.
-            if self._digest(identity, repository, tag) == digest:
-                deleted = self._deleted(identity, repository, tag) or deleted
+            if self._still_carries(identity, repository, tag, digest):
+                deleted = self._deleted(identity, repository, tag.name) or deleted
         if not deleted:
             self._untagged(identity, repository, digest)
 
@@ -107,7 +112,10 @@ class Deletion:
     def _without_management(self, identity: Identity, repository: Repository, digest: str) -> None:
         try:
             self._on_registry(identity, repository, digest)
-        except DeletionRefused:
+        except (DeletionRefused, ManifestUnknown) as error:
+            # An original is no manifest of SWR's, but tags may stand for it.
+            if isinstance(error, ManifestUnknown) and not self._translated:
+                raise
             # Each of them was asked for, so it does no harm if the first takes the others along.
             tags = self._carrying(identity, repository, digest)
             if not tags:
@@ -115,7 +123,7 @@ class Deletion:
             deleted = False
             for tag in tags:
                 # A push may have moved it since; see `manifest`.
-                if self._digest(identity, repository, tag) == digest:
+                if digest in self._names(identity, repository, tag):
                     with contextlib.suppress(ManifestUnknown):
                         self._on_registry(identity, repository, tag)
                         deleted = True
@@ -150,23 +158,55 @@ class Deletion:
     # Which tags carry a digest
 
     def _digest(self, identity: Identity, repository: Repository, reference: str) -> str | None:
+        """SWR's own."""
         try:
             return self._registry.manifest(identity, repository, reference, ACCEPT, head=True).digest
         except ManifestUnknown:
             return None
 
-    def _listed(self, identity: Identity, repository: Repository, digest: str) -> list[str]:
+    def _names(self, identity: Identity, repository: Repository, tag: str) -> set[str]:
+        """All digests that a tag carries, none when it is gone."""
+        if not self._translated:
+            return {digest} if (digest := self._digest(identity, repository, tag)) is not None else set()
+        try:
+            found = self._registry.manifest(identity, repository, tag, ACCEPT, head=False)
+        except ManifestUnknown:
+            return set()
+        source = original_of(found.data or b"")
+        return {found.digest} if source is None else {found.digest, source}
+
+    def _still_carries(self, identity: Identity, repository: Repository, tag: Tag, digest: str) -> bool:
+        if tag.digest is None:
+            return digest in self._names(identity, repository, tag.name)
+        return self._digest(identity, repository, tag.name) == tag.digest
+
+    def _listed(self, identity: Identity, repository: Repository, digest: str) -> list[Tag]:
         """By the management API; a tag that it lists without a digest is a candidate, for the look that follows."""
         tags: list[Tag] = self._images.tags(identity, repository)
         unsaid = sum(1 for tag in tags if tag.digest is None)
         _refuse_beyond(unsaid, repository, "delete it in SWR's console")
-        return [tag.name for tag in tags if tag.digest in (digest, None)]
+        found = [tag for tag in tags if tag.digest in (digest, None) or (self._translated and tag.source == digest)]
+        if found or not self._translated:
+            return found
+        # A list of tags need not show the documents (`docs/facts/swr.md §4.5` says that it does).
+        silent = [tag for tag in tags if tag.silent]
+        _refuse_beyond(len(silent), repository, "delete it in SWR's console")
+        return [tag for tag in silent if digest in self._names(identity, repository, tag.name)]
 
     def _carrying(self, identity: Identity, repository: Repository, digest: str) -> list[str]:
         """By the registry, which tells it only of one tag at a time."""
+        return [name for name in self._asked(identity, repository) if digest in self._names(identity, repository, name)]
+
+    def _sharing(self, identity: Identity, repository: Repository, digest: str) -> list[str]:
+        """The same of SWR's own digest: these tags have one manifest."""
+        return [
+            name for name in self._asked(identity, repository) if self._digest(identity, repository, name) == digest
+        ]
+
+    def _asked(self, identity: Identity, repository: Repository) -> list[str]:
         names = self._lists.names(identity, repository)
         _refuse_beyond(len(names), repository, _way_out(identity))
-        return [name for name in names if self._digest(identity, repository, name) == digest]
+        return names
 
 
 def _refuse_beyond(number: int, repository: Repository, way_out: str) -> None:

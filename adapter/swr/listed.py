@@ -13,10 +13,12 @@ from typing import Any, Final
 
 from adapter.errors import DigestInvalid, NameInvalid, TagInvalid, Unexpected
 from adapter.names import Repository, check_digest, check_tag, parse_repository
+from adapter.swr.imprint import original_of
 from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, type_in
 from adapter.swr.times import read_time
 
 _SCHEMA_1: Final = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+_NONE: Final = type_in(b"")
 _LISTS: Final = frozenset({DOCKER_LIST, OCI_INDEX})
 _LONGEST_TYPE: Final = 255
 
@@ -39,7 +41,9 @@ class Listed:
 class Tag:
     """A tag; `size` is in bytes, `pushed` RFC 3339. What SWR does not tell is None.
 
-    `config_type` is the media type of the image's configuration: it tells an image from a chart.
+    `config_type` is the media type of the image's configuration: it tells an image from a chart. `source` is the digest
+    of the original that the tag's image stands for, if it is a translation (`adapter.swr.imprint`); `silent`: that
+    cannot be seen.
     """
 
     name: str
@@ -49,6 +53,8 @@ class Tag:
     pushed: str | None
     is_list: bool
     config_type: str | None = None
+    source: str | None = None
+    silent: bool = False
 
 
 def read_repository(entry: Mapping[str, Any]) -> Listed | None:
@@ -75,14 +81,18 @@ def read_tag(entry: Mapping[str, Any]) -> Tag | None:
     if read_time(entry.get("deleted")) is not None:
         return None
     media_type, config_type = _types(entry)
+    is_list = entry.get("tag_type") == 1 or media_type in _LISTS
+    manifest = _manifest(entry)
     return Tag(
         name,
         _digest(entry.get("digest")),
         media_type,
         _size(entry.get("size")),
         read_time(entry.get("updated") or entry.get("created")),
-        is_list=entry.get("tag_type") == 1 or media_type in _LISTS,
+        is_list=is_list,
         config_type=config_type,
+        source=original_of(manifest),
+        silent=type_in(manifest) not in _LISTS and (is_list or type_in(manifest) == _NONE),
     )
 
 
@@ -99,13 +109,16 @@ def _size(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
+def _manifest(entry: Mapping[str, Any]) -> bytes:
+    text = entry.get("manifest")
+    return text.encode(errors="replace") if isinstance(text, str) else b""
+
+
 def _types(entry: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Of the manifest and of its configuration; without the manifest, what the numbers beside it say."""
-    text = entry.get("manifest")
-    if isinstance(text, str) and text:
-        data = text.encode(errors="replace")
-        if (media_type := type_in(data)) != "application/octet-stream":
-            return media_type[:_LONGEST_TYPE], config_type_in(data)
+    data = _manifest(entry)
+    if (media_type := type_in(data)) != _NONE:
+        return media_type[:_LONGEST_TYPE], config_type_in(data)
     if entry.get("tag_type") == 1:
         return DOCKER_LIST, None
     schema = entry.get("schema")

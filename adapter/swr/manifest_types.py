@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from adapter.errors import AdapterError, ManifestInvalid, TypeRefused
+from adapter.errors import AdapterError, InvalidRequest, ManifestInvalid, TypeRefused
 from adapter.names import Repository, is_digest
 from adapter.swr.errors import Refusal, error_for
 
@@ -52,8 +52,11 @@ def _type_in(document: dict[str, Any]) -> str:
     return OCI_MANIFEST if isinstance(config, dict) else "application/octet-stream"
 
 
-def refusal_error(refusal: Refusal, repository: Repository, reference: str, media_type: str) -> AdapterError:
-    """SWR says only that it cannot parse the manifest (`docs/facts/swr.md §6, §10`): the media type tells why."""
+def refusal_error(
+    refusal: Refusal, repository: Repository, reference: str, media_type: str, data: bytes
+) -> AdapterError:
+    """SWR says only that it cannot parse the manifest (`docs/facts/swr.md §6, §10`): the media type tells why, or the
+    attestations that a Docker list names."""
     error = error_for(refusal)
     about_type = (
         (isinstance(error, ManifestInvalid) and "BLOB" not in (refusal.code or ""))
@@ -61,10 +64,36 @@ def refusal_error(refusal: Refusal, repository: Repository, reference: str, medi
         or refusal.status in (406, 415)
         or refusal.code == "UNSUPPORTED"
     )
-    if not about_type or "docker" in media_type:
-        return error
     joint = "@" if is_digest(reference) else ":"
-    return TypeRefused(
-        f"SWR does not take {repository}{joint}{reference} because it is of type {media_type}; {BUILD_FLAGS}",
-        **refusal.details(),
-    )
+    sentence = f"SWR does not take {repository}{joint}{reference} because it is of type {media_type}; {BUILD_FLAGS}"
+    if "docker" in media_type:
+        about_type = about_type and _names_attestations(data)
+        sentence = (
+            f"SWR does not take {repository}{joint}{reference}, a Docker list that names attestations; build it with "
+            "docker buildx build --provenance=false --sbom=false"
+        )
+    return TypeRefused(sentence, **refusal.details()) if about_type else error
+
+
+def _names_attestations(data: bytes) -> bool:
+    """BuildKit gives them a platform that is none."""
+    try:
+        found = json.loads(data).get("manifests")
+        return any(entry.get("platform", {}).get("os") == "unknown" for entry in found)
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        return False
+
+
+def is_about_form(error: AdapterError) -> bool:
+    """Whether SWR may have refused a document for how it is written: its type, or a field that it does not know.
+
+    What a document names and SWR lacks has a code of its own (OCI distribution spec, "Error codes"); names, tags and
+    digests have errors of their own.
+    """
+    return type(error) in (InvalidRequest, ManifestInvalid, TypeRefused) and "BLOB" not in (error.swr_code or "")
+
+
+def accepts(accept: str, media_type: str) -> bool:
+    """Whether an Accept header lets a type pass; its preferences are not looked at."""
+    ranges = {each.partition(";")[0].strip().lower() for each in accept.split(",")}
+    return not ranges.isdisjoint({media_type, media_type.partition("/")[0] + "/*", "*/*"})

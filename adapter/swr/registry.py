@@ -201,7 +201,7 @@ class Registry:
             body=data,
         )
         if response.status_code not in COMPLETE:
-            raise refusal_error(refusal_of(response), repository, reference, media_type)
+            raise refusal_error(refusal_of(response), repository, reference, media_type, data)
         settle(response)
         digest = digest_of(data, algorithm_of(reference) if is_digest(reference) else "sha256")
         kept = response.headers.get("Docker-Content-Digest", digest)

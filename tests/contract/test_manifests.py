@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pytest
 
 from adapter.sandbox.recordings.images import DOCKER_MANIFEST, Image
 from tests.contract.conftest import put_back
 from tests.contract.http import Door, asked, digest_of, pieces, refused, silent
-from tests.running import RunningSandbox
+from tests.running import RunningAdapter, RunningSandbox, running_adapter
 
 LARGEST = 4 << 20
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -95,15 +95,15 @@ class TestReading:
         connection.endheaders()
         assert connection.getresponse().status == 404
         connection.close()
-        (head,) = asked(swr, "HEAD")
-        assert DOCKER_MANIFEST in head["headers"]["accept"]
-        assert OCI_MANIFEST in head["headers"]["accept"]
+        (get,) = asked(swr, "GET", "/manifests/")
+        assert DOCKER_MANIFEST in get["headers"]["accept"]
+        assert OCI_MANIFEST in get["headers"]["accept"]
 
     def test_all_types_are_asked_for_when_none_is_named(self, door: Door, swr: RunningSandbox, repository: str) -> None:
         door.ask("HEAD", f"/v2/{repository}/manifests/v1")
-        (head,) = asked(swr, "HEAD")
+        (get,) = asked(swr, "GET", "/manifests/")
         for kind in ("docker.distribution.manifest.list.v2", "oci.image.index.v1", "oci.image.manifest.v1"):
-            assert kind in head["headers"]["accept"]
+            assert kind in get["headers"]["accept"]
 
     @pytest.mark.parametrize("reference", ["missing", "sha256:" + "0" * 64])
     def test_missing(self, door: Door, repository: str, stored: Image, reference: str) -> None:
@@ -259,7 +259,20 @@ class TestPushing:
         assert door.ask("PUT", target, image.manifest, {"Content-Type": image.media_type}).status == 201
 
 
+@pytest.fixture(scope="session")
+def refusing_adapter(regions: dict[str, dict[str, str]]) -> Iterator[RunningAdapter]:
+    """With `SWR_ADAPTER_OCI_INDEX=refuse`: what SWR does not take is nobody's."""
+    with running_adapter(regions, oci_index="refuse") as adapter:
+        yield adapter
+
+
 class TestRefusedTypes:
+    """Where nothing is translated; `test_indexes.py` has what else becomes of them."""
+
+    @pytest.fixture
+    def door(self, refusing_adapter: RunningAdapter, swr: RunningSandbox) -> Door:
+        return Door(refusing_adapter.contract)
+
     def test_an_oci_index(
         self, door: Door, swr: RunningSandbox, repository: str, recorded_images: Mapping[str, Image]
     ) -> None:
@@ -288,3 +301,13 @@ class TestRefusedTypes:
         target = f"/v2/{repository}/manifests/{image.digest}"
         answer = door.ask("PUT", target, image.manifest, {"Content-Type": image.media_type})
         refused(answer, 400, f"{repository}@{image.digest}")
+
+    def test_there_are_no_fallbacks(self, door: Door, swr: RunningSandbox, repository: str, image: Image) -> None:
+        """A HEAD is a HEAD, and a blob is no manifest."""
+        seed(swr, repository, image)
+        swr.store.put_manifest(repository, "v1", image.manifest, image.media_type)
+        swr.store.put_blob(repository, b"{}")
+        assert door.ask("HEAD", f"/v2/{repository}/manifests/v1").status == 200
+        assert door.ask("HEAD", f"/v2/{repository}/manifests/{digest_of(b'{}')}").status == 404
+        assert [entry["method"] for entry in asked(swr, "", "/manifests/")] == ["HEAD", "HEAD"]
+        assert not asked(swr, "", "/blobs/")

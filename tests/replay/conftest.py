@@ -12,17 +12,26 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.credentials import ACCESS_ID, PROJECT, SECRET_KEY, WRONG_SECRET
+from adapter.sandbox.player import Credentials
+from tests.credentials import SECRET_KEY, WRONG_SECRET
+from tests.replay.moods import MOODS, USUAL_MOOD, Mood
 from tests.replay.reached import Swr
-from tests.replay.sandboxed import SandboxSwr
+from tests.replay.sandboxed import SandboxSwr, moody_sandbox
 from tests.replay.scripted import ScriptedSwr, scripted_swr
 from tests.running import RunningAdapter, RunningSandbox, running_adapter
 
 RECORDED_USER = "eu-de@AKEXAMPLE0000000001"
-CREDENTIALS = {
-    (RECORDED_USER, "SKexample0000000000000000000000000000001"): (ACCESS_ID, SECRET_KEY),
-    (RECORDED_USER, "wrong"): (ACCESS_ID, WRONG_SECRET),
-}
+
+
+def credentials(mood: Mood) -> Credentials:
+    """Those of the mood's own project, for those that were recorded."""
+    return {
+        (RECORDED_USER, "SKexample0000000000000000000000000000001"): (mood.access_id, SECRET_KEY),
+        (RECORDED_USER, "wrong"): (mood.access_id, WRONG_SECRET),
+    }
+
+
+CREDENTIALS = credentials(MOODS[USUAL_MOOD])
 
 
 @dataclass(frozen=True)
@@ -40,8 +49,14 @@ def scripted() -> Iterator[ScriptedSwr]:
 
 
 @pytest.fixture(scope="session")
-def sandbox_stage(sandbox: RunningSandbox) -> Iterator[Stage]:
-    with _stage(SandboxSwr(sandbox), "never") as stage:
+def moody() -> Iterator[RunningSandbox]:
+    with moody_sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="session")
+def sandbox_stage(moody: RunningSandbox) -> Iterator[Stage]:
+    with _stage(SandboxSwr(moody), "never") as stage:
         yield stage
 
 
@@ -52,8 +67,8 @@ def scripted_stage(scripted: ScriptedSwr) -> Iterator[Stage]:
 
 
 @pytest.fixture(scope="session")
-def sandbox_mounting_stage(sandbox: RunningSandbox) -> Iterator[Stage]:
-    with _stage(SandboxSwr(sandbox), "copy") as stage:
+def sandbox_mounting_stage(moody: RunningSandbox) -> Iterator[Stage]:
+    with _stage(SandboxSwr(moody), "copy") as stage:
         yield stage
 
 
@@ -65,5 +80,6 @@ def scripted_mounting_stage(scripted: ScriptedSwr) -> Iterator[Stage]:
 
 @contextmanager
 def _stage(swr: Swr, mount: str) -> Iterator[Stage]:
-    with running_adapter({PROJECT: {"registry": swr.registry, "api": swr.api}}, mount=mount) as adapter:
+    hosts = {"registry": swr.registry, "api": swr.api}
+    with running_adapter({mood.project: hosts for mood in MOODS.values()}, mount=mount) as adapter:
         yield Stage(swr, adapter)

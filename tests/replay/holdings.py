@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tests.credentials import ACCESS_KEY
@@ -72,3 +74,32 @@ class Holdings:
             if digest and digest not in {kept for _, kept in self.tags_of(repository)}:
                 self.manifests.pop((repository, digest), None)
         return digest is not None
+
+    def forget(self, repository: str, what: str) -> None:
+        """The manifests of the repository that no tag leads to, its blobs that no manifest names, or `both`."""
+        with self.lock:
+            if what in ("manifests", "both"):
+                led_to = {digest for _, digest in self.tags_of(repository)}
+                for digest in [*led_to]:
+                    led_to |= set(self._named(repository, digest, "manifests"))
+                for digest in self._mine(self.manifests, repository) - led_to:
+                    del self.manifests[repository, digest]
+            if what in ("blobs", "both"):
+                kept = {
+                    blob
+                    for digest in self._mine(self.manifests, repository)
+                    for blob in self._named(repository, digest, "layers")
+                }
+                for digest in self._mine(self.blobs, repository) - kept:
+                    del self.blobs[repository, digest]
+
+    @staticmethod
+    def _mine(held: Mapping[tuple[str, str], object], repository: str) -> set[str]:
+        return {digest for name, digest in held if name == repository}
+
+    def _named(self, repository: str, digest: str, field: str) -> list[str]:
+        """Digests in a list of a manifest; its configuration is a layer too."""
+        data, _ = self.manifests.get((repository, digest), (b"{}", ""))
+        document = json.loads(data)
+        found = [*document.get(field, ()), *([document["config"]] if "config" in document else ())]
+        return [each["digest"] for each in found]

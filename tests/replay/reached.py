@@ -11,8 +11,12 @@ from typing import Protocol
 from adapter.sandbox.player import Result, named_source
 from adapter.sandbox.recordings.images import digest
 from adapter.sandbox.targets import asked_mount, parse_query
-from tests.replay import listed
+from tests.contract.http import Door
+from tests.replay import listed, translated
+from tests.replay.moods import MOODS, USUAL_MOOD, Mood
 from tests.replay.scenarios import USUAL_PAGE, Contents, Gathering, State
+
+USUAL = MOODS[USUAL_MOOD]
 
 
 class Swr(Protocol):
@@ -52,6 +56,11 @@ def manifest_pushed(result: Result) -> tuple[str, str, bytes] | None:
     return match[1], match[2], request.body.data
 
 
+def media_type_of(result: Result) -> str:
+    """What a manifest was pushed as."""
+    return result.exchange.request.header("Content-Type") or ""
+
+
 def blob_mounted(result: Result) -> tuple[str, str] | None:
     """(repository, digest) of a blob that was answered as mounted: Harbor takes any 2xx for that."""
     wanted = asked_mount(result.exchange.request)
@@ -87,15 +96,28 @@ def tag_deleted(result: Result) -> tuple[str, str] | None:
     return listed.repository_of(match), match["tag"]
 
 
-def expected(start: State, results: Iterable[Result]) -> Contents:
-    """The start, and what was answered since as stored, mounted or deleted: nothing else may have changed in SWR."""
+def expected(start: State, results: Iterable[Result], mood: Mood = USUAL, swr: Swr | None = None) -> Contents:
+    """The start, and what was answered since as stored, mounted or deleted: nothing else may have changed in SWR.
+
+    In the place of a manifest that the mood refuses: its bytes as a blob, and below its tag what SWR holds there; what
+    that does not name is a blob too, since SWR may remove what no tag leads to (docs/facts/swr.md §10).
+    """
     gathering = Gathering(start)
     for result in results:
         if blob := blob_pushed(result) or blob_mounted(result):
             gathering.blob(*blob)
         if manifest := manifest_pushed(result):
             repository, reference, data = manifest
-            gathering.manifest(repository, reference, digest(data))
+            if swr is None or not mood.refuses(media_type_of(result), data):
+                gathering.manifest(repository, reference, digest(data))
+                continue
+            gathering.blob(repository, digest(data))
+            if reference != digest(data):
+                gathering.manifest(repository, reference, digest(swr.manifest(repository, reference) or b""))
+                for child in translated.children(swr, repository, reference):
+                    gathering.manifest(repository, child, child)
+                for child in translated.left_out(swr, repository, reference, data):
+                    gathering.blob(repository, child)
         if tag := tag_deleted(result):
             gathering.tag_gone(*tag)
         if gone := manifest_deleted(result):
@@ -118,16 +140,62 @@ def without(contents: Contents, results: Iterable[Result]) -> Contents:
     return replace(contents, manifests={repository: digests for repository, digests in kept.items() if digests})
 
 
-def damages(swr: Swr, blobs: Mapping[str, bytes], results: Iterable[Result]) -> Iterator[str]:
-    """Manifests that were answered 201, but are not the recorded bytes in SWR, or lack a blob."""
-    for manifest in filter(None, map(manifest_pushed, results)):
+def within(contents: Contents, limits: Contents) -> bool:
+    """Whether an SWR that forgets has the same tags and nothing too much; what a tag leads to, `damages` sees."""
+    return contents.tags == limits.tags and all(
+        digests <= allowed.get(repository, frozenset())
+        for found, allowed in ((contents.manifests, limits.manifests), (contents.blobs, limits.blobs))
+        for repository, digests in found.items()
+    )
+
+
+def damages(swr: Swr, blobs: Mapping[str, bytes], results: Iterable[Result], mood: Mood = USUAL) -> Iterator[str]:
+    """Manifests that were answered 201, but are not the recorded bytes in SWR, or stand for them, or lack a blob."""
+    for result in results:
+        if not (manifest := manifest_pushed(result)):
+            continue
         repository, reference, data = manifest
-        if swr.manifest(repository, reference) != data:
-            yield f"{repository}:{reference} is not the manifest that was pushed"
-        document = json.loads(data)
-        for part in [document["config"], *document["layers"]] if "config" in document else []:
-            if swr.blob(repository, part["digest"]) != blobs[part["digest"]]:
-                yield f"{repository}:{reference} lacks {part['digest']}, or has it damaged"
-        for child in document.get("manifests", ()):
-            if swr.manifest(repository, child["digest"]) != blobs[child["digest"]]:
-                yield f"{repository}:{reference} lacks its child {child['digest']}"
+        if mood.refuses(media_type_of(result), data):
+            yield from translated.wrongs(swr, mood, repository, reference, data, blobs)
+        elif not mood.forgets or reference != digest(data):
+            yield from _damages(swr, blobs, repository, reference, data)
+
+
+def _damages(swr: Swr, blobs: Mapping[str, bytes], repository: str, reference: str, data: bytes) -> Iterator[str]:
+    if swr.manifest(repository, reference) != data:
+        yield f"{repository}:{reference} is not the manifest that was pushed"
+    document = json.loads(data)
+    for part in [document["config"], *document["layers"]] if "config" in document else []:
+        if swr.blob(repository, part["digest"]) != blobs[part["digest"]]:
+            yield f"{repository}:{reference} lacks {part['digest']}, or has it damaged"
+    for child in document.get("manifests", ()):
+        if swr.manifest(repository, child["digest"]) != blobs[child["digest"]]:
+            yield f"{repository}:{reference} lacks its child {child['digest']}"
+
+
+def other_answers(door: Door, results: Iterable[Result], mood: Mood) -> Iterator[str]:
+    """Manifests that come back otherwise than they were announced, by PUT and by HEAD, or not at all.
+
+    What SWR forgets cannot come back; what is under a tag comes as something, and as what HEAD announces.
+    """
+    for result in results:
+        if not (manifest := manifest_pushed(result)):
+            continue
+        repository, reference, data = manifest
+        path = f"/v2/{repository}/manifests/{reference}"
+        head, get = door.ask("HEAD", path), door.ask("GET", path)
+        by_digest = reference == digest(data)
+        if by_digest and mood.forgets and get.status == 404:
+            continue
+        if (head.status, get.status) != (200, 200):
+            yield f"{path}: HEAD {head.status}, GET {get.status}"
+            continue
+        names = ("Docker-Content-Digest", "Content-Type", "Content-Length")
+        if [head.header(name) for name in names] != [get.header(name) for name in names]:
+            yield f"{path}: HEAD announces {head.header('Docker-Content-Digest')}, GET another one"
+        if digest(get.body) != get.header("Docker-Content-Digest"):
+            yield f"{path} hashes to {digest(get.body)}"
+        if by_digest and get.body != data:
+            yield f"{path} is not what was pushed"
+        if result.header("Docker-Content-Digest") != digest(get.body) and not mood.forgets:
+            yield f"{path} was answered as {result.header('Docker-Content-Digest')} when it was pushed"

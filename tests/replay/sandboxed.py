@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
 from adapter.sandbox.store import Store
-from tests.credentials import ACCESS_KEY
+from tests.credentials import ACCESS_KEY, SECRET_KEY
+from tests.replay.moods import MOODS
 from tests.replay.scenarios import USUAL_PAGE, Contents, Gathering, State
-from tests.running import TENANT, RunningSandbox
+from tests.running import OBJECTS_HOST, TENANT, RunningSandbox
+from tests.services import free_ports, running
 
 
 class SandboxSwr:
@@ -16,7 +23,8 @@ class SandboxSwr:
         self.registry, self.api = sandbox.registry, sandbox.api
 
     def reset(self, mood: str, start: State, page: int = USUAL_PAGE) -> None:
-        self._sandbox.reset(oci=mood, **({} if page == USUAL_PAGE else {"default_page": page, "page_cap": page}))
+        pages = {} if page == USUAL_PAGE else {"default_page": page, "page_cap": page}
+        self._sandbox.reset(**MOODS[mood].knobs, **pages)
         store = self._sandbox.store
         for organization in start.organizations:
             store.create_organization(organization, TENANT, ACCESS_KEY)
@@ -27,13 +35,11 @@ class SandboxSwr:
 
     def contents(self) -> Contents:
         store, found = self._sandbox.store, Gathering(State())
-        for folder in (store.directory / "repositories").glob("*"):
-            repository = folder.name.replace("$", "/")
-            for file in (folder / "blobs").glob("[!.]*"):
-                found.blob(repository, f"sha256:{file.name}")
-            for file in (folder / "manifests").glob("[!.]*"):
-                if not file.suffix:
-                    found.manifest(repository, f"sha256:{file.name}", f"sha256:{file.name}")
+        for repository in store.repositories(listed=False):
+            for digest in store.blobs(repository):
+                found.blob(repository, digest)
+            for digest in store.manifests(repository):
+                found.manifest(repository, digest, digest)
             for tag, digest in store.tags(repository).items():
                 found.manifest(repository, tag, digest)
         return found.contents()
@@ -48,3 +54,18 @@ class SandboxSwr:
 
     def requests(self) -> list[tuple[str, str, int]]:
         return [(entry["method"], entry["path"], entry["status"] or 0) for entry in self._sandbox.journal()]
+
+
+@contextlib.contextmanager
+def moody_sandbox() -> Iterator[RunningSandbox]:
+    """A sandbox process whose account has a project for each mood."""
+    ports = free_ports(3)
+    binds = [f"{host}:{port}" for host, port in zip(("127.0.0.1", "127.0.0.1", OBJECTS_HOST), ports, strict=True)]
+    projects = ",".join(mood.project for mood in MOODS.values())
+    options = [f"--{name}-bind={bind}" for name, bind in zip(("registry", "api", "objects"), binds, strict=True)]
+    with tempfile.TemporaryDirectory(prefix="sandbox-") as data:
+        account = f"{ACCESS_KEY}:{SECRET_KEY}:{projects}:{TENANT}"
+        command = ("sandbox", f"--data={data}", f"--account={account}", "--knob=rate=0", *options)
+        with running("sandbox", *command, env={}, port=ports[1], path="/sandbox/knobs") as service:
+            registry, api, objects = (f"http://{bind}" for bind in binds)
+            yield RunningSandbox(registry, api, objects, Store(Path(data)), service)

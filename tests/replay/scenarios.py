@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -12,10 +12,10 @@ from urllib.parse import parse_qs
 from adapter.sandbox.recording import Exchange, load
 from adapter.sandbox.recordings.images import Image, digest
 from tests.replay.challenged import challenged
+from tests.replay.moods import MOODS, USUAL_MOOD
 
 FOLDER = Path(__file__).parent.parent / "recordings" / "harbor-2.15.2"
 CONTRACT, MOUNTS, DOCKER_REGISTRY = (FOLDER / name for name in ("contract", "contract-mounts", "docker-registry"))
-USUAL_MOOD = "refuse-index"
 USUAL_PAGE = 100
 
 
@@ -66,6 +66,7 @@ class Scenario:
     """A recording to be played in front of an SWR in one mood; `differs` is by the number of the exchange.
 
     `page`: entries that SWR puts on a page at most. `open_peer`: the recorded peer asked for no credentials.
+    `first`: what is played before it, since what that leaves depends on the mood.
     """
 
     file: Path
@@ -73,6 +74,7 @@ class Scenario:
     differs: Mapping[int, Difference]
     page: int = USUAL_PAGE
     open_peer: bool = False
+    first: Scenario | None = None
 
     def __str__(self) -> str:
         mood = "" if self.mood == USUAL_MOOD else f"-{self.mood}"
@@ -82,12 +84,17 @@ class Scenario:
         recording = load(self.file)
         return challenged(recording) if self.open_peer else recording
 
+    @property
+    def parts(self) -> tuple[Scenario, ...]:
+        """In the order in which they are played."""
+        return (self.first, self) if self.first else (self,)
+
     def state(self, images: Mapping[str, Image]) -> State:
         return state(_states(self.file.parent).get(self.file.stem, {}), images)
 
     def sources(self) -> Iterator[tuple[str, str]]:
         """(repository, digest) of the blobs that the recorded peer had elsewhere when it was asked for them."""
-        for exchange in load(self.file):
+        for exchange in (exchange for part in self.parts for exchange in load(part.file)):
             query = parse_qs(exchange.request.query).get("q", [""])[0]
             if query.startswith("blob_digest=") and exchange.answer.body and exchange.answer.body.data:
                 for each in json.loads(exchange.answer.body.data):
@@ -95,7 +102,7 @@ class Scenario:
 
 
 def scenarios(folder: Path = CONTRACT) -> list[Scenario]:
-    """Every recording in the folder, once for each mood that is asked of it.
+    """Every recording in the folder, once for each mood that is asked of it; alone, or as the first part of another.
 
     :raises ValueError: when the folder's states name a recording that is not there.
     """
@@ -103,7 +110,12 @@ def scenarios(folder: Path = CONTRACT) -> list[Scenario]:
     states = _states(folder)
     if unknown := sorted(set(states) - {file.stem for file in files}):
         raise ValueError(f"states.json has an entry without a recording: {', '.join(unknown)}")
-    return [each for file in files for each in _moods(file, states.get(file.stem, {}))]
+    found = [each for file in files for each in _moods(file, states.get(file.stem, {}))]
+    by_name = {(each.file.stem, each.mood): each for each in found}
+    after = {name: entry["after"] for name, entry in states.items() if "after" in entry}
+    ones = [replace(each, first=by_name.get((after.get(each.file.stem, ""), each.mood))) for each in found]
+    parts = {(each.first.file, each.mood) for each in ones if each.first}
+    return [each for each in ones if (each.file, each.mood) not in parts]
 
 
 def _states(folder: Path) -> dict[str, dict[str, Any]]:
@@ -113,7 +125,12 @@ def _states(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _moods(file: Path, entry: Mapping[str, Any]) -> Iterator[Scenario]:
-    for mood, differs in entry.get("moods", {USUAL_MOOD: {}}).items():
+    """Those that the entry names; `*` stands for all that it does not name."""
+    named: dict[str, Any] = entry.get("moods", {USUAL_MOOD: {}})
+    every = {**dict.fromkeys(MOODS, named["*"]), **named} if "*" in named else named
+    for mood, differs in every.items():
+        if mood == "*":
+            continue
         wanted = {int(n): Difference(str(d["status"]), tuple(d.get("says", ()))) for n, d in differs.items()}
         for page in entry.get("pages", [USUAL_PAGE]):
             yield Scenario(file, mood, wanted, page, entry.get("peer") == "open")

@@ -8,7 +8,6 @@ no DELETE of a manifest, no dockyard. It is a stand-in: no evidence about SWR.
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import secrets
@@ -19,18 +18,17 @@ from contextlib import contextmanager
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from tests.credentials import ACCESS_ID, LOGIN_KEY, OTHER_ACCESS_KEY
+from tests.credentials import LOGIN_KEY, OTHER_ACCESS_KEY, basic
 from tests.replay.holdings import Holdings, digest_of
 from tests.replay.management import ScriptedManagement
+from tests.replay.moods import MOODS, USUAL_MOOD
 from tests.replay.scenarios import USUAL_PAGE, Contents, State
 from tests.replay.script import Entry, Script, reply, was_cut
 
 NAME = r"(?P<name>[a-z0-9._/-]+?)"
 REFERENCE = r"(?P<reference>[A-Za-z0-9_][A-Za-z0-9._:-]*)"
+LOGINS = {basic(mood.access_id, LOGIN_KEY) for mood in MOODS.values()}
 TOKEN_PATH = "/swr/auth/v2/registry/auth/?"
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-REFUSED = {"accept": (), "refuse-index": (OCI_INDEX,), "refuse-all": (OCI_INDEX, OCI_MANIFEST)}
 
 
 def refusal(status: int, code: str, message: str) -> Response:
@@ -63,15 +61,15 @@ class ScriptedSwr:
         )
         self._lock = threading.RLock()
         self._tokens: dict[str, str] = {}
-        self._mood = "refuse-index"
+        self._mood = MOODS[USUAL_MOOD]
         self.holdings = Holdings()
         for server in (registry, api, objects):
             server.answer = self._answer
 
     def reset(self, mood: str, start: State, page: int = USUAL_PAGE) -> None:
-        """Holds `start` and nothing else; refuses of OCI's types what the mood says."""
+        """Holds `start` and nothing else; refuses and forgets what the mood says."""
         with self._lock:
-            self._mood, self.management.page, self.holdings = mood, page, Holdings.of(start)
+            self._mood, self.management.page, self.holdings = MOODS[mood], page, Holdings.of(start)
         self.script.reset()
 
     def contents(self) -> Contents:
@@ -120,8 +118,7 @@ class ScriptedSwr:
     def _token(self, request: Request, match: re.Match[str]) -> Response:
         """GET only; no `expires_in`, no `issued_at`; a scope in a missing organization is refused, and so is one beside
         another: what SWR makes of two is not known (§9)."""
-        given = base64.b64encode(f"{ACCESS_ID}:{LOGIN_KEY}".encode()).decode()
-        if request.headers.get("Authorization") != f"Basic {given}":
+        if request.headers.get("Authorization") not in LOGINS:
             return refusal(401, "DENIED", "Authenticate Error")
         scope = " ".join(request.args.getlist("scope"))
         if scope:
@@ -174,7 +171,7 @@ class ScriptedSwr:
         if refused := self._allowed(request, name, "push"):
             return refused
         media_type = request.headers.get("Content-Type", "")
-        if media_type in REFUSED[self._mood]:
+        if self._mood.refuses(media_type, data):
             return refusal(400, "MANIFEST_INVALID", "Invalid image, fail to parse 'manifest.json'")
         document = json.loads(data)
         parts = [document["config"], *document["layers"]] if "config" in document else []
@@ -183,6 +180,8 @@ class ScriptedSwr:
         if any((name, part["digest"]) not in self.holdings.manifests for part in document.get("manifests", ())):
             return refusal(400, "MANIFEST_BLOB_UNKNOWN", "manifest unknown to registry")
         digest = self.holdings.put_manifest(name, reference, data, media_type)
+        if reference != digest:
+            self.holdings.forget(name, self._mood.forget)
         return reply(201, docker_content_digest=digest, location=f"/v2/{name}/manifests/{digest}")
 
     def _head_blob(self, request: Request, match: re.Match[str]) -> Response:

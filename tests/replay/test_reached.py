@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,13 +13,24 @@ import pytest
 from adapter.sandbox.player import Player, Result
 from adapter.sandbox.recording import load
 from adapter.sandbox.recordings.blobs import Blobs
-from adapter.sandbox.recordings.images import Image, digest
+from adapter.sandbox.recordings.images import DOCKER_MANIFEST, Image, digest, dump
+from tests.contract.http import Door
 from tests.replay.conftest import CREDENTIALS, Stage
 from tests.replay.expectations import complaints
-from tests.replay.reached import damages, expected, sources_without_blob, without
-from tests.replay.scenarios import CONTRACT, MOUNTS, State, Stored
+from tests.replay.moods import MOODS
+from tests.replay.reached import (
+    USUAL,
+    damages,
+    expected,
+    other_answers,
+    sources_without_blob,
+    within,
+    without,
+)
+from tests.replay.scenarios import CONTRACT, MOUNTS, Contents, State, Stored
 from tests.replay.script import Entry, reply
 from tests.replay.scripted import ScriptedSwr
+from tests.replay.translated import SOURCE
 
 
 def push(stage: Stage, blobs: Blobs, name: str) -> list[Result]:
@@ -68,6 +80,73 @@ def test_list_that_lacks_a_child_is_seen(swr: ScriptedSwr, blobs: Blobs, recorde
     assert exchange.request.path == "/v2/fresh/multi/manifests/list"
     found = list(damages(swr, blobs, [Result(exchange, exchange.request.target, 201)]))
     assert found == [f"fresh/multi:list lacks its child {child.digest}" for child in image.children]
+
+
+class TestWhatComesBack:
+    """From an SWR that answers HEAD and GET with other documents, loses a tag, or has another one there."""
+
+    @pytest.fixture
+    def door(self, scripted_stage: Stage) -> Door:
+        return Door(scripted_stage.adapter.contract)
+
+    @pytest.fixture
+    def results(self, swr: ScriptedSwr, scripted_stage: Stage, blobs: Blobs) -> list[Result]:
+        return push(scripted_stage, blobs, "push-mount")
+
+    def test_as_it_was_pushed(self, door: Door, results: list[Result]) -> None:
+        assert [*other_answers(door, results, USUAL)] == []
+
+    def test_another_one_after_the_head(
+        self, swr: ScriptedSwr, door: Door, results: list[Result], recorded_images: Mapping[str, Image]
+    ) -> None:
+        image = recorded_images["hello:v1"]
+        other = reply(200, image.manifest, content_type=image.media_type, docker_content_digest=image.digest)
+        swr.script.before(Entry("GET", "/v2/.*/manifests/v1", lambda request, match: other, once=True))
+        (complaint,) = other_answers(door, results, USUAL)
+        assert f"HEAD announces {image.digest}, GET another one" in complaint
+
+    def test_a_tag_that_is_gone(self, swr: ScriptedSwr, door: Door, results: list[Result]) -> None:
+        swr.holdings.tags.clear()
+        for mood in (USUAL, MOODS["forgetful"]):
+            (complaint,) = other_answers(door, results, mood)
+            assert "HEAD 404, GET 404" in complaint
+
+    def test_another_image_under_the_tag(
+        self, swr: ScriptedSwr, door: Door, results: list[Result], recorded_images: Mapping[str, Image]
+    ) -> None:
+        """Which is right where SWR forgets what it was pushed."""
+        image = recorded_images["hello:v1"]
+        swr.holdings.put_manifest("fresh2/other", "v1", image.manifest, image.media_type)
+        (complaint,) = other_answers(door, results, USUAL)
+        assert "when it was pushed" in complaint
+        assert [*other_answers(door, results, MOODS["forgetful"])] == []
+
+
+def test_what_an_swr_that_forgets_may_hold() -> None:
+    limits = Contents({"a/b": {"v1": "1"}}, {"a/b": frozenset("12")}, {"a/b": frozenset("345")})
+    assert within(limits, limits)
+    assert within(replace(limits, manifests={"a/b": frozenset("1")}, blobs={}), limits)
+    assert not within(replace(limits, tags={}), limits)
+    assert not within(replace(limits, manifests={"a/b": frozenset("13")}), limits)
+    assert not within(replace(limits, blobs={"a/b": frozenset("3"), "a/c": frozenset("3")}), limits)
+
+
+def test_what_stands_for_a_manifest_that_was_refused(
+    swr: ScriptedSwr, blobs: Blobs, recorded_images: Mapping[str, Image]
+) -> None:
+    """Its own bytes as a blob, what is under the tag, and nothing else."""
+    image, mood = recorded_images["hello:v2"], MOODS["refuse-all"]
+    exchange = next(each for each in load(CONTRACT / "push-first.jsonl") if each.number == 20)
+    results = [Result(exchange, exchange.request.target, 201)]
+    swr.holdings.blobs = {("fresh/hello", digest(data)): data for data in (image.manifest, *image.blobs)}
+    document = {**json.loads(image.manifest), "mediaType": DOCKER_MANIFEST, "annotations": {SOURCE: image.digest}}
+    swr.holdings.put_manifest("fresh/hello", "v2", dump(document), DOCKER_MANIFEST)
+    start = State((), (), tuple(("fresh/hello", data) for data in image.blobs))
+    assert swr.contents() == expected(start, results, mood, swr)
+    assert [*damages(swr, blobs, results, mood)] == []
+    del swr.holdings.blobs["fresh/hello", image.digest]
+    assert swr.contents() != expected(start, results, mood, swr)
+    assert "fresh/hello:v2 is not kept under its own digest" in [*damages(swr, blobs, results, mood)]
 
 
 def played(folder: Path, name: str, status: int, path: str) -> list[Result]:

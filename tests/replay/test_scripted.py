@@ -15,7 +15,8 @@ import pytest
 from adapter.sandbox.recordings.images import Image
 from adapter.swr.signing import sign
 from tests.credentials import ACCESS_ID, ACCESS_KEY, LOGIN_KEY, OTHER_ACCESS_KEY, SECRET_KEY, basic
-from tests.replay.holdings import digest_of
+from tests.replay.holdings import Holdings, digest_of
+from tests.replay.moods import MOODS
 from tests.replay.scenarios import State, Stored
 from tests.replay.script import Entry, reply
 from tests.replay.scripted import ScriptedSwr
@@ -114,6 +115,46 @@ def test_blob_comes_from_the_object_store_without_credentials(
     assert status == 302
     assert ask(headers["location"])[2] == data
     assert ask(headers["location"], Authorization=allowed)[0] == 400
+
+
+def test_each_mood_has_a_project(swr: ScriptedSwr) -> None:
+    for mood in MOODS.values():
+        assert ask(f"{swr.registry}{TOKEN}", Authorization=basic(mood.access_id, LOGIN_KEY))[0] == 200
+    assert ask(f"{swr.registry}{TOKEN}", Authorization=basic(f"other@{ACCESS_KEY}", LOGIN_KEY))[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("what", "gone"),
+    [("nothing", set()), ("blobs", {b"loose"}), ("manifests", {"untagged"}), ("both", {"untagged", "layer", b"loose"})],
+)
+def test_what_is_forgotten(recorded_images: Mapping[str, Image], what: str, gone: set[str | bytes]) -> None:
+    listed, untagged = recorded_images["multi:list"], recorded_images["hello:v2"]
+    held = Holdings.of(
+        State((), (Stored("a/b", "t", listed), Stored("a/b", None, untagged)), (("a/b", b"loose"), ("a/c", b"loose")))
+    )
+    held.forget("a/b", what)
+    assert (("a/b", untagged.digest) in held.manifests) == ("untagged" not in gone)
+    assert (("a/b", digest_of(untagged.blobs[0])) in held.blobs) == ("layer" not in gone)
+    assert (("a/b", digest_of(b"loose")) in held.blobs) == (b"loose" not in gone)
+    assert ("a/c", digest_of(b"loose")) in held.blobs
+    for child in listed.children:
+        assert ("a/b", child.digest) in held.manifests
+        assert {("a/b", digest_of(blob)) for blob in child.blobs} <= set(held.blobs)
+
+
+def test_a_push_to_a_tag_makes_it_forget(swr: ScriptedSwr, recorded_images: Mapping[str, Image]) -> None:
+    image = recorded_images["hello:v1"]
+    start = State(("org",), (Stored("org/hello", "v1", image),), (("org/hello", b"loose"),))
+    url = f"{swr.registry}/v2/org/hello/manifests"
+    for mood, reference, kept in (("refuse-index", "v1", True), ("forgetful", "v1", False)):
+        swr.reset(mood, start)
+        for each in (image.digest, reference):
+            assert swr.blob("org/hello", digest_of(b"loose")) == b"loose"
+            answer = ask(
+                f"{url}/{each}", "PUT", image.manifest, Authorization=token(swr), Content_Type=image.media_type
+            )
+            assert answer[0] == 201
+        assert (swr.blob("org/hello", digest_of(b"loose")) is not None) == kept
 
 
 @pytest.mark.parametrize(("mood", "status"), [("accept", 201), ("refuse-index", 400)])

@@ -133,6 +133,89 @@ def test_zstd(sandbox: Sandbox, token: dict[str, str]) -> None:
     assert sandbox.put_manifest(REPOSITORY, "v1", data, token, OCI).code == "MANIFEST_INVALID"
 
 
+ATTESTATION = {"platform": {"architecture": "unknown", "os": "unknown"}}
+PLATFORM = {"architecture": "arm64", "os": "linux", "variant": "v8", "os.version": "1", "os.features": ["a"]}
+
+
+def with_fields(data: bytes, *path: str | int, **fields: object) -> bytes:
+    """The document with more fields in the object that the path leads to."""
+    document = json.loads(data)
+    found = document
+    for step in path:
+        found = found[step]
+    found.update(fields)
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize(("oci", "status"), [("refuse-index", 400), ("accept", 201)])
+def test_a_list_that_names_an_attestation(sandbox: Sandbox, token: dict[str, str], oci: str, status: int) -> None:
+    """A Docker list as well, since the build flags that help are two (docs/facts/swr.md §6)."""
+    child = image(media_type=OCI)
+    sandbox.store.put_manifest(REPOSITORY, digest_of(child), child, OCI)
+    sandbox.set(oci=oci)
+    oci_index = with_fields(index(child), "manifests", 0, **ATTESTATION)
+    docker_list = with_fields(index(child, media_type=DOCKER_LIST), "manifests", 0, **ATTESTATION)
+    assert sandbox.put_manifest(REPOSITORY, "v1", oci_index, token, OCI_INDEX).status == status
+    assert sandbox.put_manifest(REPOSITORY, "v1", docker_list, token, DOCKER_LIST).json["errors"][0] == {
+        "code": "MANIFEST_INVALID",
+        "message": REFUSED,
+        "detail": "",
+    }
+    sandbox.set(attestations=True)
+    assert sandbox.put_manifest(REPOSITORY, "v1", docker_list, token, DOCKER_LIST).status == 201
+
+
+def test_a_list_that_names_oci_manifests(sandbox: Sandbox, token: dict[str, str]) -> None:
+    child = image(media_type=OCI)
+    sandbox.put_manifest(REPOSITORY, digest_of(child), child, token, OCI)
+    mixed, own = index(child, media_type=DOCKER_LIST), index(media_type=DOCKER_LIST)
+    assert sandbox.put_manifest(REPOSITORY, "v1", mixed, token, DOCKER_LIST).status == 201
+    sandbox.set(oci_children=False, oci="accept")
+    assert sandbox.put_manifest(REPOSITORY, "v1", mixed, token, DOCKER_LIST).code == "MANIFEST_INVALID"
+    assert sandbox.put_manifest(REPOSITORY, "v1", own, token, DOCKER_LIST).status == 201
+    assert sandbox.put_manifest(REPOSITORY, "v1", index(child), token, OCI_INDEX).status == 201
+
+
+@pytest.mark.parametrize(
+    ("data", "media_type"),
+    [
+        (with_fields(image(), annotations={"a": "b"}), DOCKER),
+        (with_fields(image(), "config", annotations={}), DOCKER),
+        (with_fields(image(CONFIG, CONFIG), "layers", 0, platform={}), DOCKER),
+        (with_fields(index(image(), media_type=DOCKER_LIST, child_type=DOCKER), annotations={}), DOCKER_LIST),
+        (
+            with_fields(index(image(), media_type=DOCKER_LIST, child_type=DOCKER), "manifests", 0, annotations={}),
+            DOCKER_LIST,
+        ),
+        (
+            with_fields(
+                index(image(), media_type=DOCKER_LIST, child_type=DOCKER), "manifests", 0, platform={"bits": 64}
+            ),
+            DOCKER_LIST,
+        ),
+    ],
+)
+def test_fields_that_docker_has_not(sandbox: Sandbox, token: dict[str, str], data: bytes, media_type: str) -> None:
+    sandbox.put_manifest(REPOSITORY, digest_of(image()), image(), token)
+    assert sandbox.put_manifest(REPOSITORY, "v1", data, token, media_type).status == 201
+    sandbox.set(unknown_fields=False)
+    refused = sandbox.put_manifest(REPOSITORY, "v1", data, token, media_type)
+    assert (refused.status, refused.json["errors"][0]["message"]) == (400, REFUSED)
+
+
+def test_fields_that_docker_has(sandbox: Sandbox, token: dict[str, str]) -> None:
+    """And OCI has annotations."""
+    sandbox.set(unknown_fields=False, oci="accept")
+    foreign = with_fields(image(CONFIG, b"foreign"), "layers", 0, urls=["https://elsewhere.example"])
+    listed = with_fields(
+        index(foreign, media_type=DOCKER_LIST, child_type=DOCKER), "manifests", 0, platform={**PLATFORM, "features": []}
+    )
+    annotated = with_fields(image(media_type=OCI), annotations={"a": "b"})
+    assert sandbox.put_manifest(REPOSITORY, digest_of(foreign), foreign, token).status == 201
+    assert sandbox.put_manifest(REPOSITORY, "list", listed, token, DOCKER_LIST).status == 201
+    assert sandbox.put_manifest(REPOSITORY, "oci", annotated, token, OCI).status == 201
+
+
 @pytest.mark.parametrize(
     "data",
     [

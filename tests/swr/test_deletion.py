@@ -20,8 +20,10 @@ from adapter.names import Repository, digest_of
 from adapter.swr import deletion as module
 from adapter.swr.client import SwrClient
 from adapter.swr.deletion import Deletion
-from adapter.swr.manifest_types import DOCKER_MANIFEST
+from adapter.swr.imprint import imprinted
+from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST
 from adapter.swr.tokens import ALL, PULL, PUSH
+from adapter.swr.translated import SOURCE
 from tests.swr.scripted import TOKEN_PATH, Swr, jwt
 from tests.swr.test_management import NAMESPACES, entry
 
@@ -29,6 +31,13 @@ REPOSITORY = Repository("org", "repo")
 MANAGED = f"{NAMESPACES}/org/repos/repo/tags"
 OLD, NEW = b'{"schemaVersion":2,"a":1}', b'{"schemaVersion":2,"b":2}'
 DIGEST = digest_of(OLD)
+ORIGINAL = digest_of(b"an OCI index")
+LIST = imprinted(
+    json.dumps(
+        {"schemaVersion": 2, "mediaType": DOCKER_LIST, "manifests": [], "annotations": {SOURCE: ORIGINAL}},
+        separators=(",", ":"),
+    ).encode()
+)
 BY_DIGEST = f"/v2/org/repo/manifests/{DIGEST}"
 
 
@@ -43,17 +52,31 @@ def deletion(client: SwrClient) -> Deletion:
     return Deletion(client.registry, client.images, client.management)
 
 
-def holds(swr: Swr, *, digests: bool = True, **tags: bytes) -> None:
+def holds(swr: Swr, *, digests: bool = True, manifests: bool = True, **tags: bytes) -> None:
     """SWR lists these tags on both of its wires, and deletes each through the management API."""
     rows = [
-        {"Tag": name, "tag_type": 0, "size": 1} | ({"digest": digest_of(data)} if digests else {})
+        {"Tag": name, "tag_type": 0, "size": 1}
+        | ({"digest": digest_of(data)} if digests else {})
+        | ({"manifest": data.decode()} if digests and manifests else {})
         for name, data in tags.items()
     ]
     swr.answer("GET", MANAGED, Response(json.dumps(rows), headers={"Content-Range": f"0-{len(rows)}/{len(rows)}"}))
     swr.answer("GET", "/v2/org/repo/tags/list", {"name": "org/repo", "tags": list(tags)})
     for name, data in tags.items():
-        swr.answer("HEAD", f"/v2/org/repo/manifests/{name}", described(data))
+        carries(swr, name, described(data))
         swr.answer("DELETE", f"{MANAGED}/{name}", 204)
+
+
+def carries(swr: Swr, reference: str, *answers: Response | int) -> None:
+    """What SWR says of a manifest, asked for its head or all of it: one answer after the other, the last one stays."""
+    waiting = [each if isinstance(each, Response) else Response(status=each) for each in answers]
+
+    def answer(request: Request) -> Response:
+        said = waiting.pop(0) if len(waiting) > 1 else waiting[0]
+        return Response(said.get_data(), said.status_code, said.headers.to_wsgi_list())
+
+    for method in ("HEAD", "GET"):
+        swr.answer(method, f"/v2/org/repo/manifests/{reference}", answer)
 
 
 def described(data: bytes) -> Response:
@@ -76,7 +99,7 @@ class TestByDigest:
 
     def test_a_tag_that_moved_since_the_list_stays(self, swr: Swr, deletion: Deletion, identity: Identity) -> None:
         holds(swr, v1=OLD, v2=OLD)
-        swr.answer("HEAD", "/v2/org/repo/manifests/v1", described(NEW))
+        carries(swr, "v1", described(NEW))
         deletion.manifest(identity, REPOSITORY, DIGEST)
         assert deleted(swr) == ["v2"]
 
@@ -84,7 +107,7 @@ class TestByDigest:
         holds(swr, v1=OLD, v2=OLD)
 
         def move(_: Request) -> Response:
-            swr.answer("HEAD", "/v2/org/repo/manifests/v2", described(NEW))
+            carries(swr, "v2", described(NEW))
             return Response(status=204)
 
         swr.answer("DELETE", f"{MANAGED}/v1", move)
@@ -95,17 +118,18 @@ class TestByDigest:
         self, swr: Swr, deletion: Deletion, identity: Identity
     ) -> None:
         holds(swr, v1=OLD)
-        swr.answer("HEAD", "/v2/org/repo/manifests/v1", described(NEW))
+        carries(swr, "v1", described(NEW))
         swr.answer("DELETE", BY_DIGEST, 202)
         deletion.manifest(identity, REPOSITORY, DIGEST)
         assert deleted(swr) == [DIGEST]
 
     def test_a_tag_that_is_gone_already_is_no_error(self, swr: Swr, deletion: Deletion, identity: Identity) -> None:
         holds(swr, v1=OLD, v2=OLD)
-        swr.answer("HEAD", "/v2/org/repo/manifests/v1", 404)
-        swr.answer("DELETE", f"{MANAGED}/v2", 404)
+        carries(swr, "v1", 404)
+        body = [{"errorCode": "SVCSTG.SWR.4041056", "errorMessage": "The tag does not exist"}]
+        swr.answer("DELETE", f"{MANAGED}/v2", Response(json.dumps(body), 404))
         swr.answer("DELETE", BY_DIGEST, refusal(404, "MANIFEST_UNKNOWN"))
-        swr.answer("HEAD", BY_DIGEST, 404)
+        carries(swr, DIGEST, 404)
         with pytest.raises(ManifestUnknown):
             deletion.manifest(identity, REPOSITORY, DIGEST)
         assert deleted(swr) == ["v2", DIGEST]
@@ -129,7 +153,7 @@ class TestByDigest:
     def test_untagged_and_refused(self, swr: Swr, deletion: Deletion, identity: Identity, status: int) -> None:
         holds(swr, v2=NEW)
         swr.answer("DELETE", BY_DIGEST, refusal(status))
-        swr.answer("HEAD", BY_DIGEST, described(OLD))
+        carries(swr, DIGEST, described(OLD))
         with pytest.raises(DeletionRefused, match=f"no tag of org/repo carries {DIGEST}.*nothing was deleted"):
             deletion.manifest(identity, REPOSITORY, DIGEST)
         assert deleted(swr) == [DIGEST]
@@ -138,7 +162,7 @@ class TestByDigest:
     def test_gone(self, swr: Swr, deletion: Deletion, identity: Identity, status: int) -> None:
         holds(swr, v2=NEW)
         swr.answer("DELETE", BY_DIGEST, refusal(status))
-        swr.answer("HEAD", BY_DIGEST, 404)
+        carries(swr, DIGEST, 404)
         with pytest.raises(ManifestUnknown, match=DIGEST):
             deletion.manifest(identity, REPOSITORY, DIGEST)
 
@@ -160,6 +184,98 @@ class TestByDigest:
         swr.answer("DELETE", BY_DIGEST, 503, 202)
         deletion.manifest(identity, REPOSITORY, DIGEST)
         assert deleted(swr) == [DIGEST, DIGEST]
+
+
+class TestByTheDigestOfAnOriginal:
+    """SWR has translations, `LIST` of `ORIGINAL`, and knows nothing of the original itself."""
+
+    @pytest.fixture(autouse=True)
+    def _unknown(self, swr: Swr) -> None:
+        path = f"/v2/org/repo/manifests/{ORIGINAL}"
+        swr.answer("DELETE", path, refusal(404, "MANIFEST_UNKNOWN"))
+        carries(swr, ORIGINAL, 404)
+
+    def test_the_tags_that_stand_for_it(self, swr: Swr, deletion: Deletion, identity: Identity) -> None:
+        holds(swr, v1=LIST, v2=NEW, v3=LIST)
+        deletion.manifest(identity, REPOSITORY, ORIGINAL)
+        assert deleted(swr) == ["v1", "v3"]
+
+    def test_and_by_the_digest_that_swr_has(self, swr: Swr, deletion: Deletion, identity: Identity) -> None:
+        holds(swr, v1=LIST, v2=NEW)
+        deletion.manifest(identity, REPOSITORY, digest_of(LIST))
+        assert deleted(swr) == ["v1"]
+
+    def test_a_tag_that_moved_since_the_list_stays(self, swr: Swr, deletion: Deletion, identity: Identity) -> None:
+        holds(swr, v1=LIST, v2=LIST)
+        carries(swr, "v1", described(NEW))
+        deletion.manifest(identity, REPOSITORY, ORIGINAL)
+        assert deleted(swr) == ["v2"]
+
+    def test_a_list_without_digests_is_made_good(self, swr: Swr, deletion: Deletion, identity: Identity) -> None:
+        holds(swr, digests=False, v1=LIST, v2=NEW)
+        deletion.manifest(identity, REPOSITORY, ORIGINAL)
+        assert deleted(swr) == ["v1"]
+
+    def test_a_list_without_documents_is_made_good(self, swr: Swr, deletion: Deletion, identity: Identity) -> None:
+        holds(swr, manifests=False, v1=LIST, v2=NEW)
+        deletion.manifest(identity, REPOSITORY, ORIGINAL)
+        assert deleted(swr) == ["v1"]
+
+    def test_but_where_swr_shows_them_none_is_asked_for(self, swr: Swr, deletion: Deletion, identity: Identity) -> None:
+        plain = json.dumps({"schemaVersion": 2, "mediaType": DOCKER_MANIFEST, "config": {}, "layers": []}).encode()
+        holds(swr, v1=plain, v2=plain)
+        with pytest.raises(ManifestUnknown):
+            deletion.manifest(identity, REPOSITORY, ORIGINAL)
+        assert not [request for request in swr.seen if request.path.endswith(("/v1", "/v2"))]
+
+    def test_when_nothing_stands_for_it(self, swr: Swr, deletion: Deletion, identity: Identity) -> None:
+        holds(swr, v1=NEW)
+        with pytest.raises(ManifestUnknown):
+            deletion.manifest(identity, REPOSITORY, ORIGINAL)
+        assert deleted(swr) == [ORIGINAL]
+
+    def test_one_that_was_changed_since_stays(self, swr: Swr, deletion: Deletion, identity: Identity) -> None:
+        holds(swr, v1=LIST.replace(b'"manifests":[]', b'"manifests":[{}]'))
+        with pytest.raises(ManifestUnknown):
+            deletion.manifest(identity, REPOSITORY, ORIGINAL)
+        assert deleted(swr) == [ORIGINAL]
+
+    def test_with_the_login_key(self, swr: Swr, deletion: Deletion, key_only: Identity) -> None:
+        holds(swr, v1=LIST, v2=NEW, v3=LIST)
+        for tag in ("v1", "v3"):
+            swr.answer("DELETE", f"/v2/org/repo/manifests/{tag}", 202)
+        deletion.manifest(key_only, REPOSITORY, ORIGINAL)
+        assert deleted(swr) == [ORIGINAL, "v1", "v3"]
+
+    def test_with_the_login_key_and_nothing(self, swr: Swr, deletion: Deletion, key_only: Identity) -> None:
+        holds(swr, v2=NEW)
+        with pytest.raises(ManifestUnknown, match=ORIGINAL):
+            deletion.manifest(key_only, REPOSITORY, ORIGINAL)
+        assert deleted(swr) == [ORIGINAL]
+
+    @pytest.mark.parametrize("reference", [ORIGINAL, digest_of(LIST), "v3"])
+    def test_a_tag_of_it(self, swr: Swr, deletion: Deletion, identity: Identity, reference: str) -> None:
+        holds(swr, v1=LIST, v2=NEW, v3=LIST)
+        deletion.tag_of(identity, REPOSITORY, reference, "v1")
+        with pytest.raises(ManifestUnknown, match="no artifact"):
+            deletion.tag_of(identity, REPOSITORY, reference, "v2")
+        assert deleted(swr) == ["v1"]
+
+    def test_where_nothing_is_translated_it_is_no_digest_of_anything(
+        self, swr: Swr, client: SwrClient, identity: Identity, key_only: Identity
+    ) -> None:
+        holds(swr, v1=LIST)
+        off = Deletion(client.registry, client.images, client.management, translated=False)
+        for who in (identity, key_only):
+            with pytest.raises(ManifestUnknown):
+                off.manifest(who, REPOSITORY, ORIGINAL)
+        with pytest.raises(ManifestUnknown):
+            off.tag_of(identity, REPOSITORY, ORIGINAL, "v1")
+        assert deleted(swr) == [ORIGINAL, ORIGINAL]
+        off.tag_of(identity, REPOSITORY, digest_of(LIST), "v1")
+        carries(swr, "v0", 404)
+        with pytest.raises(ManifestUnknown):
+            off.tag_of(identity, REPOSITORY, digest_of(LIST), "v0")
 
 
 class TestTokens:
@@ -229,17 +345,17 @@ class TestWithTheLoginKey:
     def test_where_only_tags_can_be_deleted(self, swr: Swr, deletion: Deletion, key_only: Identity, then: int) -> None:
         holds(swr, v1=OLD, v2=NEW, v3=OLD)
         swr.answer("DELETE", BY_DIGEST, refusal(405))
-        swr.answer("HEAD", BY_DIGEST, described(OLD))
+        carries(swr, DIGEST, described(OLD))
         swr.answer("DELETE", "/v2/org/repo/manifests/v1", 202)
         swr.answer("DELETE", "/v2/org/repo/manifests/v3", then)
         if then == 404:
-            swr.answer("HEAD", "/v2/org/repo/manifests/v3", described(OLD), 404)
+            carries(swr, "v3", described(OLD), 404)
         deletion.manifest(key_only, REPOSITORY, DIGEST)
         assert deleted(swr) == ([DIGEST, "v1", "v3"] if then == 202 else [DIGEST, "v1"])
 
     def test_where_nothing_can(self, swr: Swr, deletion: Deletion, key_only: Identity) -> None:
         holds(swr, v1=OLD)
-        swr.answer("HEAD", BY_DIGEST, described(OLD))
+        carries(swr, DIGEST, described(OLD))
         swr.answer("DELETE", BY_DIGEST, refusal(405))
         swr.answer("DELETE", "/v2/org/repo/manifests/v1", refusal(405))
         with pytest.raises(DeletionRefused, match="enter the SK"):
@@ -249,8 +365,8 @@ class TestWithTheLoginKey:
 
     def test_the_first_of_the_tags_gone_meanwhile(self, swr: Swr, deletion: Deletion, key_only: Identity) -> None:
         holds(swr, v1=OLD)
-        swr.answer("HEAD", BY_DIGEST, described(OLD))
-        swr.answer("HEAD", "/v2/org/repo/manifests/v1", described(OLD), 404)
+        carries(swr, DIGEST, described(OLD))
+        carries(swr, "v1", described(OLD), 404)
         swr.answer("DELETE", BY_DIGEST, refusal(405))
         swr.answer("DELETE", "/v2/org/repo/manifests/v1", 404)
         with pytest.raises(ManifestUnknown):
@@ -258,8 +374,8 @@ class TestWithTheLoginKey:
 
     def test_the_first_of_several_gone_meanwhile(self, swr: Swr, deletion: Deletion, key_only: Identity) -> None:
         holds(swr, v1=OLD, v3=OLD)
-        swr.answer("HEAD", BY_DIGEST, described(OLD))
-        swr.answer("HEAD", "/v2/org/repo/manifests/v1", described(OLD), 404)
+        carries(swr, DIGEST, described(OLD))
+        carries(swr, "v1", described(OLD), 404)
         swr.answer("DELETE", BY_DIGEST, refusal(405))
         swr.answer("DELETE", "/v2/org/repo/manifests/v3", 202)
         deletion.manifest(key_only, REPOSITORY, DIGEST)
@@ -269,19 +385,19 @@ class TestWithTheLoginKey:
         self, swr: Swr, deletion: Deletion, key_only: Identity
     ) -> None:
         holds(swr, v1=OLD)
-        swr.answer("HEAD", BY_DIGEST, described(OLD))
+        carries(swr, DIGEST, described(OLD))
         swr.answer("DELETE", BY_DIGEST, refusal(405))
-        swr.answer("HEAD", "/v2/org/repo/manifests/v1", described(OLD), described(NEW))
+        carries(swr, "v1", described(OLD), described(NEW))
         with pytest.raises(ManifestUnknown, match="any more"):
             deletion.manifest(key_only, REPOSITORY, DIGEST)
-        swr.answer("HEAD", "/v2/org/repo/manifests/v1", described(OLD), described(OLD), described(NEW))
+        carries(swr, "v1", described(OLD), described(OLD), described(NEW))
         with pytest.raises(DeletionRefused, match="was moved meanwhile"):
             deletion.tag(key_only, REPOSITORY, "v1")
         assert deleted(swr) == [DIGEST]
 
     def test_untagged_and_refused(self, swr: Swr, deletion: Deletion, key_only: Identity) -> None:
         holds(swr, v2=NEW)
-        swr.answer("HEAD", BY_DIGEST, described(OLD))
+        carries(swr, DIGEST, described(OLD))
         swr.answer("DELETE", BY_DIGEST, refusal(405))
         with pytest.raises(DeletionRefused, match="enter the SK"):
             deletion.manifest(key_only, REPOSITORY, DIGEST)
@@ -301,7 +417,7 @@ class TestWithTheLoginKey:
         assert deleted(swr) == []
 
     def test_a_missing_tag(self, swr: Swr, deletion: Deletion, key_only: Identity) -> None:
-        swr.answer("HEAD", "/v2/org/repo/manifests/v1", 404)
+        carries(swr, "v1", 404)
         with pytest.raises(ManifestUnknown, match="v1"):
             deletion.tag(key_only, REPOSITORY, "v1")
 
@@ -327,7 +443,7 @@ class TestTagOf:
     @pytest.mark.parametrize("reference", ["v2", digest_of(NEW), "missing"])
     def test_not_a_tag_of_another_one(self, swr: Swr, deletion: Deletion, identity: Identity, reference: str) -> None:
         holds(swr, v1=OLD, v2=NEW)
-        swr.answer("HEAD", "/v2/org/repo/manifests/missing", 404)
+        carries(swr, "missing", 404)
         with pytest.raises(ManifestUnknown, match=f"no artifact {reference} with the tag v1"):
             deletion.tag_of(identity, REPOSITORY, reference, "v1")
         assert deleted(swr) == []

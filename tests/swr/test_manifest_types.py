@@ -4,7 +4,18 @@ import json
 
 import pytest
 
-from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, said, type_in
+from adapter import errors
+from adapter.errors import AdapterError
+from adapter.swr.manifest_types import (
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    accepts,
+    is_about_form,
+    said,
+    type_in,
+)
 
 CONFIG = {"mediaType": "application/vnd.oci.image.config.v1+json"}
 
@@ -50,3 +61,35 @@ def test_a_document_tells_its_type(document: object, kind: str) -> None:
 def test_what_is_no_document_has_none() -> None:
     assert type_in(b"\xff") == "application/octet-stream"
     assert type_in(b"[" * 100_000) == "application/octet-stream"
+
+
+@pytest.mark.parametrize(
+    ("error", "about"),
+    [
+        (errors.ManifestInvalid("", swr_code="MANIFEST_INVALID"), True),
+        (errors.TypeRefused("", swr_code="MANIFEST_INVALID"), True),
+        (errors.InvalidRequest("", swr_code="SVCSTG.SWR.4000068"), True),
+        (errors.ManifestInvalid(""), True),
+        (errors.ManifestInvalid("", swr_code="MANIFEST_BLOB_UNKNOWN"), False),
+        *((kind(""), False) for kind in (errors.NameInvalid, errors.TagInvalid, errors.DigestInvalid)),
+        *((kind(""), False) for kind in (errors.Denied, errors.TooLarge, errors.Unavailable, errors.ManifestUnknown)),
+    ],
+)
+def test_a_refusal_may_be_about_a_document_s_form(error: AdapterError, about: bool) -> None:
+    assert is_about_form(error) is about
+
+
+@pytest.mark.parametrize(
+    ("accept", "passes"),
+    [
+        (OCI_INDEX, True),
+        (f"{DOCKER_LIST}, {OCI_INDEX.upper()};q=0.5", True),
+        ("text/html,*/*;q=0.1", True),
+        ("application/*", True),
+        (DOCKER_LIST, False),
+        ("", False),
+        ("text/*", False),
+    ],
+)
+def test_what_an_accept_header_lets_pass(accept: str, passes: bool) -> None:
+    assert accepts(accept, OCI_INDEX) is passes

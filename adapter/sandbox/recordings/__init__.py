@@ -9,7 +9,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 NAMES = (
-    *("push-first", "push-large", "push-docker-list", "push-unchanged"),
+    *("push-first", "push-large", "push-buildkit-index", "push-docker-list"),
+    *("push-unchanged", "push-buildkit-index-unchanged"),
     *("pull-many-pages", "proxy-cache-cold", "event-delete-tag", "event-delete-artifact"),
 )
 

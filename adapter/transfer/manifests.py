@@ -1,0 +1,182 @@
+"""Manifests on their way to SWR and back, whatever SWR takes of OCI (`docs/facts/swr.md §6, §10`).
+
+**There.** The original is sent first. Refused for its type it becomes, under a tag, what SWR does take (`StandIns`),
+and under a digest a blob of the repository (`Kept`), since Harbor drops a whole image when one of its manifests is
+refused (`docs/facts/harbor.md D.2`). **Back.** Under a tag the original is read again while its blob is there, else
+what SWR has; under a digest what SWR has, else the blob. So the digest of an answer is always that of its content, an
+image that did not change is known again, and nothing of it is in the adapter.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from adapter.errors import BlobUnknown, ManifestInvalid, ManifestUnknown, TypeRefused
+from adapter.identity import Identity
+from adapter.names import Repository, algorithm_of, digest_of, is_digest
+from adapter.swr.client import SwrClient
+from adapter.swr.imprint import original_of
+from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, accepts, type_in
+from adapter.swr.registry import Manifest
+from adapter.transfer.kept import Kept, original_in
+from adapter.transfer.refused_types import RefusedTypes
+from adapter.transfer.stand_ins import StandIns, digests_in
+from adapter.transfer.translate import Document, Kind, kind_of
+
+log = logging.getLogger(__name__)
+
+_SHOWN: Final = 100
+_ORIGINALS: Final = {DOCKER_LIST: OCI_INDEX, DOCKER_MANIFEST: OCI_MANIFEST}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The digest of what GET answers from now on; what to tell the caller of it, in ASCII, if anything."""
+
+    digest: str
+    warning: str | None = None
+
+
+class Manifests:
+    """For any caller. Without `translate` everything goes to SWR and comes from it as it is."""
+
+    def __init__(self, swr: SwrClient, *, translate: bool) -> None:
+        self._registry = swr.registry
+        self._translate = translate
+        self._kept = Kept(swr)
+        self._refused = RefusedTypes(swr.state)
+        self._stand_ins = StandIns(swr.registry, self._kept, self._refused)
+
+    # Back
+
+    def read(self, identity: Identity, repository: Repository, reference: str, accept: str, *, head: bool) -> Manifest:
+        """Raises `ManifestUnknown`. `head`: the content may be left out."""
+        if not self._translate:
+            return self._registry.manifest(identity, repository, reference, accept, head=head)
+        if not is_digest(reference):
+            return self._by_tag(identity, repository, reference, accept)
+        try:
+            return self._registry.manifest(identity, repository, reference, accept, head=head)
+        except ManifestUnknown:
+            # Asked anew: whoever hears that it is there does not send it, nor its layers.
+            original = self._kept.find(identity, repository, reference, fresh=True)
+            if original is None:
+                self._kept.missed(identity, repository, reference)
+                raise
+        return _manifest(original)
+
+    def _by_tag(self, identity: Identity, repository: Repository, tag: str, accept: str) -> Manifest:
+        """One request as long as SWR has what was pushed: its content tells whether it has."""
+        own = self._registry.manifest(identity, repository, tag, accept, head=False)
+        data = own.data or b""
+        source = original_of(data)
+        if source is None or not accepts(accept, wanted := _ORIGINALS[type_in(data)]):
+            return own
+        original = self._kept.find(identity, repository, source)
+        if original is None or original.media_type != wanted:
+            return own
+        # What the list names is as sure as the list. The rest may be gone: then the original could not be pulled whole.
+        unsure = set(digests_in(original.data)) - set(digests_in(data))
+        return own if self._kept.lacks(identity, repository, unsure) else _manifest(original)
+
+    # There
+
+    def put(self, identity: Identity, repository: Repository, reference: str, data: bytes, media_type: str) -> Stored:
+        """Raises `TypeRefused` for what SWR takes in no form, `ManifestInvalid`, `OrganizationUnknown`."""
+        original = self._original(reference, data, media_type)
+        if original is None:
+            return Stored(self._sent(identity, repository, reference, data, media_type))
+        kind = kind_of(data, original.media_type)
+        # Under a digest everything can be kept; under a tag there are Docker's formats, for images alone.
+        elsewhere = kind != "other" or is_digest(reference)
+        refusal = None
+        if not (elsewhere and self._refused.knows(identity, kind)):
+            try:
+                return Stored(self._sent_whole(identity, repository, reference, original, media_type))
+            except TypeRefused as error:
+                if not elsewhere:
+                    raise _no_image(repository, reference, data, error) from error
+                refusal = error
+        if is_digest(reference):
+            return self._kept_for(identity, repository, original, kind)
+        return self._stood_in(identity, repository, reference, original, refusal)
+
+    def _original(self, reference: str, data: bytes, media_type: str) -> Document | None:
+        """None for what is to SWR's taste or not at all: Docker's types, and what is not what its type says."""
+        if not self._translate:
+            return None
+        algorithm = algorithm_of(reference) if is_digest(reference) else "sha256"
+        found = original_in(data, digest_of(data, algorithm))
+        return found if found and found.media_type == media_type.partition(";")[0].strip().lower() else None
+
+    def _sent(self, identity: Identity, repository: Repository, reference: str, data: bytes, media_type: str) -> str:
+        digest = self._registry.put_manifest(identity, repository, reference, data, media_type)
+        if self._translate and is_digest(reference):
+            self._kept.arrived(identity, repository, [reference])
+        return digest
+
+    def _sent_whole(
+        self, identity: Identity, repository: Repository, reference: str, original: Document, media_type: str
+    ) -> str:
+        """As it is. An index may name what was kept as a blob when SWR did not take it, and takes today."""
+        try:
+            return self._sent(identity, repository, reference, original.data, media_type)
+        except TypeRefused:
+            raise
+        except (ManifestInvalid, ManifestUnknown, BlobUnknown):
+            if original.media_type != OCI_INDEX:
+                raise
+            if not self._stand_ins.restored(identity, repository, original.data):
+                raise
+        return self._sent(identity, repository, reference, original.data, media_type)
+
+    def _kept_for(self, identity: Identity, repository: Repository, original: Document, kind: Kind) -> Stored:
+        """That images are refused is learnt when one stands in for another: SWR may refuse this one for its layers."""
+        self._kept.keep(identity, repository, original, remembered=True)
+        self._kept.arrived(identity, repository, [original.digest])
+        if kind == "other":
+            self._refused.learn(identity, kind)
+        log.info("SWR takes no %s: %s@%s is kept as a blob", original.media_type, repository, original.digest)
+        return Stored(original.digest, f"SWR takes no {original.media_type}: it is kept as a blob of this repository")
+
+    def _stood_in(
+        self, identity: Identity, repository: Repository, tag: str, original: Document, refusal: TypeRefused | None
+    ) -> Stored:
+        try:
+            done = self._stand_ins.put(identity, repository, tag, original)
+        except ManifestInvalid as error:
+            if refusal is not None and error.swr_code is None:
+                # SWR's own words, where the error has none.
+                error.swr_code, error.swr_message = refusal.swr_code, refusal.swr_message
+                error.request_id = refusal.request_id
+            raise
+        if refusal is not None:
+            self._refused.learn(identity, kind_of(original.data, original.media_type))
+        held = done.document
+        log.info(
+            "SWR takes no %s: %s:%s, %s, is there as %s %s%s",
+            *(original.media_type, repository, tag, original.digest, held.media_type, held.digest),
+            "" if done.named else ", without its original's digest, because SWR takes no annotations",
+        )
+        warning = f"SWR takes no {original.media_type}: it has this image as {held.media_type} {held.digest}"
+        return Stored(original.digest if done.named else held.digest, warning)
+
+
+def _no_image(repository: Repository, tag: str, data: bytes, refusal: TypeRefused) -> TypeRefused:
+    """Of a chart or a signature it is of no use to say how images are built."""
+    document = json.loads(data)
+    parts = [document["config"], *(document.get("layers") or [])]
+    types = [*filter(None, [document.get("artifactType")]), *(part["mediaType"] for part in parts)]
+    kind = next((str(each) for each in types if ".image." not in str(each)), str(types[0]))
+    return TypeRefused(
+        f"SWR does not take {repository}:{tag}, which is no container image but {kind[:_SHOWN]}: leave it out with a "
+        "filter of the replication rule",
+        **refusal.of_swr(),
+    )
+
+
+def _manifest(original: Document) -> Manifest:
+    return Manifest(original.media_type, original.digest, len(original.data), original.data)

@@ -1,0 +1,214 @@
+"""What SWR has in place of an OCI image that it refuses: the same image in Docker's formats, under the same tag.
+
+The tag comes last, so that nothing half-made is ever under it: first what the image consists of, then its original as a
+blob, from which an unchanged image is known again, then the tag.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from adapter.errors import InvalidRequest, ManifestInvalid, ManifestUnknown, TypeRefused
+from adapter.identity import Identity
+from adapter.names import Repository, digest_of
+from adapter.swr.imprint import imprinted
+from adapter.swr.manifest_types import ACCEPT, BUILD_FLAGS, OCI_INDEX, OCI_MANIFEST, is_about_form, type_in
+from adapter.swr.registry import Manifest, Registry
+from adapter.transfer.kept import Kept
+from adapter.transfer.refused_types import ANNOTATIONS, OCI_CHILDREN, RefusedTypes
+from adapter.transfer.translate import Document, images_in, to_list, to_schema2
+
+MOST: Final = 500
+"""Manifests of an index: each costs SWR some requests."""
+MOST_BYTES: Final = 16 << 20
+"""Of all of them together: they are in memory at once."""
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """What SWR has under the tag now; `named`: it tells its original, so that the original can be answered with."""
+
+    document: Document
+    named: bool
+
+
+@dataclass(frozen=True)
+class _Child:
+    """A manifest of an index; `native`: SWR has it as a manifest, not as a blob."""
+
+    document: Document
+    native: bool
+
+
+class StandIns:
+    """Puts translations into SWR, for any caller."""
+
+    def __init__(self, registry: Registry, kept: Kept, refused: RefusedTypes) -> None:
+        self._registry = registry
+        self._kept = kept
+        self._refused = refused
+
+    def put(self, identity: Identity, repository: Repository, tag: str, original: Document) -> StandIn:
+        """Raises `TypeRefused` for what has no form in Docker's formats, `ManifestInvalid` for an index that names what
+        is not there, and what SWR refuses either with. The tag is then as it was."""
+        if original.media_type == OCI_INDEX:
+            return self._list(identity, repository, tag, original)
+        return self._tagged(identity, repository, tag, original, lambda source: to_schema2(original.data, source))
+
+    def restored(self, identity: Identity, repository: Repository, index: bytes) -> bool:
+        """Puts as manifests into SWR those of an index that were kept as blobs; whether there was any.
+
+        SWR takes today what it refused when they came. Raises what SWR refuses them with.
+        """
+        found = [child for child in self._children(identity, repository, index).values() if not child.native]
+        for child in found:
+            self._native(identity, repository, child.document)
+        return bool(found)
+
+    # Children
+
+    def _children(self, identity: Identity, repository: Repository, index: bytes) -> dict[str, _Child]:
+        """All manifests that an index names, by digest. They are read before anything is written: what SWR forgets
+        upon a push is then here."""
+        digests = digests_in(index)
+        if len(digests) > MOST:
+            raise ManifestInvalid(f"the index names {len(digests)} manifests, and at most {MOST} are looked for in SWR")
+        found: dict[str, _Child] = {}
+        room = MOST_BYTES
+        for digest in digests:
+            found[digest] = self._child(identity, repository, digest)
+            room -= len(found[digest].document.data)
+            if room < 0:
+                raise ManifestInvalid(f"the manifests that the index names are larger than {MOST_BYTES} bytes together")
+        self._kept.arrived(identity, repository, digests)
+        return found
+
+    def _child(self, identity: Identity, repository: Repository, digest: str) -> _Child:
+        if (original := self._kept.recall(identity, repository, digest)) is not None:
+            return _Child(original, native=False)
+        try:
+            return _Child(_held(self._registry.manifest(identity, repository, digest, ACCEPT, head=False)), native=True)
+        except ManifestUnknown:
+            original = self._kept.find(identity, repository, digest)
+        if original is None:
+            raise ManifestInvalid(
+                f"the index names {digest}, which {repository} does not have (any more): push it again, and the index "
+                "after it"
+            )
+        return _Child(original, native=False)
+
+    def _native(self, identity: Identity, repository: Repository, document: Document) -> Document:
+        self._registry.put_manifest(identity, repository, document.digest, document.data, document.media_type)
+        return document
+
+    def _image(self, identity: Identity, repository: Repository, child: _Child) -> Document:
+        """What a list can name: the image as it is where SWR takes it, else as schema 2."""
+        if child.native:
+            return child.document
+        refused = False
+        if not self._refused.knows(identity, "image"):
+            try:
+                return self._native(identity, repository, child.document)
+            except TypeRefused:
+                refused = True
+        translated = self._schema2(identity, repository, child.document)
+        if refused:
+            self._refused.learn(identity, "image")
+        return translated
+
+    def _schema2(self, identity: Identity, repository: Repository, image: Document) -> Document:
+        try:
+            return self._native(identity, repository, to_schema2(image.data, None))
+        except TypeRefused:
+            raise
+        except ManifestInvalid as error:
+            raise ManifestInvalid(
+                f"the image {image.digest} of the index, as a Docker image: {error.sentence}", **error.of_swr()
+            ) from error
+
+    # The tag
+
+    def _list(self, identity: Identity, repository: Repository, tag: str, index: Document) -> StandIn:
+        images = dict.fromkeys(str(image["digest"]) for image in images_in(index.data))
+        children = self._children(identity, repository, index.data)
+        self._save(identity, repository, [child for digest, child in children.items() if digest not in images])
+        documents = {digest: self._image(identity, repository, children[digest]) for digest in images}
+        oci = {digest for digest, each in documents.items() if each.media_type == OCI_MANIFEST}
+        if oci and not self._refused.knows(identity, OCI_CHILDREN):
+            try:
+                return self._tagged(
+                    identity, repository, tag, index, lambda source: to_list(index.data, documents, source)
+                )
+            except InvalidRequest as error:
+                if not is_about_form(error):
+                    raise
+        self._save(identity, repository, [children[digest] for digest in oci])
+        docker = documents | {digest: self._schema2(identity, repository, documents[digest]) for digest in oci}
+        done = self._tagged(identity, repository, tag, index, lambda source: to_list(index.data, docker, source))
+        if oci:
+            self._refused.learn(identity, OCI_CHILDREN)
+        return done
+
+    def _save(self, identity: Identity, repository: Repository, dropped: list[_Child]) -> None:
+        """What the list does not name as it is, an attestation say: no tag leads to it, and SWR may remove such
+        manifests (`docs/facts/swr.md §10`). As a blob it lasts as long as the index that names it."""
+        for child in dropped:
+            if child.native and child.document.media_type in (OCI_MANIFEST, OCI_INDEX):
+                self._kept.keep(identity, repository, child.document, remembered=True)
+
+    def _tagged(
+        self,
+        identity: Identity,
+        repository: Repository,
+        tag: str,
+        original: Document,
+        translated: Callable[[str | None], Document],
+    ) -> StandIn:
+        """With the original's digest in it; where SWR does not take that, without."""
+        named = _imprinted(translated(original.digest))
+        self._kept.keep(identity, repository, original, remembered=False)
+        refused = False
+        if not self._refused.knows(identity, ANNOTATIONS):
+            try:
+                self._registry.put_manifest(identity, repository, tag, named.data, named.media_type)
+                return StandIn(named, named=True)
+            except InvalidRequest as error:
+                if not is_about_form(error):
+                    raise
+                refused = True
+        bare = translated(None)
+        try:
+            self._registry.put_manifest(identity, repository, tag, bare.data, bare.media_type)
+        except InvalidRequest as error:
+            if not is_about_form(error):
+                raise
+            raise TypeRefused(
+                f"SWR takes {repository}:{tag} neither as {original.media_type} nor as {bare.media_type} "
+                f"({error.sentence}); {BUILD_FLAGS}",
+                **error.of_swr(),
+            ) from error
+        if refused:
+            self._refused.learn(identity, ANNOTATIONS)
+        return StandIn(bare, named=False)
+
+
+def digests_in(index: bytes) -> list[str]:
+    """The manifests that an index or list names, in order, each once; none for an image. What is none is left out."""
+    entries = json.loads(index).get("manifests")
+    found = [entry.get("digest") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return list(dict.fromkeys(digest for digest in found if isinstance(digest, str)))
+
+
+def _held(manifest: Manifest) -> Document:
+    """By its own words, or its form, rather than by the header of an answer, which may say more than the type."""
+    data = manifest.data or b""
+    own = type_in(data)
+    return Document(manifest.media_type if own == "application/octet-stream" else own, manifest.digest, data)
+
+
+def _imprinted(translated: Document) -> Document:
+    data = imprinted(translated.data)
+    return Document(translated.media_type, digest_of(data), data)

@@ -1,0 +1,289 @@
+"""OCI's documents as Docker's: what SWR takes where it refuses OCI (`docs/facts/swr.md §6, §10`). Pure.
+
+An index becomes a manifest list and an image's manifest schema 2. Configuration and layers stay the blobs that they
+are, named by the same digests in the same order: only the types of Docker's formats stand beside them
+(https://github.com/opencontainers/image-spec/blob/main/media-types.md "Compatibility Matrix",
+https://distribution.github.io/distribution/spec/manifest-v2-2/). The same input gives the same bytes, so that a
+repeated push finds in SWR what it left there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from adapter.errors import DigestInvalid, ManifestInvalid, TypeRefused
+from adapter.names import check_digest, digest_of
+from adapter.swr.manifest_types import BUILD_FLAGS, DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+from adapter.swr.translated import SOURCE
+
+Kind = Literal["index", "image", "other"]
+
+_CONFIG: Final = "application/vnd.docker.container.image.v1+json"
+_CONFIGS: Final = frozenset({"application/vnd.oci.image.config.v1+json", _CONFIG})
+
+_OCI_LAYER: Final = "application/vnd.oci.image.layer.v1.tar"
+_OCI_FOREIGN: Final = "application/vnd.oci.image.layer.nondistributable.v1.tar"
+_LAYER: Final = "application/vnd.docker.image.rootfs.diff.tar"
+_FOREIGN: Final = "application/vnd.docker.image.rootfs.foreign.diff.tar"
+
+_LAYERS: Final = {
+    _OCI_LAYER: _LAYER,
+    f"{_OCI_LAYER}+gzip": f"{_LAYER}.gzip",
+    _OCI_FOREIGN: _FOREIGN,
+    f"{_OCI_FOREIGN}+gzip": f"{_FOREIGN}.gzip",
+    _LAYER: _LAYER,
+    f"{_LAYER}.gzip": f"{_LAYER}.gzip",
+    _FOREIGN: _FOREIGN,
+    f"{_FOREIGN}.gzip": f"{_FOREIGN}.gzip",
+}
+_ZSTD: Final = frozenset({f"{_OCI_LAYER}+zstd", f"{_OCI_FOREIGN}+zstd", f"{_LAYER}.zstd"})
+
+_ATTESTATION: Final = ("vnd.docker.reference.type", "attestation-manifest")
+"""https://github.com/moby/buildkit/blob/master/docs/attestations/attestation-storage.md"""
+
+_OF_IMAGES: Final = frozenset({"config", "layers"})
+"""Fields that no index has: where one stands beside `manifests`, clients differ about what it is (CVE-2021-41190)."""
+
+_TEXTS: Final = ("architecture", "os", "os.version", "variant")
+_LISTS: Final = ("os.features", "features")
+_LARGEST: Final = (1 << 63) - 1
+_SHOWN: Final = 100
+
+_GZIP: Final = (
+    "compress its layers with gzip: docker buildx build --provenance=false --sbom=false "
+    "--output type=image,oci-mediatypes=false,compression=gzip,force-compression=true,push=true"
+)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A manifest as it goes to a registry, with the digest that it goes by."""
+
+    media_type: str
+    digest: str
+    data: bytes = field(repr=False)
+
+
+def kind_of(data: bytes, media_type: str) -> Kind:
+    """What an OCI document is: an index, a container image, or another artifact: an attestation, a chart, a signature.
+
+    Configurations alone do not tell: BuildKit's attestations and cosign's signatures have an image's. Layers and
+    `artifactType` do. What cannot be read is `other`. Never raises; Docker's types are not asked for.
+    """
+    wanted = media_type.partition(";")[0].strip().lower()
+    try:
+        document = _read(data)
+        if wanted == OCI_INDEX and isinstance(document.get("manifests"), list):
+            return "index"
+        if wanted != OCI_MANIFEST or document.get("artifactType") or _config(document)["mediaType"] not in _CONFIGS:
+            return "other"
+        types = {layer["mediaType"] for layer in _layers(document)}
+    except ManifestInvalid:
+        return "other"
+    return "image" if types <= _LAYERS.keys() | _ZSTD else "other"
+
+
+def images_in(index: bytes) -> list[Mapping[str, Any]]:
+    """The descriptors of an index's images, in order and as they stand there; attestations are left out.
+
+    Raises `TypeRefused` where no list can be made of it: an index in the index, something that is no image or names no
+    platform, no image at all; `ManifestInvalid` for what is no index.
+    """
+    manifests = _read(index).get("manifests")
+    if not isinstance(manifests, list):
+        raise ManifestInvalid("the index is damaged: it has no list of manifests")
+    found = [_descriptor(entry, "a manifest in the index") for entry in manifests]
+    images = [entry for entry in found if not _is_attestation(entry)]
+    for image in images:
+        _check_image(image)
+    if not images:
+        raise TypeRefused(
+            "the index holds no image besides its attestations, and SWR takes images only; push the image itself"
+        )
+    return images
+
+
+def _check_image(descriptor: Mapping[str, Any]) -> None:
+    digest, media_type = descriptor["digest"], descriptor["mediaType"]
+    if media_type in (OCI_INDEX, DOCKER_LIST):
+        raise TypeRefused(
+            f"the index holds another index, {digest}, and SWR takes no index in an index; "
+            "name the images of all platforms in one: docker buildx imagetools create --tag <image> <image>@<digest> …"
+        )
+    if media_type not in (OCI_MANIFEST, DOCKER_MANIFEST):
+        raise TypeRefused(
+            f"the index holds {digest}, which is no image but {_shown(media_type)}, and SWR takes images only; "
+            "push it under a tag of its own"
+        )
+    platform = _platform(descriptor)
+    if not platform.get("architecture") or not platform.get("os"):
+        raise TypeRefused(
+            f"the index names no platform for {digest}, and clients of SWR choose by it; "
+            "build the index with docker buildx build --platform linux/amd64,…, which names them"
+        )
+
+
+def _is_attestation(descriptor: Mapping[str, Any]) -> bool:
+    """By BuildKit's annotation, else by the platform that it gives to attestations."""
+    annotations, platform = descriptor.get("annotations"), descriptor.get("platform")
+    key, value = _ATTESTATION
+    if isinstance(annotations, dict) and annotations.get(key) == value:
+        return True
+    return isinstance(platform, dict) and platform.get("architecture") == platform.get("os") == "unknown"
+
+
+def to_schema2(manifest: bytes, source: str | None) -> Document:
+    """The manifest of an OCI image as Docker's schema 2: same configuration, same layers in order.
+
+    `source`, a digest, becomes the annotation `SOURCE`; what OCI knows beside it (annotations, subject) is left out.
+    Whether the manifest is an image is told by its configuration and layers alone, since an index may say so of it.
+    Raises `TypeRefused` for what Docker's format has no type for: zstd layers, other configurations and layers;
+    `ManifestInvalid` for what is no manifest.
+    """
+    document = _read(manifest)
+    config = _config(document)
+    if config["mediaType"] not in _CONFIGS:
+        raise TypeRefused(
+            f"this is no container image: its configuration is of type {_shown(config['mediaType'])}, and SWR takes "
+            "images only; leave it out with a filter of the replication rule"
+        )
+    translated = {
+        "schemaVersion": 2,
+        "mediaType": DOCKER_MANIFEST,
+        "config": {**_named(config), "mediaType": _CONFIG},
+        "layers": [_layer(layer) for layer in _layers(document)],
+    }
+    return _document(translated, source)
+
+
+def _layer(layer: Mapping[str, Any]) -> dict[str, Any]:
+    own = layer["mediaType"]
+    if own in _ZSTD:
+        raise TypeRefused(
+            f"layer {layer['digest']} is compressed with zstd, for which the Docker format that SWR takes has no type; "
+            + _GZIP
+        )
+    translated = _LAYERS.get(own)
+    if translated is None:
+        raise TypeRefused(
+            f"layer {layer['digest']} is of type {_shown(own)}, which the Docker format that SWR takes does not know; "
+            + BUILD_FLAGS
+        )
+    urls = _texts(layer, "urls")
+    if not translated.startswith(_FOREIGN):
+        return {**_named(layer), "mediaType": translated}
+    if not urls:
+        # Docker fetches foreign layers from their URLs only; OCI's may be in the registry like any other.
+        return {**_named(layer), "mediaType": translated.replace(_FOREIGN, _LAYER)}
+    return {**_named(layer), "mediaType": translated, "urls": urls}
+
+
+def to_list(index: bytes, children: Mapping[str, Document], source: str | None) -> Document:
+    """An index as a Docker manifest list of its images, in order, each with its platform.
+
+    `children` has, for each image's digest in the index, the document that SWR holds for it; `source`, a digest,
+    becomes the annotation `SOURCE`. Raises what `images_in` raises, and `ManifestInvalid` for an image without a child.
+    """
+    entries = []
+    for image in images_in(index):
+        child = children.get(image["digest"])
+        if child is None:
+            raise ManifestInvalid(f"the index names {image['digest']}, which is not there; push it first")
+        entries.append(
+            {
+                "mediaType": child.media_type,
+                "size": len(child.data),
+                "digest": child.digest,
+                "platform": _platform(image),
+            }
+        )
+    return _document({"schemaVersion": 2, "mediaType": DOCKER_LIST, "manifests": entries}, source)
+
+
+def _document(translated: dict[str, Any], source: str | None) -> Document:
+    if source is not None:
+        translated["annotations"] = {SOURCE: source}
+    data = json.dumps(translated, separators=(",", ":")).encode()
+    return Document(translated["mediaType"], digest_of(data), data)
+
+
+def _read(data: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise ManifestInvalid("the manifest is damaged: it is no JSON object")
+    if "manifests" in document and not _OF_IMAGES.isdisjoint(document):
+        raise ManifestInvalid("the manifest is an index and an image at once: clients would differ about it")
+    return document
+
+
+def _config(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _descriptor(document.get("config"), "the configuration")
+
+
+def _layers(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    layers = document.get("layers")
+    if layers is None:  # as Go writes an empty list that was never made
+        return []
+    if not isinstance(layers, list):
+        raise ManifestInvalid("the manifest is damaged: its layers are no list")
+    return [_descriptor(layer, "a layer") for layer in layers]
+
+
+def _descriptor(found: object, what: str) -> Mapping[str, Any]:
+    """A descriptor whose type, digest and size are what they must be. Raises `ManifestInvalid`."""
+    if not isinstance(found, dict) or not isinstance(found.get("mediaType"), str):
+        raise ManifestInvalid(f"the manifest is damaged: {what} has no media type")
+    digest, size = found.get("digest"), found.get("size")
+    try:
+        check_digest(digest if isinstance(digest, str) else "")
+    except DigestInvalid as error:
+        raise ManifestInvalid(f"the manifest is damaged: of {what}, {error.sentence}") from None
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _LARGEST:
+        raise ManifestInvalid(f"the manifest is damaged: {what}, {digest}, has no size")
+    return found
+
+
+def _named(descriptor: Mapping[str, Any]) -> dict[str, Any]:
+    """What Docker's descriptors have in common."""
+    return {"mediaType": descriptor["mediaType"], "size": descriptor["size"], "digest": descriptor["digest"]}
+
+
+def _platform(descriptor: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that Docker's list knows, without those that say nothing. Raises `ManifestInvalid`."""
+    platform = descriptor.get("platform")
+    if platform is None:
+        return {}
+    if not isinstance(platform, dict):
+        raise ManifestInvalid(f"the index is damaged: the platform of {descriptor['digest']} is none")
+    found: dict[str, Any] = {}
+    for key in _TEXTS:
+        value = platform.get(key)
+        if value is not None and not isinstance(value, str):
+            raise ManifestInvalid(f"the index is damaged: {key} of {descriptor['digest']} is no text")
+        if value:
+            found[key] = value
+    for key in _LISTS:
+        if texts := _texts(platform, key):
+            found[key] = texts
+    return found
+
+
+def _texts(holder: Mapping[str, Any], key: str) -> list[str]:
+    value = holder.get(key)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise ManifestInvalid(f"the manifest is damaged: {key} is no list of texts")
+    return value
+
+
+def _shown(text: str) -> str:
+    """A text of the caller's for a sentence."""
+    printable = "".join(letter if letter.isprintable() else "?" for letter in text[:_SHOWN])
+    return printable + ("…" if len(text) > _SHOWN else "")

@@ -1,0 +1,1 @@
+"""Images through the adapter and back, with real clients, whatever SWR takes of them."""

@@ -1,0 +1,133 @@
+"""A repository of SWR as its clients see it through an adapter: push and look as Harbor does it, pull as others do."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import urllib.request
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from adapter.sandbox.recordings.images import Image
+from adapter.sandbox.store import Manifest
+from adapter.swr.manifest_types import ACCEPT, OCI_INDEX, OCI_MANIFEST
+from tests.contract.http import Door, digest_of
+from tests.oci_images import Index
+from tests.running import RunningSandbox
+
+ORGANIZATION = "team"
+TAG = "v1"
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A manifest as HEAD announced it and GET gave it."""
+
+    digest: str
+    media_type: str
+    data: bytes
+
+    @property
+    def children(self) -> list[str]:
+        """Digests of what it names, if it is an index."""
+        return list(dict.fromkeys(entry["digest"] for entry in json.loads(self.data).get("manifests", ())))
+
+
+class Repository:
+    """A new repository in SWR, seen through an adapter, as the caller and in the mood of its project."""
+
+    def __init__(self, swr: RunningSandbox, door: Door, organization: str = ORGANIZATION, name: str = "") -> None:
+        self.swr = swr
+        self.door = door
+        self.name = name or f"{organization}/r{next(_numbers)}"
+
+    def through(self, door: Door) -> Repository:
+        """The same, seen through another adapter or by another caller."""
+        return Repository(self.swr, door, name=self.name)
+
+    def _target(self, reference: str) -> str:
+        return f"/v2/{self.name}/manifests/{reference}"
+
+    # as Harbor does it
+
+    def status(self, reference: str) -> int:
+        return self.door.ask("HEAD", self._target(reference), headers={"Accept": ACCEPT}).status
+
+    def head(self, tag: str = TAG) -> str:
+        """What a push rule compares with the digest at the source."""
+        answer = self.door.ask("HEAD", self._target(tag), headers={"Accept": ACCEPT})
+        assert answer.status == 200, answer
+        return answer.header("Docker-Content-Digest")
+
+    def read(self, reference: str = TAG, accept: str = ACCEPT) -> Answered:
+        """HEAD, then GET, which must be what HEAD announced."""
+        head = self.door.ask("HEAD", self._target(reference), headers={"Accept": accept})
+        got = self.door.ask("GET", self._target(reference), headers={"Accept": accept})
+        assert (head.status, got.status, head.body) == (200, 200, b""), (head, got)
+        for name in ("Docker-Content-Digest", "Content-Type", "Content-Length"):
+            assert head.header(name) == got.header(name)
+        digest = got.header("Docker-Content-Digest")
+        assert digest == digest_of(got.body)
+        assert int(got.header("Content-Length")) == len(got.body)
+        media_type = got.header("Content-Type")
+        assert json.loads(got.body).get("mediaType", media_type) == media_type
+        return Answered(digest, media_type, got.body)
+
+    def push(self, source: Index | Image, tag: str = TAG) -> str:
+        """What is not there yet of an image, its tag last; the digest that the adapter then announces."""
+        if isinstance(source, Image):
+            self._lay(source)
+            return self._put(tag, source.manifest, source.media_type)
+        for member in source.members:
+            if self.status(member.image.digest) == 404:
+                self._lay(member.image)
+                assert self._put(member.image.digest, member.image.manifest, OCI_MANIFEST) == member.image.digest
+        return self._put(tag, source.manifest, OCI_INDEX)
+
+    def _lay(self, image: Image) -> None:
+        for blob in image.blobs:
+            self.swr.store.put_blob(self.name, blob)
+
+    def _put(self, reference: str, data: bytes, media_type: str) -> str:
+        own = json.loads(data).get("mediaType", media_type)
+        answer = self.door.ask("PUT", self._target(reference), data, {"Content-Type": own})
+        assert answer.status == 201, answer
+        return answer.header("Docker-Content-Digest")
+
+    # as others do it
+
+    def pulled(self, tag: str = TAG) -> Answered:
+        """What a client gets that wants all of it: a child that is gone is told of by the next look at the tag."""
+        found = self.read(tag)
+        if not self._has(found.children):
+            found = self.read(tag)
+            assert self._has(found.children)
+        return found
+
+    def _has(self, digests: Iterable[str]) -> bool:
+        for digest in digests:
+            got = self.door.ask("GET", self._target(digest), headers={"Accept": ACCEPT})
+            if got.status == 404:
+                return False
+            assert (got.status, got.header("Docker-Content-Digest"), digest_of(got.body)) == (200, digest, digest)
+        return True
+
+    def held(self, tag: str = TAG) -> Manifest:
+        """What SWR has under the tag, by its own store."""
+        found = self.swr.store.manifest(self.name, tag)
+        assert found is not None
+        return found
+
+    def stores(self, digest: str) -> bool:
+        """Whether SWR has it, as a manifest or as a blob."""
+        store = self.swr.store
+        return store.manifest(self.name, digest) is not None or store.has_blob(self.name, digest)
+
+    def forget(self, what: str) -> None:
+        order = json.dumps({"what": what}).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.swr.api}/sandbox/forget", order, headers, method="POST")
+        with urllib.request.urlopen(request, timeout=20) as response:
+            assert response.status == 200

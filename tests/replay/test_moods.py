@@ -1,0 +1,65 @@
+"""Both SWRs refuse the same in each mood, and what an adapter learns in one does not help it in another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from adapter.sandbox import documents
+from adapter.sandbox.knobs import Knobs
+from adapter.sandbox.recordings.images import DOCKER_CONFIG, DOCKER_LIST, DOCKER_MANIFEST, OCI_MANIFEST, Image, dump
+from tests.credentials import PROJECT
+from tests.replay.moods import MOODS, USUAL_MOOD, Mood
+
+IMAGES = ("hello:v1", "hello:v2", "multi:buildkit", "multi:list", "signed:sbom", "charts/web:0.1.0", "empty:v1")
+
+REFUSED = {
+    "accept": set(),
+    "refuse-index": {"multi:buildkit"},
+    "refuse-all": {"hello:v2", "multi:buildkit", "signed:sbom", "charts/web:0.1.0", "empty:v1"},
+    "images-only": {"multi:buildkit", "signed:sbom", "charts/web:0.1.0", "empty:v1"},
+    "docker-children": {"multi:buildkit"},
+    "strict": {"multi:buildkit"},
+    "strict-all": {"hello:v2", "multi:buildkit", "signed:sbom", "charts/web:0.1.0", "empty:v1"},
+    "forgetful": {"multi:buildkit"},
+    "forgetful-all": {"hello:v2", "multi:buildkit", "signed:sbom", "charts/web:0.1.0", "empty:v1"},
+}
+
+each_mood = pytest.mark.parametrize("mood", MOODS.values(), ids=MOODS)
+
+
+def sandbox_refuses(mood: Mood, media_type: str, data: bytes) -> bool:
+    knobs = Knobs(mood.knobs)
+    taste = documents.Taste(
+        knobs.text("oci"),
+        *(knobs.on(name) for name in ("artifacts", "zstd", "attestations", "oci_children", "unknown_fields")),
+    )
+    return documents.refused(documents.read(data, media_type), taste)
+
+
+@each_mood
+def test_what_is_refused_and_by_both(mood: Mood, recorded_images: Mapping[str, Image]) -> None:
+    known = {name: recorded_images[name] for name in IMAGES}
+    refused = {name for name, image in known.items() if mood.refuses(image.media_type, image.manifest)}
+    assert refused == REFUSED[mood.name]
+    assert refused == {n for n, image in known.items() if sandbox_refuses(mood, image.media_type, image.manifest)}
+
+
+@each_mood
+def test_docker_documents_with_more_than_docker_has(mood: Mood) -> None:
+    empty = {"mediaType": DOCKER_CONFIG, "size": 0, "digest": "sha256:" + "0" * 64}
+    manifest = dump({"schemaVersion": 2, "config": empty, "layers": [], "annotations": {"a": "b"}})
+    entry = {**empty, "platform": {"architecture": "unknown", "os": "unknown"}}
+    attested = dump({"schemaVersion": 2, "manifests": [entry]})
+    over_oci = dump({"schemaVersion": 2, "manifests": [{**empty, "mediaType": OCI_MANIFEST}]})
+    for refuses in (mood.refuses, lambda *document: sandbox_refuses(mood, *document)):
+        assert refuses(DOCKER_MANIFEST, manifest) == (not mood.unknown_fields)
+        assert refuses(DOCKER_LIST, attested)
+        assert refuses(DOCKER_LIST, over_oci) == (not mood.oci_children)
+
+
+def test_each_mood_has_a_region_of_its_own() -> None:
+    assert MOODS[USUAL_MOOD].project == PROJECT
+    projects = [mood.project for mood in MOODS.values()]
+    assert len({project.partition("_")[0] for project in projects}) == len(MOODS)

@@ -1,0 +1,63 @@
+"""What the demo takes for the same image, and what not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from adapter.sandbox.demo_rows import Row, table
+from adapter.sandbox.recordings.images import DOCKER_LIST, Image, digest, dump
+
+
+def lay(folder: Path, row: Row, manifest: bytes | None = None) -> None:
+    """As skopeo's `dir:` has what it copied."""
+    for image in row.singles:
+        for blob in image.blobs:
+            (folder / digest(blob)[7:]).write_bytes(blob)
+        (folder / f"{image.digest[7:]}.manifest.json").write_bytes(image.manifest)
+    (folder / "manifest.json").write_bytes(row.image.manifest if manifest is None else manifest)
+
+
+def docker_list(image: Image, **other: object) -> bytes:
+    entries = json.loads(image.manifest)["manifests"][:2]
+    return dump({"schemaVersion": 2, "mediaType": DOCKER_LIST, "manifests": entries, **other})
+
+
+@pytest.mark.parametrize("name", ["hello:v1", "multi:list"])
+def test_byte_for_byte(recorded_images: Mapping[str, Image], tmp_path: Path, name: str) -> None:
+    row = Row("fresh/hello", "v1", recorded_images[name])
+    lay(tmp_path, row)
+    assert row.differs(tmp_path) == ""
+    (tmp_path / digest(row.singles[0].blobs[1])[7:]).unlink()
+    assert row.differs(tmp_path) == "it lacks 1 blobs"
+    (tmp_path / "manifest.json").write_bytes(row.image.manifest + b" ")
+    assert row.differs(tmp_path) == "its manifest differs"
+
+
+def test_an_index_as_a_docker_list(recorded_images: Mapping[str, Image], tmp_path: Path) -> None:
+    """Whatever else is in the list."""
+    row = Row("fresh/multi", "buildkit", recorded_images["multi:buildkit"], copied=True)
+    lay(tmp_path, row, docker_list(row.image, annotations={"a": "b"}))
+    assert (row.differs(tmp_path), row.result, row.layers) == ("", "copied, as a Docker list", 4)
+    entries = json.loads(row.image.manifest)["manifests"]
+    for wrong in (
+        row.image.manifest,
+        docker_list(row.image, manifests=entries[:1]),
+        docker_list(row.image, manifests=entries[1::-1]),
+        docker_list(row.image, manifests=entries),
+        b"{}",
+    ):
+        (tmp_path / "manifest.json").write_bytes(wrong)
+        assert row.differs(tmp_path) == "its manifest differs"
+
+
+def test_the_table(recorded_images: Mapping[str, Image]) -> None:
+    rows = [Row("fresh/hello", "v1", recorded_images["hello:v1"], problem=problem) for problem in ("", "lost")]
+    head, there, lost = table(rows).splitlines()
+    assert head.endswith("result")
+    assert there.startswith("hello:v1 ")
+    assert there.endswith("already there")
+    assert lost.endswith("lost")

@@ -1,0 +1,103 @@
+"""What the stand-in forgets: at each push to a tag as the knob says, and when it is told to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from adapter.sandbox.forgetting import forget
+from adapter.sandbox.store import Store
+from tests.sandbox.client import CONFIG, DOCKER, DOCKER_LIST, Sandbox, call, descriptor, digest_of, image, seed
+
+REPOSITORY = "fresh/hello"
+LOOSE = b"a blob that no manifest names"
+
+
+def listed(child: bytes) -> bytes:
+    return json.dumps({"schemaVersion": 2, "mediaType": DOCKER_LIST, "manifests": [descriptor(child, DOCKER)]}).encode()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A list under a tag with its child, an image without a tag, and a blob that nothing names."""
+    store = Store(tmp_path)
+    child, untagged = image(CONFIG, b"child"), image(CONFIG, b"untagged")
+    for blob in (CONFIG, b"child", b"untagged", LOOSE):
+        store.put_blob(REPOSITORY, blob)
+    store.put_manifest(REPOSITORY, digest_of(child), child, DOCKER)
+    store.put_manifest(REPOSITORY, "list", listed(child), DOCKER_LIST)
+    store.put_manifest(REPOSITORY, digest_of(untagged), untagged, DOCKER)
+    return store
+
+
+UNTAGGED = digest_of(image(CONFIG, b"untagged"))
+
+
+@pytest.mark.parametrize(
+    ("what", "gone"),
+    [
+        ("nothing", []),
+        ("blobs", [digest_of(LOOSE)]),
+        ("manifests", [UNTAGGED]),
+        ("both", [UNTAGGED, digest_of(b"untagged"), digest_of(LOOSE)]),
+    ],
+)
+def test_what_is_gone_and_what_stays(store: Store, what: str, gone: list[str]) -> None:
+    manifests, blobs = store.manifests(REPOSITORY), store.blobs(REPOSITORY)
+    assert forget(store, REPOSITORY, what) == sorted(gone)
+    assert [*store.manifests(REPOSITORY), *store.blobs(REPOSITORY)] == [
+        x for x in [*manifests, *blobs] if x not in gone
+    ]
+    assert list(store.tags(REPOSITORY)) == ["list"]
+    assert forget(store, REPOSITORY, what) == []
+
+
+def test_what_a_damaged_manifest_named_is_forgotten(store: Store) -> None:
+    store.put_manifest(REPOSITORY, "list", b"damaged", DOCKER)
+    assert digest_of(b"child") in forget(store, REPOSITORY, "both")
+    assert store.blobs(REPOSITORY) == []
+
+
+def test_a_foreign_layer_is_named_too(store: Store) -> None:
+    value = json.loads(image(CONFIG, LOOSE))
+    value["layers"][0]["urls"] = ["https://elsewhere.example"]
+    store.put_manifest(REPOSITORY, "foreign", json.dumps(value).encode(), DOCKER)
+    assert forget(store, REPOSITORY, "blobs") == []
+
+
+def test_a_push_to_a_tag_makes_it_forget(sandbox: Sandbox) -> None:
+    """Not one by digest: the others of an index are still to come."""
+    seed(sandbox.store, REPOSITORY, "v1")
+    loose = sandbox.store.put_blob(REPOSITORY, LOOSE)
+    data, token = image(CONFIG, b"layer"), sandbox.bearer(REPOSITORY)
+    for reference, forgets, held in (
+        ("v2", "nothing", True),
+        ("v2", "manifests", True),
+        (digest_of(data), "both", True),
+        ("v2", "blobs", False),
+    ):
+        sandbox.set(forget=forgets)
+        assert sandbox.put_manifest(REPOSITORY, reference, data, token).status == 201
+        assert sandbox.store.has_blob(REPOSITORY, loose) == held, forgets
+
+
+def test_it_forgets_when_it_is_told_to(sandbox: Sandbox) -> None:
+    """In repositories without a manifest too."""
+    digest = seed(sandbox.store, "fresh/other")
+    loose = sandbox.store.put_blob(REPOSITORY, LOOSE)
+    told = sandbox.control("POST", "forget", {"what": "blobs"})
+    assert (told.status, told.json) == (200, {REPOSITORY: [loose]})
+    assert sandbox.control("POST", "forget", {"what": "manifests"}).json == {"fresh/other": [digest]}
+    seed(sandbox.store, "fresh/other", "v1")
+    assert sandbox.control("POST", "forget", {"what": "both"}).json == {}
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{}", b'{"what":"nothing"}', b'{"what":[]}', b"{"])
+def test_orders_that_make_no_sense(sandbox: Sandbox, body: bytes) -> None:
+    loose = sandbox.store.put_blob(REPOSITORY, LOOSE)
+    answer = call(sandbox.api, "POST", "/sandbox/forget", body=body)
+    assert answer.status == 400
+    assert answer.json["error"]
+    assert sandbox.store.has_blob(REPOSITORY, loose)

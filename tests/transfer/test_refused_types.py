@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+
+from adapter.identity import parse_identity
+from adapter.state import MemoryState
+from adapter.transfer import refused_types
+from adapter.transfer.refused_types import RefusedTypes
+from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, SECRET_KEY
+
+ME = parse_identity(ACCESS_ID, SECRET_KEY, ["eu-de"])
+TEAM = parse_identity(ACCESS_ID.replace("@", "_team@"), SECRET_KEY, ["eu-de"])
+ELSEWHERE = parse_identity(ACCESS_ID.replace("eu-de", "eu-nl"), SECRET_KEY, ["eu-nl"])
+OTHER = parse_identity(f"eu-de@{OTHER_ACCESS_KEY}", SECRET_KEY, ["eu-de"])
+
+
+def test_each_kind_of_each_account_in_each_region_apart() -> None:
+    refused = RefusedTypes(MemoryState())
+    refused.learn(ME, "index")
+    assert refused.knows(ME, "index")
+    assert refused.knows(TEAM, "index")
+    assert not any(refused.knows(who, "index") for who in (OTHER, ELSEWHERE))
+    assert not refused.knows(ME, "image")
+
+
+def test_replicas_tell_each_other() -> None:
+    state = MemoryState()
+    RefusedTypes(state).learn(ME, "index")
+    assert RefusedTypes(state).knows(ME, "index")
+
+
+def test_it_is_not_known_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert refused_types.LIFE == 3600
+    monkeypatch.setattr(refused_types, "LIFE", 0.0)
+    refused = RefusedTypes(MemoryState())
+    refused.learn(ME, "index")
+    assert not refused.knows(ME, "index")
