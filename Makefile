@@ -39,7 +39,7 @@ test: lint ## everything, with coverage; then a search for secrets in all that w
 	mkdir -p build
 	rm -rf build/output && mkdir -p build/output
 	$(BIN)/coverage erase
-	OUTPUT_DIR=build/output $(BIN)/python -m pytest --cov --cov-report=term 2>&1 | tee build/output/pytest.txt
+	OUTPUT_DIR=build/output $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term 2>&1 | tee build/output/pytest.txt
 	$(BIN)/python tests/canaries.py build/output
 
 .PHONY: bench

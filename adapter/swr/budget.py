@@ -14,6 +14,7 @@ from limits.strategies import MovingWindowRateLimiter
 from adapter.errors import Throttled
 from adapter.state import Away, Link
 from adapter.state.shared import PREFIX
+from adapter.swr.caller import rest
 
 _WINDOW: Final = 1.1
 """Seconds in which the requests of one second may go: on their way some catch up with others; SWR counts arrivals."""
@@ -80,7 +81,7 @@ class Budget:
             else:
                 if not granted:
                     raise _throttled(patience)
-                time.sleep(wait)
+                rest(wait)
                 return
         self._take_here(self._item, account, patience)
 
@@ -105,7 +106,7 @@ class Budget:
             wait = min(max(reset - time.time(), 0.01), 0.25)
             if time.monotonic() + wait > until:
                 raise _throttled(patience)
-            time.sleep(wait)
+            rest(wait)
 
 
 def _throttled(patience: float) -> Throttled:

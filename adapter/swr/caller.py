@@ -1,9 +1,10 @@
-"""The caller that an upload is for: when it leaves, nobody waits for SWR any longer."""
+"""The caller that bytes are moved for: when it leaves, nobody waits for SWR any longer."""
 
 from __future__ import annotations
 
 import contextlib
 import select
+import time
 from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Final
@@ -12,14 +13,14 @@ from adapter.errors import UploadInvalid
 from adapter.swr import trace
 
 GLANCES: Final = 1.0
-"""Seconds between two looks, and before the first one: while SWR gets on, the end of the upload is near."""
+"""Seconds between two looks, and before the first one: while SWR gets on, the end is near."""
 
 _tied: Final[ContextVar[bool]] = ContextVar("tied", default=False)
 
 
 @contextlib.contextmanager
 def tied(yes: bool) -> Iterator[None]:
-    """Whether the exchange with SWR in this block ends when the caller of this thread leaves."""
+    """Whether what is asked of SWR in this block ends when the caller of this thread leaves."""
     token = _tied.set(yes)
     try:
         yield
@@ -27,12 +28,26 @@ def tied(yes: bool) -> Iterator[None]:
         _tied.reset(token)
 
 
-def refuse_if_gone() -> None:
-    """Raises `UploadInvalid` when the exchange is tied to a caller that has ended its connection."""
+def has_left() -> bool:
+    """Whether the caller of this thread, if it has one, has ended its connection."""
     current = trace.current.get()
-    if not _tied.get() or current is None or current.caller is None:
-        return
+    if current is None or current.caller is None:
+        return False
     poll = select.poll()
     poll.register(current.caller, select.POLLRDHUP)
-    if poll.poll(0):
-        raise UploadInvalid("the client left before SWR had answered: the upload was given up")
+    return bool(poll.poll(0))
+
+
+def refuse_if_gone() -> None:
+    """Raises `UploadInvalid` when the exchange is tied to a caller that has left."""
+    if _tied.get() and has_left():
+        raise UploadInvalid("the client left before SWR had answered: it is not asked any further")
+
+
+def rest(seconds: float) -> None:
+    """Waits so long. Raises what `refuse_if_gone` does."""
+    until = time.monotonic() + seconds
+    refuse_if_gone()
+    while (left := until - time.monotonic()) > 0:
+        time.sleep(min(left, GLANCES))
+        refuse_if_gone()

@@ -34,17 +34,17 @@ from adapter.swr.responses import WholeResponse
 
 BLOCK = 1 << 20
 """Bytes that are moved at a time."""
-_RECORDS = 8
+_RECORDS = 16
 """TLS records, of 16 KiB each, that are written before SWR is listened to again."""
 _MOST_BURSTS = 4
-"""Threads that move TLS records at once, where there are as many cores: more only wait for the interpreter."""
+"""Threads that receive TLS records at once, where there are as many cores: more only wait for the interpreter."""
 
 
 class ListeningSocket(ssl.SSLSocket):
     """A TLS socket that can be asked whether the server said something; session tickets do not count.
 
-    `bursts` is for who moves many records in a row: each gives the interpreter's lock away and takes it back, and
-    threads that fight over it do little else. Nobody may wait for the network within.
+    `bursts` is for who receives many records in a row: each gives the interpreter's lock away and takes it back, and
+    threads that fight over it do little else. Nobody may wait for the network within. Sending gains nothing by it.
     """
 
     bursts: ClassVar[threading.Semaphore]
@@ -73,6 +73,11 @@ class ListeningSocket(ssl.SSLSocket):
         self._first = b""
         return 1
 
+    def record_sender(self) -> Callable[[memoryview], int]:
+        """What sends a record: `send` without the checks that it makes for each."""
+        found: Callable[[memoryview], int] = getattr(self._sslobj, "write", self.send)  # type: ignore[attr-defined]
+        return found
+
     def receive(self, view: memoryview) -> int:
         """Fills the view with what has come, without waiting; 0 at the end.
 
@@ -89,23 +94,9 @@ class ListeningSocket(ssl.SSLSocket):
                     raise
         return got
 
-    def send_records(self, view: memoryview) -> int:
-        """Sends `_RECORDS` records, or what there is room for, without waiting. Raises `ssl.SSLWantWriteError` when
-        there was none, `OSError`."""
-        sent = 0
-        with self.bursts:
-            try:
-                for _ in range(_RECORDS):
-                    sent += self.send(view[sent:])
-                    if sent == len(view):
-                        break
-            except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
-                if not sent:
-                    raise
-        return sent
 
-
-def _heard(sock: socket.socket) -> bool:
+def heard(sock: socket.socket) -> bool:
+    """Whether the other side has said something that was not read yet. What TLS has decrypted already no poll sees."""
     return sock.heard() if isinstance(sock, ListeningSocket) else wait_for_read(sock, 0)
 
 
@@ -159,8 +150,12 @@ class _Early:
         while left:
             self._wait_for_room()
             try:
-                sent = self.sock.send_records(left) if isinstance(self.sock, ListeningSocket) else self.sock.send(left)
-                left = left[sent:]
+                if not isinstance(self.sock, ListeningSocket):
+                    left = left[self.sock.send(left) :]
+                    continue
+                send = self.sock.record_sender()
+                for _ in range(_RECORDS):
+                    left = left[send(left) :]
             except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
                 continue
             except (ssl.SSLError, ConnectionError) as error:
@@ -174,7 +169,7 @@ class _Early:
             refuse_if_gone()
             if time.monotonic() >= until:
                 raise TimeoutError("SWR takes no more of the body")
-        if events[0][1] & ~select.POLLOUT and _heard(self.sock):
+        if events[0][1] & ~select.POLLOUT and heard(self.sock):
             self._stop(None)
 
     def _stop(self, cause: Exception | None) -> None:
@@ -184,8 +179,9 @@ class _Early:
     def _wait_for_answer(self) -> None:
         """The same for the first byte of an answer, which is left to be read; the rest of its head must follow soon."""
         until = time.monotonic() + self.timeout
-        while not (wait_for_read(self.sock, min(GLANCES, self.timeout)) and _heard(self.sock)):
-            refuse_if_gone()
+        while not heard(self.sock):
+            if not wait_for_read(self.sock, min(GLANCES, self.timeout)):
+                refuse_if_gone()
             if time.monotonic() >= until:
                 raise TimeoutError("SWR does not answer")
         self.timeout = min(self.timeout, self.send_timeout)

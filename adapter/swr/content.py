@@ -1,9 +1,9 @@
 """The content of an answer, straight from SWR's socket into the caller's buffer.
 
 urllib3 and `http.client` make new memory for each block and pass each TLS record through several layers, which costs
-more than all else. So the middle of a long content of known length is received here. Its beginning, which was read
-along with the head, and its end come through urllib3, which so ends the answer as ever: what is missing is an error,
-and a connection that is good goes back to its pool.
+more than all else; and while they wait they do not see that the caller leaves. So all of a content of known length but
+its last byte is received here. That one comes through urllib3, which so ends the answer as ever: what is missing is an
+error, and a connection that is good goes back to its pool.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from typing import Any, Final
 import requests
 from urllib3.util.wait import wait_for_read
 
-from adapter.swr.connections import ListeningSocket
+from adapter.swr.caller import GLANCES, has_left
+from adapter.swr.connections import ListeningSocket, heard
 
-END: Final = 64 << 10
+END: Final = 1
 """Bytes that are left to urllib3."""
 PAUSE: Final = 0.05
 """Seconds after which a block goes on with what it has."""
+STALL: Final = 60.0
+"""Seconds of silence after which SWR is given up."""
 
 
 class Content:
@@ -34,29 +37,33 @@ class Content:
         self._raw = raw
         self._answer = answer
         self._connection = connection
-        self._patience = connection.gettimeout()
         self.left = (answer.length or 0) - END
-
-    def first(self, size: int) -> bytes:
-        """What was read along with the head, else what comes: `size` bytes at most, none at an early end."""
-        block: bytes = self._answer.read1(min(size, self.left))
-        self._took(len(block))
-        return block
 
     @contextlib.contextmanager
     def straight(self) -> Iterator[None]:
-        """After `first`, around `fill`; when nothing is left, urllib3 can go on."""
+        """Around `first`, `fill` and `last`."""
+        patience = self._connection.gettimeout()
         self._connection.settimeout(0)
         try:
             yield
         finally:
             with contextlib.suppress(OSError):
-                self._connection.settimeout(self._patience)
+                self._connection.settimeout(patience)
+
+    def first(self, size: int) -> bytes:
+        """What was read along with the head, `size` bytes at most, perhaps nothing; without waiting."""
+        try:
+            block: bytes = self._answer.fp.read1(min(size, self.left))
+        except ssl.SSLWantReadError:
+            block = b""
+        self._took(len(block))
+        return block
 
     def fill(self, view: memoryview) -> int:
         """Puts up to `len(view)` bytes there and says how many: as many as come within `PAUSE`, but at least one.
 
-        0 at an early end. Raises `TimeoutError` when nothing comes in time, `OSError`.
+        0 at an early end. Raises `TimeoutError` when nothing comes in time, `ConnectionAbortedError` when the caller
+        has left meanwhile, `OSError`.
         """
         view = view[: self.left]
         got, until = 0, time.monotonic() + PAUSE
@@ -66,12 +73,29 @@ class Content:
                 break
             if more is not None:
                 got += more
-            elif not wait_for_read(self._connection, max(0.0, until - time.monotonic()) if got else self._patience):
-                if got:
-                    break
-                raise TimeoutError("SWR sends no more of a blob")
+            elif not got:
+                self._wait()
+            elif not wait_for_read(self._connection, max(0.0, until - time.monotonic())):
+                break
         self._took(got)
         return got
+
+    def last(self) -> None:
+        """When nothing is `left`: waits for what urllib3 reads then. Raises as `fill` does."""
+        with contextlib.suppress(ssl.SSLWantReadError):
+            if self._answer.fp.peek(1):
+                # It was read along with the head.
+                return
+        while not heard(self._connection):
+            self._wait()
+
+    def _wait(self) -> None:
+        until = time.monotonic() + STALL
+        while not wait_for_read(self._connection, min(GLANCES, STALL)):
+            if has_left():
+                raise ConnectionAbortedError("the caller has left")
+            if time.monotonic() >= until:
+                raise TimeoutError("SWR sends no more of a blob")
 
     def _received(self, view: memoryview) -> int | None:
         """None when nothing has come yet, 0 at the end."""
@@ -88,8 +112,8 @@ class Content:
 
 
 def content_of(response: requests.Response) -> Content | None:
-    """None unless the answer is long and of known length, and the insides of urllib3 and `http.client` are the known
-    ones: they are not documented. `response` is unread."""
+    """None unless the answer is of known length, and the insides of urllib3 and `http.client` are the known ones: they
+    are not documented. `response` is unread."""
     try:
         raw: Any = response.raw
         answer: Any = raw._fp  # noqa: SLF001
@@ -99,7 +123,7 @@ def content_of(response: requests.Response) -> Content | None:
             and isinstance(connection, socket.socket)
             and not answer.chunked
             and answer.length == raw.length_remaining
-            and (answer.length or 0) > 2 * END
+            and (answer.length or 0) > END
         )
     except (AttributeError, TypeError):
         return None

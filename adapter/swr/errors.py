@@ -58,7 +58,7 @@ class Refusal:
         Other servers answer in other shapes than SWR. What a missing repository is answered with is documented in part
         only, so any other code, or none, will do.
         """
-        return self.status == 404 and (self.misdirected or not self.shaped)
+        return self.status == 404 and (self.misdirected or not (self.shaped or self.number))
 
     def says(self, *words: str) -> bool:
         """Whether the message contains all the words, in any case."""

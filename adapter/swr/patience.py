@@ -49,6 +49,9 @@ CREATE: Final = Patience(total=30, statuses=frozenset({429, 503}), broken=False)
 CHECK: Final = Patience(total=10, statuses=_BUSY, broken=True, answer=5.0, budgeted=False)
 """The health check: past the budget, and over within 10 s. One failed check takes a proxy cache away for minutes."""
 
+FETCH: Final = replace(SAFE, tied=True)
+"""A blob for one caller."""
+
 BUFFERED: Final = Patience(total=60, statuses=frozenset({429, 503}), broken=False, answer=600.0, tied=True)
 """A small part of an upload, kept in memory: repeated only when SWR says that it did not look at it."""
 

@@ -11,6 +11,7 @@ import requests
 from adapter.errors import Unexpected
 from adapter.identity import Identity
 from adapter.swr.locations import resolve
+from adapter.swr.patience import FETCH
 from adapter.swr.transport import Transport, settle
 from adapter.values import RegionHosts
 
@@ -34,7 +35,7 @@ class Redirects:
             if response.status_code not in REDIRECTS:
                 break
             url = self.target(identity, url, response)
-            response = self._transport.send("GET", url, headers=headers, account=None)
+            response = self._transport.send("GET", url, headers=headers, account=None, patience=FETCH)
         return response
 
     def target(self, identity: Identity, url: str, response: requests.Response) -> str:

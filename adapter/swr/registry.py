@@ -34,7 +34,7 @@ from adapter.names import Repository, algorithm_of, digest_of, is_digest
 from adapter.swr.errors import error_for
 from adapter.swr.manifest_types import refusal_error, said, type_in
 from adapter.swr.organizations import Organizations
-from adapter.swr.patience import SAFE, Patience
+from adapter.swr.patience import FETCH, SAFE, Patience
 from adapter.swr.redirects import REDIRECTS, Redirects
 from adapter.swr.tokens import PULL, PUSH, Tokens
 from adapter.swr.transport import Transport, read_document, refusal_of, settle
@@ -264,7 +264,7 @@ class Registry:
     ) -> requests.Response:
         headers = {"Range": byte_range} if byte_range else {}
         path = f"/v2/{repository}/blobs/{digest}"
-        return self.exchange("GET", identity, repository, path, actions=PULL, headers=headers)
+        return self.exchange("GET", identity, repository, path, actions=PULL, headers=headers, patience=FETCH)
 
     @staticmethod
     def _content(

@@ -27,10 +27,16 @@ class SingleFlight(Generic[T]):
         if running is not None:
             return running.result(), False
         try:
-            future.set_result(function())
+            value = function()
         except BaseException as error:  # noqa: BLE001 - whoever waits must get it too
+            self._end(key)
             future.set_exception(error)
-        finally:
-            with self._lock:
-                del self._running[key]
+        else:
+            self._end(key)
+            future.set_result(value)
         return future.result(), True
+
+    def _end(self, key: Hashable) -> None:
+        """Before anybody hears of it: who asks after that must begin anew."""
+        with self._lock:
+            del self._running[key]

@@ -23,7 +23,7 @@ from adapter.settings import SPARE_THREADS, Settings
 from adapter.state import Link
 from adapter.swr import trace
 from adapter.swr.budget import Budget
-from adapter.swr.caller import tied
+from adapter.swr.caller import rest, tied
 from adapter.swr.connections import Adapter, EarlySuccess, proxies_for
 from adapter.swr.errors import Refusal, parse_refusal
 from adapter.swr.patience import SAFE, Patience, backoff, retry_after
@@ -70,14 +70,21 @@ class Transport:
         """One exchange; the response's body is not read yet and must be read or closed.
 
         `account` is whose budget is charged, None for the object store, which has none. `signer` is asked anew for
-        each attempt. Raises `Unreachable`, `TimedOut`, `CertificateUntrusted` or `Throttled`.
+        each attempt. Raises `Unreachable`, `TimedOut`, `CertificateUntrusted` or `Throttled`, and what `refuse_if_gone`
+        does.
         """
+        request = requests.Request(method, url, headers={**headers, **_OWN_HEADERS}, data=body)
+        with tied(patience.tied):
+            return self._exchange(request, account, signer, patience)
+
+    def _exchange(
+        self, request: requests.Request, account: str | None, signer: Signer | None, patience: Patience
+    ) -> requests.Response:
         until = min(time.monotonic() + patience.total, patience.deadline or float("inf"))
         attempt = 0
         while True:
             if account is not None and patience.budgeted:
                 self._budget.take(account, patience.queue)
-            request = requests.Request(method, url, headers={**headers, **_OWN_HEADERS}, data=body)
             # A policy that repeats cuts its last attempt, so that its total holds.
             limit = patience.within(until - time.monotonic()) if patience.total else patience
             outcome = self._attempt(request, signer, limit)
@@ -88,8 +95,8 @@ class Transport:
                 return outcome
             if isinstance(outcome, requests.Response):
                 settle(outcome)
-            log.info("%s %s: trying again in %.1f s", method, urlsplit(url).netloc, wait)
-            time.sleep(wait)
+            log.info("%s %s: trying again in %.1f s", request.method, urlsplit(str(request.url)).netloc, wait)
+            rest(wait)
             attempt += 1
 
     def _attempt(
@@ -103,13 +110,12 @@ class Transport:
             prepared = request.prepare()
             if signer is not None:
                 prepared = signer(prepared)
-            with tied(patience.tied):
-                response = self._adapter.send(
-                    prepared,
-                    stream=True,
-                    timeout=(min(CONNECT_TIMEOUT, patience.answer), patience.answer),
-                    proxies=dict(proxies_for(url, self._proxy)),
-                )
+            response = self._adapter.send(
+                prepared,
+                stream=True,
+                timeout=(min(CONNECT_TIMEOUT, patience.answer), patience.answer),
+                proxies=dict(proxies_for(url, self._proxy)),
+            )
         except (requests.RequestException, HTTPError) as error:
             self._note(None)
             failure = _failure(error, parts.hostname or "", patience)

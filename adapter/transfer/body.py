@@ -6,6 +6,7 @@ gunicorn delivers a body that the client cut as a clean end, so only counting te
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
@@ -21,6 +22,8 @@ PROMPT: Final = 10.0
 """The same for a document, which is read before SWR knows who sends it."""
 BUFFERS: Final = 4
 """Blocks of a body that are valid at a time: one is filled, one held back, one or two are being hashed."""
+UNHASHED: Final = 2
+"""The same where nothing is hashed: what is moved through less memory stays in the processor's cache."""
 
 
 def announced_length(environ: Mapping[str, Any]) -> int | None:
@@ -31,18 +34,24 @@ def announced_length(environ: Mapping[str, Any]) -> int | None:
 
 
 class Body:
-    """Iterates over the blocks once; a block is valid until `BUFFERS - 1` further ones were taken.
+    """Iterates over the blocks once; a block is valid until `buffers - 1` further ones were taken.
 
     `length` is what was announced, None for a chunked body that announced nothing; `largest` is where the latter ends
     with `TooLarge`. `received` counts bytes.
     """
 
     def __init__(
-        self, source: Source, length: int | None, largest: int | None = None, indulgence: float = INDULGENCE
+        self,
+        source: Source,
+        length: int | None,
+        largest: int | None = None,
+        indulgence: float = INDULGENCE,
+        buffers: int = BUFFERS,
     ) -> None:
         self._source = source
         self._largest = largest
         self._indulgence = indulgence
+        self._buffers = buffers
         self._waited = 0.0
         self.length = length
         self.received = 0
@@ -50,7 +59,7 @@ class Body:
     def __iter__(self) -> Iterator[memoryview]:
         buffers: list[memoryview] = []
         while (size := self._wanted()) > 0:
-            if len(buffers) < BUFFERS:
+            if len(buffers) < self._buffers:
                 buffers.append(memoryview(bytearray(size)))
             else:
                 buffers.append(buffers.pop(0))
@@ -68,6 +77,10 @@ class Body:
         # A chunked body may go on after what its Content-Range announced.
         if self.length is not None and self._filled(memoryview(bytearray(1))):
             raise SizeInvalid(f"the body is longer than the {self.length} bytes announced: nothing was stored")
+
+    def close(self) -> None:
+        """No more blocks are taken, and an answer can be sent. Safe to call at any time but while one is taken."""
+        self._source.release()
 
     def _wanted(self) -> int:
         return BLOCK if self.length is None else min(BLOCK, self.length - self.received)
@@ -107,10 +120,11 @@ def read_all(environ: Mapping[str, Any], largest: int, what: str) -> bytes:
     data = bytearray()
     length = announced_length(environ)
     if (length or 0) <= largest:
-        for block in Body(source_of(environ), length, indulgence=PROMPT):
-            data += block
-            if len(data) > largest:
-                break
-        else:
-            return bytes(data)
+        with contextlib.closing(Body(source_of(environ), length, indulgence=PROMPT)) as body:
+            for block in body:
+                data += block
+                if len(data) > largest:
+                    break
+            else:
+                return bytes(data)
     raise TooLarge(f"{what} has at most {largest} bytes")

@@ -69,7 +69,7 @@ class Download:
             try:
                 block = next(blocks, None)
             except (HTTPError, OSError) as error:
-                log.warning("SWR broke off a blob after %d bytes: %s", sent, type(error).__name__)
+                log.warning("a blob broke off after %d bytes: %s", sent, type(error).__name__)
                 self._cut()
                 return
             if block is None:
@@ -89,14 +89,15 @@ class Download:
         """A memoryview is valid until the next block is taken, and is for the connection itself."""
         content = None if self._connection is None else content_of(self._response)
         if content is not None:
-            # Before it the server sends the head.
-            yield content.first(BLOCK)
-            buffer = memoryview(bytearray(min(BLOCK, content.left)))
             with content.straight():
+                # Before it, be it nothing, the server sends the head.
+                yield content.first(BLOCK)
+                buffer = memoryview(bytearray(min(BLOCK, content.left)))
                 while content.left:
                     if not (count := content.fill(buffer)):
                         return
                     yield buffer[:count]
+                content.last()
         yield from self._response.raw.stream(BLOCK, decode_content=False)
 
     def _cut(self) -> None:

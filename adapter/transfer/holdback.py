@@ -7,6 +7,7 @@ in a cut connection. It costs no extra request.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Generator, Iterable, Iterator
 
 from adapter.names import algorithm_of, digest_of
@@ -17,12 +18,14 @@ from adapter.transfer.checksum import Block, Checksum, compare
 class HeldBack:
     """An iterable for `requests`, of unknown length. `complete` says whether all of it was handed over.
 
-    At least three of the blocks must be valid at a time, `BUFFERS` of them when a digest is to be checked.
+    Two of the blocks must be valid at a time, `BUFFERS` of them when a digest is to be checked. `spare` is for the
+    `Checksum`.
     """
 
-    def __init__(self, blocks: Iterable[Block], digest: str | None) -> None:
+    def __init__(self, blocks: Iterable[Block], digest: str | None, spare: threading.Semaphore | None = None) -> None:
         self._blocks: Iterable[Block] | None = blocks
         self._digest = digest
+        self._spare = spare
         self._sending: Generator[Block, None, None] | None = None
         self.complete = False
 
@@ -40,7 +43,10 @@ class HeldBack:
 
     def _held(self, blocks: Iterable[Block]) -> Generator[Block, None, None]:
         held: Block | None = None
-        with contextlib.nullcontext(blocks) if self._digest is None else checked(blocks, self._digest) as right:
+        right_ones = (
+            contextlib.nullcontext(blocks) if self._digest is None else checked(blocks, self._digest, self._spare)
+        )
+        with right_ones as right:
             for block in right:
                 if held is not None:
                     yield held
@@ -52,9 +58,11 @@ class HeldBack:
 
 
 @contextlib.contextmanager
-def checked(blocks: Iterable[Block], digest: str) -> Iterator[Iterator[Block]]:
+def checked(
+    blocks: Iterable[Block], digest: str, spare: threading.Semaphore | None = None
+) -> Iterator[Iterator[Block]]:
     """The same blocks; raises `DigestInvalid` in place of their end when they hash to something else."""
-    checksum = Checksum(digest, BUFFERS)
+    checksum = Checksum(digest, BUFFERS, spare)
 
     def each() -> Iterator[Block]:
         blocks_in_order = iter(blocks)
@@ -85,8 +93,10 @@ def collected(blocks: Iterable[Block], digest: str | None) -> bytes:
 class SizedHeldBack(HeldBack):
     """The same with a length, which becomes the Content-Length towards SWR."""
 
-    def __init__(self, blocks: Iterable[Block], digest: str | None, length: int) -> None:
-        super().__init__(blocks, digest)
+    def __init__(
+        self, blocks: Iterable[Block], digest: str | None, length: int, spare: threading.Semaphore | None = None
+    ) -> None:
+        super().__init__(blocks, digest, spare)
         self._length = length
 
     def __len__(self) -> int:

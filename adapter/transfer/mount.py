@@ -191,6 +191,9 @@ class _Fetched:
         view[: len(block)] = block
         return len(block)
 
+    def release(self) -> None:
+        """Whoever asked for the answer closes it."""
+
 
 def _invitation(identity: Identity, digest: str) -> str:
     return f"offer:{identity.fingerprint}:{digest}"

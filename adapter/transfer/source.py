@@ -8,12 +8,11 @@ whose insides have changed, are read from `wsgi.input`.
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
 import struct
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 BLOCK: Final = 1 << 20
@@ -46,6 +45,10 @@ class Source(Protocol):
         at least one. Raises what the server raises when the connection breaks or stalls."""
         ...
 
+    def release(self) -> None:
+        """Nothing more is taken: the connection is the server's again. Safe to call at any time."""
+        ...
+
 
 class Reading:
     """From a stream that gives no less than it is asked for: by pieces of what comes in about half a second."""
@@ -67,6 +70,9 @@ class Reading:
         view[: len(block)] = block
         return len(block)
 
+    def release(self) -> None:
+        """There is nothing to give back."""
+
 
 class Receiving:
     """From the socket of a gunicorn request that has a Content-Length."""
@@ -77,32 +83,40 @@ class Receiving:
         # The kernel collects a whole block, or what comes in `FLUSH`; of TLS it gives one record at a time.
         self._flags = 0 if isinstance(connection, ssl.SSLSocket) else socket.MSG_WAITALL
         self._idle: float | None = connection.gettimeout()
+        self._limited = False
 
     def fill(self, view: memoryview) -> int:
         view = view[: self._reader.length]
         got = self._held(view)
         if got < len(view):
-            with self._limited():
-                got += self._received(view[got:], some=got > 0)
-        if got and self._reader.length == 0:
-            self._give_back()
+            self._limit()
+            got += self._received(view[got:], some=got > 0)
+        if self._reader.length == 0:
+            self.release()
+            if got:
+                self._give_back()
         return got
 
-    @contextlib.contextmanager
-    def _limited(self) -> Iterator[None]:
-        """Waits `FLUSH` for bytes and no longer, until the block ends."""
-        connection = self._connection
-        try:
-            if self._flags:
-                connection.settimeout(None)
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _FLUSH)
-            else:
-                connection.settimeout(FLUSH)
-            yield
-        finally:
-            if self._flags:
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _FOR_EVER)
-            connection.settimeout(self._idle)
+    def _limit(self) -> None:
+        """From now on waits `FLUSH` for bytes and no longer. Not for each block anew: each of these calls lets other
+        threads go first."""
+        if self._limited:
+            return
+        self._limited = True
+        if self._flags:
+            self._connection.settimeout(None)
+            self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _FLUSH)
+        else:
+            self._connection.settimeout(FLUSH)
+
+    def release(self) -> None:
+        """Its timeouts are as they were."""
+        if not self._limited:
+            return
+        self._limited = False
+        if self._flags:
+            self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _FOR_EVER)
+        self._connection.settimeout(self._idle)
 
     def _received(self, view: memoryview, *, some: bool) -> int:
         """Bytes that came, `some` being there already; without any it waits as long as a client may be idle."""

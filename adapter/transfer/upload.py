@@ -6,6 +6,7 @@ So the number of requests is that of a direct push. An upload is complete at SWR
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -17,7 +18,8 @@ from adapter.names import Repository
 from adapter.swr.uploads import SwrUploads
 from adapter.transfer.attempts import Attempts
 from adapter.transfer.blob_places import BlobPlaces
-from adapter.transfer.body import Body, peek
+from adapter.transfer.body import BUFFERS, UNHASHED, Body, peek
+from adapter.transfer.checksum import spare_cores
 from adapter.transfer.holdback import HeldBack, SizedHeldBack, collected
 from adapter.transfer.ranges import Span, content_range, size_of
 from adapter.transfer.session import Session
@@ -49,6 +51,7 @@ class Uploads:
         self._swr = swr
         self._places = places
         self._attempts = Attempts()
+        self._spare = threading.Semaphore(spare_cores())
         self._verify = verify
         self._largest = largest
 
@@ -63,7 +66,7 @@ class Uploads:
         """
         self._check(session, incoming)
         session, skip = self._caught_up(identity, session, incoming)
-        with _Sent(incoming, None, self._room(session), skip) as sent:
+        with _Sent(incoming, None, self._room(session), skip, self._spare) as sent:
             location = session.location
             if not sent.nothing_new:
                 rest = content_range(incoming.range, session.offset + skip)
@@ -94,7 +97,8 @@ class Uploads:
         self._check(session, incoming)
         session, skip = self._caught_up(identity, session, incoming)
         whole = session.offset + skip == 0
-        with _Sent(incoming, digest if whole and self._verify else None, self._room(session), skip) as sent:
+        checked = digest if whole and self._verify else None
+        with _Sent(incoming, checked, self._room(session), skip, self._spare) as sent:
             rest = None if whole or sent.nothing_new else content_range(incoming.range, session.offset + skip)
             self._swr.finish(identity, session.repository, session.location, digest, sent.body, rest)
             sent.finished()
@@ -155,27 +159,43 @@ class Uploads:
 class _Sent:
     """The body for SWR, without the first `skip` bytes, and how much came of it; a context manager."""
 
-    def __init__(self, incoming: Incoming, digest: str | None, room: int | None, skip: int) -> None:
-        size = incoming.size
-        self._incoming = Body(incoming.source, size, room)
-        blocks = _without_first(skip, self._incoming)
-        self.body: bytes | HeldBack
-        if size is not None and size - skip > SMALL:
-            self.body = SizedHeldBack(blocks, digest, size - skip)
-        elif size is not None:
-            self.body = collected(blocks, digest)
-        else:
-            some, all_blocks = peek(self._incoming)
-            # An empty body goes out with a Content-Length of 0; its digest is checked all the same.
-            self.body = HeldBack(all_blocks(), digest) if some else collected((), digest)
-        self.nothing_new = skip > 0 and not self.body
+    def __init__(
+        self, incoming: Incoming, digest: str | None, room: int | None, skip: int, spare: threading.Semaphore
+    ) -> None:
+        buffers = UNHASHED if digest is None else BUFFERS
+        self._incoming = Body(incoming.source, incoming.size, room, buffers=buffers)
+        self._digest = digest
+        self._skip = skip
+        self._spare = spare
+        self.body: bytes | HeldBack = b""
 
     def __enter__(self) -> _Sent:
+        try:
+            self.body = self._begun()
+        except BaseException:
+            self._incoming.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         if isinstance(self.body, HeldBack):
             self.body.close()
+        self._incoming.close()
+
+    def _begun(self) -> bytes | HeldBack:
+        if self._incoming.length is None:
+            some, all_blocks = peek(self._incoming)
+            # An empty body goes out with a Content-Length of 0; its digest is checked all the same.
+            return HeldBack(all_blocks(), self._digest, self._spare) if some else collected((), self._digest)
+        blocks, left = _without_first(self._skip, self._incoming), self._incoming.length - self._skip
+        if left > SMALL:
+            return SizedHeldBack(blocks, self._digest, left, self._spare)
+        return collected(blocks, self._digest)
+
+    @property
+    def nothing_new(self) -> bool:
+        """Whether SWR has all of the body already."""
+        return self._skip > 0 and not self.body
 
     def finished(self) -> int:
         """Bytes of the body. Raises `Unexpected` when SWR said yes before it had them all."""

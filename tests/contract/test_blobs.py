@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import random
@@ -21,7 +22,7 @@ from adapter.contract import create_contract_app
 from adapter.settings import Settings
 from adapter.swr.client import SwrClient
 from tests.contract.conftest import Start, put_back
-from tests.contract.http import Door, asked, digest_of, eventually, refused, reset
+from tests.contract.http import Answer, Door, asked, digest_of, eventually, refused, reset
 from tests.contract.stubbed import DIGEST, StubSwr
 from tests.credentials import basic
 from tests.running import RunningAdapter, RunningSandbox
@@ -33,6 +34,18 @@ BLOB = random.Random(2).randbytes(3_000_001)
 def digest(swr: RunningSandbox, repository: str) -> str:
     """A blob of three megabytes is in SWR."""
     return swr.store.put_blob(repository, BLOB)
+
+
+def one_by_one(door: Door, target: str) -> Iterator[Answer]:
+    """All of a blob, a part of it, and its head, on one connection."""
+    with contextlib.closing(door.connect()) as connection:
+        connection.connect()
+        first = connection.sock
+        for method, span in (("GET", "bytes=0-"), ("GET", "bytes=1000-1999999"), ("HEAD", "bytes=0-")):
+            connection.request(method, target, headers={"Authorization": door.authorization, "Range": span})
+            answer = connection.getresponse()
+            yield Answer(answer.status, answer.headers, answer.read())
+            assert connection.sock is first
 
 
 class TestGet:
@@ -48,6 +61,26 @@ class TestGet:
         assert answer.header("Docker-Content-Digest") == digest
         assert answer.header("Content-Type") == "application/octet-stream"
         assert bool([entry for entry in swr.journal() if entry["origin"] == "objects"]) == (redirect != "off")
+
+    def test_a_connection_is_good_for_more_after_bytes_that_went_past_the_server(
+        self, door: Door, usual_adapter: RunningAdapter, repository: str, digest: str
+    ) -> None:
+        target, logged = f"/v2/{repository}/blobs/{digest}", len(usual_adapter.service.output)
+        whole, some, short = one_by_one(door, target)
+        assert whole.body == BLOB
+        assert (some.status, some.body) == (206, BLOB[1000:2_000_000])
+        assert (short.status, short.header("Content-Length")) == (200, str(len(BLOB)))
+        eventually(lambda: usual_adapter.service.output[logged:].count('"message": "request"') == 3)
+        lines = [json.loads(line) for line in usual_adapter.service.output[logged:].splitlines()]
+        sent = [line["sent"] for line in lines if line["message"] == "request"]
+        assert sent == [len(BLOB), 1_999_000, 0]
+
+    def test_http_1_0(self, door: Door, repository: str, digest: str) -> None:
+        with door.open() as connection:
+            head = door.head("GET", f"/v2/{repository}/blobs/{digest}").replace(b"HTTP/1.1", b"HTTP/1.0")
+            connection.sendall(head)
+            got = b"".join(iter(lambda: connection.recv(1 << 20), b""))
+        assert got.partition(b"\r\n\r\n")[2] == BLOB
 
     def test_an_empty_one(self, door: Door, swr: RunningSandbox, repository: str) -> None:
         digest = swr.store.put_blob(repository, b"")

@@ -158,7 +158,7 @@ class TestPushing:
         self, door: Door, swr: RunningSandbox, repository: str, image: Image
     ) -> None:
         headers = {"Docker-Content-Digest": digest_of(b"other")}
-        swr.faults({"method": "PUT", "status": 201, "headers": headers})
+        swr.faults({"method": "PUT", "status": 201, "headers": headers, "read_bytes": len(image.manifest)})
         answer = door.ask("PUT", f"/v2/{repository}/manifests/v1", image.manifest, {"Content-Type": image.media_type})
         refused(answer, 502, digest_of(b"other"))
 

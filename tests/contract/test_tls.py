@@ -27,6 +27,7 @@ from tests.contract.http import (
     with_query,
 )
 from tests.contract.skopeo import remote, skopeo, write
+from tests.contract.test_blobs import BLOB, one_by_one
 from tests.credentials import ACCESS_ID, SECRET_KEY
 from tests.running import RunningAdapter, RunningSandbox, running_adapter
 
@@ -58,6 +59,12 @@ def test_both_ways(door: Door, swr: RunningSandbox, repository: str) -> None:
         assert door.ask("GET", f"/v2/{repository}/blobs/{digest}").body == data
     answer = door.ask("PATCH", door.start(repository), pieces(LARGE, 40_000))
     assert door.put(answer.header("Location"), digest_of(LARGE), b"").status == 201
+
+
+def test_downloads_past_the_server(door: Door, swr: RunningSandbox, repository: str) -> None:
+    digest = swr.store.put_blob(repository, BLOB)
+    whole, some, short = one_by_one(door, f"/v2/{repository}/blobs/{digest}")
+    assert (whole.body, some.body, short.status) == (BLOB, BLOB[1000:2_000_000], 200)
 
 
 def test_a_damaged_body(door: Door, swr: RunningSandbox, repository: str) -> None:

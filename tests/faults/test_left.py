@@ -9,8 +9,8 @@ import pytest
 
 from tests.contract.http import Answer, Door, alive, eventually
 from tests.faults.faults import Fault, Kind, Unit, Way
-from tests.faults.rig import LARGE, SMALL, TIMEOUT, Rig
-from tests.faults.verbs import coded, monolithic
+from tests.faults.rig import LARGE, PLACES, SMALL, TIMEOUT, Rig
+from tests.faults.verbs import coded, get, monolithic
 
 SILENCE = 3 * TIMEOUT
 
@@ -47,4 +47,33 @@ def test_a_client_that_leaves(
         eventually(lambda: way is Way.UP or link.left.is_set(), TIMEOUT)
         assert got.result() is None
     assert '"status": 201' not in rig.log.text()
+    alive(rig.door)
+
+
+@pytest.mark.parametrize("kind", [Kind.RESET, Kind.TRUNCATE], ids=str)
+@pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize(
+    ("unit", "place"),
+    [(Unit.MESSAGE, lambda _: 0), *((Unit.CONTENT, place) for place in PLACES.values())],
+    ids=["before the head", *PLACES],
+)
+def test_a_client_that_leaves_a_download(
+    rig: Rig, kind: Kind, data: bytes, unit: Unit, place: Callable[[int], int]
+) -> None:
+    """The object store is silent at some byte."""
+    rig.begin()
+    repository = rig.repository()
+    digest = rig.swr.store.put_blob(repository, data)
+    rig.pass_blobs_through(repository, digest)
+    at = place(len(data))
+    order = rig.order("objects", Fault(Kind.STALL, Way.DOWN, at, unit, "GET", digest, seconds=SILENCE))
+    with ThreadPoolExecutor(1) as pool:
+        got = pool.submit(rig.ask, lambda door: get(door, repository, digest))
+        assert order.acted.wait(TIMEOUT)
+        rig.front.kill(kind)
+        eventually(lambda: rig.log.requests(repository) == 1, TIMEOUT)
+        link = order.link
+        assert link is not None
+        eventually(link.left.is_set, TIMEOUT)
+        assert got.result() is None
     alive(rig.door)

@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from adapter.swr.transport import Transport, read_document, refusal_of, settle
 SIZE = 64 << 20
 REFUSAL = b'{"errors":[{"code":"SIZE_INVALID","message":"too large"}]}'
 ANSWER = b"HTTP/1.1 413 Too Large\r\nContent-Length: %d\r\n\r\n%s" % (len(REFUSAL), REFUSAL)
+
+SHORT = replace(STREAM, answer=2.0)
+"""For an answer that is there already."""
 
 Behaviour = Callable[[socket.socket], None]
 
@@ -79,7 +83,7 @@ def put(url: str, authority: trustme.CA | None, tmp_path: Path) -> int:
         bundle = tmp_path / "ca.pem"
         authority.cert_pem.write_to_path(str(bundle))
     with Transport(Settings(requests_per_second=0, ca_bundle=bundle)) as transport:
-        refusal = refusal_of(transport.send("PUT", url, headers={}, account=None, body=Sized(), patience=STREAM))
+        refusal = refusal_of(transport.send("PUT", url, headers={}, account=None, body=Sized(), patience=SHORT))
     assert refusal.message == "too large"
     return refusal.status
 
@@ -102,6 +106,14 @@ def answer_then_read_on(connection: socket.socket) -> None:
         pass
 
 
+def answer_in_the_body_then_stay(connection: socket.socket) -> None:
+    """As servers that would keep the connection: whoever waits for its end waits for ever."""
+    read_head(connection)
+    connection.recv(1 << 20)
+    connection.sendall(ANSWER)
+    stalled.wait(5)
+
+
 def answer_then_stall(connection: socket.socket) -> None:
     """Neither reads nor closes until the client gives up."""
     read_head(connection)
@@ -112,7 +124,10 @@ def answer_then_stall(connection: socket.socket) -> None:
 stalled = threading.Event()
 
 
-@pytest.mark.parametrize("behaviour", [answer_then_close, answer_then_read_on, answer_then_stall])
+BEHAVIOURS = [answer_then_close, answer_then_read_on, answer_then_stall, answer_in_the_body_then_stay]
+
+
+@pytest.mark.parametrize("behaviour", BEHAVIOURS)
 @pytest.mark.parametrize("secured", [False, True], ids=["plain", "tls"])
 def test_an_early_answer_is_heard(behaviour: Behaviour, secured: bool, authority: trustme.CA, tmp_path: Path) -> None:
     stalled.clear()

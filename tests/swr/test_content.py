@@ -16,6 +16,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from adapter.settings import Settings
+from adapter.swr import content, trace
 from adapter.swr.content import END, Content, content_of
 from adapter.swr.patience import SAFE
 from adapter.swr.transport import Transport
@@ -70,9 +71,9 @@ def whole(connection: socket.socket) -> None:
 
 
 def opened(response: requests.Response) -> Content:
-    content = content_of(response)
-    assert content is not None
-    return content
+    found = content_of(response)
+    assert found is not None
+    return found
 
 
 def socket_of(response: requests.Response) -> socket.socket:
@@ -80,13 +81,15 @@ def socket_of(response: requests.Response) -> socket.socket:
 
 
 def received(response: requests.Response, size: int = 1 << 20) -> bytes:
-    content = opened(response)
-    data = bytearray(content.first(size))
+    taken = opened(response)
     buffer = memoryview(bytearray(size))
-    with content.straight():
-        while content.left and (count := content.fill(buffer)):
+    with taken.straight():
+        data = bytearray(taken.first(size))
+        while taken.left and (count := taken.fill(buffer)):
             data += buffer[:count]
-    if not content.left:
+        if not taken.left:
+            taken.last()
+    if not taken.left:
         data += b"".join(response.raw.stream(1 << 20, decode_content=False))
     return bytes(data)
 
@@ -97,6 +100,18 @@ def test_all_of_it_and_the_connection_is_good_for_more(certificate: Certificate 
         for _ in range(2):
             response = ask()
             assert received(response, size) == DATA
+            response.close()
+
+
+@pytest.mark.parametrize("size", [2, 3, 5000, 9000, 20_000])
+def test_one_that_came_along_with_the_head(certificate: Certificate | None, size: int) -> None:
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (size, DATA[:size]))
+
+    with server_of(serve, certificate, requests_=2) as (_, ask):
+        for _ in range(2):
+            response = ask()
+            assert received(response) == DATA[:size]
             response.close()
 
 
@@ -125,31 +140,58 @@ def test_what_comes_slowly_is_not_held_back(certificate: Certificate | None) -> 
 
     with server_of(pausing, certificate) as (_, ask):
         response = ask()
-        content = opened(response)
-        data = bytearray(content.first(10_000_000))
+        taken = opened(response)
         buffer = memoryview(bytearray(1 << 20))
-        with content.straight():
+        with taken.straight():
+            data = bytearray(taken.first(10_000_000))
             while len(data) < 200_000:
-                data += buffer[: content.fill(buffer)]
+                data += buffer[: taken.fill(buffer)]
             go.set()
-            while content.left:
-                data += buffer[: content.fill(buffer)]
+            while taken.left:
+                data += buffer[: taken.fill(buffer)]
         assert data == DATA[:-END]
         response.close()
 
 
-def test_swr_that_stalls_is_given_up(certificate: Certificate | None) -> None:
-    over = threading.Event()
-
-    def stalling(connection: socket.socket) -> None:
-        connection.sendall(HEAD + DATA[:300_000])
+def stalling_at(place: int, over: threading.Event) -> Serve:
+    def stall(connection: socket.socket) -> None:
+        connection.sendall(HEAD + DATA[:place])
         over.wait(10)
 
-    with server_of(stalling, certificate) as (_, ask):
+    return stall
+
+
+PLACES = pytest.mark.parametrize("place", [0, 1, 300_000, len(DATA) - END], ids=str)
+
+
+@PLACES
+def test_swr_that_stalls_is_given_up(
+    certificate: Certificate | None, place: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content, "STALL", 0.2)
+    over = threading.Event()
+    with server_of(stalling_at(place, over), certificate) as (_, ask):
         response = ask()
-        socket_of(response).settimeout(0.2)
         with pytest.raises(TimeoutError, match="no more"):
             received(response)
+        over.set()
+        response.close()
+
+
+@PLACES
+def test_a_caller_that_leaves_waits_for_nothing(
+    certificate: Certificate | None, place: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content, "GLANCES", 0.05)
+    over = threading.Event()
+    ours, far = socket.socketpair()
+    with server_of(stalling_at(place, over), certificate) as (_, ask), ours:
+        response = ask()
+        token = trace.current.set(trace.Trace(ours))
+        far.close()
+        with pytest.raises(ConnectionAbortedError):
+            received(response)
+        trace.current.reset(token)
         over.set()
         response.close()
 
@@ -157,9 +199,9 @@ def test_swr_that_stalls_is_given_up(certificate: Certificate | None) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        b"Content-Length: %d\r\n\r\n" % (2 * END) + bytes(2 * END),
+        b"Content-Length: %d\r\n\r\n" % END + bytes(END),
         b"Transfer-Encoding: chunked\r\n\r\n40000\r\n" + bytes(0x40000) + b"\r\n0\r\n\r\n",
-        b"Connection: close\r\n\r\n" + bytes(3 * END),
+        b"Connection: close\r\n\r\n" + bytes(9),
     ],
     ids=["short", "chunked", "of unknown length"],
 )

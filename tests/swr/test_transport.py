@@ -15,10 +15,18 @@ import trustme
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
-from adapter.errors import AdapterError, CertificateUntrusted, Throttled, TimedOut, Unexpected, Unreachable
+from adapter.errors import (
+    AdapterError,
+    CertificateUntrusted,
+    Throttled,
+    TimedOut,
+    Unexpected,
+    Unreachable,
+    UploadInvalid,
+)
 from adapter.settings import Settings
 from adapter.swr import trace
-from adapter.swr.patience import CHECK, CREATE, SAFE, STREAM, Patience
+from adapter.swr.patience import BUFFERED, CHECK, CREATE, FETCH, SAFE, STREAM, Patience
 from adapter.swr.transport import Transport, read_document, refusal_of, settle
 from tests.services import free_ports
 from tests.swr.scripted import Swr
@@ -178,6 +186,22 @@ def test_the_trace_counts(swr: Swr) -> None:
         trace.current.reset(token)
     assert found is not None
     assert (found.requests, found.request_ids) == (2, ["swr-1"])
+
+
+@pytest.mark.parametrize("patience", [BUFFERED, FETCH], ids=["a part of an upload", "a blob"])
+def test_nobody_is_asked_again_for_a_caller_that_has_left(swr: Swr, patience: Patience) -> None:
+    swr.answer("GET", "/x", 503)
+    ours, far = socket.socketpair()
+    with ours:
+        far.close()
+        token = trace.current.set(trace.Trace(ours))
+        try:
+            with pytest.raises(UploadInvalid, match="the client left"):
+                get(swr.url + "/x", patience)
+            settle(get(swr.url + "/x", Patience(0, frozenset(), broken=False)))
+        finally:
+            trace.current.reset(token)
+    assert len(swr.seen) == 2
 
 
 def test_documents_have_a_limit(swr: Swr) -> None:

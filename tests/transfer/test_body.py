@@ -27,6 +27,9 @@ class Given:
             raise self._error
         return count
 
+    def release(self) -> None:
+        self.released = True
+
 
 @given(st.binary(max_size=300), st.integers(1, 50))
 def test_all_bytes_in_order(data: bytes, step: int) -> None:

@@ -121,3 +121,19 @@ def test_in_one_piece() -> None:
 
 def test_size() -> None:
     assert len(SizedHeldBack(BLOCKS, None, 11)) == 11
+
+
+def hashing() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "checksum"}
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_without_a_spare_core_the_digest_is_taken_in_between(left: int) -> None:
+    spare, before = threading.Semaphore(left), hashing()
+    right, wrong = HeldBack(BLOCKS, DIGEST, spare), HeldBack(BLOCKS, digest_of(b"other"), spare)
+    assert next(iter(right)) == BLOCKS[0]
+    assert len(hashing() - before) == left
+    with pytest.raises(DigestInvalid):
+        list(wrong)
+    right.close()
+    assert [spare.acquire(blocking=False) for _ in range(2)] == [left == 1, False]

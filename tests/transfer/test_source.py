@@ -264,3 +264,19 @@ def test_other_insides_are_read_from_wsgi_input(changes: dict[str, Any]) -> None
 
 def test_no_server_of_ours() -> None:
     assert isinstance(source_of({"wsgi.input": io.BytesIO(b"x"), "CONTENT_LENGTH": "1"}), Reading)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_connection_is_the_server_s_again_afterwards(whole: bool) -> None:
+    ours, far = socket.socketpair()
+    with ours, far:
+        ours.settimeout(7)
+        far.sendall(b"01234")
+        far.shutdown(socket.SHUT_WR)
+        unreader = SimpleNamespace(take_buffered=lambda: b"", unread=lambda _: None)
+        source = Receiving(SimpleNamespace(length=5 if whole else 9, unreader=unreader), ours)
+        assert source.fill(memoryview(bytearray(9))) == 5
+        assert ours.gettimeout() == (7 if whole else None)
+        source.release()
+        assert ours.gettimeout() == 7
+        assert not any(ours.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16))
