@@ -46,7 +46,7 @@ def test_a_client_that_leaves(
         # What takes nothing does not see either that there is no more.
         eventually(lambda: way is Way.UP or link.left.is_set(), TIMEOUT)
         assert got.result() is None
-    rig.back.kill(Kind.RESET)
+    link.reset()
     assert '"status": 201' not in rig.log.text()
     alive(rig.door)
 
@@ -77,4 +77,5 @@ def test_a_client_that_leaves_a_download(
         assert link is not None
         eventually(link.left.is_set, TIMEOUT)
         assert got.result() is None
+    link.reset()
     alive(rig.door)
