@@ -65,7 +65,7 @@ def create_contract_app(settings: Settings, swr: SwrClient) -> Flask:
     app.register_blueprint(blobs.create_blueprint(swr, slots, places, settings.blob_redirects))
     app.register_blueprint(tags.create_blueprint(swr))
     app.register_blueprint(catalog.create_blueprint(swr))
-    app.register_blueprint(deletion.create_blueprint(swr, translated=translate))
+    app.register_blueprint(deletion.create_blueprint(swr, documents, translated=translate))
     app.register_blueprint(uploads.create_blueprint(swr, transfers, offered, slots, settings.public_url))
     app.register_blueprint(ping.create_blueprint(swr))
     app.register_blueprint(namespaces.create_blueprint(swr))

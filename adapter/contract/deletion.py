@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+
 from flask import Blueprint, Response, request
 
 from adapter.contract.answers import bodiless
 from adapter.contract.caller import identity_of
 from adapter.contract.queries import repository_in
-from adapter.names import check_reference, check_tag, is_digest, parse_repository
+from adapter.errors import ManifestUnknown
+from adapter.identity import Identity
+from adapter.names import Repository, check_reference, check_tag, is_digest, parse_repository
 from adapter.swr.client import SwrClient
 from adapter.swr.deletion import Deletion
+from adapter.transfer.manifests import Manifests
+
+log = logging.getLogger(__name__)
 
 
-def create_blueprint(swr: SwrClient, *, translated: bool) -> Blueprint:
+def create_blueprint(swr: SwrClient, manifests: Manifests, *, translated: bool) -> Blueprint:
     """Two routes. A manifest is deleted by its digest with all its tags, by a tag with that tag alone.
 
     `translated`: the digest may be that of an original that a tag's image stands for.
@@ -20,12 +27,21 @@ def create_blueprint(swr: SwrClient, *, translated: bool) -> Blueprint:
     blueprint = Blueprint("deletion", __name__)
     deletion = Deletion(swr.registry, swr.images, swr.management, translated=translated)
 
+    def delete_all(identity: Identity, repository: Repository, digest: str) -> None:
+        try:
+            deletion.manifest(identity, repository, digest)
+        except ManifestUnknown:
+            # To Harbor, which has just seen it, a 404 would be a failure. SWR deletes no blobs that is known of.
+            if not manifests.is_kept(identity, repository, digest):
+                raise
+            log.info("no tag of %s stands for %s any more: only its blob is left", repository, digest)
+
     @blueprint.route("/v2/<path:name>/manifests/<reference>", methods=["DELETE"])
     def manifest(name: str, reference: str) -> Response:
         identity = identity_of(request, swr.regions)
         repository, reference = parse_repository(name), check_reference(reference)
         if is_digest(reference):
-            deletion.manifest(identity, repository, reference)
+            delete_all(identity, repository, reference)
         else:
             deletion.tag(identity, repository, reference)
         return bodiless(202, {})

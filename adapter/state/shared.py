@@ -11,6 +11,10 @@ PREFIX: Final = "harbor-swr-adapter:1:"
 """Begins every key, because the server may be Harbor's own; the number is the form of the values."""
 
 
+_SMALL: Final = 4096
+"""Bytes of a value that is kept in this process while the server is away."""
+
+
 class SharedState:
     """A `State` on a Redis or Valkey server; while that is away, one in memory."""
 
@@ -29,7 +33,9 @@ class SharedState:
         try:
             self._link.do(lambda server: server.set(PREFIX + key, value, px=max(1, round(seconds * 1000))))
         except Away:
-            self._memory.put(key, value, seconds)
+            # The memory is bounded by number; what is large is only ever there to save a request.
+            if len(value) <= _SMALL:
+                self._memory.put(key, value, seconds)
 
     def drop(self, key: str) -> None:
         self._memory.drop(key)

@@ -34,6 +34,7 @@ from adapter.swr.responses import WholeResponse
 
 BLOCK = 1 << 20
 """Bytes that are moved at a time."""
+_RECORD = 16 << 10
 _RECORDS = 16
 """TLS records, of 16 KiB each, that are written before SWR is listened to again."""
 _MOST_BURSTS = 4
@@ -154,7 +155,7 @@ class _Early:
                     left = left[self.sock.send(left) :]
                     continue
                 send = self.sock.record_sender()
-                for _ in range(_RECORDS):
+                for _ in range(min(_RECORDS, 1 + (len(left) - 1) // _RECORD)):
                     left = left[send(left) :]
             except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
                 continue

@@ -17,6 +17,9 @@ DOCKER_MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
 ACCEPT: Final = ", ".join((OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST))
 """For whoever names no types: without them SWR may answer with a type that nobody asked for."""
 
+_ABOUT_FORM: Final = frozenset({"4000068", "4000069"})
+"""SWR's codes for a manifest that it cannot parse, and for one whose format it does not support."""
+
 _SAYS_NOTHING: Final = ("application/json", "application/octet-stream", "text/")
 
 BUILD_FLAGS: Final = (
@@ -60,7 +63,8 @@ def refusal_error(
     error = error_for(refusal)
     about_type = (
         (isinstance(error, ManifestInvalid) and "BLOB" not in (refusal.code or ""))
-        or refusal.number == "4000068"
+        or refusal.number in _ABOUT_FORM
+        or refusal.says("fail to parse", "manifest.json")
         or refusal.status in (406, 415)
         or refusal.code == "UNSUPPORTED"
     )

@@ -53,15 +53,18 @@ class SwrUploads:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
-    def start(self, identity: Identity, repository: Repository) -> str:
+    def start(self, identity: Identity, repository: Repository, *, create: bool = True) -> str:
         """The location of a new upload. An organization that is missing is made, for callers that ask for none before
-        they push (`docs/facts/harbor.md D.5`); here only, since nothing else means to fill it.
+        they push (`docs/facts/harbor.md D.5`); here only, since nothing else means to fill it. Without `create` it is
+        not: a manifest makes none.
 
         Raises `Denied`, `OrganizationTaken`, `OrganizationQuota`, `CreationRefused`, `OrganizationUnknown`.
         """
         try:
             return self._start(identity, repository)
         except OrganizationUnknown:
+            if not create:
+                raise
             self._registry.make_organization(identity, repository.organization)
             return self._start(identity, repository)
 

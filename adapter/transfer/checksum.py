@@ -42,8 +42,13 @@ class Checksum:
         self._spare = spare
         self._thread: threading.Thread | None = None
         if spare is None or spare.acquire(blocking=False):
-            self._thread = threading.Thread(target=self._run, name="checksum", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="checksum", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # there can be no more threads
+                self._give_back()
+            else:
+                self._thread = thread
 
     def room(self) -> None:
         """Waits until a further block may be filled: the one that lay in its buffer has been hashed."""
@@ -66,11 +71,14 @@ class Checksum:
         """Safe to call twice."""
         if self._thread is None:
             return
-        alive = self._thread.is_alive()
         self._blocks.put(None)
         self._thread.join()
-        if alive and self._spare is not None:
-            self._spare.release()
+        self._give_back()
+
+    def _give_back(self) -> None:
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.release()
 
     def _run(self) -> None:
         while (block := self._blocks.get()) is not None:

@@ -6,6 +6,7 @@ translation that stands for it remains. Whoever asks for a digest gets the very 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from typing import Any, Final
 
 import requests
 
-from adapter.errors import DigestInvalid, NotFound, RangeInvalid, Unexpected
+from adapter.errors import AdapterError, BlobUnknown, DigestInvalid, NotFound, RangeInvalid, Unexpected
 from adapter.identity import Identity
 from adapter.names import Repository, algorithm_of, check_digest, digest_of
 from adapter.state import MemoryState, State
@@ -52,28 +53,46 @@ class Kept:
         Raises what SWR refuses an upload with. An organization that is missing is not made: `OrganizationUnknown`.
         """
         self._swr.registry.authorize(identity, repository, PUSH)
-        location = self._swr.uploads.start(identity, repository)
+        location = self._swr.uploads.start(identity, repository, create=False)
         try:
             self._swr.uploads.finish(identity, repository, location, original.digest, original.data)
-        except RangeInvalid as error:
-            raise Unexpected(f"SWR takes no manifest as a blob: {error.sentence}", **error.of_swr()) from error
+        except AdapterError as error:
+            with contextlib.suppress(AdapterError):
+                self._swr.uploads.cancel(identity, repository, location)
+            if isinstance(error, RangeInvalid):
+                raise Unexpected(f"SWR takes no manifest as a blob: {error.sentence}", **error.of_swr()) from error
+            raise
         if remembered:
             self._remember(identity, repository, original)
 
     def find(self, identity: Identity, repository: Repository, digest: str, *, fresh: bool = False) -> Document | None:
         """The original of that digest, None when no blob is one. Raises what SWR cannot be asked for.
 
-        `fresh`: what was there a while ago does not count.
+        `fresh`: what was there a while ago does not count, and what an image names must be there as well. Nothing in
+        SWR holds it until a tag does, and whoever hears that the image is there sends none of it.
         """
         if not fresh and (found := self.recall(identity, repository, digest)) is not None:
             return found
         data = self._fetched(identity, repository, digest)
         original = None if data is None else original_in(data, digest)
+        if original is not None and fresh and not self._is_whole(identity, repository, original):
+            original = None
         if original is not None:
             self._remember(identity, repository, original)
         elif fresh:
             self._cache.drop(_key("kept", identity, repository, digest))
         return original
+
+    def _is_whole(self, identity: Identity, repository: Repository, original: Document) -> bool:
+        """Of an index each manifest is asked for by itself."""
+        document = json.loads(original.data)
+        parts = [] if original.media_type == OCI_INDEX else [document["config"], *(document.get("layers") or [])]
+        try:
+            for digest in dict.fromkeys(part["digest"] for part in parts if not part.get("urls")):
+                self._swr.registry.blob(identity, repository, digest)
+        except BlobUnknown:
+            return False
+        return True
 
     def recall(self, identity: Identity, repository: Repository, digest: str) -> Document | None:
         """The same without asking SWR."""

@@ -19,7 +19,7 @@ from adapter.identity import Identity
 from adapter.names import Repository, algorithm_of, digest_of, is_digest
 from adapter.swr.client import SwrClient
 from adapter.swr.imprint import original_of
-from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, accepts, type_in
+from adapter.swr.manifest_types import ACCEPT, DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, accepts, type_in
 from adapter.swr.registry import Manifest
 from adapter.transfer.kept import Kept, original_in
 from adapter.transfer.refused_types import RefusedTypes
@@ -34,7 +34,7 @@ _ORIGINALS: Final = {DOCKER_LIST: OCI_INDEX, DOCKER_MANIFEST: OCI_MANIFEST}
 
 @dataclass(frozen=True)
 class Stored:
-    """The digest of what GET answers from now on; what to tell the caller of it, in ASCII, if anything."""
+    """The digest of what GET answers now; what to tell the caller of it, in ASCII, if anything."""
 
     digest: str
     warning: str | None = None
@@ -80,7 +80,22 @@ class Manifests:
             return own
         # What the list names is as sure as the list. The rest may be gone: then the original could not be pulled whole.
         unsure = set(digests_in(original.data)) - set(digests_in(data))
-        return own if self._kept.lacks(identity, repository, unsure) else _manifest(original)
+        return _manifest(original) if self._has_all(identity, repository, unsure) else own
+
+    def _has_all(self, identity: Identity, repository: Repository, digests: set[str]) -> bool:
+        """What was looked for in vain may have come meanwhile, through another replica or with another secret."""
+        for digest in digests:
+            if self._kept.lacks(identity, repository, [digest]):
+                try:
+                    self.read(identity, repository, digest, ACCEPT, head=True)
+                except ManifestUnknown:
+                    return False
+                self._kept.arrived(identity, repository, [digest])
+        return True
+
+    def is_kept(self, identity: Identity, repository: Repository, digest: str) -> bool:
+        """Whether a manifest is there only because it was kept: no tag leads to it."""
+        return self._translate and self._kept.find(identity, repository, digest, fresh=True) is not None
 
     # There
 
@@ -139,8 +154,9 @@ class Manifests:
         self._kept.arrived(identity, repository, [original.digest])
         if kind == "other":
             self._refused.learn(identity, kind)
-        log.info("SWR takes no %s: %s@%s is kept as a blob", original.media_type, repository, original.digest)
-        return Stored(original.digest, f"SWR takes no {original.media_type}: it is kept as a blob of this repository")
+        log.info("SWR did not take this %s: %s@%s is kept as a blob", original.media_type, repository, original.digest)
+        warning = f"SWR did not take this {original.media_type}: it is kept as a blob of this repository"
+        return Stored(original.digest, warning)
 
     def _stood_in(
         self, identity: Identity, repository: Repository, tag: str, original: Document, refusal: TypeRefused | None
@@ -170,7 +186,10 @@ def _no_image(repository: Repository, tag: str, data: bytes, refusal: TypeRefuse
     document = json.loads(data)
     parts = [document["config"], *(document.get("layers") or [])]
     types = [*filter(None, [document.get("artifactType")]), *(part["mediaType"] for part in parts)]
-    kind = next((str(each) for each in types if ".image." not in str(each)), str(types[0]))
+    kind = next((str(each) for each in types if ".image." not in str(each)), None)
+    if kind is None:
+        # It is an image, with layers of a kind of their own.
+        return refusal
     return TypeRefused(
         f"SWR does not take {repository}:{tag}, which is no container image but {kind[:_SHOWN]}: leave it out with a "
         "filter of the replication rule",

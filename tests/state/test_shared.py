@@ -55,6 +55,8 @@ def test_without_the_server_it_is_memory(server: RedisServer) -> None:
     assert state.get("before") is None
     state.put("meanwhile", b"2", 60)
     assert state.get("meanwhile") == b"2"
+    state.put("large", bytes(4097), 60)
+    assert state.get("large") is None
     state.drop("meanwhile")
     assert state.get("meanwhile") is None
     state.put("meanwhile", b"3", 60)

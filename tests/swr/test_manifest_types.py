@@ -6,6 +6,8 @@ import pytest
 
 from adapter import errors
 from adapter.errors import AdapterError
+from adapter.names import Repository
+from adapter.swr.errors import Refusal
 from adapter.swr.manifest_types import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
@@ -13,6 +15,7 @@ from adapter.swr.manifest_types import (
     OCI_MANIFEST,
     accepts,
     is_about_form,
+    refusal_error,
     said,
     type_in,
 )
@@ -61,6 +64,22 @@ def test_a_document_tells_its_type(document: object, kind: str) -> None:
 def test_what_is_no_document_has_none() -> None:
     assert type_in(b"\xff") == "application/octet-stream"
     assert type_in(b"[" * 100_000) == "application/octet-stream"
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "refused"),
+    [
+        ("MANIFEST_INVALID", "", True),
+        ("SVCSTG.SWR.4000068", "", True),
+        ("SVCSTG.SWR.4000069", "", True),
+        ("UNKNOWN", "Invalid image, fail to parse 'manifest.json'", True),
+        ("UNKNOWN", "something else", False),
+        ("MANIFEST_BLOB_UNKNOWN", "", False),
+    ],
+)
+def test_how_a_type_is_refused(code: str, message: str, refused: bool) -> None:
+    error = refusal_error(Refusal(400, code, message), Repository("org", "app"), "v1", OCI_INDEX, b"{}")
+    assert isinstance(error, errors.TypeRefused) is refused
 
 
 @pytest.mark.parametrize(

@@ -542,6 +542,12 @@ class TestWhatCannotBe:
             with pytest.raises(TypeRefused, match=r"zstd.*compression=gzip"):
                 adapter.push(repository, "v1", pushed)
 
+    def test_layers_of_another_kind(self, adapter: Adapter, repository: Repository) -> None:
+        image = single([("packed", 500)], oci=True)
+        packed = Image(image.manifest.replace(b"tar+gzip", b"tar+lz4"), OCI_MANIFEST, image.blobs)
+        with pytest.raises(TypeRefused, match="oci-mediatypes=false"):
+            adapter.push(repository, "v1", packed)
+
     @pytest.mark.parametrize(
         ("name", "kind"),
         [("charts/web:0.1.0", "helm.chart.content|helm.config"), ("signed:sbom", "spdx"), ("empty:v1", "vnd.example")],
@@ -593,10 +599,11 @@ class TestWhatCannotBe:
             adapter.put(repository, "v1", buildkit)
 
 
+@pytest.mark.parametrize("denied", [True, False])
 def test_an_organization_that_is_missing_is_not_made(
-    adapter: Adapter, swr: RunningSandbox, repository: Repository, buildkit: Image
+    adapter: Adapter, swr: RunningSandbox, repository: Repository, buildkit: Image, denied: bool
 ) -> None:
-    swr.set_knobs(oci="refuse-all")
+    swr.set_knobs(oci="refuse-all", deny_missing_organization=denied)
     adapter.push(repository, "v1", buildkit)
     for reference, image in (("v1", buildkit), (buildkit.children[2].digest, buildkit.children[2])):
         with pytest.raises(OrganizationUnknown):

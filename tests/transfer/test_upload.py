@@ -44,7 +44,7 @@ class Recorder(SwrUploads):
     def status(self, identity: Identity, repository: Repository, location: str) -> tuple[str, int | None]:
         return "/there", self._has
 
-    def start(self, identity: Identity, repository: Repository) -> str:
+    def start(self, identity: Identity, repository: Repository, *, create: bool = True) -> str:
         return "/up"
 
     def chunk(
