@@ -9,8 +9,6 @@ from adapter.state.memory import MemoryState
 
 PREFIX: Final = "harbor-swr-adapter:1:"
 """Begins every key, because the server may be Harbor's own; the number is the form of the values."""
-
-
 _SMALL: Final = 4096
 """Bytes of a value that is kept in this process while the server is away."""
 

@@ -8,8 +8,8 @@ from typing import Protocol
 class State(Protocol):
     """Values by key, each for a time; safe for threads. A value may be gone at any moment, and nothing breaks.
 
-    Keys hold no secret and begin with what they are for and whose they are: `blob:<account>:…`. Values are up to some
-    kilobytes. No method raises: a store that cannot be reached forgets.
+    Keys hold no secret and begin with what they are for and whose they are: `blob:<account>:…`. Values are 64 KiB at
+    most. No method raises: a store that cannot be reached forgets.
     """
 
     def get(self, key: str) -> bytes | None:
