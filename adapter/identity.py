@@ -57,6 +57,11 @@ class Identity:
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
+def hidden(account: str) -> str:
+    """An account as a key that others may see. The AK is no secret, but some people enter one in its place."""
+    return hashlib.sha256(account.encode()).hexdigest()
+
+
 def login_key(access_key: str, secret_key: str) -> str:
     """The long-term login key: HMAC-SHA256(key=SK, message=AK), lower-case hex (`docs/facts/swr.md §2.1`)."""
     return hmac.new(secret_key.encode(), access_key.encode(), hashlib.sha256).hexdigest()

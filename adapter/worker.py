@@ -11,7 +11,6 @@ import contextlib
 import copy
 import errno
 import functools
-import select
 import selectors
 import socket
 import threading
@@ -24,6 +23,7 @@ from typing import Any, ClassVar, Final
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from adapter.certificate import Certificate
+from adapter.swr.caller import has_ended
 
 LINGER: Final = 5.0
 """Seconds in which what a client still sends is thrown away after its last answer."""
@@ -241,17 +241,10 @@ def head_is_whole(connection: socket.socket, *, tls: bool) -> bool:
     else:
         # What begins with no method, as a TLS hello, is refused at once.
         whole = not seen[:1].isalpha() or b"\r\n\r\n" in seen or len(seen) >= _LONGEST_HEAD
-    whole = whole or _has_ended(connection)
+    whole = whole or has_ended(connection)
     # As long as there is no more than this, the poller need not be told.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1 if whole else len(seen) + 1)
     return whole
-
-
-def _has_ended(connection: socket.socket) -> bool:
-    """Whether the client will say no more."""
-    poll = select.poll()
-    poll.register(connection, select.POLLRDHUP)
-    return bool(poll.poll(0))
 
 
 def linger(connection: socket.socket, seconds: float) -> None:

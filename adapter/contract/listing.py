@@ -20,7 +20,7 @@ from adapter.names import Repository, check_reference, is_digest
 from adapter.swr.client import SwrClient
 from adapter.swr.images import Listed, Tag
 from adapter.swr.listed import config_type_in
-from adapter.swr.manifest_types import ACCEPT, DOCKER_LIST, OCI_INDEX
+from adapter.swr.manifest_types import ACCEPT, LISTS
 from adapter.swr.registry import Manifest
 from adapter.transfer.manifests import Manifests
 
@@ -116,7 +116,7 @@ def _tags_of(swr: SwrClient, identity: Identity, repository: Repository, digest:
 def _described(repository: Repository, manifest: Manifest, tags: list[Tag]) -> dict[str, Any]:
     """An artifact as its manifest tells it; only the times are the tags'."""
     data = manifest.data or b""
-    listed = manifest.media_type in (DOCKER_LIST, OCI_INDEX)
+    listed = manifest.media_type in LISTS
     told = Tag("", manifest.digest, manifest.media_type, _size(data), None, listed, config_type_in(data))
     document = described(repository, Artifact(manifest.digest, (told, *sorted(tags, key=lambda tag: tag.name))))
     return {**document, "tags": document["tags"][1:]}

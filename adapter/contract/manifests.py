@@ -16,10 +16,8 @@ from adapter.swr.client import SwrClient
 from adapter.swr.manifest_types import ACCEPT
 from adapter.swr.registry import Manifest
 from adapter.transfer.body import read_all
+from adapter.transfer.kept import LARGEST
 from adapter.transfer.manifests import Manifests, Stored
-
-LARGEST: Final = 4 << 20
-"""Bytes of a manifest that a registry must take (OCI distribution spec, "Pushing manifests")."""
 
 _MEDIA_TYPE: Final = re.compile(r"[\w.+-]{1,127}/[\w.+-]{1,127}(?:;[\x20-\x7e]{0,255})?", re.ASCII)
 

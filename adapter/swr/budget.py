@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from adapter.errors import Throttled
+from adapter.identity import hidden
 from adapter.state import Away, Link
 from adapter.state.shared import PREFIX
 from adapter.swr.caller import rest
@@ -88,9 +88,7 @@ class Budget:
     @staticmethod
     def _turn(link: Link, item: _PerWindow, account: str, patience: float) -> tuple[bool, float]:
         """Whether a turn was given, and in how many seconds it is."""
-        # The AK is no secret, but some people enter one in its place.
-        name = hashlib.sha256(account.encode()).hexdigest()
-        key = f"{PREFIX}budget:{item.amount}:{item.get_expiry():.3f}:{name}"
+        key = f"{PREFIX}budget:{item.amount}:{item.get_expiry():.3f}:{hidden(account)}"
         sizes = [round(seconds * 1e6) for seconds in (item.get_expiry(), patience, max(_LONGEST, item.get_expiry()))]
 
         def take(server: Any) -> tuple[bool, float]:

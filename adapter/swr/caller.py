@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import select
+import socket
 import time
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -28,14 +29,17 @@ def tied(yes: bool) -> Iterator[None]:
         _tied.reset(token)
 
 
+def has_ended(connection: socket.socket) -> bool:
+    """Whether the other side will say no more, whatever of it was not read yet."""
+    poll = select.poll()
+    poll.register(connection, select.POLLRDHUP)
+    return bool(poll.poll(0))
+
+
 def has_left() -> bool:
     """Whether the caller of this thread, if it has one, has ended its connection."""
     current = trace.current.get()
-    if current is None or current.caller is None:
-        return False
-    poll = select.poll()
-    poll.register(current.caller, select.POLLRDHUP)
-    return bool(poll.poll(0))
+    return current is not None and current.caller is not None and has_ended(current.caller)
 
 
 def refuse_if_gone() -> None:

@@ -14,12 +14,10 @@ from typing import Any, Final
 from adapter.errors import DigestInvalid, NameInvalid, TagInvalid, Unexpected
 from adapter.names import Repository, check_digest, check_tag, parse_repository
 from adapter.swr.imprint import original_of
-from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, type_in
+from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, LISTS, NONE, type_in
 from adapter.swr.times import read_time
 
 _SCHEMA_1: Final = "application/vnd.docker.distribution.manifest.v1+prettyjws"
-_NONE: Final = type_in(b"")
-_LISTS: Final = frozenset({DOCKER_LIST, OCI_INDEX})
 _LONGEST_TYPE: Final = 255
 
 
@@ -81,7 +79,7 @@ def read_tag(entry: Mapping[str, Any]) -> Tag | None:
     if read_time(entry.get("deleted")) is not None:
         return None
     media_type, config_type = _types(entry)
-    is_list = entry.get("tag_type") == 1 or media_type in _LISTS
+    is_list = entry.get("tag_type") == 1 or media_type in LISTS
     manifest = _manifest(entry)
     return Tag(
         name,
@@ -92,7 +90,7 @@ def read_tag(entry: Mapping[str, Any]) -> Tag | None:
         is_list=is_list,
         config_type=config_type,
         source=original_of(manifest),
-        silent=type_in(manifest) not in _LISTS and (is_list or type_in(manifest) == _NONE),
+        silent=type_in(manifest) not in LISTS and (is_list or type_in(manifest) == NONE),
     )
 
 
@@ -117,7 +115,7 @@ def _manifest(entry: Mapping[str, Any]) -> bytes:
 def _types(entry: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Of the manifest and of its configuration; without the manifest, what the numbers beside it say."""
     data = _manifest(entry)
-    if (media_type := type_in(data)) != _NONE:
+    if (media_type := type_in(data)) != NONE:
         return media_type[:_LONGEST_TYPE], config_type_in(data)
     if entry.get("tag_type") == 1:
         return DOCKER_LIST, None

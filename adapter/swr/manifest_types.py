@@ -20,7 +20,11 @@ ACCEPT: Final = ", ".join((OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST
 _ABOUT_FORM: Final = frozenset({"4000068", "4000069"})
 """SWR's codes for a manifest that it cannot parse, and for one whose format it does not support."""
 
-_SAYS_NOTHING: Final = ("application/json", "application/octet-stream", "text/")
+LISTS: Final = frozenset({DOCKER_LIST, OCI_INDEX})
+NONE: Final = "application/octet-stream"
+"""The type of what is no manifest."""
+
+_SAYS_NOTHING: Final = ("application/json", NONE, "text/")
 
 BUILD_FLAGS: Final = (
     "build it as a single-platform or Docker image: docker buildx build --provenance=false --sbom=false "
@@ -37,12 +41,12 @@ def said(content_type: str | None) -> str | None:
 
 
 def type_in(data: bytes) -> str:
-    """The type of a manifest by its own words, else by its form; `application/octet-stream` for what is none."""
+    """The type of a manifest by its own words, else by its form; `NONE` for what is none."""
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
-        return "application/octet-stream"
-    return _type_in(document) if isinstance(document, dict) else "application/octet-stream"
+        return NONE
+    return _type_in(document) if isinstance(document, dict) else NONE
 
 
 def _type_in(document: dict[str, Any]) -> str:
@@ -52,7 +56,7 @@ def _type_in(document: dict[str, Any]) -> str:
     if isinstance(document.get("manifests"), list):
         return OCI_INDEX
     # Docker's own schema 2 names its type always; OCI lets it be left out.
-    return OCI_MANIFEST if isinstance(config, dict) else "application/octet-stream"
+    return OCI_MANIFEST if isinstance(config, dict) else NONE
 
 
 def refusal_error(

@@ -14,15 +14,15 @@ from typing import Any, Final
 
 import requests
 
-from adapter.errors import AdapterError, BlobUnknown, DigestInvalid, NotFound, RangeInvalid, Unexpected
+from adapter.errors import AdapterError, BlobUnknown, ManifestInvalid, NotFound, RangeInvalid, Unexpected
 from adapter.identity import Identity
-from adapter.names import Repository, algorithm_of, check_digest, digest_of
+from adapter.names import Repository, algorithm_of, digest_of
 from adapter.state import MemoryState, State
 from adapter.swr.client import SwrClient
 from adapter.swr.manifest_types import OCI_INDEX, OCI_MANIFEST
 from adapter.swr.tokens import PUSH
 from adapter.swr.transport import read_document
-from adapter.transfer.translate import Document
+from adapter.transfer.translate import Document, as_descriptor
 
 LARGEST: Final = 4 << 20
 """Bytes of the largest manifest that a registry must take (OCI distribution spec, "Pushing manifests")."""
@@ -176,12 +176,7 @@ def _are_descriptors(value: object) -> bool:
 
 
 def _is_descriptor(value: object) -> bool:
-    if not isinstance(value, dict) or not isinstance(value.get("mediaType"), str):
-        return False
-    size = value.get("size")
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        return False
     try:
-        return bool(check_digest(str(value.get("digest"))))
-    except DigestInvalid:
+        return bool(as_descriptor(value, "it"))
+    except ManifestInvalid:
         return False

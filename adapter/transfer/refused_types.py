@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from adapter.identity import Identity
-from adapter.names import digest_of
+from adapter.identity import Identity, hidden
 from adapter.state import State
 
 LIFE: Final = 3600.0
@@ -36,5 +35,4 @@ class RefusedTypes:
 
 
 def _key(identity: Identity, what: str) -> str:
-    # Hashed, since some people enter a secret in the place of the AK.
-    return f"refused-type:{digest_of(identity.account.encode())}:{what}"
+    return f"refused-type:{hidden(identity.account)}:{what}"

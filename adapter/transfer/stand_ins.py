@@ -15,7 +15,7 @@ from adapter.errors import InvalidRequest, ManifestInvalid, ManifestUnknown, Typ
 from adapter.identity import Identity
 from adapter.names import Repository, digest_of
 from adapter.swr.imprint import imprinted
-from adapter.swr.manifest_types import ACCEPT, BUILD_FLAGS, OCI_INDEX, OCI_MANIFEST, is_about_form, type_in
+from adapter.swr.manifest_types import ACCEPT, BUILD_FLAGS, NONE, OCI_INDEX, OCI_MANIFEST, is_about_form, type_in
 from adapter.swr.registry import Manifest, Registry
 from adapter.transfer.kept import Kept
 from adapter.transfer.refused_types import ANNOTATIONS, OCI_CHILDREN, RefusedTypes
@@ -206,7 +206,7 @@ def _held(manifest: Manifest) -> Document:
     """By its own words, or its form, rather than by the header of an answer, which may say more than the type."""
     data = manifest.data or b""
     own = type_in(data)
-    return Document(manifest.media_type if own == "application/octet-stream" else own, manifest.digest, data)
+    return Document(manifest.media_type if own == NONE else own, manifest.digest, data)
 
 
 def _imprinted(translated: Document) -> Document:

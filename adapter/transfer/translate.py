@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 from adapter.errors import DigestInvalid, ManifestInvalid, TypeRefused
 from adapter.names import check_digest, digest_of
-from adapter.swr.manifest_types import BUILD_FLAGS, DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+from adapter.swr.manifest_types import BUILD_FLAGS, DOCKER_LIST, DOCKER_MANIFEST, LISTS, OCI_INDEX, OCI_MANIFEST
 from adapter.swr.translated import SOURCE
 
 Kind = Literal["index", "image", "other"]
@@ -95,7 +95,7 @@ def images_in(index: bytes) -> list[Mapping[str, Any]]:
     manifests = _read(index).get("manifests")
     if not isinstance(manifests, list):
         raise ManifestInvalid("the index is damaged: it has no list of manifests")
-    found = [_descriptor(entry, "a manifest in the index") for entry in manifests]
+    found = [as_descriptor(entry, "a manifest in the index") for entry in manifests]
     images = [entry for entry in found if not _is_attestation(entry)]
     for image in images:
         _check_image(image)
@@ -108,7 +108,7 @@ def images_in(index: bytes) -> list[Mapping[str, Any]]:
 
 def _check_image(descriptor: Mapping[str, Any]) -> None:
     digest, media_type = descriptor["digest"], descriptor["mediaType"]
-    if media_type in (OCI_INDEX, DOCKER_LIST):
+    if media_type in LISTS:
         raise TypeRefused(
             f"the index holds another index, {digest}, and SWR takes no index in an index; "
             "name the images of all platforms in one: docker buildx imagetools create --tag <image> <image>@<digest> …"
@@ -223,7 +223,7 @@ def _read(data: bytes) -> dict[str, Any]:
 
 
 def _config(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    return _descriptor(document.get("config"), "the configuration")
+    return as_descriptor(document.get("config"), "the configuration")
 
 
 def _layers(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -232,11 +232,14 @@ def _layers(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         return []
     if not isinstance(layers, list):
         raise ManifestInvalid("the manifest is damaged: its layers are no list")
-    return [_descriptor(layer, "a layer") for layer in layers]
+    return [as_descriptor(layer, "a layer") for layer in layers]
 
 
-def _descriptor(found: object, what: str) -> Mapping[str, Any]:
-    """A descriptor whose type, digest and size are what they must be. Raises `ManifestInvalid`."""
+def as_descriptor(found: object, what: str) -> Mapping[str, Any]:
+    """What was found where a document must have a descriptor: its type, digest and size are what they must be.
+
+    `what` it is of, for the sentence. Raises `ManifestInvalid`.
+    """
     if not isinstance(found, dict) or not isinstance(found.get("mediaType"), str):
         raise ManifestInvalid(f"the manifest is damaged: {what} has no media type")
     digest, size = found.get("digest"), found.get("size")
