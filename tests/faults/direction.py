@@ -35,6 +35,7 @@ class Direction(threading.Thread):
         self._way = way
         self._source, self._sink = (link.near, link.far) if way is Way.UP else (link.far, link.near)
         self._cutter = Cutter(self._bodiless)
+        self._asked: Asked | None = None
         self._claimed: tuple[Order, int] | None = None
         self._count = 0
         self._deaf = False
@@ -56,6 +57,8 @@ class Direction(threading.Thread):
         except OSError:
             self._link.reset()
         finally:
+            if self._asked is not None and self._asked.passed is None:
+                self._asked.passed = False
             if self._way is Way.UP:
                 self._link.left.set()
             self._link.one_is_done()
@@ -94,7 +97,8 @@ class Direction(threading.Thread):
     def _bodiless(self, head: Head) -> bool:
         if self._way is Way.UP:
             return False
-        method = self._link.asked[-1].method if self._link.asked else ""
+        asked = self._link.asked
+        method = asked[-1].method if asked else ""
         return method == "HEAD" or head.start.split(" ")[1] in {"204", "304"}
 
     def _take(self, data: bytes) -> None:
@@ -117,8 +121,9 @@ class Direction(threading.Thread):
             self._act(order, piece.data, at)
         if self._way is Way.UP:
             self._link.within = not self._cutter.between
-            if piece.kind is Part.HEAD:
-                self._link.asked[-1].passed = not (self._deaf or self._link.mute)
+            if piece.kind is Part.HEAD and self._asked is not None:
+                # Not the link's last: who asked may have its answer by now, and the next test has forgotten the link's.
+                self._asked.passed = not (self._deaf or self._link.mute)
         if self._is_last():
             self._link.shut()
 
@@ -126,7 +131,8 @@ class Direction(threading.Thread):
         assert self._cutter.head is not None
         head, asked = self._cutter.head, self._link.asked
         if self._way is Way.UP:
-            asked.append(Asked(head.method, unquote(head.target), self._link.ended))
+            self._asked = Asked(head.method, unquote(head.target), self._link.ended)
+            asked.append(self._asked)
         self._claimed = self._proxy.claim(self._way, head, asked[-1], self._link) if asked else None
         self._count = 0
 

@@ -19,13 +19,14 @@ def make_abrupt(end: socket.socket) -> None:
 class Asked:
     """A request that was begun on a link; `late` when a fault had ended the link before.
 
-    `target` is without percent signs; `passed` once all of its head has gone to the far end.
+    `target` is without percent signs; `passed`: whether all of its head has gone to the far end, once that is
+    known.
     """
 
     method: str
     target: str
     late: bool
-    passed: bool = False
+    passed: bool | None = None
 
 
 @dataclass

@@ -69,7 +69,7 @@ class FaultProxy:
             self._counts = dict.fromkeys(Way, 0)
             self.links = [link for link in self.links if not link.left.is_set()]
             for link in self.links:
-                link.asked.clear()
+                link.asked = []  # the directions may be reading the old one
 
     def kill(self, kind: Kind) -> int:
         """Ends all connections there are now, as a fault of one of the CUTS would; `half-close` is the far end's.
@@ -148,7 +148,8 @@ class FaultProxy:
                 end.setblocking(False)
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             link = Link(near, far)
-            self.links.append(link)
+            with self._lock:
+                self.links.append(link)
             for direction in [Direction(self, link, way) for way in Way]:
                 self._start(direction)
 

@@ -177,7 +177,8 @@ class Rig:
         if count is None:
             links = list(self.front.links)
             asked = [each for link in links for each in link.asked if repository in each.target]
-            count = sum(each.passed for each in asked)
+            eventually(lambda: all(each.passed is not None for each in asked), TIMEOUT)
+            count = sum(each.passed is True for each in asked)
         eventually(lambda: self.log.requests(repository) >= count, TIMEOUT)
         eventually(lambda: all(entry["status"] is not None for entry in self.swr.journal()), TIMEOUT)
 

@@ -169,7 +169,7 @@ class TestUpward:
         assert send(proxy) == (b"", "closed")
         assert (ended(server), server.got) == ("closed", REQUEST[:-1])
         (link,) = proxy.links
-        assert not link.asked[0].passed
+        eventually(lambda: link.asked[0].passed is False)
 
 
 class TestDownward:
