@@ -108,13 +108,21 @@ def _first(entry: Mapping[str, Any], *keys: str) -> str | None:
     return None
 
 
+def _plain_text(body: bytes, headers: Mapping[str, str]) -> str | None:
+    """What Go's servers and many proxies answer with; a page of HTML would say nothing in one line."""
+    if headers.get("Content-Type", "").partition(";")[0].strip().lower() != "text/plain":
+        return None
+    text = " ".join(body.decode(errors="replace").split())
+    return text if text.isprintable() else None
+
+
 def parse_refusal(status: int, body: bytes, headers: Mapping[str, str], retry_after: float | None = None) -> Refusal:
-    """Reads any of the four shapes; a body that is none of them is left out."""
+    """Reads any of the four shapes, and a plain text as the message; a body that is none of them is left out."""
     try:
         document = json.loads(body)
         entry = _entry(document)
     except (ValueError, RecursionError):
-        document, entry = None, {}
+        document, entry = None, {"message": _plain_text(body, headers)}
     return Refusal(
         status,
         _first(entry, "errorCode", "error_code", "code"),

@@ -92,6 +92,30 @@ def test_which_field_is_taken(entry: dict[str, object], code: str | None, messag
 
 
 @pytest.mark.parametrize(
+    ("body", "kind", "message"),
+    [
+        (b" no such\r\n  host\n", "text/plain; charset=utf-8", "no such host"),
+        (b"x" * 301, "Text/Plain", "x" * 300),
+        (b"caf\xe9", "text/plain ;charset=latin-1", "caf\ufffd"),
+        (b"\x1b[31mred", "text/plain", None),
+        (b" \n", "text/plain", None),
+        (b"", "text/plain", None),
+        (b"words", "text/html", None),
+        (b"words", None, None),
+        (b'{"message": "words"}', "text/plain", "words"),
+        (b'"words"', "text/plain", None),
+    ],
+)
+def test_a_plain_text_is_the_message(body: bytes, kind: str | None, message: str | None) -> None:
+    refusal = parse_refusal(400, body, {"Content-Type": kind} if kind else {})
+    assert (refusal.code, refusal.message) == (None, message)
+
+
+def test_a_404_in_plain_text_may_be_of_any_server() -> None:
+    assert parse_refusal(404, b"404 page not found\n", {"Content-Type": "text/plain; charset=utf-8"}).astray
+
+
+@pytest.mark.parametrize(
     ("code", "number"),
     [
         ("SVCSTG.SWR.4000097", "4000097"),
