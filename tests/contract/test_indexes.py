@@ -1,4 +1,4 @@
-"""OCI images that SWR refuses, through the contract door; `tests/transfer/test_manifests.py` has all its moods."""
+"""OCI images that SWR refuses, through the contract door; `tests/transfer/manifests` has all its moods."""
 
 from __future__ import annotations
 

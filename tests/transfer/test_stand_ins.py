@@ -1,4 +1,4 @@
-"""What no mood of the sandbox does: lists that SWR refuses for what is in them. The rest is in `test_manifests.py`."""
+"""What no mood of the sandbox does: lists that SWR refuses for what is in them. The rest is in `manifests/`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from adapter.names import Repository
 from adapter.sandbox.recordings.images import DOCKER_MANIFEST, Image
 from adapter.transfer.stand_ins import digests_in
 from tests.running import TENANT, RunningSandbox
-from tests.transfer.test_manifests import Adapter, forget, held
+from tests.transfer.manifests.driver import Adapter, forget, held
 
 REPOSITORY = Repository("team", "stand-ins")
 CANNOT_PARSE = json.dumps({"errors": [{"code": "MANIFEST_INVALID", "message": "Invalid image"}]})

@@ -1,0 +1,113 @@
+"""Manifests on their way to the sandbox and back, without the doors."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from adapter.errors import (
+    ManifestUnknown,
+)
+from adapter.identity import Identity, parse_identity
+from adapter.names import Repository, digest_of
+from adapter.sandbox.recordings.images import (
+    Image,
+    index,
+    single,
+)
+from adapter.settings import Settings
+from adapter.swr.client import SwrClient
+from adapter.swr.manifest_types import ACCEPT
+from adapter.swr.registry import Manifest
+from adapter.transfer.manifests import Manifests, Stored
+from adapter.values import RegionHosts
+from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, SECRET_KEY
+from tests.running import RunningSandbox
+
+ME = parse_identity(ACCESS_ID, SECRET_KEY, [PROJECT])
+OTHER = parse_identity(f"{PROJECT}@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, [PROJECT])
+REFUSING = ["refuse-index", "refuse-all"]
+
+
+class Adapter:
+    """What of an adapter takes part. Nothing is remembered from another one."""
+
+    def __init__(self, swr: RunningSandbox, *, translate: bool = True, who: Identity = ME) -> None:
+        self.swr = swr
+        self.who = who
+        regions = {PROJECT: RegionHosts(swr.registry, swr.api)}
+        client = SwrClient.build(Settings(regions=regions, requests_per_second=0.0))
+        self.manifests = Manifests(client, translate=translate)
+
+    def put(self, repository: Repository, reference: str, image: Image) -> Stored:
+        return self.manifests.put(self.who, repository, reference, image.manifest, image.media_type)
+
+    def push(self, repository: Repository, tag: str, image: Image) -> Stored:
+        """As Harbor does: what is not there, children by digest, then the tag."""
+        self.upload(repository, image)
+        return self.put(repository, tag, image)
+
+    def upload(self, repository: Repository, image: Image) -> None:
+        """All that an image consists of."""
+        for blob in image.blobs:
+            self.swr.store.put_blob(str(repository), blob)
+        for child in image.children:
+            if not self.has(repository, child.digest):
+                assert self.push(repository, child.digest, child).digest == child.digest
+
+    def has(self, repository: Repository, reference: str) -> bool:
+        try:
+            self.head(repository, reference)
+        except ManifestUnknown:
+            return False
+        return True
+
+    def head(self, repository: Repository, reference: str, accept: str = ACCEPT) -> str:
+        return self.manifests.read(self.who, repository, reference, accept, head=True).digest
+
+    def get(self, repository: Repository, reference: str, accept: str = ACCEPT) -> Manifest:
+        """After its head, which must have told the truth."""
+        told = self.head(repository, reference, accept)
+        found = self.manifests.read(self.who, repository, reference, accept, head=False)
+        assert found.data is not None
+        assert (digest_of(found.data), len(found.data)) == (told, found.length) == (found.digest, found.length)
+        return found
+
+    def requests(self) -> list[tuple[str, str, int]]:
+        """What reached SWR since the last time, but the tokens: method, path and status."""
+        before, self._seen = getattr(self, "_seen", 0), len(self.swr.journal())
+        return [
+            (entry["method"], entry["path"], entry["status"])
+            for entry in self.swr.journal()[before:]
+            if "/auth/" not in entry["path"]
+        ]
+
+
+def held(swr: RunningSandbox, repository: Repository, reference: str) -> Any:
+    """The document of SWR's own."""
+    found = swr.store.manifest(str(repository), reference)
+    assert found is not None
+    return json.loads(found.data)
+
+
+def own(swr: RunningSandbox, repository: Repository, tag: str) -> str:
+    return swr.store.tags(str(repository))[tag]
+
+
+def forget(swr: RunningSandbox, what: str = "blobs") -> None:
+    swr._control("POST", "forget", {"what": what})
+
+
+def parts(document: Any) -> list[str]:
+    return [part["digest"] for part in (document["config"], *document["layers"])]
+
+
+def changed(image: Image, *layers: tuple[str, int]) -> Image:
+    """The index with another image for its first platform."""
+    rest = image.children[1:]
+    entries = json.loads(image.manifest)["manifests"]
+    new = single(list(layers), oci=True)
+    named = [
+        (child, entry["platform"], entry.get("annotations", {})) for child, entry in zip(rest, entries[1:], strict=True)
+    ]
+    return index([(new, entries[0]["platform"], {}), *named], oci=True)
