@@ -33,20 +33,20 @@ def after(seconds: float, body: bytes) -> Behaviour:
 
 
 def test_a_look_up_and_a_write_share_their_time(impatient: Impatient) -> None:
-    """Each of them would be in time alone: there are two seconds for both."""
-    with raw_core(after(1.2, STORED), after(1.2, b"{}")) as url:
-        response = impatient(url, answer=1.5).put(f"{API}/registries/4", json=CHANGE)
+    """Each of them would be in time alone: there are three seconds for both."""
+    with raw_core(after(1.6, STORED), after(1.6, b"{}")) as url:
+        response = impatient(url, answer=2.5).put(f"{API}/registries/4", json=CHANGE)
     assert (response.status_code, message(response)) == (502, LATE)
-    with raw_core(after(0, STORED), after(1.2, b"{}")) as url:
-        assert impatient(url, answer=1.5).put(f"{API}/registries/4", json=CHANGE, buffered=True).status_code == 200
+    with raw_core(after(0, STORED), after(1.6, b"{}")) as url:
+        assert impatient(url, answer=2.5).put(f"{API}/registries/4", json=CHANGE, buffered=True).status_code == 200
 
 
 def test_capabilities_and_their_look_up_share_their_time(impatient: Impatient) -> None:
     """What cannot be looked up is shown as core has it."""
-    with raw_core(after(1.2, INFO), after(1.2, STORED)) as url:
-        assert impatient(url, answer=1.5).get(f"{API}/registries/4/info").json == {"type": "harbor"}
-    with raw_core(after(0, INFO), after(1.2, STORED)) as url:
-        assert impatient(url, answer=1.5).get(f"{API}/registries/4/info").json == {"type": NAME}
+    with raw_core(after(1.6, INFO), after(1.6, STORED)) as url:
+        assert impatient(url, answer=2.5).get(f"{API}/registries/4/info").json == {"type": "harbor"}
+    with raw_core(after(0, INFO), after(1.6, STORED)) as url:
+        assert impatient(url, answer=2.5).get(f"{API}/registries/4/info").json == {"type": NAME}
 
 
 def test_a_look_up_leaves_time_for_the_write(monkeypatch: pytest.MonkeyPatch, impatient: Impatient) -> None:
