@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
+import itertools
 import os
 import random
 import signal
@@ -22,17 +24,24 @@ SHARES = 8
 OUTPUT = Path(os.environ.get("OUTPUT_DIR") or tempfile.mkdtemp(prefix="harbor-swr-adapter-tests-"))
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback interface that nothing listens on now. They are below those that the kernel gives away, and
-    each process of the suite has its own share, so that nobody takes one before it is used."""
+@functools.cache
+def _numbers() -> Iterator[int]:
+    """All ports of this process in any order, one round after the other: none comes twice in a test."""
     share = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % SHARES
-    numbers = range(PORTS.start + share, PORTS.stop, SHARES)
+    numbers = list(range(PORTS.start + share, PORTS.stop, SHARES))
+    random.SystemRandom().shuffle(numbers)
+    return itertools.cycle(numbers)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on now, on any address. They are below those that the kernel gives away, and each
+    process of the suite has its own share, so that nobody takes one before it is used."""
     found: list[int] = []
     with contextlib.ExitStack() as stack:
         while len(found) < count:
             listening = stack.enter_context(socket.socket())
             with contextlib.suppress(OSError):
-                listening.bind(("127.0.0.1", random.choice(numbers)))
+                listening.bind(("", next(_numbers())))
                 found.append(int(listening.getsockname()[1]))
     return found
 

@@ -19,7 +19,7 @@ THREADS = 4
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[RunningAdapter]:
-    with running_adapter(NOWHERE, threads=THREADS) as adapter:
+    with running_adapter(NOWHERE, threads=THREADS, harbor_core_url="http://127.0.0.1:9") as adapter:
         yield adapter
 
 
@@ -70,7 +70,7 @@ def test_what_begins_with_no_method_is_refused_at_once(running: RunningAdapter, 
 
 def test_no_descriptor_is_theirs() -> None:
     """More clients than the kernel lets the process have: who has come is served, and who goes makes room."""
-    with running_adapter(NOWHERE, files=600, threads=THREADS) as adapter:
+    with running_adapter(NOWHERE, files=600, threads=THREADS, harbor_core_url="http://127.0.0.1:9") as adapter:
         with saying(adapter.contract, 700, b""), saying(adapter.operations, 1, b"") as (early,):
             early.close()
         assert answers(adapter)
@@ -91,8 +91,8 @@ def test_a_slow_reader_is_not_a_silent_one(sandbox: RunningSandbox) -> None:
     sandbox.reset()
     sandbox.store.create_organization("team", TENANT)
     regions = {"eu-de": {"registry": sandbox.registry, "api": sandbox.api}}
-    data = os.urandom(6 << 20)
-    with running_adapter(regions, client_idle_timeout=1) as adapter:
+    data = os.urandom(3 << 20)
+    with running_adapter(regions, client_idle_timeout=3) as adapter:
         door = Door(adapter.contract)
         digest = door.push("team/slow", data)
         with door.open() as connection:
@@ -103,5 +103,5 @@ def test_a_slow_reader_is_not_a_silent_one(sandbox: RunningSandbox) -> None:
                 part = connection.recv(1 << 16)
                 assert part, f"cut after {len(got)} bytes"
                 got += part
-                time.sleep(0.08)
+                time.sleep(0.25)
         assert digest_of(got[-len(data) :]) == digest

@@ -95,7 +95,7 @@ def test_pipelined_requests_are_answered(running: RunningAdapter) -> None:
 
 
 def test_a_refusal_reaches_a_client_that_still_sends(running: RunningAdapter) -> None:
-    size = 64 << 20
+    size = 16 << 20
     said = UPLOAD.replace(b"Content-Length: 1000\r\n\r\n{", f"Content-Length: {size}\r\n\r\n".encode())
     for _ in range(5):
         with saying(running.contract, 1, said) as (connection,):

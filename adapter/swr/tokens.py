@@ -152,11 +152,12 @@ class Tokens:
         Raises `CredentialsRefused`, remembered for 30 s, or what the transport raises.
         """
         try:
-            self._fetch(identity, (), (identity.fingerprint, "", ""), patience)
+            self._fetch(identity, (), (identity.fingerprint, "", ""), patience, anew=True)
         except InvalidRequest:
             # This SWR wants a scope. What it says of one that nobody may use still tells whether it knows the caller.
             with contextlib.suppress(Denied, NotFound):
-                self._fetch(identity, (_scope(_NOBODYS, PULL),), (identity.fingerprint, _NOBODYS, PULL), patience)
+                key = (identity.fingerprint, _NOBODYS, PULL)
+                self._fetch(identity, (_scope(_NOBODYS, PULL),), key, patience, anew=True)
 
     def confirm(self, identity: Identity, patience: Patience = SAFE) -> None:
         """Like `login`, but a token that is still good is proof enough.
@@ -174,11 +175,25 @@ class Tokens:
             token = self._tokens.get(key)
             return token if token is not None and token.expires > time.monotonic() else None
 
-    def _fetch(self, identity: Identity, scopes: Scopes, key: tuple[str, str, str], patience: Patience = SAFE) -> Token:
+    def _fetch(
+        self,
+        identity: Identity,
+        scopes: Scopes,
+        key: tuple[str, str, str],
+        patience: Patience = SAFE,
+        *,
+        anew: bool = False,
+    ) -> Token:
+        def fetch() -> Token:
+            # Whoever looked into the cache just before the last flight ended finds its token there.
+            if not anew and (cached := self._cached(key)) is not None:
+                return cached
+            token = self._ask(identity, scopes, patience)
+            self._keep(key, token)
+            return token
+
         self._refusals.raise_remembered(identity)
-        token, _ = self._flights.do((key, patience), lambda: self._ask(identity, scopes, patience))
-        self._keep(key, token)
-        return token
+        return self._flights.do((key, patience), fetch)[0]
 
     def _keep(self, key: tuple[str, str, str], token: Token) -> None:
         with self._lock:

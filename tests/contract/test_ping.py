@@ -72,7 +72,7 @@ def outage(sandbox: RunningSandbox, regions: dict[str, dict[str, str]]) -> Outag
         return answer, time.monotonic() - began
 
     with running_adapter(nowhere, grace_period=1) as closed, running_adapter(regions, grace_period=1) as mute:
-        sandbox.faults({"origin": "registry", "delay": 6, "times": 0})
+        sandbox.faults({"origin": "registry", "delay": 9, "times": 0})
         wanted = {"closed": (closed, "/v2/"), "mute": (mute, "/v2/"), "labels": (closed, "/api/v2.0/labels?scope=g")}
         with ThreadPoolExecutor(len(wanted)) as pool:
             futures = {name: pool.submit(timed, adapter.contract, path) for name, (adapter, path) in wanted.items()}

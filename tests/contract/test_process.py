@@ -164,7 +164,7 @@ class TestEnd:
         with under_way(door, swr, repository, data, 400_000) as connection:
             adapter.service.process.send_signal(signal.SIGTERM)
             eventually(lambda: refuses(door.address))
-            assert refuses(Door(adapter.provider).address)
+            eventually(lambda: refuses(Door(adapter.provider).address))
             assert Door(adapter.operations).ask("GET", "/probe/healthy").status == 200
             for piece in pieces(data[400_000:], 20_000):
                 time.sleep(0.15)  # altogether longer than the time that gunicorn gives by itself to idle connections

@@ -31,19 +31,20 @@ PATHS = pytest.mark.parametrize("path", [f"{API}/replication/adapters", f"{API}/
 
 
 Impatient = Callable[..., FlaskClient]
+SOON = {"connect": 0.5, "answer": 0.5}
 
 
 @pytest.fixture
 def impatient() -> Iterator[Impatient]:
-    """The application with a core that has half a second to answer: `impatient(url, **settings)`.
+    """The application with a core that has so many seconds for the connection, and to answer.
 
-    With another half for the connection; `answer` gives it more.
+    `impatient(url, **settings)`; with `**SOON` half a second for each.
     """
     with contextlib.ExitStack() as stack:
 
-        def start(url: str, answer: float = 0.5, **settings: Any) -> FlaskClient:
+        def start(url: str, answer: float = 20.0, connect: float = 5.0, **settings: Any) -> FlaskClient:
             chosen = Settings(public_url=PUBLIC_URL, harbor_core_url=url, **settings)
-            core = Core(url, chosen.core_ca_bundle, connect=0.5, answer=answer)
+            core = Core(url, chosen.core_ca_bundle, connect=connect, answer=answer)
             stack.callback(core.close)
             client = create_provider_app(chosen, SwrClient.build(chosen), core).test_client()
             client.set_cookie("sid", "1")
@@ -100,7 +101,7 @@ SLOW = JSON + b'Content-Length: 10\r\n\r\n["harbor"]'
 @pytest.mark.parametrize("behaviour", [silent, trickles(SLOW)], ids=["silent", "trickles"])
 def test_core_is_slow(behaviour: Behaviour, path: str, impatient: Impatient) -> None:
     with raw_core(behaviour) as url:
-        response = impatient(url).get(path, buffered=True)
+        response = impatient(url, **SOON).get(path, buffered=True)
     assert response.status_code == 502
     assert message(response) == "Harbor's core did not answer in time"
 
@@ -113,17 +114,18 @@ def test_the_body_of_a_document_has_to_be_there_in_time_too(impatient: Impatient
         trickles(b'["harbor"] ' * 3)(connection, request)
 
     with raw_core(behave) as url:
-        response = impatient(url).get(f"{API}/replication/adapters", buffered=True)
+        response = impatient(url, **SOON).get(f"{API}/replication/adapters", buffered=True)
     assert response.status_code == 502
 
 
 def test_a_long_answer_that_passes_may_take_its_time(impatient: Impatient) -> None:
     def behave(connection: socket.socket, request: bytes) -> None:
-        connection.sendall(JSON + b"Content-Length: 16\r\n\r\n")
-        trickles(b'["harbor"]      ')(connection, request)
+        connection.sendall(JSON + b"Content-Length: 50\r\n\r\n")
+        trickles(long)(connection, request)
 
+    long = b'["harbor"]'.ljust(50)
     with raw_core(behave) as url:
-        assert impatient(url).get(f"{API}/systeminfo", buffered=True).data == b'["harbor"]      '
+        assert impatient(url, connect=0.5, answer=1.0).get(f"{API}/systeminfo", buffered=True).data == long
 
 
 @pytest.mark.parametrize(

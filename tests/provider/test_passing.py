@@ -233,13 +233,13 @@ def test_reading_uses_a_connection_again_and_storing_never(another: StartAdapter
 
     with raw_core(keeps_alive) as url:
         portal = Client(another(harbor_core_url=url).provider)
-        methods = ["GET", "GET", "DELETE", *["GET"] * 5]
+        methods = ["GET", "GET", "DELETE", *["GET"] * 20]
         for method in methods:
             assert portal.send(method, f"{API}/registries/4").status == 200
     assert sorted(method for each in seen for method in each) == sorted(methods)
     assert [each for each in seen if "DELETE" in each[1:]] == []
     # A connection is given back after the answer, so the next request may come first.
-    assert len(seen) < len(methods) - 1
+    assert len(seen) < len(methods) * 2 // 3
 
 
 def test_a_path_before_harbor(another: StartAdapter, core: PlayedCore) -> None:

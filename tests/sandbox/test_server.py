@@ -29,7 +29,7 @@ def test_it_starts_with_knobs_and_ends_at_once_on_sigterm(tmp_path: Path) -> Non
         with socket.create_connection(("127.0.0.1", registry)) as idle:
             idle.sendall(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n")
             assert idle.recv(20).startswith(b"HTTP/1.1 401")
-            assert service.stop(grace=5) == 0
+            assert service.stop() == 0
         assert SECRET_KEY not in service.output
 
 

@@ -17,15 +17,15 @@ def test_no_second_has_more_than_the_budget() -> None:
         budget.take("eu-de/AK", 30)
         taken.append(time.monotonic())
 
+    began = time.monotonic()
     with ThreadPoolExecutor(25) as pool:
         list(pool.map(take, range(25)))
-    taken.sort()
-    # Room is left for requests that catch up with others on their way.
-    assert all(later - earlier > 1.0 for earlier, later in zip(taken, taken[10:], strict=False))
+    # Room is left for requests that catch up with others on their way. A thread may be late to say when it might go.
+    assert all(at - began > 1.1 * (number // 10) - 0.02 for number, at in enumerate(sorted(taken)))
 
 
 def test_accounts_do_not_share() -> None:
-    budget = Budget(1)
+    budget = Budget(0.1)
     for account in "abc":
         budget.take(account, 0.01)
     with pytest.raises(Throttled) as caught:

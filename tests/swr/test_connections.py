@@ -91,7 +91,10 @@ def put(url: str, authority: trustme.CA | None, tmp_path: Path) -> int:
 def read_head(connection: socket.socket) -> None:
     data = b""
     while b"\r\n\r\n" not in data:
-        data += connection.recv(4096)
+        block = connection.recv(4096)
+        if not block:
+            raise ConnectionResetError
+        data += block
 
 
 def answer_then_close(connection: socket.socket) -> None:
