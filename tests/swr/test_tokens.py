@@ -83,6 +83,24 @@ def test_many_threads_ask_once(swr: Swr, client: SwrClient, identity: Identity) 
     assert len(swr.seen) == 1
 
 
+def test_who_is_overtaken_takes_the_token_that_came_meanwhile(
+    swr: Swr, client: SwrClient, identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its look into the cache and its request another one asks from beginning to end."""
+    swr.grant()
+    tokens: list[str] = []
+    once = iter([True])
+
+    def overtaken(_: Identity) -> None:
+        if next(once, False):
+            tokens.append(client.tokens.bearer(identity, REPOSITORY, PULL))
+
+    monkeypatch.setattr(client.tokens._refusals, "raise_remembered", overtaken)
+    tokens.append(client.tokens.bearer(identity, REPOSITORY, PULL))
+    assert tokens[0] == tokens[1]
+    assert len(swr.seen) == 1
+
+
 def test_an_expired_token_is_replaced(swr: Swr, client: SwrClient, identity: Identity) -> None:
     swr.answer("GET", TOKEN_PATH, {"token": jwt(life=20)})
     client.tokens.bearer(identity, REPOSITORY, PULL)
