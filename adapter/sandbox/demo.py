@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
 import json
+import random
 import shutil
 import signal
 import socket
@@ -34,6 +36,8 @@ PROJECT: Final = "eu-de"
 ACCESS_KEY: Final = "AKEXAMPLE0000000001"
 SECRET_KEY: Final = "SKexample0000000000000000000000000000001"  # noqa: S105 - the stand-in's own, in the recordings
 STARTED_WITHIN: Final = 30.0
+_PORTS: Final = range(10_000, 20_000)
+"""Below those that the kernel gives to whoever wants any, so that nobody takes one before it is used."""
 
 SCENES: Final = (
     *("push-first", "push-large", "push-buildkit-index", "push-docker-list"),
@@ -61,12 +65,9 @@ class Stage:
     @classmethod
     def free(cls, data: Path, host: str) -> Stage:
         """On ports that nothing uses now; `host` is where the adapter listens."""
-        with contextlib.ExitStack() as stack:
-            sockets = [stack.enter_context(socket.socket()) for _ in range(6)]
-            for each in sockets:
-                each.bind(("127.0.0.1", 0))
-            ports = [int(each.getsockname()[1]) for each in sockets]
-        registry, api, objects, contract, provider, operations = ports
+        candidates = iter(random.sample(_PORTS, len(_PORTS)))
+        free = itertools.islice((port for port in candidates if _is_free(port)), 6)
+        registry, api, objects, contract, provider, operations = free
         return cls(registry, api, objects, contract, provider, operations, data, host)
 
     @property
@@ -125,6 +126,16 @@ def _process(name: str, arguments: list[str], environment: dict[str, str], data:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _is_free(port: int) -> bool:
+    """On any address: the sandbox's object store has one of its own."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+        return True
 
 
 def _listens(port: int) -> bool:
