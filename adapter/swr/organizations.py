@@ -101,7 +101,10 @@ class Organizations:
                 f"the organization '{name}' does not exist in SWR and this adapter may not create it "
                 "(SWR_ADAPTER_CREATE_NAMESPACES=false): create it in the SWR console, then run the replication again"
             )
-        self._create(identity, name)
+        try:
+            self._create(identity, name)
+        finally:
+            self._tokens.begin_anew(identity, name)
         with self._lock:
             self._made[key] = time.monotonic() + _REMEMBERED
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -29,14 +29,20 @@ class SingleFlight(Generic[T]):
         try:
             value = function()
         except BaseException as error:  # noqa: BLE001 - whoever waits must get it too
-            self._end(key)
+            self._end(key, future)
             future.set_exception(error)
         else:
-            self._end(key)
+            self._end(key, future)
             future.set_result(value)
         return future.result(), True
 
-    def _end(self, key: Hashable) -> None:
+    def leave(self, outdated: Callable[[Any], bool]) -> None:
+        """Nobody joins the calls with such keys that run now: they may have looked before something changed."""
+        with self._lock:
+            self._running = {key: future for key, future in self._running.items() if not outdated(key)}
+
+    def _end(self, key: Hashable, future: Future[T]) -> None:
         """Before anybody hears of it: who asks after that must begin anew."""
         with self._lock:
-            del self._running[key]
+            if self._running.get(key) is future:
+                del self._running[key]

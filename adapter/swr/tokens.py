@@ -146,6 +146,15 @@ class Tokens:
                 for actions in (PULL, PUSH, ALL):
                     self._tokens.pop((identity.fingerprint, name, actions), None)
 
+    def begin_anew(self, identity: Identity, organization: str) -> None:
+        """From now on nobody takes the refusal of a request that went out before the organization was there."""
+
+        def outdated(flight: tuple[tuple[str, str, str], Patience]) -> bool:
+            (fingerprint, name, _), _ = flight
+            return fingerprint == identity.fingerprint and name.partition("/")[0] == organization
+
+        self._flights.leave(outdated)
+
     def login(self, identity: Identity, patience: Patience = SAFE) -> None:
         """Asks SWR now whether the credentials are right, as `docker login` does: a token without a scope.
 

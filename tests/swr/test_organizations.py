@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +18,13 @@ from adapter.errors import (
     OrganizationQuota,
     OrganizationReserved,
     OrganizationTaken,
+    OrganizationUnknown,
 )
 from adapter.identity import Identity
+from adapter.names import Repository
 from adapter.swr.client import SwrClient
 from adapter.swr.management import Organization
+from adapter.swr.tokens import PUSH
 from tests.swr.scripted import TOKEN_PATH, Swr, client_of, jwt
 from tests.swr.test_management import NAMESPACES, entry, refusal
 
@@ -117,6 +121,44 @@ def test_names_that_cannot_be_are_not_asked(
     with pytest.raises(kind):
         client.organizations.create(identity, name)
     assert not swr.seen
+
+
+@pytest.mark.parametrize("answer", [Response("", 201), refusal(409, "SVCSTG.SWR.4090060")], ids=["made", "is there"])
+def test_once_it_is_there_nobody_waits_for_an_older_refusal(
+    swr: Swr, client: SwrClient, identity: Identity, answer: Response
+) -> None:
+    """A token that was asked for before is refused after; who asks then joins no request of that time."""
+    repositories = [Repository("team", "app"), Repository("other", "app")]
+    asked, release = threading.Semaphore(0), threading.Event()
+    missing = {"errors": [{"code": "DENIED", "message": "Image organization does not exist"}]}
+
+    def late(request: Request) -> Response:
+        asked.release()
+        assert release.wait(10)
+        return Response(json.dumps(missing), 401)
+
+    def granted(_: Request) -> Response:
+        return Response(json.dumps({"token": jwt()}))
+
+    client.tokens.confirm(identity)
+    swr.answer("GET", TOKEN_PATH, late, late, granted)
+    swr.answer("POST", NAMESPACES, answer)
+    swr.answer("GET", f"{NAMESPACES}/team", entry("team"))
+
+    def bearer(repository: Repository) -> str:
+        return client.tokens.bearer(identity, repository, PUSH)
+
+    with ThreadPoolExecutor(4) as pool:
+        old = [pool.submit(bearer, repository) for repository in repositories]
+        assert all(asked.acquire(timeout=10) for _ in old)
+        with contextlib.suppress(OrganizationExists):
+            client.organizations.create(identity, "team")
+        try:
+            assert bearer(repositories[0])
+            assert len(client.tokens._flights._running) == 1
+        finally:
+            release.set()
+        assert all(isinstance(each.exception(10), OrganizationUnknown) for each in old)
 
 
 def test_creation_can_be_switched_off(swr: Swr, identity: Identity) -> None:

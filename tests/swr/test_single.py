@@ -46,3 +46,29 @@ def test_an_error_reaches_everybody_and_is_not_kept() -> None:
 def test_keys_do_not_meet() -> None:
     flights: SingleFlight[int] = SingleFlight()
     assert flights.do("a", lambda: flights.do("b", lambda: 1)[0] + 1) == (2, True)
+
+
+def test_nobody_joins_a_call_that_was_left() -> None:
+    """Who waits for it already gets its value, and its end ends no other."""
+    flights: SingleFlight[int] = SingleFlight()
+    begun, release = [threading.Event() for _ in range(2)], [threading.Event() for _ in range(2)]
+
+    def call(number: int) -> int:
+        begun[number].set()
+        assert release[number].wait(10)
+        return number
+
+    with ThreadPoolExecutor(2) as pool:
+        old = pool.submit(flights.do, "key", lambda: call(0))
+        assert begun[0].wait(10)
+        flights.leave(lambda key: key != "key")
+        assert list(flights._running) == ["key"]
+        flights.leave(lambda key: key == "key")
+        new = pool.submit(flights.do, "key", lambda: call(1))
+        assert begun[1].wait(10)
+        release[0].set()
+        assert old.result(10) == (0, True)
+        assert list(flights._running) == ["key"]
+        release[1].set()
+        assert new.result(10) == (1, True)
+    assert not flights._running
