@@ -14,17 +14,7 @@ from adapter.swr.images import Tag
 from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_MANIFEST
 from tests.contract.conftest import Start
 from tests.contract.http import Door, asked, digest_of
-from tests.contract.listing import (
-    CHART,
-    CONFIG,
-    HARBORS_QUERY,
-    PROJECTS,
-    manifest,
-    many,
-    of,
-    seed,
-    walk,
-)
+from tests.contract.listing import CHART, CONFIG, HARBORS_QUERY, PROJECTS, manifest, many, of, seed, walk
 from tests.contract.stubbed import Ask, Stubbed, StubSwr
 from tests.contract.test_paging import next_in
 from tests.running import RunningSandbox

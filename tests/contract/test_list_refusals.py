@@ -7,16 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.contract.http import Door, asked, digest_of, refused
-from tests.contract.listing import (
-    PROJECTS,
-    login_key,
-    manifest,
-    names,
-    of,
-    other,
-    seed,
-    walk,
-)
+from tests.contract.listing import PROJECTS, login_key, manifest, names, of, other, seed, walk
 from tests.running import OTHER_TENANT, RunningAdapter, RunningSandbox
 
 # Who may see it

@@ -7,12 +7,7 @@ import pytest
 from adapter.swr.manifest_types import DOCKER_MANIFEST
 from tests.contract.conftest import Start
 from tests.contract.http import Door, digest_of, refused
-from tests.contract.listing import (
-    manifest,
-    of,
-    seed,
-    walk,
-)
+from tests.contract.listing import manifest, of, seed, walk
 from tests.running import RunningSandbox
 
 

@@ -30,15 +30,15 @@ JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 PATHS = pytest.mark.parametrize("path", [f"{API}/replication/adapters", f"{API}/systeminfo"], ids=["read", "passed"])
 
 
-Impatient = Callable[..., FlaskClient]
+InFrontOf = Callable[..., FlaskClient]
 SOON = {"connect": 0.5, "answer": 0.5}
 
 
 @pytest.fixture
-def impatient() -> Iterator[Impatient]:
+def in_front_of() -> Iterator[InFrontOf]:
     """The application with a core that has so many seconds for the connection, and to answer.
 
-    `impatient(url, **settings)`; with `**SOON` half a second for each.
+    `in_front_of(url, **settings)`; with `**SOON` half a second for each.
     """
     with contextlib.ExitStack() as stack:
 
@@ -59,20 +59,20 @@ def message(response: Any) -> str:
 
 @PATHS
 @pytest.mark.parametrize("method", ["GET", "PUT"])
-def test_core_is_down(path: str, method: str, impatient: Impatient) -> None:
-    response = impatient(f"http://127.0.0.1:{free_ports(1)[0]}").open(path, method=method)
+def test_core_is_down(path: str, method: str, in_front_of: InFrontOf) -> None:
+    response = in_front_of(f"http://127.0.0.1:{free_ports(1)[0]}").open(path, method=method)
     assert response.status_code == 502
     assert message(response) == "Harbor's core cannot be reached: Connection refused"
 
 
-def test_core_has_no_address(impatient: Impatient) -> None:
-    response = impatient("http://nowhere.invalid").get("/x")
+def test_core_has_no_address(in_front_of: InFrontOf) -> None:
+    response = in_front_of("http://nowhere.invalid").get("/x")
     assert response.status_code == 502
     assert "cannot be reached" in message(response)
 
 
-def test_core_has_a_name_that_cannot_be_one(impatient: Impatient) -> None:
-    response = impatient(f"http://{'a' * 70}.example").get("/x")
+def test_core_has_a_name_that_cannot_be_one(in_front_of: InFrontOf) -> None:
+    response = in_front_of(f"http://{'a' * 70}.example").get("/x")
     assert (response.status_code, message(response)) == (
         502,
         "Harbor's core cannot be reached: its name is no host name",
@@ -99,14 +99,14 @@ SLOW = JSON + b'Content-Length: 10\r\n\r\n["harbor"]'
 
 @PATHS
 @pytest.mark.parametrize("behaviour", [silent, trickles(SLOW)], ids=["silent", "trickles"])
-def test_core_is_slow(behaviour: Behaviour, path: str, impatient: Impatient) -> None:
+def test_core_is_slow(behaviour: Behaviour, path: str, in_front_of: InFrontOf) -> None:
     with raw_core(behaviour) as url:
-        response = impatient(url, **SOON).get(path, buffered=True)
+        response = in_front_of(url, **SOON).get(path, buffered=True)
     assert response.status_code == 502
     assert message(response) == "Harbor's core did not answer in time"
 
 
-def test_the_body_of_a_document_has_to_be_there_in_time_too(impatient: Impatient) -> None:
+def test_the_body_of_a_document_has_to_be_there_in_time_too(in_front_of: InFrontOf) -> None:
     begun = JSON + b"Content-Length: 33\r\n\r\n"
 
     def behave(connection: socket.socket, request: bytes) -> None:
@@ -114,18 +114,18 @@ def test_the_body_of_a_document_has_to_be_there_in_time_too(impatient: Impatient
         trickles(b'["harbor"] ' * 3)(connection, request)
 
     with raw_core(behave) as url:
-        response = impatient(url, **SOON).get(f"{API}/replication/adapters", buffered=True)
+        response = in_front_of(url, **SOON).get(f"{API}/replication/adapters", buffered=True)
     assert response.status_code == 502
 
 
-def test_a_long_answer_that_passes_may_take_its_time(impatient: Impatient) -> None:
+def test_a_long_answer_that_passes_may_take_its_time(in_front_of: InFrontOf) -> None:
     def behave(connection: socket.socket, request: bytes) -> None:
         connection.sendall(JSON + b"Content-Length: 50\r\n\r\n")
         trickles(long)(connection, request)
 
     long = b'["harbor"]'.ljust(50)
     with raw_core(behave) as url:
-        assert impatient(url, connect=0.5, answer=1.0).get(f"{API}/systeminfo", buffered=True).data == long
+        assert in_front_of(url, connect=0.5, answer=1.0).get(f"{API}/systeminfo", buffered=True).data == long
 
 
 @pytest.mark.parametrize(
@@ -149,9 +149,9 @@ def test_half_a_document(answer: bytes, another: StartAdapter) -> None:
 
 
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", JSON * 200])
-def test_no_http_at_all(answer: bytes, impatient: Impatient) -> None:
+def test_no_http_at_all(answer: bytes, in_front_of: InFrontOf) -> None:
     with raw_core(says(answer)) as url:
-        response = impatient(url).get(f"{API}/replication/adapters", buffered=True)
+        response = in_front_of(url).get(f"{API}/replication/adapters", buffered=True)
     assert response.status_code == 502
     assert message(response).startswith("Harbor's core") or message(response).startswith("the answer of Harbor's core")
 
@@ -168,21 +168,21 @@ def test_no_http_at_all(answer: bytes, impatient: Impatient) -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT"])
-def test_headers_that_break_off_are_no_answer(method: str, answer: bytes, impatient: Impatient) -> None:
+def test_headers_that_break_off_are_no_answer(method: str, answer: bytes, in_front_of: InFrontOf) -> None:
     """Without a length, the end of the connection would be the end of an empty body."""
     with raw_core(says(answer)) as url:
-        response = impatient(url).open(f"{API}/registries/4", method=method, buffered=True)
+        response = in_front_of(url).open(f"{API}/registries/4", method=method, buffered=True)
     assert response.status_code == 502
     if method != "HEAD":
         assert message(response) == "the answer of Harbor's core makes no sense: IncompleteRead"
 
 
-def test_headers_may_end_without_carriage_returns(impatient: Impatient) -> None:
+def test_headers_may_end_without_carriage_returns(in_front_of: InFrontOf) -> None:
     with raw_core(says(b"HTTP/1.1 200 OK\nContent-Type: application/json\nContent-Length: 2\n\n[]")) as url:
-        assert impatient(url).get(f"{API}/replication/adapters", buffered=True).json == [NAME]
+        assert in_front_of(url).get(f"{API}/replication/adapters", buffered=True).json == [NAME]
 
 
-def test_a_stored_connection_that_died_is_replaced_for_reading(impatient: Impatient) -> None:
+def test_a_stored_connection_that_died_is_replaced_for_reading(in_front_of: InFrontOf) -> None:
     calls: list[bytes] = []
 
     def one_answer(connection: socket.socket, request: bytes) -> None:
@@ -192,19 +192,19 @@ def test_a_stored_connection_that_died_is_replaced_for_reading(impatient: Impati
         connection.recv(65536)
 
     with raw_core(one_answer) as url:
-        client = impatient(url)
+        client = in_front_of(url)
         assert [client.get(f"{API}/x", buffered=True).status_code for _ in range(3)] == [200, 200, 200]
     assert len(calls) == 3
 
 
-def test_storing_is_never_repeated(impatient: Impatient) -> None:
+def test_storing_is_never_repeated(in_front_of: InFrontOf) -> None:
     calls: list[bytes] = []
 
     def takes_it_and_dies(connection: socket.socket, request: bytes) -> None:
         calls.append(request)
 
     with raw_core(takes_it_and_dies) as url:
-        assert impatient(url).put(f"{API}/registries/4", data=b'{"name":"x"}').status_code == 502
+        assert in_front_of(url).put(f"{API}/registries/4", data=b'{"name":"x"}').status_code == 502
     assert len(calls) == 1
 
 
@@ -258,23 +258,23 @@ def tls_core(authority: trustme.CA) -> Iterator[str]:
         yield server.url_for("").rstrip("/")
 
 
-def test_core_over_tls(tls_core: str, authority: trustme.CA, tmp_path: Path, impatient: Impatient) -> None:
+def test_core_over_tls(tls_core: str, authority: trustme.CA, tmp_path: Path, in_front_of: InFrontOf) -> None:
     bundle = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(bundle))
-    client = impatient(tls_core, core_ca_bundle=bundle)
+    client = in_front_of(tls_core, core_ca_bundle=bundle)
     assert [client.get(f"{API}/replication/adapters", buffered=True).json for _ in range(2)] == [["harbor", NAME]] * 2
 
 
-def test_a_certificate_that_nobody_trusts(tls_core: str, impatient: Impatient) -> None:
-    response = impatient(tls_core).get(f"{API}/replication/adapters", buffered=True)
+def test_a_certificate_that_nobody_trusts(tls_core: str, in_front_of: InFrontOf) -> None:
+    response = in_front_of(tls_core).get(f"{API}/replication/adapters", buffered=True)
     assert response.status_code == 502
     assert "SWR_ADAPTER_CORE_CA_BUNDLE" in message(response)
 
 
 def test_a_defect_is_told_as_such(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, impatient: Impatient
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, in_front_of: InFrontOf
 ) -> None:
     monkeypatch.setattr("adapter.provider.door.Door.answer", lambda *_: 1 / 0)
-    response = impatient("http://127.0.0.1:9").get("/x")
+    response = in_front_of("http://127.0.0.1:9").get("/x")
     assert (response.status_code, message(response)) == (500, "the provider door failed; its log has the details")
     assert "ZeroDivisionError" in caplog.text

@@ -7,9 +7,9 @@ import pytest
 from tests.conftest import StartAdapter
 from tests.provider.rawcore import raw_core, says
 from tests.provider.rig import API, NAME, SCRIPT, Client
-from tests.provider.test_faults import Impatient, impatient, message
+from tests.provider.test_faults import InFrontOf, in_front_of, message
 
-__all__ = ["impatient"]
+__all__ = ["in_front_of"]
 
 JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 LENGTH = b"Content-Length: 2\r\n\r\n[]"
@@ -73,27 +73,27 @@ REST = b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n[]"
     ],
 )
 @pytest.mark.parametrize("path", ["/replication/adapters", "/systeminfo"])
-def test_headers_that_are_none(path: str, answer: bytes, impatient: Impatient) -> None:
+def test_headers_that_are_none(path: str, answer: bytes, in_front_of: InFrontOf) -> None:
     """http.client would lose them, and what follows them with them: a length, a cookie."""
     with raw_core(says(answer)) as url:
-        response = impatient(url).get(API + path, buffered=True)
+        response = in_front_of(url).get(API + path, buffered=True)
     assert (response.status_code, message(response)) == (502, "the answer of Harbor's core makes no sense: BadHeader")
 
 
 @pytest.mark.parametrize("kind", [b"message/rfc822", b"multipart/mixed; boundary=x", b"multipart/mixed"])
-def test_every_name_and_type_that_can_be_one_passes(kind: bytes, impatient: Impatient) -> None:
+def test_every_name_and_type_that_can_be_one_passes(kind: bytes, in_front_of: InFrontOf) -> None:
     name = b"X!#$%&'*+.^_`|~09"
     head = OK + name + b":1\r\n folded\r\nX-Empty:\r\nContent-Type: " + kind + b"\r\n"
     with raw_core(says(head + b"Content-Length: 2\r\n\r\n[]")) as url:
-        response = impatient(url).get(f"{API}/systeminfo", buffered=True)
+        response = in_front_of(url).get(f"{API}/systeminfo", buffered=True)
     assert (response.status_code, response.data) == (200, b"[]")
     shown = [response.headers[each] for each in (name.decode(), "X-Empty", "Content-Type")]
     assert shown == ["1  folded", "", kind.decode()]
 
 
 @pytest.mark.parametrize("path", ["/replication/adapters", "/systeminfo"])
-def test_core_cannot_change_the_protocol(path: str, impatient: Impatient) -> None:
+def test_core_cannot_change_the_protocol(path: str, in_front_of: InFrontOf) -> None:
     with raw_core(says(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")) as url:
-        response = impatient(url).get(API + path, buffered=True)
+        response = in_front_of(url).get(API + path, buffered=True)
     assert response.status_code == 502
     assert message(response) == "the answer of Harbor's core makes no sense: UnknownProtocol"

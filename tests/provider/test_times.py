@@ -11,9 +11,9 @@ from adapter.provider import lookups
 from tests.credentials import ACCESS_ID
 from tests.provider.rawcore import Behaviour, raw_core, says
 from tests.provider.rig import API, NAME, PUBLIC_URL
-from tests.provider.test_faults import JSON, SOON, Impatient, impatient, message
+from tests.provider.test_faults import JSON, SOON, InFrontOf, in_front_of, message
 
-__all__ = ["impatient"]
+__all__ = ["in_front_of"]
 
 STORED = b'{"id":4,"type":"harbor","url":"%b","credential":{"access_key":"%b"}}' % (
     PUBLIC_URL.encode(),
@@ -32,39 +32,39 @@ def after(seconds: float, body: bytes) -> Behaviour:
     return behave
 
 
-def test_a_look_up_and_a_write_share_their_time(impatient: Impatient) -> None:
+def test_a_look_up_and_a_write_share_their_time(in_front_of: InFrontOf) -> None:
     """Each of them would be in time alone: there are three seconds for both."""
     with raw_core(after(1.6, STORED), after(1.6, b"{}")) as url:
-        response = impatient(url, connect=0.5, answer=2.5).put(f"{API}/registries/4", json=CHANGE)
+        response = in_front_of(url, connect=0.5, answer=2.5).put(f"{API}/registries/4", json=CHANGE)
     assert (response.status_code, message(response)) == (502, LATE)
     with raw_core(after(0, STORED), after(1.6, b"{}")) as url:
         assert (
-            impatient(url, connect=0.5, answer=2.5).put(f"{API}/registries/4", json=CHANGE, buffered=True).status_code
+            in_front_of(url, connect=0.5, answer=2.5).put(f"{API}/registries/4", json=CHANGE, buffered=True).status_code
             == 200
         )
 
 
-def test_capabilities_and_their_look_up_share_their_time(impatient: Impatient) -> None:
+def test_capabilities_and_their_look_up_share_their_time(in_front_of: InFrontOf) -> None:
     """What cannot be looked up is shown as core has it."""
     with raw_core(after(1.6, INFO), after(1.6, STORED)) as url:
-        assert impatient(url, connect=0.5, answer=2.5).get(f"{API}/registries/4/info").json == {"type": "harbor"}
+        assert in_front_of(url, connect=0.5, answer=2.5).get(f"{API}/registries/4/info").json == {"type": "harbor"}
     with raw_core(after(0, INFO), after(1.6, STORED)) as url:
-        assert impatient(url, connect=0.5, answer=2.5).get(f"{API}/registries/4/info").json == {"type": NAME}
+        assert in_front_of(url, connect=0.5, answer=2.5).get(f"{API}/registries/4/info").json == {"type": NAME}
 
 
-def test_a_look_up_leaves_time_for_the_write(monkeypatch: pytest.MonkeyPatch, impatient: Impatient) -> None:
+def test_a_look_up_leaves_time_for_the_write(monkeypatch: pytest.MonkeyPatch, in_front_of: InFrontOf) -> None:
     monkeypatch.setattr(lookups, "LONGEST", 0.1)
     with raw_core(after(0.7, STORED), says(JSON + b"Content-Length: 0\r\n\r\n")) as url:
-        response = impatient(url, **SOON).put(f"{API}/registries/4", json=CHANGE)
+        response = in_front_of(url, **SOON).put(f"{API}/registries/4", json=CHANGE)
     assert (response.status_code, message(response)) == (502, LATE)
 
 
-def test_core_has_no_more_time_when_swr_took_it_all(monkeypatch: pytest.MonkeyPatch, impatient: Impatient) -> None:
+def test_core_has_no_more_time_when_swr_took_it_all(monkeypatch: pytest.MonkeyPatch, in_front_of: InFrontOf) -> None:
     calls: list[bytes] = []
     monkeypatch.setattr("adapter.swr.client.SwrClient.check", lambda *_: time.sleep(1.0))
     with raw_core(after(0, b"[]"), lambda _, request: calls.append(request)) as url:
         credential = {"access_key": ACCESS_ID, "access_secret": "x"}
-        response = impatient(url, **SOON).post(
+        response = in_front_of(url, **SOON).post(
             f"{API}/registries", json={"type": NAME, **CHANGE, "credential": credential}
         )
     assert (response.status_code, message(response), calls) == (502, LATE, [])

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ from adapter.state import Link, MemoryState, SharedState, State, open_state
 from adapter.state.link import PAUSE
 from adapter.state.shared import PREFIX
 from adapter.swr.budget import Budget
+from tests.contract.http import eventually
 from tests.credentials import STATE_PASSWORD
 from tests.state.server import RedisServer, running_redis
 from tests.state.test_link import Clock
@@ -106,10 +105,3 @@ def test_a_key_of_another_kind_costs_no_request(server: RedisServer) -> None:
     server.client.lpush(PREFIX + "a", "x")
     state = SharedState(Link(server.url))
     assert state.get("a") is None
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)

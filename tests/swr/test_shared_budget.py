@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -14,30 +13,13 @@ from adapter.state import Link
 from adapter.state.shared import PREFIX
 from adapter.swr.budget import Budget
 from tests.state.server import RedisServer, running_redis
+from tests.swr.takings import keeps_to_ten_a_second, takings
 
 
 @pytest.fixture
 def server() -> Iterator[RedisServer]:
     with running_redis() as running:
         yield running
-
-
-def takings(budgets: list[Budget], count: int) -> list[float]:
-    """When each of `count` requests might go, in seconds, as it turned out: a thread may be late to say so."""
-    began = time.monotonic()
-    taken: list[float] = []
-
-    def take(number: int) -> None:
-        budgets[number % len(budgets)].take("eu-de/AK", 30)
-        taken.append(time.monotonic() - began)
-
-    with ThreadPoolExecutor(count) as pool:
-        list(pool.map(take, range(count)))
-    return sorted(taken)
-
-
-def keeps_to_ten_a_second(taken: list[float]) -> bool:
-    return all(at > 1.1 * (number // 10) - 0.02 for number, at in enumerate(taken))
 
 
 def test_no_second_has_more_than_the_budget_of_one(server: RedisServer) -> None:

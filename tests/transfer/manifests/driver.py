@@ -5,16 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from adapter.errors import (
-    ManifestUnknown,
-)
+from adapter.errors import ManifestUnknown
 from adapter.identity import Identity, parse_identity
 from adapter.names import Repository, digest_of
-from adapter.sandbox.recordings.images import (
-    Image,
-    index,
-    single,
-)
+from adapter.sandbox.recordings.images import Image, index, single
 from adapter.settings import Settings
 from adapter.swr.client import SwrClient
 from adapter.swr.manifest_types import ACCEPT

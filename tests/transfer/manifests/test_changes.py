@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from adapter.errors import (
-    Denied,
-    NotFound,
-    TypeRefused,
-)
+from adapter.errors import Denied, NotFound, TypeRefused
 from adapter.names import Repository
-from adapter.sandbox.recordings.images import (
-    DOCKER_LIST,
-    OCI_INDEX,
-    OCI_MANIFEST,
-    Image,
-)
+from adapter.sandbox.recordings.images import DOCKER_LIST, OCI_INDEX, OCI_MANIFEST, Image
 from tests.credentials import OTHER_ACCESS_KEY
 from tests.running import TENANT, RunningSandbox
 from tests.transfer.manifests.driver import ME, OTHER, Adapter, changed, held, own
