@@ -16,7 +16,7 @@ from adapter.certificate import Certificate
 from adapter.contract import create_contract_app
 from adapter.operations import create_operations_app
 from adapter.operations.logs import RequestLog, StartResponse, WsgiApp, configure
-from adapter.provider import create_provider_app
+from adapter.provider import create_provider_app, threads
 from adapter.settings import SPARE_THREADS, Settings
 from adapter.swr.client import SwrClient
 from adapter.worker import Door, here, worker_class
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 KEEP_ALIVE = 120
 """Seconds. Harbor keeps idle connections for 90 and cannot send a blob again when one closes under it."""
 MOST_CONNECTIONS = 4096
-PROVIDER_THREADS = 8
+PROVIDER_THREADS = threads.THREADS
 OPERATIONS_THREADS = 4
 
 

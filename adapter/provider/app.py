@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 
 from flask import Flask, Response, request
 
@@ -12,6 +13,7 @@ from adapter.provider.door import Door
 from adapter.provider.endpoints import Endpoints, stored_form
 from adapter.provider.envelope import harbor_body
 from adapter.provider.relay import drop_rest
+from adapter.provider.threads import Counted, Threads
 from adapter.settings import Settings
 from adapter.swr.client import SwrClient
 
@@ -28,11 +30,13 @@ def create_provider_app(settings: Settings, swr: SwrClient, core: Core | None = 
     own = None if settings.public_url is None else stored_form(settings.public_url)
     if own is None:
         log.warning("SWR_ADAPTER_PUBLIC_URL is not set: the provider door translates nothing and shows no provider")
+    threads = Threads()
     door = Door(
         core or Core(settings.harbor_core_url, settings.core_ca_bundle),
         swr,
         None if own is None else Endpoints(own, swr.regions),
         settings.carrier,
+        threads,
         for_all=settings.translate_for == "all",
     )
 
@@ -47,6 +51,7 @@ def create_provider_app(settings: Settings, swr: SwrClient, core: Core | None = 
             log.exception("defect", exc_info=error)
             return _refuse(InternalError("the provider door failed; its log has the details"))
 
+    app.wsgi_app = Counted(app.wsgi_app, threads)  # type: ignore[method-assign]
     return app
 
 
@@ -57,4 +62,7 @@ def _refuse(error: AdapterError) -> Response:
     status, code = (400, "BAD_REQUEST") if entered else (error.status, "UNKNOWN")
     if request.content_length or "Transfer-Encoding" in request.headers:
         drop_rest(request)
-    return Response(harbor_body(code, error.sentence), status, content_type="application/json; charset=utf-8")
+    response = Response(harbor_body(code, error.sentence), status, content_type="application/json; charset=utf-8")
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(math.ceil(error.retry_after))
+    return response

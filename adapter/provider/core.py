@@ -31,8 +31,9 @@ _KEPT: Final = 16
 _REPEATABLE: Final = frozenset({"GET", "HEAD"})
 _TARGET: Final = re.compile("[!-~]+")
 
-Body = bytes | tuple[Iterable[bytes], int | None]
-"""Bytes, or blocks with their total length; None: not known, the body goes out in chunks."""
+Body = bytes | tuple[Iterable[bytes | memoryview], int | None]
+"""Bytes, or blocks with their total length; None: not known, the body goes out in chunks. A block counts until the
+next one is taken."""
 
 
 class Answer:
@@ -233,12 +234,11 @@ def _send(connection: http.client.HTTPConnection, body: Body | None) -> bool:
     elif length is not None:
         connection.putheader("Content-Length", str(length))
     connection.endheaders()
-    blocks = iter(blocks)
-    while (block := next(blocks, None)) is not None:
+    for block in blocks:
         if not block:
             continue
         try:
-            connection.send(b"%x\r\n%b\r\n" % (len(block), block) if chunked else block)
+            connection.send(b"%x\r\n%b\r\n" % (len(block), bytes(block)) if chunked else block)
         except (BrokenPipeError, ConnectionResetError):
             return False
     if chunked:

@@ -8,12 +8,13 @@ from typing import Final
 
 from flask import Request, Response
 
-from adapter.errors import AdapterError, CredentialsError, Denied, InvalidRequest
+from adapter.errors import AdapterError, Busy, CredentialsError, Denied, InvalidRequest, TooLarge
 from adapter.identity import Identity
 from adapter.provider import relay, routes
 from adapter.provider.core import Core
-from adapter.provider.documents import parsed, unescaped
+from adapter.provider.documents import parsed, unescaped, values_at_most
 from adapter.provider.endpoints import Endpoints
+from adapter.provider.incoming import document
 from adapter.provider.inward import Inward, Order, endpoint_of, needs_stored
 from adapter.provider.lookups import NotTold, admitted, looked_up
 from adapter.provider.names import MASK
@@ -22,20 +23,31 @@ from adapter.provider.pages import Pages
 from adapter.provider.remembered import Remembered
 from adapter.provider.routes import Kind, Route
 from adapter.provider.spelling import respelled
+from adapter.provider.threads import MAX_SLOW, RETRY_SECONDS, THREADS, Threads, has_body, is_crowded, until_of
 from adapter.swr import trace
 from adapter.swr.client import SwrClient
-from adapter.transfer.body import read_all
 
 LARGEST_REQUEST: Final = 1 << 20
-CHECKS: Final = 4
-"""That many at once, half of the door's threads: however long SWR takes, pages are answered."""
+MAX_VALUES: Final = 1 << 14
+"""JSON values in a request, and commas in its texts."""
+CHECKS: Final = THREADS // 4
+"""That many at once: however long SWR takes, pages are answered, and bodies received."""
 
 
 class Door:
     """Translates between portal and core; safe for threads. Without `endpoints` everything passes."""
 
-    def __init__(self, core: Core, swr: SwrClient, endpoints: Endpoints | None, carrier: str, *, for_all: bool) -> None:
-        self._core, self._swr = core, swr
+    def __init__(
+        self,
+        core: Core,
+        swr: SwrClient,
+        endpoints: Endpoints | None,
+        carrier: str,
+        threads: Threads,
+        *,
+        for_all: bool,
+    ) -> None:
+        self._core, self._swr, self._threads = core, swr, threads
         self._checks = threading.BoundedSemaphore(CHECKS)
         self._remembered = Remembered()
         self._translates = endpoints is not None
@@ -47,20 +59,29 @@ class Door:
         """Raises `AdapterError` for what is refused here, and when core cannot be asked."""
         target = relay.target_of(request)
         route = routes.match(request.method, target) if self._translates else None
-        if route is None:
-            return relay.passed(self._core, request, target, relay.incoming(request))
-        if route.kind in (Kind.CREATE, Kind.PING, Kind.EDIT):
+        if is_crowded(request.environ) and has_body(request.environ):
+            # Core might carry it out after the time that is left for it.
+            raise Busy(
+                f"{MAX_SLOW} requests are waiting for Harbor's core or for their clients (limit): "
+                "try again in some seconds",
+                retry_after=RETRY_SECONDS,
+            )
+        if route is not None and route.kind in (Kind.CREATE, Kind.PING, Kind.EDIT):
             return self._write(request, target, route)
+        until = until_of(request.environ, self._core.until())
+        body = relay.incoming(request, self._threads)
+        if route is None:
+            return relay.passed(self._core, request, target, body, until)
         if route.kind is Kind.REMOVE:
-            response = relay.passed(self._core, request, target, relay.incoming(request))
+            response = relay.passed(self._core, request, target, body, until)
             self._forget(route.endpoint, response)
             return response
-        return self._pages.show(request, target, route)
+        return self._pages.show(request, target, route, body, until)
 
     def _write(self, request: Request, target: str, route: Route) -> Response:
-        body = _read(request)
+        body = self._read(request)
         # The look-ups, SWR's check and core's answer share the time that nginx gives.
-        until = self._core.until()
+        until = until_of(request.environ, self._core.until())
         found = parsed(body)
         if found is None:
             self._refuse_unread(body)
@@ -119,10 +140,20 @@ class Door:
         if endpoint is not None and 200 <= response.status_code < 300:
             self._remembered.forget(endpoint)
 
-
-def _read(request: Request) -> bytes:
-    """A body that the door can look into: what it cannot is not passed on unseen, it might store SWR's own URL."""
-    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if coding not in ("", "identity"):
-        raise InvalidRequest("the body must be plain JSON, without Content-Encoding")
-    return read_all(request.environ, LARGEST_REQUEST, "an endpoint's description")
+    def _read(self, request: Request) -> bytes:
+        """A body that the door can look into: what it cannot is not passed on unseen, it might store SWR's own URL."""
+        coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+        if coding not in ("", "identity"):
+            raise InvalidRequest("the body must be plain JSON, without Content-Encoding")
+        if not has_body(request.environ):
+            return b""
+        give_back = self._threads.take_body(request.environ)
+        try:
+            body = document(request.environ, LARGEST_REQUEST, "an endpoint's description")
+        finally:
+            give_back()
+        if values_at_most(body) > MAX_VALUES:
+            raise TooLarge(
+                f"an endpoint's description has at most {MAX_VALUES} values: send the fields of one endpoint"
+            )
+        return body

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from adapter.errors import InvalidRequest
@@ -12,6 +13,9 @@ from adapter.identity import region_of
 from adapter.values import RegionHosts
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+LONGEST_URL: Final = 1024
+"""Characters of a URL that is looked into; Harbor stores 256. What is longer is no endpoint of anybody's, and would
+stay in the caches of parsed URLs, here and in urllib, at whatever length a stranger sends it."""
 
 
 def stored_form(url: str) -> str | None:
@@ -25,9 +29,16 @@ def stored_form(url: str) -> str | None:
     return None if parts is None else f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-@functools.lru_cache(maxsize=1024)
 def normalised(url: str) -> str | None:
-    """Harbor's form in which URLs can be compared: host in lower case, the scheme's own port left out."""
+    """Harbor's form in which URLs can be compared: host in lower case, the scheme's own port left out.
+
+    None where Harbor rejects it, and beyond `LONGEST_URL`.
+    """
+    return _normalised(url) if len(url) <= LONGEST_URL else None
+
+
+@functools.lru_cache(maxsize=1024)
+def _normalised(url: str) -> str | None:
     form = stored_form(url)
     if form is None:
         return None

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote_plus
 
 from adapter.provider.names import ALIAS, NAMES
 
-_TARGET: Final = re.compile("<([^>?]*[?])([^>]*)>")
+_TARGET: Final = re.compile("<([^<>?]*[?])([^<>]*)>")
 _COMMA: Final = re.compile(",|%2c", re.IGNORECASE)
 """Between filters, in a `q` that was decoded once: core decodes the whole once more before it looks for commas."""
 _SAFE: Final = "".join(sorted(set(map(chr, range(33, 127))) - set('<>"')))

@@ -1,7 +1,7 @@
 """A JSON array, item by item as it comes: so that a long page is translated without being kept. Pure.
 
 A page of a hundred rules, each with two endpoints and their CA certificates, has no useful upper bound, and there are
-eight threads that may show one. Only an item has a bound.
+sixteen threads that may show one. Only an item has a bound.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from adapter.errors import Unexpected
 
 _BLANKS: Final = b" \t\n\r"
 _MARK: Final = re.compile(rb'[\[\]{},"]')
-_IN_STRING: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
+_IN_STRING: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 
 
 def listed(blocks: Iterable[bytes], change: Callable[[bytes], bytes], most: int) -> Iterator[bytes]:

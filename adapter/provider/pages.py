@@ -9,7 +9,7 @@ from flask import Request, Response
 
 from adapter.errors import AdapterError, Unexpected
 from adapter.provider import headers, relay
-from adapter.provider.core import Answer, Core
+from adapter.provider.core import Answer, Body, Core
 from adapter.provider.documents import changed
 from adapter.provider.filters import restored, translated
 from adapter.provider.listing import listed
@@ -31,15 +31,13 @@ class Pages:
     def __init__(self, core: Core, outward: Outward, carrier: str, *, for_all: bool) -> None:
         self._core, self._outward, self._carrier, self._for_all = core, outward, carrier, for_all
 
-    def show(self, request: Request, target: str, route: Route) -> Response:
+    def show(self, request: Request, target: str, route: Route, body: Body | None, until: float) -> Response:
         """Raises `AdapterError` when core cannot be asked, or its answer not be translated."""
-        until = self._core.until()
         path, mark, asked = target.partition("?")
         query = asked
         if route.kind is Kind.REGISTRIES:
             query = translated(asked, self._outward.endpoints.adapter, self._carrier)
-        body = relay.incoming(request)
-        answer = relay.asked(self._core, request, path + mark + query, body, None if body else until)
+        answer = relay.asked(self._core, request, path + mark + query, body, until)
         if query != asked:
             # Its next page is asked for with the filter that was given.
             answer.headers = [

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
-from collections.abc import Iterator
-from typing import Any
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 from flask import Request, Response
 
-from adapter.errors import AdapterError, InvalidRequest
+from adapter.errors import AdapterError
 from adapter.provider import headers
 from adapter.provider.core import Answer, Body, Core
 from adapter.provider.headers import Headers
+from adapter.provider.incoming import Incoming
 from adapter.provider.responses import BLOCK
 from adapter.provider.routes import is_brought, origin_form
+from adapter.provider.threads import Threads, has_body
+from adapter.transfer.body import announced_length
 
 log = logging.getLogger(__name__)
+
+ANSWER_SECONDS: Final = 60.0
+"""Seconds that an answer may take on its way to the client, and more for a long one."""
+SLOWEST: Final = 16 << 10
+"""Bytes a second, on average, of an answer that takes longer."""
 
 
 class CoreResponse(Response):
@@ -35,32 +45,22 @@ def headers_of(request: Request) -> Headers:
     return list(request.headers.items())
 
 
-def incoming(request: Request) -> Body | None:
-    """The body as it comes; None where there is none."""
-    if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
-        return _blocks(request, None), None
-    if request.content_length is None:
-        return None
-    return (_blocks(request, request.content_length), request.content_length) if request.content_length else b""
-
-
-def _blocks(request: Request, length: int | None) -> Iterator[bytes]:
-    """Raises `InvalidRequest` when the client stops before its end: the server shows that as an end like any other."""
-    stream, left = request.environ["wsgi.input"], length
-    while left is None or left > 0:
-        block: bytes = stream.read(BLOCK if left is None else min(BLOCK, left))
-        if not block:
-            break
-        left = None if left is None else left - len(block)
-        yield block
-    if left:
-        raise InvalidRequest("the request's body ends too early")
+def incoming(request: Request, threads: Threads) -> Body | None:
+    """The body as it comes; None where there is none. Raises `Busy`."""
+    if not has_body(request.environ):
+        return None if request.content_length is None else b""
+    return Incoming(request.environ, threads.take_body(request.environ)), announced_length(request.environ)
 
 
 def asked(core: Core, request: Request, target: str, body: Body | None, until: float | None = None) -> Answer:
-    """Core's answer to the request, which must be read or closed."""
+    """Core's answer to the request, which must be read or closed. `until` does not count for a body as it comes."""
     sent = headers.to_core(headers_of(request), plain=is_brought(target))
-    answer = core.send(request.method, target, sent, body, until=until)
+    with contextlib.ExitStack() as place:
+        if isinstance(body, tuple):
+            until = None
+            if isinstance(body[0], Incoming):
+                place.callback(body[0].close)
+        answer = core.send(request.method, target, sent, body, until=until)
     if answer.early:
         drop_rest(request)
     return answer
@@ -84,7 +84,7 @@ def streamed(answer: Answer) -> Response:
     except BaseException:
         answer.close()
         raise
-    response = _response(answer, answer.blocks(), headers.to_client(answer.headers))
+    response = _response(answer, _paced(answer.blocks()), headers.to_client(answer.headers))
     response.call_on_close(answer.close)
     return response
 
@@ -94,7 +94,7 @@ def rewritten(answer: Answer, blocks: Iterator[bytes]) -> Response:
     with answer.told():
         first = next(blocks, b"")
     shown = [each for each in headers.to_client(answer.headers) if each[0].lower() != "content-length"]
-    response = _response(answer, _going_on(first, blocks), shown)
+    response = _response(answer, _paced(_going_on(first, blocks)), shown)
     response.call_on_close(answer.close)
     return response
 
@@ -112,7 +112,19 @@ def _going_on(first: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
 def whole(answer: Answer, body: bytes) -> Response:
     """The answer with a body that was read, and perhaps changed."""
     answer.close()
-    return _response(answer, body, headers.to_client(answer.headers, len(body)))
+    parts = body if len(body) <= BLOCK else _paced(body[at : at + BLOCK] for at in range(0, len(body), BLOCK))
+    return _response(answer, parts, headers.to_client(answer.headers, len(body)))
+
+
+def _paced(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The blocks, as long as core gives them and the client takes them fast enough; else both connections end."""
+    begun, sent = time.monotonic(), 0
+    for block in blocks:
+        yield block
+        sent += len(block)
+        if time.monotonic() - begun > ANSWER_SECONDS + sent / SLOWEST:
+            log.warning("an answer was cut after %d bytes: it came or was taken too slowly", sent)
+            raise ConnectionResetError(errno.ECONNRESET, "the answer was cut")
 
 
 def _response(answer: Answer, body: Any, shown: Headers) -> Response:

@@ -10,7 +10,7 @@ import pytest
 from werkzeug import Request, Response
 
 from adapter.provider.door import CHECKS
-from adapter.server import PROVIDER_THREADS
+from adapter.provider.threads import MAX_SLOW
 from tests.conftest import StartAdapter
 from tests.credentials import SECRET_KEY, WRONG_SECRET
 from tests.provider.forms import CALLERS, WHOLE, created
@@ -57,12 +57,8 @@ def test_what_swr_is_not_asked_about_costs_core_no_look_up(portal: Client, core:
     assert [seen.method for seen in core.seen] == ["POST"]
 
 
-def test_half_of_the_threads_may_wait_for_swr() -> None:
-    assert CHECKS * 2 == PROVIDER_THREADS
-
-
 def test_a_silent_swr_keeps_no_page_waiting(another: StartAdapter, core: PlayedCore, scripted_swr: Swr) -> None:
-    """Twice as many endpoints at once as the door has threads: for most of them core decides."""
+    """Of as many endpoints at once as may be slow, core decides about most."""
     asked, answers = threading.Semaphore(0), threading.Event()
 
     def silent(_: Request) -> Response:
@@ -78,7 +74,7 @@ def test_a_silent_swr_keeps_no_page_waiting(another: StartAdapter, core: PlayedC
         document = created(url=scripted_swr.url, access_secret=f"{WRONG_SECRET}-{number}")
         return portal.write("POST", "/registries", document).status
 
-    count = 2 * PROVIDER_THREADS
+    count = MAX_SLOW
     with ThreadPoolExecutor(count) as pool:
         try:
             posts = as_completed([pool.submit(post, number) for number in range(count)], timeout=60)

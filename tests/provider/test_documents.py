@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
-from adapter.provider.documents import changed, parsed, unescaped
+from adapter.provider.documents import changed, parsed, unescaped, values_at_most
 
 
 def test_of_several_members_with_one_name_the_last_one_counts_where_it_stands() -> None:
@@ -31,3 +34,12 @@ def test_what_is_not_changed_keeps_its_bytes() -> None:
 )
 def test_escapes_hide_nothing(body: bytes, read: bytes) -> None:
     assert unescaped(body) == read
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"1", b'{"a":[{},{}],"b":2}', b"[[],[[]]]"])
+def test_no_document_has_more_values(body: bytes) -> None:
+    def count(value: Any) -> int:
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        return 1 + sum(map(count, inner))
+
+    assert count(json.loads(body)) <= values_at_most(body)
