@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def create_provider_app(settings: Settings, swr: SwrClient, core: Core | None = None) -> Flask:
-    """Every request goes to core; those of `adapter.provider.routes` are translated on their way.
+    """Every request below `/api/v2.0/` goes to core; those of `adapter.provider.routes` are translated on their way.
 
     Without `public_url` nothing is translated, since no endpoint of ours could be told from others. `core` is for
     tests.
@@ -59,7 +59,8 @@ def _refuse(error: AdapterError) -> Response:
     """In Harbor's envelope. What a person entered is a bad request: 401 would end the session in the portal."""
     request.environ["adapter.error"] = f"{type(error).__name__}: {error.sentence}"
     entered = isinstance(error, (InvalidRequest, CredentialsError, Denied))
-    status, code = (400, "BAD_REQUEST") if entered else (error.status, "UNKNOWN")
+    status = 400 if entered else error.status
+    code = {400: "BAD_REQUEST", 404: "NOT_FOUND"}.get(status, "UNKNOWN")
     if request.content_length or "Transfer-Encoding" in request.headers:
         drop_rest(request)
     response = Response(harbor_body(code, error.sentence), status, content_type="application/json; charset=utf-8")

@@ -8,7 +8,7 @@ from typing import Final
 
 from flask import Request, Response
 
-from adapter.errors import AdapterError, Busy, CredentialsError, Denied, InvalidRequest, TooLarge
+from adapter.errors import AdapterError, Busy, CredentialsError, Denied, InvalidRequest, RouteUnknown, TooLarge
 from adapter.identity import Identity
 from adapter.provider import relay, routes
 from adapter.provider.core import Core
@@ -58,6 +58,10 @@ class Door:
     def answer(self, request: Request) -> Response:
         """Raises `AdapterError` for what is refused here, and when core cannot be asked."""
         target = relay.target_of(request)
+        if not routes.is_forwarded(target):
+            raise RouteUnknown(
+                f"the provider door serves {routes.API}/ only: send this request to Harbor's core, past the door"
+            )
         route = routes.match(request.method, target) if self._translates else None
         if is_crowded(request.environ) and has_body(request.environ):
             # Core might carry it out after the time that is left for it.

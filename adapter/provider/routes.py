@@ -84,6 +84,12 @@ def is_brought(target: str) -> bool:
     return _BROUGHT.match(_path(target)) is not None
 
 
+def is_forwarded(target: str) -> bool:
+    """Whether core's router reads a path of Harbor's API there. The door has no business with any other: not with
+    sign-in, the registry, tokens, or what core alone answers to its own network."""
+    return _path(target).startswith(f"{API}/")
+
+
 def _path(target: str) -> str:
     return re.sub("^//+", "/", posixpath.normpath(unquote(target.partition("?")[0])))
 

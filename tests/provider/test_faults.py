@@ -66,13 +66,13 @@ def test_core_is_down(path: str, method: str, in_front_of: InFrontOf) -> None:
 
 
 def test_core_has_no_address(in_front_of: InFrontOf) -> None:
-    response = in_front_of("http://nowhere.invalid").get("/x")
+    response = in_front_of("http://nowhere.invalid").get(f"{API}/x")
     assert response.status_code == 502
     assert "cannot be reached" in message(response)
 
 
 def test_core_has_a_name_that_cannot_be_one(in_front_of: InFrontOf) -> None:
-    response = in_front_of(f"http://{'a' * 70}.example").get("/x")
+    response = in_front_of(f"http://{'a' * 70}.example").get(f"{API}/x")
     assert (response.status_code, message(response)) == (
         502,
         "Harbor's core cannot be reached: its name is no host name",
@@ -212,7 +212,7 @@ def test_an_answer_before_the_end_of_a_body_is_the_answer(another: StartAdapter)
     early = b"HTTP/1.1 413 No\r\nContent-Length: 4\r\n\r\nmuch"
     with raw_core(says(early)) as url:
         portal = Client(another(harbor_core_url=url).provider)
-        got = portal.send("POST", "/x", body=bytes(64 << 10))
+        got = portal.send("POST", f"{API}/x", body=bytes(64 << 10))
     assert (got.status, got.body) == (413, b"much")
 
 
@@ -275,6 +275,6 @@ def test_a_defect_is_told_as_such(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, in_front_of: InFrontOf
 ) -> None:
     monkeypatch.setattr("adapter.provider.door.Door.answer", lambda *_: 1 / 0)
-    response = in_front_of("http://127.0.0.1:9").get("/x")
+    response = in_front_of("http://127.0.0.1:9").get(f"{API}/x")
     assert (response.status_code, message(response)) == (500, "the provider door failed; its log has the details")
     assert "ZeroDivisionError" in caplog.text

@@ -85,7 +85,7 @@ def test_the_id_of_a_request_is_told_where_core_tells_none(portal: Client, core:
     assert portal.send("GET", f"{API}/registries", SENT).header("X-Request-Id") == "client-chose-this"
 
 
-@pytest.mark.parametrize("path", [f"{API}/registries", f"{API}/systeminfo", "/"])
+@pytest.mark.parametrize("path", [f"{API}/registries", f"{API}/systeminfo", f"{API}//x/"])
 @pytest.mark.parametrize("query", ["?", "?q=a%2fb%2F+c{d}&&x==", "?'\"<>|\\^`"])
 def test_the_query_string(path: str, query: str, portal: Client, core: PlayedCore) -> None:
     core.answers([])
@@ -101,7 +101,14 @@ def test_the_query_string(path: str, query: str, portal: Client, core: PlayedCor
 
 
 @pytest.mark.parametrize(
-    "path", ["/a//../b/./c/", f"{API}/projects/a%252Fb/x%2fy", "/c%6Fre/%20", "/v2/x/manifests/sha256:0"]
+    "path",
+    [
+        f"/a/..{API}//../v2.0/./c/",
+        f"{API}/projects/a%252Fb/x%2fy",
+        f"{API}/c%6Fre/%20",
+        "/api/v2%2e0/x",
+        f"{API}/x:y",
+    ],
 )
 def test_the_path(path: str, portal: Client, core: PlayedCore) -> None:
     core.answers([])
@@ -134,7 +141,7 @@ def test_any_status(status: int, portal: Client, core: PlayedCore) -> None:
 
 def test_no_content_type_is_invented(portal: Client, core: PlayedCore) -> None:
     core.answers(b"x")
-    assert portal.send("GET", "/x").header("Content-Type") is None
+    assert portal.send("GET", f"{API}/x").header("Content-Type") is None
 
 
 def test_headers_of_one_hop_stay_there(portal: Client, core: PlayedCore) -> None:
@@ -193,7 +200,7 @@ def test_other_answers_than_200_pass(status: int, portal: Client, core: PlayedCo
 def test_a_chunked_body_passes_in_chunks(portal: Client, core: PlayedCore) -> None:
     core.answers({})
     connection = http.client.HTTPConnection(portal.host, timeout=20)
-    connection.request("POST", "/x", iter([b"one", b"two" * 50_000]), {"Cookie": "sid=1"}, encode_chunked=True)
+    connection.request("POST", f"{API}/x", iter([b"one", b"two" * 50_000]), {"Cookie": "sid=1"}, encode_chunked=True)
     assert connection.getresponse().status == 200
     connection.close()
     assert core.seen[-1].body == b"one" + b"two" * 50_000
@@ -247,3 +254,33 @@ def test_a_path_before_harbor(another: StartAdapter, core: PlayedCore) -> None:
     core.answers(["harbor"])
     assert portal.get("/replication/adapters").json() == ["harbor", NAME]
     assert core.seen[-1].target == f"/prefix{API}/replication/adapters"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/",
+        API,
+        f"{API}/",
+        "/c/login",
+        "/v2/x/manifests/sha256:0",
+        "/service/token",
+        "/api/internal/configurations",
+        "/api/v2.0x/registries",
+        f"{API}/../internal/configurations",
+        f"{API}/%2e%2e/%2E%2E/c/login",
+        f"{API}/x%2f..%2f..%2f../c/login",
+        f"{API}//../../c/login?x={API}/registries",
+        f"http://core{API}/../../c/login",
+        f"//core{API}/../../../c/login",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "HEAD"])
+def test_only_harbors_api_is_forwarded(target: str, method: str, portal: Client, core: PlayedCore) -> None:
+    core.answers({})
+    got = portal.send(method, target, body=b"{}" if method == "POST" else None)
+    assert got.status == 404
+    if method != "HEAD":
+        assert "/api/v2.0/ only" in got.message()
+        assert got.json()["errors"][0]["code"] == "NOT_FOUND"
+    assert core.seen == []
