@@ -32,7 +32,8 @@ trap 'exit 1' INT TERM
 
 # The base under the tag that the Dockerfile names, made of this machine's own package sources.
 
-base=$(sed -n 's/^ARG BASE=//p' "$dockerfile")
+# The Dockerfile's digest is that of Docker Hub's image, which is not used here.
+base=$(sed -n 's/^ARG BASE=\([^@]*\).*/\1/p' "$dockerfile")
 suite=${base#*:}
 suite=${suite%-slim}
 
@@ -93,7 +94,7 @@ build() {
     # The format is Docker's because OCI's has no HEALTHCHECK.
     store build --quiet --isolation chroot --format docker --pull-never --layers=false \
         --volume "$scratch/pip:/mnt:ro" --build-arg PIP_CONFIG_FILE=/mnt/pip.conf \
-        --build-arg VERSION="$version" --tag "$image" --file "$dockerfile" "$source" >/dev/null
+        --build-arg BASE="$base" --build-arg VERSION="$version" --tag "$image" --file "$dockerfile" "$source" >/dev/null
     store inspect --type image "$image" >"$scratch/image.json"
 }
 

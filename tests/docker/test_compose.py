@@ -17,6 +17,8 @@ import yaml
 
 import adapter
 from adapter import settings
+from adapter.server import OPERATIONS_THREADS, PROVIDER_THREADS
+from adapter.settings import SPARE_THREADS
 from tests.docker.nginx import DOOR, INCLUDES, VARIANTS, Variant
 
 INSTALLER = Path(__file__).parent / "harbor"
@@ -86,13 +88,25 @@ def test_harbor_reaches_it_past_any_proxy_under_the_name_in_the_includes(service
 def test_it_is_closed_up(service: dict[str, Any]) -> None:
     assert "ports" not in service
     assert service["read_only"] is True
-    assert service["tmpfs"] == ["/tmp"]
+    [scratch] = service["tmpfs"]
+    assert re.fullmatch(r"/tmp:size=\d+m", scratch)
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["restart"] == "always"
     user = re.search(r"^USER (.+)$", (INCLUDES.parent / "Dockerfile").read_text(), re.MULTILINE)
     assert user is not None
     assert service["user"] == user[1]
+
+
+def test_it_cannot_take_the_machine(service: dict[str, Any]) -> None:
+    limit = service["mem_limit"]
+    size = 1 << 30 if limit in ("1g", "1073741824", 1 << 30) else 0
+    chosen = settings.load(service["environment"])
+    # At the start; transfers at the most that `make bench` allows each; documents, and the largest of them parsed.
+    assert size >= (100 + 6 * chosen.threads + 64 + 100 + 8 * PROVIDER_THREADS) << 20
+    threads = chosen.threads + SPARE_THREADS + PROVIDER_THREADS + OPERATIONS_THREADS
+    assert service["pids_limit"] >= threads + chosen.threads + 16
+    assert service["ulimits"]["nofile"] in (65536, {"soft": 65536, "hard": 65536})
 
 
 def test_running_transfers_end_before_the_container_is_killed(service: dict[str, Any]) -> None:

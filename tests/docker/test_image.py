@@ -42,7 +42,7 @@ def value(name: str, stage: list[tuple[str, str]] = LAST) -> str:
 def test_two_stages_on_the_same_plain_debian() -> None:
     assert instructions(0) == [("ARG", value("ARG", instructions(0)))]
     base = value("ARG", instructions(0)).removeprefix("BASE=")
-    assert re.fullmatch(r"debian:[a-z]+-slim", base)
+    assert re.fullmatch(r"debian:[a-z]+-slim@sha256:[0-9a-f]{64}", base)
     assert value("FROM", instructions(1)) == "${BASE} AS build"
     assert value("FROM") == "${BASE}"
 
@@ -98,6 +98,16 @@ def test_the_context_has_what_is_copied() -> None:
     copied = {source for word, rest in instructions(1) if word == "COPY" for source in rest.split()[:-1]}
     assert copied == kept
     assert all((ROOT / each).exists() for each in kept)
+
+
+def test_without_a_registry_the_base_has_the_same_name() -> None:
+    """`make image` makes it on this machine, under the name alone."""
+    text = (DOCKER / "image.sh").read_text()
+    [read] = re.findall(r"^base=.*$", text, re.MULTILINE)
+    command = f'dockerfile={DOCKER / "Dockerfile"}; {read}; echo "$base"'
+    printed = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True).stdout.strip()
+    assert value("ARG", instructions(0)).startswith(f"BASE={printed}@sha256:")
+    assert '--build-arg BASE="$base"' in text
 
 
 @pytest.mark.parametrize("script", sorted(DOCKER.glob("*.sh")), ids=lambda path: path.name)
