@@ -18,8 +18,6 @@ from typing import Any, Literal, cast
 Headers = tuple[tuple[str, str], ...]
 Framing = Literal["content-length", "chunked"]
 
-EMPTY = hashlib.sha256(b"").hexdigest()
-
 
 class RecordingError(ValueError):
     """A line that is no exchange, or one that contradicts itself; the text names the line."""

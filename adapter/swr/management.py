@@ -1,4 +1,4 @@
-"""The management API, signed with AK/SK: organizations and quota (`docs/facts/swr.md §4`)."""
+"""The management API, signed with AK/SK: organizations, repositories and tags (`docs/facts/swr.md §4`)."""
 
 from __future__ import annotations
 
@@ -39,14 +39,6 @@ class Organization:
     def writable(self) -> bool:
         """Whether images may be pushed into it, as far as SWR says."""
         return self.auth is None or self.auth >= 3
-
-
-@dataclass(frozen=True)
-class Quota:
-    """How many organizations the project may have, and has (`docs/facts/swr.md §4.9`)."""
-
-    limit: int
-    used: int
 
 
 @dataclass(frozen=True)
@@ -166,15 +158,6 @@ class Management:
             raise_unless_created(response, name, partial(management_error_for, region=identity.region))
         except AdapterError as error:
             raise self._noted(identity, error) from None
-
-    def quota(self, identity: Identity, project_id: str) -> Quota:
-        """The quota of organizations; `project_id` is the project's id in IAM, not its name."""
-        document = self._get(identity, f"/v2/manage/projects/{quote(project_id, safe='')}/quotas", SAFE)
-        try:
-            rows = {row["quota_key"]: row for row in json.loads(document)["quotas"]}
-            return Quota(int(rows["namespace"]["quota_limit"]), int(rows["namespace"]["used"]))
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise Unexpected("SWR's quota cannot be read") from None
 
     def repositories(self, identity: Identity, query: Mapping[str, str], patience: Patience) -> Part:
         """A page of the account's repositories; `query` has the filter, offset and limit (`docs/facts/swr.md §4.4`)."""

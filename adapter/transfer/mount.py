@@ -39,7 +39,6 @@ from adapter.transfer.upload import Incoming, Uploads
 log = logging.getLogger(__name__)
 
 AUTO: Final = "auto"
-COPY: Final = "copy"
 NEVER: Final = "never"
 
 Transfer = Callable[[], contextlib.AbstractContextManager[object]]

@@ -20,7 +20,7 @@ from adapter.errors import (
 from adapter.identity import Identity
 from adapter.swr import signing
 from adapter.swr.client import SwrClient
-from adapter.swr.management import Organization, Quota
+from adapter.swr.management import Organization
 from tests.credentials import ACCESS_KEY, SECRET_KEY
 from tests.swr.scripted import Swr, client_of
 
@@ -138,19 +138,6 @@ def test_creation_is_not_repeated_after_a_server_error(swr: Swr, client: SwrClie
     swr.answer("POST", NAMESPACES, 500, 201)
     with pytest.raises(Unavailable):
         client.management.create_organization(identity, "team")
-
-
-def test_quota(swr: Swr, client: SwrClient, identity: Identity) -> None:
-    path = "/v2/manage/projects/0a1b/quotas"
-    swr.answer(
-        "GET",
-        path,
-        {"quotas": [{"quota_key": "namespace", "quota_limit": 5, "used": 2, "unit": ""}]},
-        {"quotas": []},
-    )
-    assert client.management.quota(identity, "0a1b") == Quota(5, 2)
-    with pytest.raises(Unexpected):
-        client.management.quota(identity, "0a1b")
 
 
 def test_a_bad_signature_is_refused_credentials(swr: Swr, client: SwrClient, identity: Identity) -> None:
