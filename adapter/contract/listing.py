@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from hashlib import sha256
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -15,11 +16,10 @@ from adapter.contract.paging import page_of, paged
 from adapter.contract.queries import matcher, repository_in, terms
 from adapter.contract.snapshots import Snapshots
 from adapter.errors import AccountBlocked, Denied, NotFound
-from adapter.identity import Identity
 from adapter.names import Repository, check_reference, is_digest
 from adapter.swr.client import SwrClient
 from adapter.swr.images import Listed, Tag
-from adapter.swr.listed import config_type_in
+from adapter.swr.listed import config_type_of
 from adapter.swr.manifest_types import ACCEPT, LISTS
 from adapter.swr.registry import Manifest
 from adapter.transfer.manifests import Manifests
@@ -34,38 +34,30 @@ def create_blueprint(swr: SwrClient, manifests: Manifests) -> Blueprint:
     @blueprint.route("/api/v2.0/projects/<project>/repositories", methods=["GET"])
     def repositories(project: str) -> Response:
         identity, page = identity_of(request, swr.regions), page_of(request)
-        organization = repository_in(project, "any").organization
+        organization, query = repository_in(project, "any").organization, request.args.get("q")
+        wanted = _named(terms(query))
         found = repositories_seen.read(
             identity,
-            organization,
-            lambda: swr.images.repositories(identity, organization),
+            _list_name(organization, query),
+            lambda: list(filter(wanted, swr.images.repositories(identity, organization))),
             first=page.first,
             size=page.size,
         )
-        wanted = terms(request.args.get("q")).get("name")
-        if wanted is not None:
-            matches = matcher(wanted)
-            found = [each for each in found if matches(str(each.repository)) or matches(each.name)]
         return paged(request, found, key=lambda each: each.name, show=_repository)
 
     @blueprint.route("/api/v2.0/projects/<project>/repositories/<path:name>/artifacts", methods=["GET"])
     def artifacts(project: str, name: str) -> Response:
         identity, page = identity_of(request, swr.regions), page_of(request)
-        repository = repository_in(project, name)
+        repository, query = repository_in(project, name), request.args.get("q")
+        wanted = _wanted(terms(query))
         found = artifacts_seen.read(
             identity,
-            str(repository),
-            lambda: grouped(swr.images.tags(identity, repository)),
+            _list_name(str(repository), query),
+            lambda: list(filter(wanted, grouped(swr.images.tags(identity, repository)))),
             first=page.first,
             size=page.size,
         )
-        wanted = _wanted(terms(request.args.get("q")))
-        return paged(
-            request,
-            list(filter(wanted, found)),
-            key=lambda each: each.key,
-            show=lambda each: described(repository, each),
-        )
+        return paged(request, found, key=lambda each: each.key, show=lambda each: described(repository, each))
 
     @blueprint.route("/api/v2.0/projects/<project>/repositories/<path:name>/artifacts/<reference>", methods=["GET"])
     def artifact(project: str, name: str, reference: str) -> Response:
@@ -74,10 +66,34 @@ def create_blueprint(swr: SwrClient, manifests: Manifests) -> Blueprint:
         manifest = manifests.read(identity, repository, reference, ACCEPT, head=False)
         tags = []
         if request.args.get("with_tag", "true") != "false":
-            tags = _tags_of(swr, identity, repository, manifest.digest, reference)
+            # Many artifacts of a repository are asked for at once, so whoever asks meanwhile shares one list.
+            tags = _tags_of(
+                lambda: artifacts_seen.read(
+                    identity,
+                    str(repository),
+                    lambda: grouped(swr.images.tags(identity, repository)),
+                    first=True,
+                    size=None,
+                ),
+                manifest.digest,
+                reference,
+            )
         return jsonify(_described(repository, manifest, tags))
 
     return blueprint
+
+
+def _list_name(place: str, query: str | None) -> str:
+    """What a filtered list is kept by: filtered once, not for each of its pages. The query may be long."""
+    return place if query is None else f"{place} {sha256(query.encode()).hexdigest()}"
+
+
+def _named(query: dict[str, str]) -> Callable[[Listed], bool]:
+    """`name`, of the repository with or without its organization."""
+    if (name := query.get("name")) is None:
+        return lambda _: True
+    matches = matcher(name)
+    return lambda each: matches(str(each.repository)) or matches(each.name)
 
 
 def _repository(listed: Listed) -> dict[str, Any]:
@@ -98,12 +114,12 @@ def _wanted(query: dict[str, str]) -> Callable[[Artifact], bool]:
     return wanted
 
 
-def _tags_of(swr: SwrClient, identity: Identity, repository: Repository, digest: str, reference: str) -> list[Tag]:
+def _tags_of(artifacts: Callable[[], Sequence[Artifact]], digest: str, reference: str) -> list[Tag]:
     """Those that carry the digest, or stand for it, as far as SWR's list tells; the one that was asked for anyway."""
     found: list[Tag] = []
     with contextlib.suppress(NotFound):
         try:
-            found = [tag for tag in swr.images.tags(identity, repository) if digest in (tag.digest, tag.source)]
+            found = [tag for each in artifacts() for tag in each.tags if digest in (tag.digest, tag.source)]
         except AccountBlocked:
             raise
         except Denied:
@@ -115,18 +131,27 @@ def _tags_of(swr: SwrClient, identity: Identity, repository: Repository, digest:
 
 def _described(repository: Repository, manifest: Manifest, tags: list[Tag]) -> dict[str, Any]:
     """An artifact as its manifest tells it; only the times are the tags'."""
-    data = manifest.data or b""
+    document = _parsed(manifest.data or b"")
     listed = manifest.media_type in LISTS
-    told = Tag("", manifest.digest, manifest.media_type, _size(data), None, listed, config_type_in(data))
-    document = described(repository, Artifact(manifest.digest, (told, *sorted(tags, key=lambda tag: tag.name))))
-    return {**document, "tags": document["tags"][1:]}
+    config_type, size = config_type_of(document), _size(document)
+    told = Tag("", manifest.digest, manifest.media_type, size, None, listed, config_type)
+    shown = described(repository, Artifact(manifest.digest, (told, *sorted(tags, key=lambda tag: tag.name))))
+    return {**shown, "tags": shown["tags"][1:]}
 
 
-def _size(data: bytes) -> int | None:
-    """Of all that a manifest names, in bytes, as SWR's list of tags has it."""
+def _parsed(data: bytes) -> object:
     try:
-        document = json.loads(data)
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _size(document: object) -> int | None:
+    """Of all that a manifest names, in bytes, as SWR's list of tags has it."""
+    if not isinstance(document, dict):
+        return None
+    try:
         parts = [document.get("config"), *document.get("layers", []), *document.get("manifests", [])]
         return sum(int(part["size"]) for part in parts if part)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None

@@ -32,7 +32,9 @@ def alternatives(value: str) -> tuple[str, ...] | None:
 
 def matcher(value: str) -> Match:
     """An or-list, `~part`, or the exact text."""
-    if (names := alternatives(value)) is not None:
+    if (alternative := alternatives(value)) is not None:
+        # A set, because both the names of a query and the entries of a list may be many.
+        names = frozenset(alternative)
         return lambda text: text in names
     if value.startswith("~"):
         return lambda text: value[1:] in text

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
@@ -27,6 +27,7 @@ MOST: Final = 100_000
 
 @dataclass(frozen=True)
 class _Snapshot(Generic[T]):
+    account: str
     entries: Sequence[T]
     weight: int
     until: float
@@ -36,6 +37,8 @@ class Snapshots(Generic[T]):
     """Lists by the whole credential and a name; shared by all threads.
 
     `weigh` tells how much of what SWR lists an entry stands for: an artifact for all its tags. A list weighs one more.
+    Where the lists weigh too much, the oldest of the account with the heaviest ones goes, so that an account with many
+    lists displaces its own before those of others.
     """
 
     def __init__(
@@ -52,7 +55,8 @@ class Snapshots(Generic[T]):
         self._clock = clock
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, _Snapshot[T]] = OrderedDict()
-        self._weight = 0
+        self._keys: dict[str, OrderedDict[Hashable, None]] = {}
+        self._weights: Counter[str] = Counter()
         self._flights: SingleFlight[Sequence[T]] = SingleFlight()
 
     def read(
@@ -73,7 +77,7 @@ class Snapshots(Generic[T]):
             begun = True
             entries = fetch()
             # Before anyone can begin the next call, whose newer list this one must not replace.
-            self._keep(key, entries, needed=size is not None and len(entries) > size)
+            self._keep(key, identity.account, entries, needed=size is not None and len(entries) > size)
             return entries
 
         try:
@@ -93,26 +97,36 @@ class Snapshots(Generic[T]):
             found = self._kept.get(key)
             return None if found is None else found.entries
 
-    def _keep(self, key: Hashable, entries: Sequence[T], *, needed: bool) -> None:
+    def _keep(self, key: Hashable, account: str, entries: Sequence[T], *, needed: bool) -> None:
         """Also one that is not needed takes the place of an older one."""
         weight = 1 + sum(map(self._weigh, entries))
         with self._lock:
             self._expire()
             if key in self._kept:
-                self._weight -= self._kept.pop(key).weight
+                self._drop(key)
             elif not needed:
                 return
-            self._kept[key] = _Snapshot(entries, weight, self._clock() + self._seconds)
-            self._weight += weight
-            while self._weight > self._most and len(self._kept) > 1:
-                self._drop_oldest()
+            self._kept[key] = _Snapshot(account, entries, weight, self._clock() + self._seconds)
+            self._keys.setdefault(account, OrderedDict())[key] = None
+            self._weights[account] += weight
+            self._make_room(key)
+
+    def _make_room(self, latest: Hashable) -> None:
+        while self._weights.total() > self._most and len(self._kept) > 1:
+            accounts = (account for account, keys in self._keys.items() if len(keys) > 1 or latest not in keys)
+            heaviest = max(accounts, key=self._weights.__getitem__)
+            self._drop(next(iter(self._keys[heaviest])))
 
     def _expire(self) -> None:
         """The oldest are first."""
         now = self._clock()
         while self._kept and next(iter(self._kept.values())).until <= now:
-            self._drop_oldest()
+            self._drop(next(iter(self._kept)))
 
-    def _drop_oldest(self) -> None:
-        _, gone = self._kept.popitem(last=False)
-        self._weight -= gone.weight
+    def _drop(self, key: Hashable) -> None:
+        gone = self._kept.pop(key)
+        self._weights[gone.account] -= gone.weight
+        keys = self._keys[gone.account]
+        del keys[key]
+        if not keys:
+            del self._keys[gone.account], self._weights[gone.account]

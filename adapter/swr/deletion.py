@@ -11,11 +11,13 @@ asked for.
 from __future__ import annotations
 
 import contextlib
-from typing import Final
+import time
+from collections.abc import Iterable, Iterator
+from typing import Final, TypeVar
 
 import requests
 
-from adapter.errors import AccountBlocked, DeletionRefused, Denied, ManifestUnknown, NotFound
+from adapter.errors import AccountBlocked, DeletionRefused, Denied, ManifestUnknown, NotFound, TimedOut
 from adapter.identity import Identity
 from adapter.names import Repository, is_digest
 from adapter.swr.errors import error_for
@@ -29,8 +31,13 @@ from adapter.swr.tag_lists import TagLists
 from adapter.swr.tokens import ALL, PUSH
 from adapter.swr.transport import refusal_of, settle
 
+T = TypeVar("T")
+
 MOST_LOOKS: Final = 200
 """Tags whose digests are asked for one by one, where no list has them: 10 s of an account's requests."""
+
+LONGEST: Final = 300.0
+"""Seconds for a deletion as a whole; a repository may have thousands of tags with one digest."""
 
 _CLOSED: Final = frozenset({400, 404, 405, 406, 415, 501})
 """Answers of /v2 that can mean that it does not delete like this."""
@@ -55,7 +62,8 @@ class Deletion:
         if digest is None:
             raise ManifestUnknown(f"{repository} has no tag {tag}")
         # To some registries this means the manifest, and with it every tag that carries it.
-        others = [name for name in self._sharing(identity, repository, digest) if name != tag]
+        until = time.monotonic() + LONGEST
+        others = [name for name in self._sharing(identity, repository, digest, until) if name != tag]
         if others:
             raise DeletionRefused(
                 f"the tag {tag} of {repository} shares its manifest with {others[0]}, and it "
@@ -82,8 +90,8 @@ class Deletion:
         if not self._management.serves(identity):
             self._without_management(identity, repository, digest)
             return
-        deleted = False
-        for tag in self._listed(identity, repository, digest):
+        deleted, until = False, time.monotonic() + LONGEST
+        for tag in _timely(self._listed(identity, repository, digest, until), repository, until):
             # A push may have moved the tag since the list was made. SWR knows no deletion on a condition, so one that
             # moves it between this look and the next request still loses the tag of its new image; its push, run
             # again, brings the tag back.
@@ -110,6 +118,7 @@ class Deletion:
             ) from refused
 
     def _without_management(self, identity: Identity, repository: Repository, digest: str) -> None:
+        until = time.monotonic() + LONGEST
         try:
             self._on_registry(identity, repository, digest)
         except (DeletionRefused, ManifestUnknown) as error:
@@ -117,11 +126,11 @@ class Deletion:
             if isinstance(error, ManifestUnknown) and not self._translated:
                 raise
             # Each of them was asked for, so it does no harm if the first takes the others along.
-            tags = self._carrying(identity, repository, digest)
+            tags = self._carrying(identity, repository, digest, until)
             if not tags:
                 raise
             deleted = False
-            for tag in tags:
+            for tag in _timely(tags, repository, until):
                 # A push may have moved it since; see `manifest`.
                 if digest in self._names(identity, repository, tag):
                     with contextlib.suppress(ManifestUnknown):
@@ -180,7 +189,7 @@ class Deletion:
             return digest in self._names(identity, repository, tag.name)
         return self._digest(identity, repository, tag.name) == tag.digest
 
-    def _listed(self, identity: Identity, repository: Repository, digest: str) -> list[Tag]:
+    def _listed(self, identity: Identity, repository: Repository, digest: str, until: float) -> list[Tag]:
         """By the management API; a tag that it lists without a digest is a candidate, for the look that follows."""
         tags: list[Tag] = self._images.tags(identity, repository)
         unsaid = sum(1 for tag in tags if tag.digest is None)
@@ -191,17 +200,18 @@ class Deletion:
         # A list of tags need not show the documents (`docs/facts/swr.md §4.5` says that it does).
         silent = [tag for tag in tags if tag.silent]
         _refuse_beyond(len(silent), repository, "delete it in SWR's console")
-        return [tag for tag in silent if digest in self._names(identity, repository, tag.name)]
+        looks = _timely(silent, repository, until)
+        return [tag for tag in looks if digest in self._names(identity, repository, tag.name)]
 
-    def _carrying(self, identity: Identity, repository: Repository, digest: str) -> list[str]:
+    def _carrying(self, identity: Identity, repository: Repository, digest: str, until: float) -> list[str]:
         """By the registry, which tells it only of one tag at a time."""
-        return [name for name in self._asked(identity, repository) if digest in self._names(identity, repository, name)]
+        names = _timely(self._asked(identity, repository), repository, until)
+        return [name for name in names if digest in self._names(identity, repository, name)]
 
-    def _sharing(self, identity: Identity, repository: Repository, digest: str) -> list[str]:
+    def _sharing(self, identity: Identity, repository: Repository, digest: str, until: float) -> list[str]:
         """The same of SWR's own digest: these tags have one manifest."""
-        return [
-            name for name in self._asked(identity, repository) if self._digest(identity, repository, name) == digest
-        ]
+        names = _timely(self._asked(identity, repository), repository, until)
+        return [name for name in names if self._digest(identity, repository, name) == digest]
 
     def _asked(self, identity: Identity, repository: Repository) -> list[str]:
         names = self._lists.names(identity, repository)
@@ -215,6 +225,17 @@ def _refuse_beyond(number: int, repository: Repository, way_out: str) -> None:
             f"which tags of {repository} carry a digest can only be asked one by one here, and it has {number} "
             f"(at most {MOST_LOOKS} are asked for): {way_out}"
         )
+
+
+def _timely(tags: Iterable[T], repository: Repository, until: float) -> Iterator[T]:
+    """The tags, one after the other. Raises `TimedOut` before the one that comes after the monotonic moment `until`."""
+    for number, tag in enumerate(tags):
+        if time.monotonic() > until:
+            raise TimedOut(
+                f"the deletion in {repository} took longer than {LONGEST:g} s, after {number} tags: delete again to "
+                "continue"
+            )
+        yield tag
 
 
 def _way_out(identity: Identity) -> str:

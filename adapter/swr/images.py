@@ -6,6 +6,7 @@ not known, because each would cost a request.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -42,6 +43,8 @@ Query = Mapping[str, str]
 LONGEST: Final = 600.0
 """Seconds for a listing as a whole."""
 _LONGEST_PAGE: Final = 120.0
+LARGE_PAGE: Final = 256 << 10
+"""Bytes of a page above which it is parsed alone."""
 REMEMBERED: Final = 3600.0
 """Seconds for which the way of asking that SWR took is taken at once."""
 _MOST_WAYS: Final = 10_000
@@ -64,7 +67,7 @@ class Images:
         self._dockyard = dockyard
         self._organizations = organizations
         self._tag_lists = tag_lists
-        self._parsing = threading.Lock()
+        self._parsing_large = threading.Lock()
         self._ways = MemoryState(_MOST_WAYS)
 
     def repositories(self, identity: Identity, organization: str | None) -> list[Listed]:
@@ -166,8 +169,9 @@ class Images:
             until = min(deadline, time.monotonic() + _LONGEST_PAGE)
             query = {**way, "offset": str(offset), "limit": str(limit)}
             part = listing.ask(query, replace(SAFE, deadline=until))
-            # One at a time: what SWR sends as a page may be anything, and many times larger once it is read.
-            with self._parsing:
+            # A large page may be many times larger once it is parsed, so one of them is parsed at a time.
+            large = len(part.document) > LARGE_PAGE
+            with self._parsing_large if large else contextlib.nullcontext():
                 return parse_page(part.document, part.content_range, listing.read, listing.what)
 
         taken = int(self._ways.get(listing.place) or b"0")

@@ -14,7 +14,7 @@ from typing import Any, Final
 from adapter.errors import DigestInvalid, NameInvalid, TagInvalid, Unexpected
 from adapter.names import Repository, check_digest, check_tag, parse_repository
 from adapter.swr.imprint import original_of
-from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, LISTS, NONE, type_in
+from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, LISTS, NONE, type_of_document
 from adapter.swr.times import read_time
 
 _SCHEMA_1: Final = "application/vnd.docker.distribution.manifest.v1+prettyjws"
@@ -78,9 +78,10 @@ def read_tag(entry: Mapping[str, Any]) -> Tag | None:
         return None
     if read_time(entry.get("deleted")) is not None:
         return None
-    media_type, config_type = _types(entry)
+    document = _manifest(entry)
+    media_type, config_type = _types(entry, document)
     is_list = entry.get("tag_type") == 1 or media_type in LISTS
-    manifest = _manifest(entry)
+    own_type = type_of_document(document)
     return Tag(
         name,
         _digest(entry.get("digest")),
@@ -89,8 +90,8 @@ def read_tag(entry: Mapping[str, Any]) -> Tag | None:
         read_time(entry.get("updated") or entry.get("created")),
         is_list=is_list,
         config_type=config_type,
-        source=original_of(manifest),
-        silent=type_in(manifest) not in LISTS and (is_list or type_in(manifest) == NONE),
+        source=original_of(document),
+        silent=own_type not in LISTS and (is_list or own_type == NONE),
     )
 
 
@@ -107,26 +108,34 @@ def _size(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-def _manifest(entry: Mapping[str, Any]) -> bytes:
+def _manifest(entry: Mapping[str, Any]) -> object:
+    """The parsed manifest, None where the list has none that can be read. Parsed here once: it may have megabytes."""
     text = entry.get("manifest")
-    return text.encode(errors="replace") if isinstance(text, str) else b""
+    if not isinstance(text, str):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
-def _types(entry: Mapping[str, Any]) -> tuple[str | None, str | None]:
+def _types(entry: Mapping[str, Any], document: object) -> tuple[str | None, str | None]:
     """Of the manifest and of its configuration; without the manifest, what the numbers beside it say."""
-    data = _manifest(entry)
-    if (media_type := type_in(data)) != NONE:
-        return media_type[:_LONGEST_TYPE], config_type_in(data)
+    if (media_type := type_of_document(document)) != NONE:
+        return media_type[:_LONGEST_TYPE], config_type_of(document)
     if entry.get("tag_type") == 1:
         return DOCKER_LIST, None
     schema = entry.get("schema")
     return {1: _SCHEMA_1, 2: DOCKER_MANIFEST}.get(schema if isinstance(schema, int) else 0), None
 
 
-def config_type_in(data: bytes) -> str | None:
-    """The media type of the configuration that a manifest names, None for a list or what is no manifest."""
-    try:
-        found = json.loads(data)["config"]["mediaType"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-    return found if isinstance(found, str) and found.isascii() and found.isprintable() else None
+def config_type_of(document: object) -> str | None:
+    """The media type of the configuration that a parsed manifest names.
+
+    None for a list, for what is no manifest, and for a type longer than any: lists are kept in memory, and a type is
+    what whoever pushed the image wrote.
+    """
+    config = document.get("config") if isinstance(document, dict) else None
+    found = config.get("mediaType") if isinstance(config, dict) else None
+    usable = isinstance(found, str) and len(found) <= _LONGEST_TYPE and found.isascii() and found.isprintable()
+    return found if usable else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Final
 
 from adapter.errors import AdapterError, InvalidRequest, ManifestInvalid, TypeRefused
 from adapter.names import Repository, is_digest
@@ -46,10 +46,13 @@ def type_in(data: bytes) -> str:
         document = json.loads(data)
     except (ValueError, RecursionError):
         return NONE
-    return _type_in(document) if isinstance(document, dict) else NONE
+    return type_of_document(document)
 
 
-def _type_in(document: dict[str, Any]) -> str:
+def type_of_document(document: object) -> str:
+    """The same for a document that is parsed already."""
+    if not isinstance(document, dict):
+        return NONE
     own, config = document.get("mediaType"), document.get("config")
     if isinstance(own, str) and own.isascii() and own.isprintable() and "/" in own:
         return own
