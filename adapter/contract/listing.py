@@ -18,6 +18,7 @@ from adapter.contract.snapshots import Snapshots
 from adapter.errors import AccountBlocked, Denied, NotFound
 from adapter.names import Repository, check_reference, is_digest
 from adapter.swr.client import SwrClient
+from adapter.swr.fields import whole_number
 from adapter.swr.images import Listed, Tag
 from adapter.swr.listed import config_type_of
 from adapter.swr.manifest_types import ACCEPT, LISTS
@@ -147,11 +148,16 @@ def _parsed(data: bytes) -> object:
 
 
 def _size(document: object) -> int | None:
-    """Of all that a manifest names, in bytes, as SWR's list of tags has it."""
+    """Of all that a manifest names, in bytes, as SWR's list of tags has it; None where one size cannot be read."""
     if not isinstance(document, dict):
         return None
-    try:
-        parts = [document.get("config"), *document.get("layers", []), *document.get("manifests", [])]
-        return sum(int(part["size"]) for part in parts if part)
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+    # Go writes a list that was never made as null.
+    lists = (document.get("layers") or [], document.get("manifests") or [])
+    if not all(isinstance(each, list) for each in lists):
         return None
+    parts = [document["config"]] if document.get("config") else []
+    sizes = [
+        whole_number(part.get("size")) if isinstance(part, dict) else None for part in [*parts, *lists[0], *lists[1]]
+    ]
+    known = [size for size in sizes if size is not None]
+    return whole_number(sum(known)) if len(known) == len(sizes) else None

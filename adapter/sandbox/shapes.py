@@ -14,6 +14,10 @@ from adapter.sandbox.store import Manifest, Organization, Tag, number
 INTERNAL = "100.125.7.25:20202"
 
 
+ZERO_TIME = "0001-01-01T00:00:00Z"
+NOT_DELETED = {"null": None, "empty": "", "false": False, "0": 0, "zero": ZERO_TIME, "words": "no"}
+
+
 def stamp(seconds: float) -> str:
     """RFC 3339, UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -41,11 +45,19 @@ class Shapes:
             shape |= {"access_user_count": 1, "repo_count": len(self.repositories_of(organization.name))}
         return shape
 
-    def _stamp(self, seconds: float) -> str:
-        """A listing's time."""
-        form = self._context.knobs.text("times")
-        text = "" if form == "empty" else stamp(seconds)
-        return text.replace("T", " ").removesuffix("Z") if form == "blank" else text
+    def _stamp(self, seconds: float) -> object:
+        """A listing's time, in the form of the knob `times`."""
+        forms: dict[str, object] = {
+            "blank": stamp(seconds).replace("T", " ").removesuffix("Z"),
+            "seconds": int(seconds),
+            "milliseconds": int(seconds * 1000),
+            "digits": str(int(seconds)),
+            "empty": "",
+            "null": None,
+            "zero": ZERO_TIME,
+            "words": "two days ago",
+        }
+        return forms.get(self._context.knobs.text("times"), stamp(seconds))
 
     def _size(self, manifest: Manifest | None) -> int:
         try:
@@ -119,7 +131,7 @@ class Shapes:
             "is_trusted": False,
             "created": self._stamp(tag.created),
             "updated": self._stamp(tag.updated),
-            "deleted": None,
+            "deleted": NOT_DELETED[self._context.knobs.text("deleted")],
             "domain_id": owner.tenant if owner else "",
             "scanned": False,
             "tag_type": int(bool(document and document.is_list)),

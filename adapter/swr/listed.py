@@ -1,7 +1,8 @@
 """Entries of SWR's listings: a repository, a tag (`docs/facts/swr.md §4.4, §4.5`). Pure.
 
-What Harbor could not ask for anyway, a name that no registry takes or an empty one, is left out. What makes no sense,
-a time that is none or a digest that is none, raises `Unexpected`: to guess would be to copy the wrong thing.
+A name that no registry accepts, or an empty one, is left out: Harbor could not request it. Only what decides something
+refuses the list with `Unexpected`: a missing name, and an invalid digest, since a guess would copy the wrong image. All
+else decorates an entry (times, sizes, types); where it cannot be read it is None.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, Final
 
 from adapter.errors import DigestInvalid, NameInvalid, TagInvalid, Unexpected
 from adapter.names import Repository, check_digest, check_tag, parse_repository
+from adapter.swr.fields import whole_number
 from adapter.swr.imprint import original_of
 from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, LISTS, NONE, type_of_document
 from adapter.swr.times import read_time
@@ -59,7 +61,7 @@ def read_repository(entry: Mapping[str, Any]) -> Listed | None:
     """Names of nested repositories may come as in a path, with `$` for the slash."""
     organization, name = entry.get("namespace"), entry.get("name")
     if not isinstance(organization, str) or not isinstance(name, str):
-        raise Unexpected("SWR's list of repositories has an entry without a name")
+        raise Unexpected("SWR's list of repositories has an entry without a name: report this")
     try:
         repository = parse_repository(f"{organization}/{name.replace('$', '/')}")
     except NameInvalid:
@@ -71,28 +73,34 @@ def read_tag(entry: Mapping[str, Any]) -> Tag | None:
     """`Tag` has a capital letter; `manifest` is the document as a string (`docs/facts/swr.md §4.5`)."""
     name = entry.get("Tag", entry.get("tag"))
     if not isinstance(name, str):
-        raise Unexpected("SWR's list of tags has an entry without a name")
+        raise Unexpected("SWR's list of tags has an entry without a name: report this")
     try:
         check_tag(name)
     except TagInvalid:
         return None
-    if read_time(entry.get("deleted")) is not None:
+    if _is_deleted(entry.get("deleted")):
         return None
     document = _manifest(entry)
     media_type, config_type = _types(entry, document)
-    is_list = entry.get("tag_type") == 1 or media_type in LISTS
+    is_list = whole_number(entry.get("tag_type")) == 1 or media_type in LISTS
     own_type = type_of_document(document)
     return Tag(
         name,
         _digest(entry.get("digest")),
         media_type,
-        _size(entry.get("size")),
-        read_time(entry.get("updated") or entry.get("created")),
+        whole_number(entry.get("size")),
+        read_time(entry.get("updated")) or read_time(entry.get("created")),
         is_list=is_list,
         config_type=config_type,
         source=original_of(document),
         silent=own_type not in LISTS and (is_list or own_type == NONE),
     )
+
+
+def _is_deleted(value: object) -> bool:
+    """Only a readable time says so, or true. A deleted tag that is listed costs a 404 when it is pulled, but a tag that
+    is left out would pass for deleted."""
+    return value is True or read_time(value) is not None
 
 
 def _digest(value: object) -> str | None:
@@ -101,11 +109,7 @@ def _digest(value: object) -> str | None:
     try:
         return check_digest(str(value))
     except DigestInvalid:
-        raise Unexpected("SWR's list of tags has a digest that is none") from None
-
-
-def _size(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+        raise Unexpected("SWR's list of tags has an invalid digest: report this") from None
 
 
 def _manifest(entry: Mapping[str, Any]) -> object:
@@ -123,10 +127,9 @@ def _types(entry: Mapping[str, Any], document: object) -> tuple[str | None, str 
     """Of the manifest and of its configuration; without the manifest, what the numbers beside it say."""
     if (media_type := type_of_document(document)) != NONE:
         return media_type[:_LONGEST_TYPE], config_type_of(document)
-    if entry.get("tag_type") == 1:
+    if whole_number(entry.get("tag_type")) == 1:
         return DOCKER_LIST, None
-    schema = entry.get("schema")
-    return {1: _SCHEMA_1, 2: DOCKER_MANIFEST}.get(schema if isinstance(schema, int) else 0), None
+    return {1: _SCHEMA_1, 2: DOCKER_MANIFEST}.get(whole_number(entry.get("schema")) or 0), None
 
 
 def config_type_of(document: object) -> str | None:

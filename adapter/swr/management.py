@@ -19,6 +19,7 @@ from adapter.names import Repository
 from adapter.state import State
 from adapter.swr import signing
 from adapter.swr.errors import Refusal, error_for, management_error_for
+from adapter.swr.fields import whole_number
 from adapter.swr.patience import CREATE, SAFE, Patience
 from adapter.swr.refusals import Refusals
 from adapter.swr.transport import Signer, Transport, read_document, refusal_of, settle
@@ -93,21 +94,28 @@ SIGNERS: Final[Mapping[str, Callable[[Identity], Signer]]] = {"sdk": sdk_signer,
 
 
 def parse_organizations(document: bytes) -> list[Organization]:
-    """`{"namespaces": [{"id", "name", "auth", …}]}`, or that list alone; other fields are fine. Raises `Unexpected`."""
+    """`{"namespaces": [{"id", "name", "auth", …}]}`, or that list alone; other fields are fine. Raises `Unexpected`.
+
+    The list may be null, as Go writes one that was never made. Anything else that is not a list is not an empty one.
+    """
     try:
         answer = json.loads(document)
-        entries = answer if isinstance(answer, list) else answer["namespaces"] or []
+        entries = answer if isinstance(answer, list) else answer["namespaces"]
+        if not isinstance(entries, list | None):
+            raise TypeError
+        entries = entries or []
         return [parse_organization(entry) for entry in entries]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Unexpected("SWR's list of organizations cannot be read") from None
 
 
 def parse_organization(entry: Mapping[str, Any]) -> Organization:
-    """One element of the list, or the answer for one organization."""
-    auth, number = entry.get("auth"), entry.get("id")
-    return Organization(
-        str(entry["name"]), auth if isinstance(auth, int) else None, number if isinstance(number, int) else None
-    )
+    """One element of the list, or the answer for one organization. Raises `TypeError` and the like without a name;
+    numbers that cannot be read are None."""
+    name = entry["name"]
+    if not isinstance(name, str):
+        raise TypeError
+    return Organization(name, whole_number(entry.get("auth")), whole_number(entry.get("id")))
 
 
 class Management:

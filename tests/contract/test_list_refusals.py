@@ -89,7 +89,6 @@ NONSENSE = {
     "no JSON": "<html>",
     "no list": {"repos": []},
     "names that are none": [{"namespace": 7, "name": []}, {"Tag": 7}],
-    "wrong times": [{"namespace": "team", "name": "app", "updated_at": "yesterday", "Tag": "v1", "updated": "soon"}],
     "the same page again": [{"namespace": "team", "name": f"app{number}", "Tag": f"v{number}"} for number in range(7)],
 }
 

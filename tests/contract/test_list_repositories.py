@@ -26,6 +26,9 @@ def test_repositories_of_a_project(door: Door, swr: RunningSandbox) -> None:
     assert len(asked(swr, "GET", "/v2/manage/repos")) == 1
 
 
+NO_TIMES = ("empty", "null", "zero", "words")
+
+
 @pytest.mark.parametrize(
     "knobs",
     [
@@ -34,8 +37,8 @@ def test_repositories_of_a_project(door: Door, swr: RunningSandbox) -> None:
         {"listing_parameters": "filter"},
         {"listing_parameters": "unordered"},
         {"listed_names": "dollar"},
-        {"times": "blank"},
-        {"times": "empty"},
+        *({"times": form} for form in ("blank", "seconds", "milliseconds", "digits", *NO_TIMES)),
+        *({"deleted": form} for form in ("empty", "false", "0", "zero", "words")),
         {"listed_tags": 1},
         {"error_shape": "object"},
     ],
@@ -51,7 +54,7 @@ def test_every_kind_of_swr_lists_the_same(start: Start, swr: RunningSandbox, kno
     assert [each["name"] for each in found] == ["team/many", *(f"team/x/r{number}" for number in range(9))]
     artifacts = walk(door, f"{of('team/many')}?page_size=6")
     assert [each["digest"] for each in artifacts] == sorted(digests)
-    assert all((each["push_time"] is None) == (knobs.get("times") == "empty") for each in artifacts)
+    assert all((each["push_time"] is None) == (knobs.get("times") in NO_TIMES) for each in artifacts)
     assert [each["name"] for each in walk(door, of("team/x/r3"))[0]["tags"]] == ["v1"]
 
 

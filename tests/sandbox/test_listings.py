@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 from tests.sandbox.client import Sandbox, seed
@@ -58,3 +60,7 @@ def test_times_may_look_otherwise(sandbox: Sandbox) -> None:
     sandbox.set(times="empty")
     assert sandbox.manage("GET", TAGS).json[0]["created"] == ""
     assert sandbox.manage("GET", "repos").json[0]["updated_at"] == ""
+    sandbox.set(times="seconds", deleted="false")
+    listed = sandbox.manage("GET", TAGS).json[0]
+    assert listed["updated"] == int(datetime.fromisoformat(usual).timestamp())
+    assert listed["deleted"] is False

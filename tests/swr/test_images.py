@@ -170,7 +170,7 @@ def test_pages_are_asked_for_by_where_the_last_one_ended(swr: Swr, client: SwrCl
         (refusal(401, "APIG.0301"), CredentialsRefused),
         (refusal(403, "SVCSTG.SWR.4031042"), Throttled),
         (Response("<html>"), Unexpected),
-        (page(tag(updated="yesterday")), Unexpected),
+        (page(tag(digest="yesterday")), Unexpected),
         (page(tag(Tag=None)), Unexpected),
         (page(tag(), total=10**9), Unexpected),
     ],

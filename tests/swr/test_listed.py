@@ -17,6 +17,7 @@ from adapter.swr.translated import SOURCE
 DIGEST = "sha256:" + "a" * 64
 IMAGE = "application/vnd.docker.container.image.v1+json"
 CHART = "application/vnd.cncf.helm.config.v1+json"
+ODD_SIZES: list[Any] = [-1, "big", True, 1.5, [], 2**63]
 
 
 def repository(**fields: Any) -> dict[str, Any]:
@@ -49,7 +50,7 @@ def test_a_repository_that_no_registry_could_name_is_left_out(name: str) -> None
     assert read_repository(repository(name=name)) is None
 
 
-@pytest.mark.parametrize("fields", [{"name": None}, {"name": 7}, {"namespace": []}, {"updated_at": "yesterday"}])
+@pytest.mark.parametrize("fields", [{"name": None}, {"name": 7}, {"namespace": []}])
 def test_a_repository_that_makes_no_sense(fields: dict[str, Any]) -> None:
     with pytest.raises(Unexpected):
         read_repository(repository(**fields))
@@ -101,7 +102,11 @@ def test_types_without_a_manifest(manifest: object) -> None:
     assert types() == (DOCKER_MANIFEST, False)
     assert types(tag_type=1) == (DOCKER_LIST, True)
     assert types(schema=1) == ("application/vnd.docker.distribution.manifest.v1+prettyjws", False)
-    assert types(schema=None) == types(schema=[2]) == (None, False)
+    assert types(schema="2", tag_type=0.0) == (DOCKER_MANIFEST, False)
+    assert types(tag_type="1") == types(tag_type=1.0) == (DOCKER_LIST, True)
+    odds: list[Any] = [None, [2], True, {}, "two", 2.5]
+    for odd in odds:
+        assert types(schema=odd, tag_type=odd) == (None, False)
 
 
 @pytest.mark.parametrize("name", ["", "a b", ".", "a" * 129, "a:b", "ä"])
@@ -111,17 +116,38 @@ def test_a_name_that_is_no_tag_is_left_out(name: str) -> None:
 
 def test_a_deleted_tag_is_left_out() -> None:
     assert read_tag(tag(deleted="2026-01-03T00:00:00Z")) is None
-    assert read_tag(tag(deleted="0001-01-01T00:00:00Z")) is not None
+    assert read_tag(tag(deleted=1767323045)) is None
+    assert read_tag(tag(deleted=True)) is None
 
 
-@pytest.mark.parametrize("fields", [{"digest": None}, {"digest": ""}, {"size": -1}, {"size": "big"}, {"size": True}])
+@pytest.mark.parametrize(
+    "deleted", ["0001-01-01T00:00:00Z", "", "x", "false", False, 0, 1, [], {}, "1970-01-01T00:00:00Z"]
+)
+def test_a_tag_is_not_deleted_unless_it_says_so(deleted: object) -> None:
+    """One that is left out would pass for deleted."""
+    assert read_tag(tag(deleted=deleted)) is not None
+
+
+@pytest.mark.parametrize("odd", ["soon", "0001-01-01T00:00:00Z", 7, False, [], {"seconds": 1}])
+def test_times_that_cannot_be_read_refuse_nothing(odd: object) -> None:
+    found = read_tag(tag(updated=odd, created=odd))
+    assert found is not None
+    assert found.pushed is None
+    listed = read_repository(repository(updated_at=odd))
+    assert listed is not None
+    assert listed.updated is None
+
+
+@pytest.mark.parametrize("fields", [{"digest": None}, {"digest": ""}, *({"size": odd} for odd in ODD_SIZES)])
 def test_what_swr_does_not_tell(fields: dict[str, Any]) -> None:
     found = read_tag(tag(**fields))
     assert found is not None
     assert None in (found.digest, found.size)
 
 
-@pytest.mark.parametrize("pushed", [{"updated": ""}, {"updated": None}])
+@pytest.mark.parametrize(
+    "pushed", [{"updated": ""}, {"updated": None}, {"updated": "soon"}, {"updated": "0001-01-01T00:00:00Z"}]
+)
 def test_without_an_update_the_creation_counts(pushed: dict[str, Any]) -> None:
     found = read_tag(tag(**pushed))
     assert found is not None
@@ -129,7 +155,7 @@ def test_without_an_update_the_creation_counts(pushed: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"Tag": 7}, {"Tag": None}, {"digest": "sha256:x"}, {"digest": 7}, {"updated": "soon"}, {"deleted": "x"}]
+    "fields", [{"Tag": 7}, {"Tag": None}, {"digest": "sha256:x"}, {"digest": 7}, {"digest": False}]
 )
 def test_a_tag_that_makes_no_sense(fields: dict[str, Any]) -> None:
     with pytest.raises(Unexpected):

@@ -20,7 +20,7 @@ from adapter.errors import (
 from adapter.identity import Identity
 from adapter.swr import signing
 from adapter.swr.client import SwrClient
-from adapter.swr.management import Organization
+from adapter.swr.management import Organization, parse_organization
 from tests.credentials import ACCESS_KEY, SECRET_KEY
 from tests.swr.scripted import Swr, client_of
 
@@ -68,8 +68,18 @@ def test_no_organizations(swr: Swr, client: SwrClient, identity: Identity, answe
     assert client.management.organizations(identity) == []
 
 
+NOT_ORGANIZATIONS = ["[1]", '[{"id": 1}]', '[{"name": null}]', '[{"name": 7}]', "0", "false", '""', "{}"]
+
+
+@pytest.mark.parametrize("odd", [None, "", "seven", True, False, [], {}, -1, 10**20])
+def test_numbers_of_an_organization_that_cannot_be_read(odd: object) -> None:
+    """`true` is not the permission to read only."""
+    assert parse_organization({"name": "a", "auth": odd, "id": odd}) == Organization("a")
+    assert parse_organization({"name": "a", "auth": "7", "id": 5.0}) == Organization("a", 7, 5)
+
+
 @pytest.mark.parametrize(
-    "text", ["", "<html>", "[1]", "{}", "[" * 100_000, '{"namespaces": [1]}', '{"namespaces": [{"id": 1}]}']
+    "text", ["", "<html>", "[1]", "{}", "[" * 100_000, *(f'{{"namespaces": {each}}}' for each in NOT_ORGANIZATIONS)]
 )
 def test_a_list_that_cannot_be_read(swr: Swr, client: SwrClient, identity: Identity, text: str) -> None:
     swr.answer("GET", NAMESPACES, Response(text))
