@@ -1,18 +1,27 @@
-"""Answers whose headers came whole.
+"""Answers whose headers came whole, and hold nothing that HTTP does not allow.
 
 To `http.client` the end of a connection ends the headers too, so an answer that was cut in them would look like one
-that has fewer; and a line that is no header would end them, with a warning in the log.
+that has fewer; a line that is no header would end them, with a warning in the log; and it accepts control characters,
+which the adapter's own server then refuses to send to the caller.
 """
 
 from __future__ import annotations
 
 import http.client
 import io
+import re
 import socket
-from typing import Any
+from typing import Any, Final
 
 from urllib3.exceptions import HeaderParsingError
 from urllib3.util.response import assert_header_parsing
+
+_PASSED_ON: Final = frozenset(
+    {"accept-ranges", "content-encoding", "content-length", "content-range", "content-type", "docker-content-digest"}
+)
+"""Fields that go into answers to callers: printable ASCII alone. Others may hold what RFC 9110 calls obs-text."""
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_FOLD: Final = re.compile(r"\r?\n[ \t]+")
 
 
 class Lines(io.BufferedReader):
@@ -29,6 +38,14 @@ class Lines(io.BufferedReader):
 
 class DamagedHeaders(http.client.HTTPException):
     """They are none."""
+
+
+class InvalidHeader(http.client.HTTPException):
+    """A header field whose value HTTP does not allow; `field` is its name, in printable ASCII."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(field)
+        self.field = field if field.isascii() and field.isprintable() else "HTTP"
 
 
 class WholeResponse(http.client.HTTPResponse):
@@ -56,3 +73,10 @@ class WholeResponse(http.client.HTTPResponse):
             assert_header_parsing(self.msg)
         except HeaderParsingError as error:
             raise DamagedHeaders from error
+        for name, value in self.msg.items():
+            if name.lower() in _PASSED_ON:
+                valid = value.isascii() and value.replace("\t", " ").isprintable()
+            else:
+                valid = not _CONTROL.search(_FOLD.sub(" ", value))
+            if not valid:
+                raise InvalidHeader(name)

@@ -27,6 +27,7 @@ from adapter.swr.caller import rest, tied
 from adapter.swr.connections import Adapter, EarlySuccess, proxies_for
 from adapter.swr.errors import Refusal, parse_refusal
 from adapter.swr.patience import SAFE, Patience, backoff, retry_after
+from adapter.swr.responses import InvalidHeader
 
 log = logging.getLogger(__name__)
 
@@ -155,6 +156,11 @@ def _failure(error: Exception, host: str, patience: Patience) -> AdapterError:
         return Unreachable(f"TLS with {host} failed")
     if _cause(error, EarlySuccess) is not None:
         return Unexpected(f"{host} accepted something before all of it was sent: it is not trusted")
+    invalid = _cause(error, InvalidHeader)
+    if isinstance(invalid, InvalidHeader):
+        return Unexpected(
+            f"{host} returned an invalid {invalid.field} header: check for a proxy between the adapter and SWR"
+        )
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return TimedOut(f"no connection to {host} within {CONNECT_TIMEOUT:g} s: check network, firewall and proxy")
     if isinstance(error, requests.exceptions.Timeout):

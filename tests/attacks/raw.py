@@ -1,0 +1,92 @@
+"""A server whose every byte is chosen by the test: what no well-kept HTTP library would send."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from adapter.settings import Settings
+from adapter.swr.client import SwrClient
+from adapter.values import RegionHosts
+from tests.swr.scripted import TOKEN_PATH, jwt
+
+Part = bytes | Callable[[socket.socket], None]
+"""Bytes to send, or what is to be done with the connection."""
+
+OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+def answer(status: str, *fields: str, body: bytes = b"") -> bytes:
+    """A whole answer; its length is added unless a field is about framing."""
+    framed = any(field.lower().startswith(("content-length", "transfer-encoding")) for field in fields)
+    lines = [f"HTTP/1.1 {status}", *fields, *([] if framed else [f"Content-Length: {len(body)}"])]
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+
+
+class RawServer:
+    """Answers requests by method and the start of their path, in turn; the last answer stays. Closes after each.
+
+    `asked` are the request lines without the version, in order; token requests are granted and not listed.
+    """
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._answers: dict[str, list[Part]] = {}
+        self._lock = threading.Lock()
+        self.asked: list[str] = []
+        host, port = listener.getsockname()[:2]
+        self.url = f"http://{host}:{port}"
+
+    def answer(self, start: str, *parts: Part) -> None:
+        self._answers[start] = list(parts)
+
+    def serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                threading.Thread(target=self._talk, args=[connection], daemon=True).start()
+
+    def _talk(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(10)
+            head = b""
+            while b"\r\n\r\n" not in head:
+                if not (block := connection.recv(65536)):
+                    return
+                head += block
+            line = head.partition(b" HTTP/")[0].decode()
+            part = self._next(line)
+            if isinstance(part, bytes):
+                connection.sendall(part)
+            else:
+                part(connection)
+
+    def _next(self, line: str) -> Part:
+        if TOKEN_PATH in line and not any(start in line for start in self._answers):
+            return answer("200 OK", "Content-Type: application/json", body=json.dumps({"token": jwt()}).encode())
+        with self._lock:
+            self.asked.append(line)
+            parts = next((parts for start, parts in self._answers.items() if line.startswith(start)), [OK])
+            return parts.pop(0) if len(parts) > 1 else parts[0]
+
+    def client(self, **settings: object) -> SwrClient:
+        """The adapter's client, with this server as region eu-de and no request budget."""
+        regions = {"eu-de": RegionHosts(self.url, self.url)}
+        return SwrClient.build(Settings(**{"regions": regions, "requests_per_second": 0.0, **settings}))  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def raw_server(host: str = "127.0.0.1") -> Iterator[RawServer]:
+    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
+        server = RawServer(listener)
+        thread = threading.Thread(target=server.serve)
+        thread.start()
+        try:
+            yield server
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(10)
