@@ -29,6 +29,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 from urllib3.util.wait import wait_for_read
 
 from adapter.settings import LOOPBACK
+from adapter.swr import outgoing
 from adapter.swr.caller import GLANCES, refuse_if_gone
 from adapter.swr.responses import WholeResponse
 
@@ -112,6 +113,7 @@ class _Early:
     longest_idle: ClassVar[float] = 5.0
     sock: Any
     timeout: Any
+    proxy: Any
     _poll: select.poll
     _cut = False
     _in_body = False
@@ -124,13 +126,32 @@ class _Early:
         alive: bool = super().is_connected  # type: ignore[misc]
         return alive and time.monotonic() - self._used < self.longest_idle
 
+    def _new_conn(self) -> socket.socket:
+        """urllib3's hook for the bare connection, before TLS."""
+        sock: socket.socket = super()._new_conn()  # type: ignore[misc]
+        try:
+            self._check_peer(sock)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def _check_peer(self, sock: socket.socket) -> None:
+        """A proxy makes the connection itself, to what only the proxy can tell."""
+        if self.proxy is None:
+            outgoing.current().check_peer(sock)
+
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]
         self._used = time.monotonic()
 
     def endheaders(self, *arguments: Any, **options: Any) -> None:
         self._in_body = False
+        if self.sock is not None:
+            # It may have been opened for a request that was allowed more.
+            self._check_peer(self.sock)
         super().endheaders(*arguments, **options)  # type: ignore[misc]
+        outgoing.current().sent = True
         self._in_body = True
         if self.sock is not None:
             # Until the answer is read, which has a timeout of its own.

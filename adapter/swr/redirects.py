@@ -10,9 +10,10 @@ import requests
 
 from adapter.errors import Unexpected
 from adapter.identity import Identity
+from adapter.swr.addresses import names_local
 from adapter.swr.locations import resolve
 from adapter.swr.patience import FETCH
-from adapter.swr.transport import Transport, settle
+from adapter.swr.transport import LOCAL_REDIRECT, Transport, settle
 from adapter.values import RegionHosts
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -35,7 +36,14 @@ class Redirects:
             if response.status_code not in REDIRECTS:
                 break
             url = self.target(identity, url, response)
-            response = self._transport.send("GET", url, headers=headers, account=None, patience=FETCH)
+            response = self._transport.send(
+                "GET",
+                url,
+                headers=headers,
+                account=None,
+                patience=FETCH,
+                local_allowed=self._may_be_local(identity, urlsplit(url).hostname),
+            )
         return response
 
     def target(self, identity: Identity, url: str, response: requests.Response) -> str:
@@ -51,4 +59,12 @@ class Redirects:
                 f"SWR redirects a blob to {parts.hostname}, which the region's `objects` in SWR_ADAPTER_REGIONS "
                 "does not list"
             )
+        host = parts.hostname or ""
+        if names_local(host) and not self._may_be_local(identity, host):
+            raise Unexpected(LOCAL_REDIRECT.format(host=host))
         return parts.geturl()
+
+    def _may_be_local(self, identity: Identity, host: str | None) -> bool:
+        hosts = self._regions[identity.region]
+        registry = urlsplit(hosts.registry).hostname or ""
+        return host == registry or host in hosts.objects or names_local(registry)

@@ -26,6 +26,7 @@ from adapter.swr.budget import Budget
 from adapter.swr.caller import rest, tied
 from adapter.swr.connections import Adapter, EarlySuccess, proxies_for
 from adapter.swr.errors import Refusal, parse_refusal
+from adapter.swr.outgoing import LocalAddress, Outgoing, sending
 from adapter.swr.patience import SAFE, Patience, backoff, retry_after
 from adapter.swr.responses import InvalidHeader
 
@@ -37,6 +38,10 @@ LARGEST_DOCUMENT: Final = 8 << 20
 REMAINDER_TIMEOUT: Final = 5.0
 """Seconds that the body of an answer may pause when its status has said all that counts."""
 LARGEST_ERROR: Final = 64 << 10
+LOCAL_REDIRECT: Final = (
+    "SWR redirects a blob to {host}, an address of this machine or its link: if the object store is there, add the "
+    "host to `objects` of the region in SWR_ADAPTER_REGIONS"
+)
 
 _OWN_HEADERS: Final = {"User-Agent": f"harbor-swr-adapter/{__version__}", "Accept-Encoding": "identity"}
 
@@ -67,19 +72,27 @@ class Transport:
         body: bytes | Iterable[Any] = b"",
         signer: Signer | None = None,
         patience: Patience = SAFE,
+        local_allowed: bool = True,
     ) -> requests.Response:
         """One exchange; the response's body is not read yet and must be read or closed.
 
         `account` is whose budget is charged, None for the object store, which has none. `signer` is asked anew for
-        each attempt. Raises `Unreachable`, `TimedOut`, `CertificateUntrusted` or `Throttled`, and what `refuse_if_gone`
-        does.
+        each attempt. Without `local_allowed` nothing is sent to an address of this machine or its link: for addresses
+        that somebody else chose. Raises `Unreachable`, `TimedOut`, `CertificateUntrusted`, `Unexpected` or `Throttled`,
+        and what `refuse_if_gone` does.
         """
         request = requests.Request(method, url, headers={**headers, **_OWN_HEADERS}, data=body)
         with tied(patience.tied):
-            return self._exchange(request, account, signer, patience)
+            return self._exchange(request, account, signer, patience, local_allowed=local_allowed)
 
     def _exchange(
-        self, request: requests.Request, account: str | None, signer: Signer | None, patience: Patience
+        self,
+        request: requests.Request,
+        account: str | None,
+        signer: Signer | None,
+        patience: Patience,
+        *,
+        local_allowed: bool,
     ) -> requests.Response:
         until = min(time.monotonic() + patience.total, patience.deadline or float("inf"))
         attempt = 0
@@ -88,7 +101,7 @@ class Transport:
                 self._budget.take(account, patience.queue)
             # A policy that repeats cuts its last attempt, so that its total holds.
             limit = patience.within(until - time.monotonic()) if patience.total else patience
-            outcome = self._attempt(request, signer, limit)
+            outcome = self._attempt(request, signer, limit, Outgoing(local_allowed))
             wait = self._wait_after(outcome, attempt, patience)
             if wait is None or time.monotonic() + wait > until:
                 if isinstance(outcome, AdapterError):
@@ -101,28 +114,33 @@ class Transport:
             attempt += 1
 
     def _attempt(
-        self, request: requests.Request, signer: Signer | None, patience: Patience
+        self, request: requests.Request, signer: Signer | None, patience: Patience, outgoing: Outgoing
     ) -> requests.Response | AdapterError:
         """The response, or the error to raise when there is to be no further attempt."""
         url = str(request.url)
         parts = urlsplit(url)
         started = time.monotonic()
+        request_id = None
         try:
             prepared = request.prepare()
             if signer is not None:
                 prepared = signer(prepared)
-            response = self._adapter.send(
-                prepared,
-                stream=True,
-                timeout=(min(CONNECT_TIMEOUT, patience.answer), patience.answer),
-                proxies=dict(proxies_for(url, self._proxy)),
-            )
+            with sending(outgoing):
+                response = self._adapter.send(
+                    prepared,
+                    stream=True,
+                    timeout=(min(CONNECT_TIMEOUT, patience.answer), patience.answer),
+                    proxies=dict(proxies_for(url, self._proxy)),
+                )
+            request_id = response.headers.get("X-Request-Id")
         except (requests.RequestException, HTTPError) as error:
-            self._note(None)
             failure = _failure(error, parts.hostname or "", patience)
             log.info("%s %s: %s", request.method, parts.hostname, type(failure).__name__)
             return failure
-        self._note(response.headers.get("X-Request-Id"))
+        finally:
+            # Also when the body that was sent ended in an error of our own: SWR has got the request.
+            if outgoing.sent:
+                self._note(request_id)
         took = (time.monotonic() - started) * 1000
         log.debug("%s %s -> %d in %.0f ms", request.method, parts.hostname, response.status_code, took)
         return response
@@ -161,6 +179,8 @@ def _failure(error: Exception, host: str, patience: Patience) -> AdapterError:
         return Unexpected(
             f"{host} returned an invalid {invalid.field} header: check for a proxy between the adapter and SWR"
         )
+    if _cause(error, LocalAddress) is not None:
+        return Unexpected(LOCAL_REDIRECT.format(host=host))
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return TimedOut(f"no connection to {host} within {CONNECT_TIMEOUT:g} s: check network, firewall and proxy")
     if isinstance(error, requests.exceptions.Timeout):
