@@ -24,9 +24,12 @@ from adapter.errors import CertificateUntrusted, InvalidRequest, Unexpected, Unr
 from adapter.provider.headers import Headers
 from adapter.provider.responses import BLOCK, Response, left
 from adapter.swr.connections import tls_context
+from adapter.swr.idle import IdleCloser
 
 _IDLE: Final = 30.0
 """Seconds after which a connection is not used again: it may be dead without a sign."""
+_CHECKED: Final = 5.0
+"""Seconds between two looks for connections that core has ended, or that are too old."""
 _KEPT: Final = 16
 _REPEATABLE: Final = frozenset({"GET", "HEAD"})
 _TARGET: Final = re.compile("[!-~]+")
@@ -123,6 +126,7 @@ class Core:
         self._connect, self._answer = connect, answer
         self._lock = threading.Lock()
         self._idle: list[tuple[float, http.client.HTTPConnection]] = []
+        self._closer = IdleCloser(self._close_idle, _CHECKED)
 
     def until(self) -> float:
         """When a request that begins now has to be answered, all that the door asks on its way included."""
@@ -157,9 +161,11 @@ class Core:
             old = self._idle.pop(0)[1] if len(self._idle) > _KEPT else None
         if old is not None:
             old.close()
+        self._closer.watch()
 
     def close(self) -> None:
         """Ends the connections that are kept."""
+        self._closer.stop()
         while (connection := self._take()) is not None:
             connection.close()
 
@@ -189,10 +195,18 @@ class Core:
                 if not self._idle:
                     return None
                 since, connection = self._idle.pop()
-            alive = connection.sock is not None and time.monotonic() - since < _IDLE
-            if alive and not wait_for_read(connection.sock, 0):
+            if _is_usable(since, connection):
                 return connection
             connection.close()
+
+    def _close_idle(self) -> bool:
+        with self._lock:
+            dead = [each for each in self._idle if not _is_usable(*each)]
+            self._idle = [each for each in self._idle if each not in dead]
+            left_over = bool(self._idle)
+        for _, connection in dead:
+            connection.close()
+        return left_over
 
     def _new(self, until: float | None) -> http.client.HTTPConnection:
         seconds = left(self._connect, until)
@@ -223,6 +237,12 @@ class Core:
         except BaseException:
             connection.close()
             raise
+
+
+def _is_usable(since: float, connection: http.client.HTTPConnection) -> bool:
+    """Whether an idle connection is neither too old nor ended by core."""
+    fresh = connection.sock is not None and time.monotonic() - since < _IDLE
+    return fresh and not wait_for_read(connection.sock, 0)
 
 
 def _send(connection: http.client.HTTPConnection, body: Body | None) -> bool:

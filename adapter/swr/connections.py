@@ -1,8 +1,7 @@
 """Connections to SWR: urllib3's, with a send timeout of their own and an ear for answers that come early.
 
-Three things that urllib3 does not do by itself: while a body is sent its socket timeout is the connect timeout;
-an answer that comes before the end of a body is lost over TLS; and requests loads the CA bundle again for each
-new connection.
+Two things that urllib3 does not do by itself: while a body is sent its socket timeout is the connect timeout;
+and an answer that comes before the end of a body is lost over TLS.
 """
 
 from __future__ import annotations
@@ -14,21 +13,15 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 import certifi
-import requests
-from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.poolmanager import ProxyManager
 from urllib3.util.ssl_ import create_urllib3_context
 from urllib3.util.wait import wait_for_read
 
-from adapter.settings import LOOPBACK
 from adapter.swr import outgoing
 from adapter.swr.caller import GLANCES, refuse_if_gone
 from adapter.swr.responses import WholeResponse
@@ -226,46 +219,16 @@ class _Early:
         return response
 
 
-class _Plain(_Early, HTTPConnection):
+class Plain(_Early, HTTPConnection):
+    """Without TLS."""
+
     response_class = WholeResponse
 
 
-class _TLS(_Early, HTTPSConnection):
+class Secured(_Early, HTTPSConnection):
+    """With TLS."""
+
     response_class = WholeResponse
-
-
-class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = _Plain
-
-
-class _TLSPool(HTTPSConnectionPool):
-    ConnectionCls = _TLS
-
-
-class Adapter(HTTPAdapter):
-    """Sends one prepared request and nothing else: no cookies, no redirects, nothing from the environment.
-
-    A `requests.Session` would keep cookies for the next account, and read and parse redirects that are not for it.
-    Large blocks, one TLS context, no retries of urllib3's own: they would replay a streamed body.
-    """
-
-    def __init__(self, ca_bundle: Path | None, pool: int) -> None:
-        self._context = tls_context(ca_bundle)
-        super().__init__(max_retries=0, pool_maxsize=pool, pool_connections=16)
-
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        super().init_poolmanager(*arguments, blocksize=BLOCK, ssl_context=self._context, **options)
-        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TLSPool}
-
-    def proxy_manager_for(self, proxy: str, **options: Any) -> ProxyManager:
-        manager: ProxyManager = super().proxy_manager_for(proxy, blocksize=BLOCK, ssl_context=self._context, **options)
-        manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TLSPool}
-        return manager
-
-    def cert_verify(self, conn: Any, *_: Any) -> None:
-        """The certificates are in the context already."""
-        conn.cert_reqs = "CERT_REQUIRED"
-        conn.ca_certs = None
 
 
 def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
@@ -280,18 +243,3 @@ def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
     bursts = threading.BoundedSemaphore(min(cores, _MOST_BURSTS))
     context.sslsocket_class = type("BurstingSocket", (ListeningSocket,), {"bursts": bursts})
     return context
-
-
-def proxies_for(url: str, proxy: str | None) -> Mapping[str, str]:
-    """The proxies for a URL: the setting's, else those of the environment; NO_PROXY is honoured for both.
-
-    Loopback is never asked of a proxy, which would look for it at home.
-    """
-    if urlsplit(url).hostname in LOOPBACK:
-        return {}
-    if proxy is None:
-        found: Mapping[str, str] = requests.utils.get_environ_proxies(url, no_proxy=None)
-        return found
-    if requests.utils.should_bypass_proxies(url, no_proxy=None):
-        return {}
-    return {"http": proxy, "https": proxy}

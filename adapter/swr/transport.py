@@ -24,10 +24,11 @@ from adapter.state import Link
 from adapter.swr import trace
 from adapter.swr.budget import Budget
 from adapter.swr.caller import rest, tied
-from adapter.swr.connections import Adapter, EarlySuccess, proxies_for
+from adapter.swr.connections import EarlySuccess
 from adapter.swr.errors import Refusal, parse_refusal
 from adapter.swr.outgoing import LocalAddress, Outgoing, sending
 from adapter.swr.patience import SAFE, Patience, backoff, retry_after
+from adapter.swr.pools import Adapter, proxies_for
 from adapter.swr.responses import InvalidHeader
 
 log = logging.getLogger(__name__)

@@ -17,11 +17,13 @@ from flask.testing import FlaskClient
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
+from adapter.provider import core as core_module
 from adapter.provider.app import create_provider_app
 from adapter.provider.core import Core
 from adapter.settings import Settings
 from adapter.swr.client import SwrClient
 from tests.conftest import StartAdapter
+from tests.contract.http import eventually
 from tests.provider.rawcore import Behaviour, raw_core, says
 from tests.provider.rig import API, NAME, PUBLIC_URL, SCRIPT, Client, PlayedCore
 from tests.services import free_ports
@@ -278,3 +280,16 @@ def test_a_defect_is_told_as_such(
     response = in_front_of("http://127.0.0.1:9").get(f"{API}/x")
     assert (response.status_code, message(response)) == (500, "the provider door failed; its log has the details")
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_connection_that_core_has_ended_is_closed_without_traffic(
+    in_front_of: InFrontOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when no page is opened for hours: it would stay in CLOSE_WAIT."""
+    monkeypatch.setattr(core_module, "_CHECKED", 0.1)
+    with raw_core(says(JSON + b"Content-Length: 2\r\n\r\n{}")) as url:
+        core = Core(url, None)
+        answer = core.send("GET", "/x", [])
+        answer.whole(100)
+        answer.close()
+        eventually(lambda: not core._idle)

@@ -16,11 +16,12 @@ import trustme
 from urllib3.util.ssl_ import create_urllib3_context
 
 from adapter.errors import TimedOut, Unexpected, UpstreamError
-from adapter.settings import Settings
-from adapter.swr import connections
+from adapter.settings import SPARE_THREADS, Settings
+from adapter.swr import connections, pools
 from adapter.swr.connections import _Early
 from adapter.swr.patience import SAFE, STREAM
 from adapter.swr.transport import Transport, read_document, refusal_of, settle
+from tests.contract.http import eventually
 
 SIZE = 64 << 20
 REFUSAL = b'{"errors":[{"code":"SIZE_INVALID","message":"too large"}]}'
@@ -253,3 +254,47 @@ def test_a_connection_that_was_idle_for_long_is_not_used(monkeypatch: pytest.Mon
         for _ in range(2):
             settle(transport.send("GET", url, headers={}, account=None))
     assert len(accepted) == 2
+
+
+def answer_once(connection: socket.socket) -> None:
+    """Ends the connection after its answer, without a word of that."""
+    read_head(connection)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+
+def answer_and_wait(connection: socket.socket) -> None:
+    """Leaves it to the other side to end the connection."""
+    answer_once(connection)
+    connection.recv(1)
+    ended.set()
+
+
+ended = threading.Event()
+
+
+def idle_threads() -> int:
+    return sum(thread.name == "idle-connections" for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("behaviour", [answer_once, answer_and_wait], ids=["ended by SWR", "too old"])
+@pytest.mark.parametrize("secured", [False, True], ids=["plain", "TLS"])
+def test_idle_connections_are_closed_without_traffic(
+    behaviour: Behaviour, secured: bool, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Early, "longest_idle", 0.2 if behaviour is answer_and_wait else 60.0)
+    monkeypatch.setattr(pools, "_CHECKED", 0.1)
+    ended.clear()
+    eventually(lambda: idle_threads() == 0, 20)
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    with (
+        server_of(behaviour, authority if secured else None) as url,
+        Transport(Settings(requests_per_second=0, ca_bundle=bundle)) as transport,
+    ):
+        settle(transport.send("GET", url, headers={}, account=None))
+        (pool,) = transport._adapter._idle._pools
+        eventually(lambda: all(each is None for each in pool.pool.queue))
+        assert behaviour is answer_once or ended.wait(10)
+        assert pool.pool.qsize() == Settings().threads + SPARE_THREADS
+        # The thread has ended with its last connection.
+        eventually(lambda: idle_threads() == 0)
