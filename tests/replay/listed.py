@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from adapter.sandbox.player import Result
-from tests.replay.scenarios import State
+from tests.replay.scenarios import Contents
 
 REPOSITORIES: Final = r"/api/v2\.0/projects/(?P<project>[^/]+)/repositories"
 ARTIFACTS: Final = REPOSITORIES + r"/(?P<repository>[^/]+)/artifacts"
@@ -100,7 +100,7 @@ def _is_time(value: Any) -> bool:
         return False
 
 
-def differences(start: State, results: Iterable[Result]) -> Iterator[str]:
+def differences(held: Contents, results: Iterable[Result]) -> Iterator[str]:
     """Where the answers of a listing, all pages together, are not what SWR held when it was asked."""
     pages = [each for each in results if each.status == 200 and each.exchange.request.method == "GET"]
     listed: Counter[str] = Counter()
@@ -117,11 +117,10 @@ def differences(start: State, results: Iterable[Result]) -> Iterator[str]:
         elif match := re.fullmatch(REPOSITORIES, path):
             projects.add(match["project"])
             listed.update(each["name"] for each in document_of(result))
-    held = {(repository, reference, image.digest) for repository, reference, image in start.manifests()}
-    wanted = Counter({repository for repository, _, _ in held if repository.partition("/")[0] in projects})
+    wanted = Counter(repository for repository in held.manifests if repository.partition("/")[0] in projects)
     if projects and listed != wanted:
         yield f"repositories {sorted(listed.elements())}, SWR has {sorted(wanted)}"
     for repository, tags in tagged.items():
-        there = Counter((ref, digest) for name, ref, digest in held if name == repository and ref != digest)
+        there = Counter(held.tags.get(repository, {}).items())
         if tags != there:
             yield f"{repository}: of its tags {[*(there - tags)]} are not listed, {[*(tags - there)]} are too many"

@@ -96,48 +96,80 @@ def tag_deleted(result: Result) -> tuple[str, str] | None:
     return listed.repository_of(match), match["tag"]
 
 
-def expected(start: State, results: Iterable[Result], mood: Mood = USUAL, swr: Swr | None = None) -> Contents:
+class Expected:
     """The start, and what was answered since as stored, mounted or deleted: nothing else may have changed in SWR.
 
     In the place of a manifest that the mood refuses: its bytes as a blob, and below its tag what SWR holds there; what
-    that does not name is a blob too, since SWR may remove what no tag leads to (docs/facts/swr.md §10).
+    that does not name is a blob too, since SWR may remove what no tag leads to (docs/facts/swr.md §10). It is deleted
+    by the digest that it was pushed with.
     """
-    gathering = Gathering(start)
-    for result in results:
-        if blob := blob_pushed(result) or blob_mounted(result):
-            gathering.blob(*blob)
-        if manifest := manifest_pushed(result):
-            repository, reference, data = manifest
-            if swr is None or not mood.refuses(media_type_of(result), data):
-                gathering.manifest(repository, reference, digest(data))
-                continue
-            gathering.blob(repository, digest(data))
-            if reference != digest(data):
-                gathering.manifest(repository, reference, digest(swr.manifest(repository, reference) or b""))
-                for child in translated.children(swr, repository, reference):
-                    gathering.manifest(repository, child, child)
-                for child in translated.left_out(swr, repository, reference, data):
-                    gathering.blob(repository, child)
-        if tag := tag_deleted(result):
-            gathering.tag_gone(*tag)
-        if gone := manifest_deleted(result):
-            gathering.manifest_gone(*gone)
-    return gathering.contents()
+
+    def __init__(self, start: State, mood: Mood = USUAL, swr: Swr | None = None) -> None:
+        self._gathering = Gathering(start)
+        self._mood, self._swr = mood, swr
+        self._translations: dict[tuple[str, str], str] = {}
+        self._deleted: set[tuple[str, str]] = set()
+
+    def add(self, results: Iterable[Result]) -> None:
+        """Takes note of answers; SWR must still hold what they stored."""
+        for result in results:
+            if blob := blob_pushed(result) or blob_mounted(result):
+                self._gathering.blob(*blob)
+            if manifest := manifest_pushed(result):
+                self._manifest(*manifest, media_type_of(result))
+            if tag := tag_deleted(result):
+                self._gathering.tag_gone(*tag)
+            if gone := manifest_deleted(result):
+                found = self._translations.get(gone, gone[1])
+                self._gathering.manifest_gone(gone[0], found)
+                self._deleted |= {gone, (gone[0], found)}
+
+    def _manifest(self, repository: str, reference: str, data: bytes, media_type: str) -> None:
+        pushed = digest(data)
+        if self._swr is None or not self._mood.refuses(media_type, data):
+            self._gathering.manifest(repository, reference, pushed)
+            return
+        self._gathering.blob(repository, pushed)
+        if reference == pushed:
+            return
+        found = digest(self._swr.manifest(repository, reference) or b"")
+        self._translations[repository, pushed] = found
+        self._gathering.manifest(repository, reference, found)
+        for child in translated.children(self._swr, repository, reference):
+            self._gathering.manifest(repository, child, child)
+        for child in translated.left_out(self._swr, repository, reference, data):
+            self._gathering.blob(repository, child)
+
+    def contents(self) -> Contents:
+        return self._gathering.contents()
+
+    def without_deleted(self, contents: Contents) -> Contents:
+        """The contents without untagged manifests that were deleted: SWR deletes tags (docs/facts/swr.md §4.5), and
+        what becomes of a manifest that has none left is SWR's own business."""
+        kept = {
+            repository: frozenset(
+                each
+                for each in digests
+                if (repository, each) not in self._deleted or each in contents.tags.get(repository, {}).values()
+            )
+            for repository, digests in contents.manifests.items()
+        }
+        return replace(contents, manifests={repository: digests for repository, digests in kept.items() if digests})
 
 
-def without(contents: Contents, results: Iterable[Result]) -> Contents:
-    """The contents without untagged manifests that were deleted: SWR deletes tags (docs/facts/swr.md §4.5), and what
-    becomes of a manifest that has none left is its own business."""
-    gone = set(filter(None, map(manifest_deleted, results)))
-    kept = {
-        repository: frozenset(
-            each
-            for each in digests
-            if (repository, each) not in gone or each in contents.tags.get(repository, {}).values()
-        )
-        for repository, digests in contents.manifests.items()
-    }
-    return replace(contents, manifests={repository: digests for repository, digests in kept.items() if digests})
+def expected(start: State, results: Iterable[Result], mood: Mood = USUAL, swr: Swr | None = None) -> Contents:
+    """What SWR must hold after one recording."""
+    after = Expected(start, mood, swr)
+    after.add(results)
+    return after.contents()
+
+
+def standing(results: Iterable[Result]) -> list[Result]:
+    """Those whose manifest was not deleted by a later one."""
+    kept = [*results]
+    gone = set(filter(None, map(manifest_deleted, kept)))
+    pushed = [(result, manifest_pushed(result)) for result in kept]
+    return [result for result, manifest in pushed if not manifest or (manifest[0], digest(manifest[2])) not in gone]
 
 
 def within(contents: Contents, limits: Contents) -> bool:

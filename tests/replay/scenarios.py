@@ -14,8 +14,12 @@ from adapter.sandbox.recordings.images import Image, digest
 from tests.replay.challenged import challenged
 from tests.replay.moods import MOODS, USUAL_MOOD
 
-FOLDER = Path(__file__).parent.parent / "recordings" / "harbor-2.15.2"
-CONTRACT, MOUNTS, DOCKER_REGISTRY = (FOLDER / name for name in ("contract", "contract-mounts", "docker-registry"))
+RECORDINGS = Path(__file__).parent.parent / "recordings"
+FOLDER = RECORDINGS / "harbor-2.15.2"
+CONTRACT, MOUNTS, DOCKER_REGISTRY, TRANSLATED = (
+    FOLDER / name for name in ("contract", "contract-mounts", "docker-registry", "contract-translated")
+)
+OTHER_VERSIONS = (RECORDINGS / "harbor-2.9.5", RECORDINGS / "harbor-2.16-dev")
 USUAL_PAGE = 100
 
 

@@ -11,7 +11,7 @@ import pytest
 from adapter.sandbox.player import Result
 from adapter.sandbox.recording import Exchange, load
 from tests.replay.expectations import complaints, has_expectation
-from tests.replay.scenarios import CONTRACT, DOCKER_REGISTRY, MOUNTS, Difference, scenarios
+from tests.replay.scenarios import CONTRACT, DOCKER_REGISTRY, MOUNTS, OTHER_VERSIONS, TRANSLATED, Difference, scenarios
 
 ORIGIN = "http://127.0.0.1:8080"
 ARTIFACT = {"digest": "sha256:" + "0" * 64, "type": "IMAGE"}
@@ -36,7 +36,11 @@ def without(result: Result, name: str, value: str | None = None) -> Result:
     return replace(result, headers=headers if value is None else (*headers, (name, value)))
 
 
-@pytest.mark.parametrize("folder", [CONTRACT, MOUNTS, DOCKER_REGISTRY], ids=lambda folder: folder.name)
+FOLDERS = [CONTRACT, MOUNTS, DOCKER_REGISTRY, TRANSLATED]
+FOLDERS += [version / folder.name for version in OTHER_VERSIONS for folder in (CONTRACT, MOUNTS, TRANSLATED)]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: f"{folder.parent.name}/{folder.name}")
 def test_what_harbor_was_answered_is_enough(folder: Path) -> None:
     for scenario in {part.file: part for whole in scenarios(folder) for part in whole.parts}.values():
         for exchange in scenario.recording():

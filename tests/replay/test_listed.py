@@ -13,15 +13,15 @@ from adapter.sandbox.player import Result
 from adapter.sandbox.recording import load
 from adapter.sandbox.recordings.images import Image
 from tests.replay.listed import differences
-from tests.replay.scenarios import CONTRACT, State, scenarios
+from tests.replay.scenarios import CONTRACT, Contents, Gathering, scenarios
 
 Change = Callable[[Any], Any]
 
 
 @pytest.fixture
-def start(recorded_images: Mapping[str, Image]) -> State:
+def held(recorded_images: Mapping[str, Image]) -> Contents:
     (scenario,) = (each for each in scenarios() if each.file.stem == "pull-first")
-    return scenario.state(recorded_images)
+    return Gathering(scenario.state(recorded_images)).contents()
 
 
 def results(ending: str = "", change: Change = lambda document: document) -> list[Result]:
@@ -36,12 +36,12 @@ def results(ending: str = "", change: Change = lambda document: document) -> lis
     return found
 
 
-def test_recorded_answers_are_the_state(start: State) -> None:
-    assert [*differences(start, results())] == []
+def test_recorded_answers_are_the_state(held: Contents) -> None:
+    assert [*differences(held, results())] == []
 
 
-def test_nothing_listed_is_no_difference(start: State) -> None:
-    assert [*differences(start, results()[:2])] == []
+def test_nothing_listed_is_no_difference(held: Contents) -> None:
+    assert [*differences(held, results()[:2])] == []
 
 
 @pytest.mark.parametrize(
@@ -57,5 +57,5 @@ def test_nothing_listed_is_no_difference(start: State) -> None:
         ("/source%252Ftools%252Fdeep%252Fnested/artifacts", lambda _: [], "fresh/source/tools/deep/nested: of its"),
     ],
 )
-def test_what_is_missing_or_too_much_is_seen(start: State, ending: str, change: Change, says: str) -> None:
-    assert any(says in each for each in differences(start, results(ending, change)))
+def test_what_is_missing_or_too_much_is_seen(held: Contents, ending: str, change: Change, says: str) -> None:
+    assert any(says in each for each in differences(held, results(ending, change)))

@@ -20,12 +20,12 @@ from tests.replay.expectations import complaints
 from tests.replay.moods import MOODS
 from tests.replay.reached import (
     USUAL,
+    Expected,
     damages,
     expected,
     other_answers,
     sources_without_blob,
     within,
-    without,
 )
 from tests.replay.scenarios import CONTRACT, MOUNTS, Contents, State, Stored
 from tests.replay.script import Entry, reply
@@ -189,15 +189,16 @@ def test_deleted_manifest_must_be_gone_with_all_its_tags(
     start = State(("fresh5",), tuple(Stored("fresh5/evt", tag, image) for tag in ("v1", "v1b")))
     start = replace(start, images=(*start.images, Stored("fresh5/evt", "other", other)))
     swr.reset("refuse-index", start)
-    results = played(CONTRACT, "event-delete-artifact", 202, "sha256:4998532a")
+    after = Expected(start)
+    after.add(played(CONTRACT, "event-delete-artifact", 202, "sha256:4998532a"))
     del swr.holdings.tags["fresh5/evt", "v1"]
-    assert without(swr.contents(), results) != expected(start, results)
+    assert after.without_deleted(swr.contents()) != after.contents()
     del swr.holdings.tags["fresh5/evt", "v1b"]
-    assert without(swr.contents(), results) == expected(start, results)
+    assert after.without_deleted(swr.contents()) == after.contents()
     del swr.holdings.manifests["fresh5/evt", image.digest]
-    assert without(swr.contents(), results) == expected(start, results)
+    assert after.without_deleted(swr.contents()) == after.contents()
     del swr.holdings.tags["fresh5/evt", "other"]
-    assert without(swr.contents(), results) != expected(start, results)
+    assert after.without_deleted(swr.contents()) != after.contents()
 
 
 def test_look_up_that_names_a_repository_without_the_blob_is_seen(

@@ -1,0 +1,26 @@
+"""The recordings of the oldest Harbor and of the newest one, in fewer moods than those of 2.15.2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from adapter.sandbox.recordings.blobs import Blobs
+from adapter.sandbox.recordings.images import Image
+from tests.replay.playing import Record, each_case, play
+from tests.replay.scenarios import OTHER_VERSIONS, Scenario
+
+FOLDERS = ("contract", "contract-mounts", "contract-translated")
+
+
+@each_case(*(version / folder for version in OTHER_VERSIONS for folder in FOLDERS))
+def test_version(
+    scenario: Scenario,
+    stages: tuple[str, ...],
+    request: pytest.FixtureRequest,
+    recorded_images: Mapping[str, Image],
+    blobs: Blobs,
+    record_property: Record,
+) -> None:
+    play(scenario, [request.getfixturevalue(name) for name in stages], recorded_images, blobs, record_property)
