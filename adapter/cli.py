@@ -78,7 +78,7 @@ def demo(keep: bool) -> None:
 @click.option("--api-bind", default="127.0.0.1:5101", show_default=True, help="Management API and the control API.")
 @click.option("--objects-bind", default="127.0.0.2:5102", show_default=True, help="Object store that blobs come from.")
 @click.option(
-    "--account", "accounts", multiple=True, help="AK:SK[:project,…[:tenant[:manage|write|read]]]; repeatable."
+    "--account", "accounts", multiple=True, help="AK:SK[:project,...[:tenant[:manage|write|read]]]; repeatable."
 )
 @click.option("--knob", "knobs", multiple=True, help="name=value; repeatable. `GET /sandbox/knobs` lists them.")
 def sandbox(

@@ -21,7 +21,7 @@ _NAMEABLE: Final = re.compile(r"[a-z][a-z0-9-]{0,30}(_[A-Za-z0-9_-]{0,40})?", re
 _ACCESS_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 _LOGIN_KEY: Final = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 
-FORM: Final = "enter <regional project name>@<AK> as Access ID (for example eu-de@AK… or eu-de_team@AK…)"
+FORM: Final = "enter <regional project name>@<AK> as Access ID (for example eu-de@AK... or eu-de_team@AK...)"
 """How an Access ID looks, for sentences."""
 
 
@@ -43,7 +43,7 @@ class Identity:
     @property
     def shown(self) -> str:
         """The Access ID for a log: cut, since people enter a secret where the AK belongs."""
-        return f"{self.project}@{self.access_key[:4]}" + ("…" if len(self.access_key) > 4 else "")
+        return f"{self.project}@{self.access_key[:4]}" + ("..." if len(self.access_key) > 4 else "")
 
     @property
     def account(self) -> str:

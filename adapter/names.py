@@ -40,7 +40,7 @@ class Repository:
 
 def _shown(text: str) -> str:
     printable = "".join(letter if letter.isprintable() else "?" for letter in text[:_SHOWN])
-    return f"'{printable}'" + ("…" if len(text) > _SHOWN else "")
+    return f"'{printable}'" + ("..." if len(text) > _SHOWN else "")
 
 
 def parse_repository(name: str) -> Repository:

@@ -71,7 +71,7 @@ class Settings:
     regions: Mapping[str, RegionHosts] = _setting(
         {},
         values.regions,
-        'Regions to add or replace, as JSON: {"eu-de": {"registry": "https://…", "api": "https://…"}}. '
+        'Regions to add or replace, as JSON: {"eu-de": {"registry": "https://...", "api": "https://..."}}. '
         "`objects` may list the only hosts that blobs are fetched from.",
         form="JSON",
     )

@@ -124,7 +124,7 @@ def state_url(value: str) -> str:
 def regions(value: str) -> Mapping[str, RegionHosts]:
     document = json.loads(value)
     if not isinstance(document, dict) or not all(isinstance(entry, dict) for entry in document.values()):
-        raise ValueError('{"<region>": {"registry": "https://…", "api": "https://…"}} is wanted')
+        raise ValueError('{"<region>": {"registry": "https://...", "api": "https://..."}} is wanted')
     return {region: _region(region, entry) for region, entry in document.items()}
 
 

@@ -95,5 +95,5 @@ def test_a_fingerprint_is_of_the_whole_credential() -> None:
 
 def test_an_access_id_for_a_log_is_cut() -> None:
     """People enter a secret where the AK belongs."""
-    assert parse_identity("eu-de@SKsecret000000", "x", REGIONS).shown == "eu-de@SKse…"
+    assert parse_identity("eu-de@SKsecret000000", "x", REGIONS).shown == "eu-de@SKse..."
     assert parse_identity("eu-de@AK1", "x", REGIONS).shown == "eu-de@AK1"

@@ -66,7 +66,9 @@ def create_blueprint(
         identity, session = opened(name, sealed)
         digest = request.args.get("digest")
         if digest is None:
-            raise DigestInvalid("the upload cannot be finished without its digest: add ?digest=sha256:…")
+            raise DigestInvalid(
+                "the upload cannot be finished without its digest: add ?digest=sha256:<64 lower-case hex digits>"
+            )
         with _told_where(session, identity, public_url), transferring(swr, slots, identity, session.repository):
             transfers.finish(identity, session, check_digest(digest), incoming_of(request))
         return _created(session.repository, digest)

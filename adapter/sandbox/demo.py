@@ -213,7 +213,7 @@ def _print_next(stage: Stage, *, kept: bool) -> None:
     print("  skopeo copy --dest-tls-verify=false \\")
     print(f"    --dest-creds '{PROJECT}@{ACCESS_KEY}:{SECRET_KEY}' \\")
     print(f"    docker://REGISTRY/IMAGE:TAG docker://127.0.0.1:{stage.contract}/fresh/mine:v1\n")
-    print("A real Harbor: Registries → New endpoint, then a push-based rule with an organization as its namespace:\n")
+    print("A real Harbor: Registries > New endpoint, then a push-based rule with an organization as its namespace:\n")
     fields = (("Provider", "Harbor"), ("Endpoint URL", f"http://<address of this machine>:{stage.contract}"))
     for name, value in (*fields, ("Access ID", f"{PROJECT}@{ACCESS_KEY}"), ("Access Secret", SECRET_KEY)):
         print(f"  {name:14} {value}")
@@ -226,7 +226,7 @@ def _act(stage: Stage, *, keep: bool) -> bool:
     every, store = images(), Store(stage.data / "swr")
     known = {name: image for name, image in every.items() if name in names}
     demo_scenes.seed(store, every)
-    print("A stock Harbor's recorded traffic → adapter → stand-in for SWR (never a live SWR):")
+    print("A stock Harbor's recorded traffic -> adapter -> stand-in for SWR (never a live SWR):")
     rows = _play(stage, known)
     lines = demo_scenes.play(f"http://127.0.0.1:{stage.contract}", store, every, stage.spent)
     # skopeo gives up at once where SWR throttles.

@@ -111,7 +111,7 @@ def _check_image(descriptor: Mapping[str, Any]) -> None:
     if media_type in LISTS:
         raise TypeRefused(
             f"the index holds another index, {digest}, and SWR takes no index in an index; "
-            "name the images of all platforms in one: docker buildx imagetools create --tag <image> <image>@<digest> …"
+            "name the images of all platforms in one: docker buildx imagetools create --tag <image> <image>@<digest>"
         )
     if media_type not in (OCI_MANIFEST, DOCKER_MANIFEST):
         raise TypeRefused(
@@ -122,7 +122,7 @@ def _check_image(descriptor: Mapping[str, Any]) -> None:
     if not platform.get("architecture") or not platform.get("os"):
         raise TypeRefused(
             f"the index names no platform for {digest}, and clients of SWR choose by it; "
-            "build the index with docker buildx build --platform linux/amd64,…, which names them"
+            "build the index with docker buildx build --platform linux/amd64,linux/arm64, which names them"
         )
 
 
@@ -289,4 +289,4 @@ def _texts(holder: Mapping[str, Any], key: str) -> list[str]:
 def _shown(text: str) -> str:
     """A text of the caller's for a sentence."""
     printable = "".join(letter if letter.isprintable() else "?" for letter in text[:_SHOWN])
-    return printable + ("…" if len(text) > _SHOWN else "")
+    return printable + ("..." if len(text) > _SHOWN else "")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -38,10 +39,20 @@ def test_harbor(swr: str | None, ids: str) -> None:
 def test_a_body_is_a_line_that_is_no_format(sentence: str, message: str, request_id: str) -> None:
     for body in (oci_body, harbor_body):
         text = body(Denied(sentence, swr_message=message, request_id=request_id), "r").decode()
+        assert text.isascii()
         assert text.isprintable()
         assert "%" not in text
         assert json.loads(text)["errors"][0]["code"] == "DENIED"
 
 
-def test_letters_stay_letters() -> None:
-    assert "für Köln: 100 ％" in oci_body(Denied("für\nKöln:\t100 %"), "r").decode()
+@pytest.mark.parametrize("body", [oci_body, harbor_body])
+def test_foreign_words_are_ascii(body: Callable[[Denied, str], bytes]) -> None:
+    """In the raw answer, and in what its JSON means."""
+    answer = body(Denied("fehlt für Köln: 100 %", swr_message="命名 %s", request_id="é"), "r")
+    assert answer.isascii()
+    assert "fehlt fuer Koeln: 100 percent" in str(json.loads(answer))
+
+
+def test_foreign_letters_can_be_told() -> None:
+    (entry,) = json.loads(oci_body(Denied("x", swr_message="命名 %s"), "r"))["errors"]
+    assert entry["detail"]["swr_message"] == "<U+547D><U+540D> (percent)s"

@@ -53,7 +53,7 @@ class TestLog:
         assert second["path"] == f"/v2/{repository}/blobs/uploads/…"
         assert second["received"] in (len(data), str(len(data)))
         assert third["sent"] == len(data)
-        assert first["account"] == ACCESS_ID[: len("eu-de@") + 4] + "…"
+        assert first["account"] == ACCESS_ID[: len("eu-de@") + 4] + "..."
         assert fourth["account"] is None
         assert sum(each["swr_requests"] for each in lines()) == len(asked(swr))
 
