@@ -185,10 +185,11 @@ class SwrUploads:
         if not 200 <= response.status_code < 300:
             raise _upload_error(error_for(refusal_of(response)))
         settle(response)
-        origin = self._registry.origin(identity)
-        # Without a Location the upload goes on where it was; only its start must name one.
-        target = resolve(origin + (previous or "/"), response.headers.get("Location", previous))
-        if target.hostname != urlsplit(origin).hostname:
+        location = response.headers.get("Location")
+        if location is None and previous is not None:
+            return previous  # only the start of an upload must have a Location
+        target = resolve(str(response.url), location)
+        if target.hostname != urlsplit(self._registry.origin(identity)).hostname:
             raise Unexpected(f"SWR moves an upload to another host, {target.hostname}: not followed")
         return (target.path + (f"?{target.query}" if target.query else "")).replace(" ", "%20")
 

@@ -274,7 +274,9 @@ def test_no_such_blob(swr: Swr, client: SwrClient, identity: Identity, answer: R
         ("{url}/v2/up/1", "/v2/up/1"),
         ("HTTP://{host}/v2/up/1", "/v2/up/1"),
         ("https://{name}/v2/up/1?x=y", "/v2/up/1?x=y"),
-        ("2", "/2"),
+        ("2", f"{UPLOADS}2"),
+        ("?upload=2", f"{UPLOADS}?upload=2"),
+        ("../x/2", "/v2/org/repo/blobs/x/2"),
         ("{url}//v2//up/1", "//v2//up/1"),
         ("/v2/up/a b", "/v2/up/a%20b"),
     ],
@@ -357,3 +359,21 @@ def test_a_chunk_moves_the_location(swr: Swr, client: SwrClient, identity: Ident
     swr.answer("PATCH", "/up", Response("", 202, {"Location": "/up?2"}), Response("", 202))
     assert client.uploads.chunk(identity, REPOSITORY, "/up", MANIFEST, "0-18") == "/up?2"
     assert client.uploads.chunk(identity, REPOSITORY, "/up", MANIFEST, None) == "/up"
+
+
+@pytest.mark.parametrize("method", ["PATCH", "GET"])
+def test_a_relative_location_is_relative_to_its_request(
+    swr: Swr, client: SwrClient, identity: Identity, method: str
+) -> None:
+    swr.answer(method, "/up/1", Response("", 202, {"Location": "2?part=b", "Range": "0-18"}))
+    if method == "PATCH":
+        found = client.uploads.chunk(identity, REPOSITORY, "/up/1?part=a", MANIFEST, "0-18")
+    else:
+        found, _ = client.uploads.status(identity, REPOSITORY, "/up/1?part=a")
+    assert found == "/up/2?part=b"
+
+
+def test_an_upload_without_a_location_stays_where_it_is(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    """Also where its path looks like a host."""
+    swr.answer("PATCH", "/up/1", Response("", 202))
+    assert client.uploads.chunk(identity, REPOSITORY, "//up/1?part=a", MANIFEST, None) == "//up/1?part=a"
