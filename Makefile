@@ -42,6 +42,10 @@ test: lint ## everything, with coverage; then a search for secrets in all that w
 	OUTPUT_DIR=build/output $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term 2>&1 | tee build/output/pytest.txt
 	$(BIN)/python tests/canaries.py build/output
 
+.PHONY: conformance
+conformance: .venv/.done ## OCI's conformance suite, with Go (UPDATE=1 writes its results and docs/conformance.md)
+	$(if $(UPDATE),$(BIN)/python -m tests.conformance,CONFORMANCE=required $(BIN)/python -m pytest tests/conformance)
+
 .PHONY: bench
 bench: .venv/.done ## what the adapter costs, beside nginx (ROW="upload-tls head" picks rows)
 	.ci/packages curl nginx
