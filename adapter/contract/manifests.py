@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Final
 
@@ -13,11 +12,13 @@ from adapter.contract.caller import identity_of
 from adapter.errors import DigestInvalid, ManifestInvalid
 from adapter.names import algorithm_of, check_reference, digest_of, is_digest, parse_repository
 from adapter.swr.client import SwrClient
-from adapter.swr.manifest_types import ACCEPT
+from adapter.swr.manifest_types import ACCEPT, parsed
 from adapter.swr.registry import Manifest
 from adapter.transfer.body import read_all
+from adapter.transfer.forms import Form, form_of
 from adapter.transfer.kept import LARGEST
 from adapter.transfer.manifests import Manifests, Stored
+from adapter.transfer.translate import Document
 
 _MEDIA_TYPE: Final = re.compile(r"[\w.+-]{1,127}/[\w.+-]{1,127}(?:;[\x20-\x7e]{0,255})?", re.ASCII)
 
@@ -38,10 +39,11 @@ def create_blueprint(swr: SwrClient, manifests: Manifests) -> Blueprint:
         identity = identity_of(request, swr.regions)
         repository, reference = parse_repository(name), check_reference(reference)
         data = read_manifest(request)
-        media_type = media_type_of(data, request.headers.get("Content-Type"))
-        if is_digest(reference) and (actual := digest_of(data, algorithm_of(reference))) != reference:
-            raise DigestInvalid(f"the manifest hashes to {actual}, not to {reference}")
-        stored = manifests.put(identity, repository, reference, data, media_type)
+        media_type, form = looked_at(data, request.headers.get("Content-Type"))
+        digest = digest_of(data, algorithm_of(reference) if is_digest(reference) else "sha256")
+        if is_digest(reference) and digest != reference:
+            raise DigestInvalid(f"the manifest hashes to {digest}, not to {reference}")
+        stored = manifests.put(identity, repository, reference, Document(media_type, digest, data), form)
         where = f"/v2/{repository}/manifests/{stored.digest}"
         return bodiless(201, {"Location": where, "Docker-Content-Digest": stored.digest} | _warning(stored))
 
@@ -66,15 +68,15 @@ def read_manifest(incoming: Request) -> bytes:
     return read_all(incoming.environ, LARGEST, "a manifest")
 
 
-def media_type_of(data: bytes, content_type: str | None) -> str:
-    """The type under which a manifest is stored: the one it was sent with, else its own. Raises `ManifestInvalid`."""
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError):
-        raise ManifestInvalid("the manifest is no JSON") from None
-    if not isinstance(document, dict):
-        raise ManifestInvalid("the manifest is no JSON object")
+def looked_at(data: bytes, content_type: str | None) -> tuple[str, Form]:
+    """The type under which a manifest is stored, which is the one it was sent with, else its own; and its form.
+
+    Parsed here and nowhere else on its way to SWR as it is. Raises `ManifestInvalid`.
+    """
+    document = parsed(data)
+    if document is None:
+        raise ManifestInvalid("the manifest is not a JSON object: send the bytes of the manifest")
     media_type = content_type or document.get("mediaType")
     if not isinstance(media_type, str) or not _MEDIA_TYPE.fullmatch(media_type):
         raise ManifestInvalid("the manifest has no valid media type: send it as Content-Type")
-    return media_type
+    return media_type, form_of(document)

@@ -7,7 +7,6 @@ else decorates an entry (times, sizes, types); where it cannot be read it is Non
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,7 +15,7 @@ from adapter.errors import DigestInvalid, NameInvalid, TagInvalid, Unexpected
 from adapter.names import Repository, check_digest, check_tag, parse_repository
 from adapter.swr.fields import whole_number
 from adapter.swr.imprint import original_of
-from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, LISTS, NONE, type_of_document
+from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, LISTS, NONE, parsed, type_of
 from adapter.swr.times import read_time
 
 _SCHEMA_1: Final = "application/vnd.docker.distribution.manifest.v1+prettyjws"
@@ -83,7 +82,7 @@ def read_tag(entry: Mapping[str, Any]) -> Tag | None:
     document = _manifest(entry)
     media_type, config_type = _types(entry, document)
     is_list = whole_number(entry.get("tag_type")) == 1 or media_type in LISTS
-    own_type = type_of_document(document)
+    own_type = type_of(document)
     return Tag(
         name,
         _digest(entry.get("digest")),
@@ -112,20 +111,15 @@ def _digest(value: object) -> str | None:
         raise Unexpected("SWR's list of tags has an invalid digest: report this") from None
 
 
-def _manifest(entry: Mapping[str, Any]) -> object:
-    """The parsed manifest, None where the list has none that can be read. Parsed here once: it may have megabytes."""
+def _manifest(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parsed manifest, empty where the list has none that can be read. Parsed once: it may have megabytes."""
     text = entry.get("manifest")
-    if not isinstance(text, str):
-        return None
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+    return (parsed(text.encode(errors="replace")) or {}) if isinstance(text, str) else {}
 
 
-def _types(entry: Mapping[str, Any], document: object) -> tuple[str | None, str | None]:
+def _types(entry: Mapping[str, Any], document: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Of the manifest and of its configuration; without the manifest, what the numbers beside it say."""
-    if (media_type := type_of_document(document)) != NONE:
+    if (media_type := type_of(document)) != NONE:
         return media_type[:_LONGEST_TYPE], config_type_of(document)
     if whole_number(entry.get("tag_type")) == 1:
         return DOCKER_LIST, None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from adapter.errors import AdapterError, InvalidRequest, ManifestInvalid, TypeRefused
 from adapter.names import Repository, is_digest
@@ -40,19 +41,26 @@ def said(content_type: str | None) -> str | None:
     return content_type
 
 
-def type_in(data: bytes) -> str:
-    """The type of a manifest by its own words, else by its form; `NONE` for what is none."""
+def parsed(data: bytes) -> dict[str, Any] | None:
+    """The document that a manifest is, None for what is no JSON object. Never raises.
+
+    A parsed document is up to a hundred times larger than its bytes: take from it what is needed, and let it go.
+    """
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
-        return NONE
-    return type_of_document(document)
+        return None
+    return document if isinstance(document, dict) else None
 
 
-def type_of_document(document: object) -> str:
-    """The same for a document that is parsed already."""
-    if not isinstance(document, dict):
-        return NONE
+def type_in(data: bytes) -> str:
+    """The type of a manifest by its own words, else by its form; `NONE` for what is none."""
+    document = parsed(data)
+    return NONE if document is None else type_of(document)
+
+
+def type_of(document: Mapping[str, Any]) -> str:
+    """As `type_in`, of a document that is parsed already."""
     own, config = document.get("mediaType"), document.get("config")
     if isinstance(own, str) and own.isascii() and own.isprintable() and "/" in own:
         return own
@@ -60,6 +68,14 @@ def type_of_document(document: object) -> str:
         return OCI_INDEX
     # Docker's own schema 2 names its type always; OCI lets it be left out.
     return OCI_MANIFEST if isinstance(config, dict) else NONE
+
+
+def digests_in(document: bytes | Mapping[str, Any]) -> list[str]:
+    """The manifests that an index or list names, in order, each once; none for an image. What is none is left out."""
+    found = parsed(document) if isinstance(document, bytes) else document
+    entries = (found or {}).get("manifests")
+    named = [entry.get("digest") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return list(dict.fromkeys(digest for digest in named if isinstance(digest, str)))
 
 
 def refusal_error(

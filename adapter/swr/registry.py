@@ -32,7 +32,8 @@ from adapter.errors import (
 from adapter.identity import Identity
 from adapter.names import Repository, algorithm_of, digest_of, is_digest
 from adapter.swr.errors import error_for
-from adapter.swr.manifest_types import refusal_error, said, type_in
+from adapter.swr.imprint import original_of
+from adapter.swr.manifest_types import digests_in, parsed, refusal_error, said, type_of
 from adapter.swr.organizations import Organizations
 from adapter.swr.patience import FETCH, SAFE, Patience
 from adapter.swr.redirects import REDIRECTS, Redirects
@@ -46,12 +47,24 @@ COMPLETE: Final = frozenset({200, 201, 204})
 
 @dataclass(frozen=True)
 class Manifest:
-    """`data` is None when only its head was asked for; `length` is in bytes."""
+    """`data` is None when only its head was asked for; `length` is in bytes; `source` is what it stands for, if it
+    tells, and is never known from a head."""
 
     media_type: str
     digest: str
     length: int
     data: bytes | None = None
+    source: Source | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """The original of a translated document: its digest, the Docker type of the translation, and the digests of the
+    manifests that the translation names."""
+
+    digest: str
+    held_as: str
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -185,12 +198,24 @@ class Registry:
         digest = digest_of(data, algorithm_of(reference) if is_digest(reference) else "sha256")
         if is_digest(reference) and digest != reference:
             raise Unexpected(f"SWR's manifest {reference} of {repository} hashes to {digest}: it is damaged")
-        return Manifest(said(response.headers.get("Content-Type")) or type_in(data), digest, len(data), data)
+        # Once for all that is asked of it; what is kept of it is small.
+        content = parsed(data) or {}
+        media_type, source = type_of(content), original_of(content)
+        return Manifest(
+            said(response.headers.get("Content-Type")) or media_type,
+            digest,
+            len(data),
+            data,
+            None if source is None else Source(source, media_type, tuple(digests_in(content))),
+        )
 
     def put_manifest(
-        self, identity: Identity, repository: Repository, reference: str, data: bytes, media_type: str
+        self, identity: Identity, repository: Repository, reference: str, data: bytes, media_type: str, digest: str
     ) -> str:
-        """The digest under which SWR keeps it. Raises `TypeRefused`, `ManifestInvalid`, `OrganizationUnknown`."""
+        """The digest under which SWR keeps it; `digest` is that of the data, by the reference's algorithm.
+
+        Raises `TypeRefused`, `ManifestInvalid`, `OrganizationUnknown`.
+        """
         response = self.exchange(
             "PUT",
             identity,
@@ -203,7 +228,6 @@ class Registry:
         if response.status_code not in COMPLETE:
             raise refusal_error(refusal_of(response), repository, reference, media_type, data)
         settle(response)
-        digest = digest_of(data, algorithm_of(reference) if is_digest(reference) else "sha256")
         kept = response.headers.get("Docker-Content-Digest", digest)
         if kept != digest:
             raise Unexpected(f"SWR keeps the manifest {repository}:{reference} as {kept}, but it is {digest}")

@@ -7,10 +7,9 @@ translation that stands for it remains. Whoever asks for a digest gets the very 
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import requests
 
@@ -19,15 +18,22 @@ from adapter.identity import Identity
 from adapter.names import Repository, algorithm_of, digest_of
 from adapter.state import MemoryState, State
 from adapter.swr.client import SwrClient
-from adapter.swr.manifest_types import OCI_INDEX, OCI_MANIFEST
+from adapter.swr.manifest_types import OCI_INDEX, digests_in, parsed
 from adapter.swr.tokens import PUSH
 from adapter.swr.transport import read_document
-from adapter.transfer.translate import Document, as_descriptor
+from adapter.transfer.forms import oci_type_of
+from adapter.transfer.translate import Document
 
 LARGEST: Final = 4 << 20
 """Bytes of the largest manifest that a registry must take (OCI distribution spec, "Pushing manifests")."""
 CACHED: Final = 64 << 10
-"""Bytes up to which one is remembered."""
+"""Bytes up to which one is remembered with the others, and told to other replicas."""
+MOST_LARGE: Final = 4
+"""So many that are larger are remembered in this process, so that a look at one does not fetch it each time."""
+MOST_PARTS: Final = 500
+"""Blobs of one manifest: whether it is there as a whole costs a request for each. Images have 127 layers at most."""
+MOST_MISSED: Final = 10_000
+"""Digests that are not there, or are no manifest: remembered apart from all else, since callers choose them."""
 LIFE: Final = 600.0
 """Seconds for which what was found is taken to be there."""
 MISSED: Final = 3600.0
@@ -43,15 +49,23 @@ class Kept:
 
     def __init__(self, swr: SwrClient) -> None:
         self._swr = swr
-        self._state = swr.state
         # What replicas share has room of its own; the memory of a process is bounded by number alone.
-        self._cache: State = MemoryState(_MOST) if isinstance(swr.state, MemoryState) else swr.state
+        alone = isinstance(swr.state, MemoryState)
+        self._cache: State = MemoryState(_MOST) if alone else swr.state
+        self._large = MemoryState(MOST_LARGE)
+        self._others = MemoryState(MOST_MISSED)
+        self._missed: State = MemoryState(MOST_MISSED) if alone else swr.state
 
     def keep(self, identity: Identity, repository: Repository, original: Document, *, remembered: bool) -> None:
         """Puts it into SWR, as a blob. `remembered`: it is taken to be there for a while without asking.
 
-        Raises what SWR refuses an upload with. An organization that is missing is not made: `OrganizationUnknown`.
+        Raises what SWR refuses an upload with, and `ManifestInvalid` for more parts than are looked for later. An
+        organization that is missing is not made: `OrganizationUnknown`.
         """
+        if len(_parts(original)) > MOST_PARTS:
+            raise ManifestInvalid(
+                f"the manifest names more than {MOST_PARTS} blobs, and SWR rejects its type: use fewer layers"
+            )
         self._swr.registry.authorize(identity, repository, PUSH)
         location = self._swr.uploads.start(identity, repository, create=False)
         try:
@@ -73,22 +87,22 @@ class Kept:
         """
         if not fresh and (found := self.recall(identity, repository, digest)) is not None:
             return found
-        data = self._fetched(identity, repository, digest)
-        original = None if data is None else original_in(data, digest)
+        original = self._fetched(identity, repository, digest)
         if original is not None and fresh and not self._is_whole(identity, repository, original):
             original = None
         if original is not None:
             self._remember(identity, repository, original)
         elif fresh:
-            self._cache.drop(_key("kept", identity, repository, digest))
+            for store in (self._cache, self._large):
+                store.drop(_key("kept", identity, repository, digest))
         return original
 
     def _is_whole(self, identity: Identity, repository: Repository, original: Document) -> bool:
-        """Of an index each manifest is asked for by itself."""
-        document = json.loads(original.data)
-        parts = [] if original.media_type == OCI_INDEX else [document["config"], *(document.get("layers") or [])]
+        parts = _parts(original)
+        if len(parts) > MOST_PARTS:
+            return False
         try:
-            for digest in dict.fromkeys(part["digest"] for part in parts if not part.get("urls")):
+            for digest in parts:
                 self._swr.registry.blob(identity, repository, digest)
         except BlobUnknown:
             return False
@@ -96,44 +110,62 @@ class Kept:
 
     def recall(self, identity: Identity, repository: Repository, digest: str) -> Document | None:
         """The same without asking SWR."""
-        data = self._cache.get(_key("kept", identity, repository, digest))
+        key = _key("kept", identity, repository, digest)
+        data = self._cache.get(key) or self._large.get(key)
         return None if data is None else original_in(data, digest)
 
     def _remember(self, identity: Identity, repository: Repository, original: Document) -> None:
-        if len(original.data) <= CACHED:
-            self._cache.put(_key("kept", identity, repository, original.digest), original.data, LIFE)
+        store = self._cache if len(original.data) <= CACHED else self._large
+        store.put(_key("kept", identity, repository, original.digest), original.data, LIFE)
 
-    def _fetched(self, identity: Identity, repository: Repository, digest: str) -> bytes | None:
+    def _fetched(self, identity: Identity, repository: Repository, digest: str) -> Document | None:
+        """What a blob is never changes, so one that is no manifest is read once to find that out."""
+        key = _key("blob", identity, repository, digest)
+        if self._others.get(key) is not None:
+            return None
         try:
             response = self._swr.registry.open_blob(identity, repository, digest)
         except NotFound:
             return None
         if _is_too_large(response):
             response.close()
+            self._others.put(key, b"1", LIFE)
             return None
         try:
-            return read_document(response, LARGEST, time.monotonic() + _READING)
+            data = read_document(response, LARGEST, time.monotonic() + _READING)
         except Unexpected:
             return None
+        if (original := original_in(data, digest)) is None and digest_of(data, algorithm_of(digest)) == digest:
+            self._others.put(key, b"1", LIFE)
+        return original
 
     # Manifests that somebody looked for in vain
 
     def missed(self, identity: Identity, repository: Repository, digest: str) -> None:
         """Neither a manifest nor a blob has the digest now."""
-        self._state.put(_key("missed", identity, repository, digest), b"1", MISSED)
+        self._missed.put(_key("missed", identity, repository, digest), b"1", MISSED)
 
     def arrived(self, identity: Identity, repository: Repository, digests: Iterable[str]) -> None:
         """They are there now."""
         for digest in digests:
-            self._state.drop(_key("missed", identity, repository, digest))
+            self._missed.drop(_key("missed", identity, repository, digest))
 
     def lacks(self, identity: Identity, repository: Repository, digests: Iterable[str]) -> bool:
         """Whether one of them was looked for in vain lately."""
-        return any(self._state.get(_key("missed", identity, repository, digest)) is not None for digest in digests)
+        return any(self._missed.get(_key("missed", identity, repository, digest)) is not None for digest in digests)
 
 
 def _key(what: str, identity: Identity, repository: Repository, digest: str) -> str:
     return f"{what}:{identity.fingerprint}:{repository}:{digest}"
+
+
+def _parts(original: Document) -> list[str]:
+    """The blobs that a manifest must have beside it, each once; of an index each manifest is asked for by itself."""
+    if original.media_type == OCI_INDEX:
+        return []
+    document = parsed(original.data) or {}
+    parts = [document["config"], *(document.get("layers") or [])]
+    return list(dict.fromkeys(part["digest"] for part in parts if not part.get("urls")))
 
 
 def _is_too_large(response: requests.Response) -> bool:
@@ -143,40 +175,11 @@ def _is_too_large(response: requests.Response) -> bool:
 
 
 def original_in(data: bytes, digest: str) -> Document | None:
-    """The bytes as an OCI index or manifest; None unless they hash to the digest and are one by form.
-
-    Blobs of all kinds have digests. An image's configuration has a `config` too, and a layer may be any JSON. What is
-    an index and a manifest at once is none: clients would differ about it (CVE-2021-41190).
-    """
+    """The bytes as an OCI index or manifest; None unless they hash to the digest and are one by form."""
     if digest_of(data, algorithm_of(digest)) != digest:
         return None
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError):
+    document = parsed(data)
+    media_type = None if document is None else oci_type_of(document)
+    if document is None or media_type is None:
         return None
-    media_type = _type_of(document) if isinstance(document, dict) else None
-    return None if media_type is None else Document(media_type, digest, data)
-
-
-def _type_of(document: dict[str, Any]) -> str | None:
-    version, own = document.get("schemaVersion"), document.get("mediaType")
-    if version != 2 or isinstance(version, float):
-        return None
-    if own in (None, OCI_INDEX) and not {"config", "layers"} & document.keys():
-        return OCI_INDEX if _are_descriptors(document.get("manifests")) else None
-    if own in (None, OCI_MANIFEST) and "manifests" not in document:
-        # Go writes a list that was never made as null.
-        layers = [] if document.get("layers") is None else document["layers"]
-        return OCI_MANIFEST if _are_descriptors([document.get("config")]) and _are_descriptors(layers) else None
-    return None
-
-
-def _are_descriptors(value: object) -> bool:
-    return isinstance(value, list) and all(map(_is_descriptor, value))
-
-
-def _is_descriptor(value: object) -> bool:
-    try:
-        return bool(as_descriptor(value, "it"))
-    except ManifestInvalid:
-        return False
+    return Document(media_type, digest, data, tuple(digests_in(document)))

@@ -16,15 +16,15 @@ from typing import Final
 
 from adapter.errors import BlobUnknown, ManifestInvalid, ManifestUnknown, TypeRefused
 from adapter.identity import Identity
-from adapter.names import Repository, algorithm_of, digest_of, is_digest
+from adapter.names import Repository, is_digest
 from adapter.swr.client import SwrClient
-from adapter.swr.imprint import original_of
-from adapter.swr.manifest_types import ACCEPT, DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, accepts, type_in
+from adapter.swr.manifest_types import ACCEPT, DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, accepts
 from adapter.swr.registry import Manifest
-from adapter.transfer.kept import Kept, original_in
+from adapter.transfer.forms import Form
+from adapter.transfer.kept import Kept
 from adapter.transfer.refused_types import RefusedTypes
-from adapter.transfer.stand_ins import StandIns, digests_in
-from adapter.transfer.translate import Document, Kind, kind_of
+from adapter.transfer.stand_ins import MOST, StandIns
+from adapter.transfer.translate import Document, Kind
 
 log = logging.getLogger(__name__)
 
@@ -71,16 +71,17 @@ class Manifests:
     def _by_tag(self, identity: Identity, repository: Repository, tag: str, accept: str) -> Manifest:
         """One request as long as SWR has what was pushed: its content tells whether it has."""
         own = self._registry.manifest(identity, repository, tag, accept, head=False)
-        data = own.data or b""
-        source = original_of(data)
-        if source is None or not accepts(accept, wanted := _ORIGINALS[type_in(data)]):
+        source = own.source
+        if source is None or not accepts(accept, wanted := _ORIGINALS[source.held_as]):
             return own
-        original = self._kept.find(identity, repository, source)
+        original = self._kept.find(identity, repository, source.digest)
         if original is None or original.media_type != wanted:
             return own
         # What the list names is as sure as the list. The rest may be gone: then the original could not be pulled whole.
-        unsure = set(digests_in(original.data)) - set(digests_in(data))
-        return _manifest(original) if self._has_all(identity, repository, unsure) else own
+        unsure = set(original.names) - set(source.names)
+        if len(unsure) > MOST or not self._has_all(identity, repository, unsure):
+            return own
+        return _manifest(original)
 
     def _has_all(self, identity: Identity, repository: Repository, digests: set[str]) -> bool:
         """What was looked for in vain may have come meanwhile, through another replica or with another secret."""
@@ -99,46 +100,49 @@ class Manifests:
 
     # There
 
-    def put(self, identity: Identity, repository: Repository, reference: str, data: bytes, media_type: str) -> Stored:
-        """Raises `TypeRefused` for what SWR takes in no form, `ManifestInvalid`, `OrganizationUnknown`."""
-        original = self._original(reference, data, media_type)
+    def put(self, identity: Identity, repository: Repository, reference: str, pushed: Document, form: Form) -> Stored:
+        """`pushed` has the type that it was sent with, and hashes to its digest; `form` is that of its content.
+
+        Raises `TypeRefused` for what SWR takes in no form, `ManifestInvalid`, `OrganizationUnknown`."""
+        original = self._original(pushed, form)
         if original is None:
-            return Stored(self._sent(identity, repository, reference, data, media_type))
-        kind = kind_of(data, original.media_type)
+            return Stored(self._sent(identity, repository, reference, pushed))
+        kind = form.kind
         # Under a digest everything can be kept; under a tag there are Docker's formats, for images alone.
         elsewhere = kind != "other" or is_digest(reference)
         refusal = None
         if not (elsewhere and self._refused.knows(identity, kind)):
             try:
-                return Stored(self._sent_whole(identity, repository, reference, original, media_type))
+                return Stored(self._sent_whole(identity, repository, reference, pushed, original))
             except TypeRefused as error:
                 if not elsewhere:
-                    raise _no_image(repository, reference, data, error) from error
+                    raise _no_image(repository, reference, pushed.data, error) from error
                 refusal = error
         if is_digest(reference):
             return self._kept_for(identity, repository, original, kind)
-        return self._stood_in(identity, repository, reference, original, refusal)
+        return self._stood_in(identity, repository, reference, original, kind, refusal)
 
-    def _original(self, reference: str, data: bytes, media_type: str) -> Document | None:
+    def _original(self, pushed: Document, form: Form) -> Document | None:
         """None for what is to SWR's taste or not at all: Docker's types, and what is not what its type says."""
-        if not self._translate:
+        sent = pushed.media_type.partition(";")[0].strip().lower()
+        if not self._translate or form.media_type is None or form.media_type != sent:
             return None
-        algorithm = algorithm_of(reference) if is_digest(reference) else "sha256"
-        found = original_in(data, digest_of(data, algorithm))
-        return found if found and found.media_type == media_type.partition(";")[0].strip().lower() else None
+        return Document(form.media_type, pushed.digest, pushed.data)
 
-    def _sent(self, identity: Identity, repository: Repository, reference: str, data: bytes, media_type: str) -> str:
-        digest = self._registry.put_manifest(identity, repository, reference, data, media_type)
+    def _sent(self, identity: Identity, repository: Repository, reference: str, pushed: Document) -> str:
+        digest = self._registry.put_manifest(
+            identity, repository, reference, pushed.data, pushed.media_type, pushed.digest
+        )
         if self._translate and is_digest(reference):
             self._kept.arrived(identity, repository, [reference])
         return digest
 
     def _sent_whole(
-        self, identity: Identity, repository: Repository, reference: str, original: Document, media_type: str
+        self, identity: Identity, repository: Repository, reference: str, pushed: Document, original: Document
     ) -> str:
         """As it is. An index may name what was kept as a blob when SWR did not take it, and takes today."""
         try:
-            return self._sent(identity, repository, reference, original.data, media_type)
+            return self._sent(identity, repository, reference, pushed)
         except TypeRefused:
             raise
         except (ManifestInvalid, ManifestUnknown, BlobUnknown):
@@ -146,7 +150,7 @@ class Manifests:
                 raise
             if not self._stand_ins.restored(identity, repository, original.data):
                 raise
-        return self._sent(identity, repository, reference, original.data, media_type)
+        return self._sent(identity, repository, reference, pushed)
 
     def _kept_for(self, identity: Identity, repository: Repository, original: Document, kind: Kind) -> Stored:
         """That images are refused is learnt when one stands in for another: SWR may refuse this one for its layers."""
@@ -159,7 +163,13 @@ class Manifests:
         return Stored(original.digest, warning)
 
     def _stood_in(
-        self, identity: Identity, repository: Repository, tag: str, original: Document, refusal: TypeRefused | None
+        self,
+        identity: Identity,
+        repository: Repository,
+        tag: str,
+        original: Document,
+        kind: Kind,
+        refusal: TypeRefused | None,
     ) -> Stored:
         try:
             done = self._stand_ins.put(identity, repository, tag, original)
@@ -170,7 +180,7 @@ class Manifests:
                 error.request_id = refusal.request_id
             raise
         if refusal is not None:
-            self._refused.learn(identity, kind_of(original.data, original.media_type))
+            self._refused.learn(identity, kind)
         held = done.document
         log.info(
             "SWR takes no %s: %s:%s, %s, is there as %s %s%s",

@@ -6,16 +6,26 @@ blob, from which an unchanged image is known again, then the tag.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 from adapter.errors import InvalidRequest, ManifestInvalid, ManifestUnknown, TypeRefused
 from adapter.identity import Identity
 from adapter.names import Repository, digest_of
 from adapter.swr.imprint import imprinted
-from adapter.swr.manifest_types import ACCEPT, BUILD_FLAGS, NONE, OCI_INDEX, OCI_MANIFEST, is_about_form, type_in
+from adapter.swr.manifest_types import (
+    ACCEPT,
+    BUILD_FLAGS,
+    NONE,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    digests_in,
+    is_about_form,
+    parsed,
+    type_in,
+)
 from adapter.swr.registry import Manifest, Registry
 from adapter.transfer.kept import Kept
 from adapter.transfer.refused_types import ANNOTATIONS, OCI_CHILDREN, RefusedTypes
@@ -56,24 +66,24 @@ class StandIns:
         is not there, and what SWR refuses either with. The tag is then as it was."""
         if original.media_type == OCI_INDEX:
             return self._list(identity, repository, tag, original)
-        return self._tagged(identity, repository, tag, original, lambda source: to_schema2(original.data, source))
+        return self._tagged(identity, repository, tag, original, partial(to_schema2, original.data))
 
     def restored(self, identity: Identity, repository: Repository, index: bytes) -> bool:
         """Puts as manifests into SWR those of an index that were kept as blobs; whether there was any.
 
         SWR takes today what it refused when they came. Raises what SWR refuses them with.
         """
-        found = [child for child in self._children(identity, repository, index).values() if not child.native]
+        children = self._children(identity, repository, digests_in(index))
+        found = [child for child in children.values() if not child.native]
         for child in found:
             self._native(identity, repository, child.document)
         return bool(found)
 
     # Children
 
-    def _children(self, identity: Identity, repository: Repository, index: bytes) -> dict[str, _Child]:
+    def _children(self, identity: Identity, repository: Repository, digests: list[str]) -> dict[str, _Child]:
         """All manifests that an index names, by digest. They are read before anything is written: what SWR forgets
         upon a push is then here."""
-        digests = digests_in(index)
         if len(digests) > MOST:
             raise ManifestInvalid(f"the index names {len(digests)} manifests, and at most {MOST} are looked for in SWR")
         found: dict[str, _Child] = {}
@@ -101,7 +111,8 @@ class StandIns:
         return _Child(original, native=False)
 
     def _native(self, identity: Identity, repository: Repository, document: Document) -> Document:
-        self._registry.put_manifest(identity, repository, document.digest, document.data, document.media_type)
+        digest = document.digest
+        self._registry.put_manifest(identity, repository, digest, document.data, document.media_type, digest)
         return document
 
     def _image(self, identity: Identity, repository: Repository, child: _Child) -> Document:
@@ -132,22 +143,21 @@ class StandIns:
     # The tag
 
     def _list(self, identity: Identity, repository: Repository, tag: str, index: Document) -> StandIn:
-        images = dict.fromkeys(str(image["digest"]) for image in images_in(index.data))
-        children = self._children(identity, repository, index.data)
+        entries, named = _contents(index.data)
+        images = dict.fromkeys(str(image["digest"]) for image in entries)
+        children = self._children(identity, repository, named)
         self._save(identity, repository, [child for digest, child in children.items() if digest not in images])
         documents = {digest: self._image(identity, repository, children[digest]) for digest in images}
         oci = {digest for digest, each in documents.items() if each.media_type == OCI_MANIFEST}
         if oci and not self._refused.knows(identity, OCI_CHILDREN):
             try:
-                return self._tagged(
-                    identity, repository, tag, index, lambda source: to_list(index.data, documents, source)
-                )
+                return self._tagged(identity, repository, tag, index, partial(to_list, entries, documents))
             except InvalidRequest as error:
                 if not is_about_form(error):
                     raise
         self._save(identity, repository, [children[digest] for digest in oci])
         docker = documents | {digest: self._schema2(identity, repository, documents[digest]) for digest in oci}
-        done = self._tagged(identity, repository, tag, index, lambda source: to_list(index.data, docker, source))
+        done = self._tagged(identity, repository, tag, index, partial(to_list, entries, docker))
         if oci:
             self._refused.learn(identity, OCI_CHILDREN)
         return done
@@ -173,7 +183,7 @@ class StandIns:
         refused = False
         if not self._refused.knows(identity, ANNOTATIONS):
             try:
-                self._registry.put_manifest(identity, repository, tag, named.data, named.media_type)
+                self._registry.put_manifest(identity, repository, tag, named.data, named.media_type, named.digest)
                 return StandIn(named, named=True)
             except InvalidRequest as error:
                 if not is_about_form(error):
@@ -181,7 +191,7 @@ class StandIns:
                 refused = True
         bare = translated(None)
         try:
-            self._registry.put_manifest(identity, repository, tag, bare.data, bare.media_type)
+            self._registry.put_manifest(identity, repository, tag, bare.data, bare.media_type, bare.digest)
         except InvalidRequest as error:
             if not is_about_form(error):
                 raise
@@ -195,11 +205,10 @@ class StandIns:
         return StandIn(bare, named=False)
 
 
-def digests_in(index: bytes) -> list[str]:
-    """The manifests that an index or list names, in order, each once; none for an image. What is none is left out."""
-    entries = json.loads(index).get("manifests")
-    found = [entry.get("digest") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-    return list(dict.fromkeys(digest for digest in found if isinstance(digest, str)))
+def _contents(index: bytes) -> tuple[list[Mapping[str, Any]], list[str]]:
+    """The images of an index (`images_in`) and the digests of all that it names: parsed once, and let go."""
+    document = parsed(index) or {}
+    return images_in(document), digests_in(document)
 
 
 def _held(manifest: Manifest) -> Document:

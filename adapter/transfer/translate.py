@@ -10,16 +10,18 @@ repeated push finds in SWR what it left there.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from adapter.errors import DigestInvalid, ManifestInvalid, TypeRefused
 from adapter.names import check_digest, digest_of
-from adapter.swr.manifest_types import BUILD_FLAGS, DOCKER_LIST, DOCKER_MANIFEST, LISTS, OCI_INDEX, OCI_MANIFEST
+from adapter.swr.manifest_types import BUILD_FLAGS, DOCKER_LIST, DOCKER_MANIFEST, LISTS, OCI_INDEX, OCI_MANIFEST, parsed
 from adapter.swr.translated import SOURCE
 
 Kind = Literal["index", "image", "other"]
+Raw = bytes | Mapping[str, Any]
+"""A manifest as it came, or parsed already: who needs more than one thing of it parses it once."""
 
 _CONFIG: Final = "application/vnd.docker.container.image.v1+json"
 _CONFIGS: Final = frozenset({"application/vnd.oci.image.config.v1+json", _CONFIG})
@@ -60,14 +62,16 @@ _GZIP: Final = (
 
 @dataclass(frozen=True)
 class Document:
-    """A manifest as it goes to a registry, with the digest that it goes by."""
+    """A manifest as it goes to a registry, with the digest that it goes by; `names`: the manifests that it was seen to
+    name, where somebody looked."""
 
     media_type: str
     digest: str
     data: bytes = field(repr=False)
+    names: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
 
-def kind_of(data: bytes, media_type: str) -> Kind:
+def kind_of(data: Raw, media_type: str) -> Kind:
     """What an OCI document is: an index, a container image, or another artifact: an attestation, a chart, a signature.
 
     Configurations alone do not tell: BuildKit's attestations and cosign's signatures have an image's. Layers and
@@ -86,7 +90,7 @@ def kind_of(data: bytes, media_type: str) -> Kind:
     return "image" if types <= _LAYERS.keys() | _ZSTD else "other"
 
 
-def images_in(index: bytes) -> list[Mapping[str, Any]]:
+def images_in(index: Raw) -> list[Mapping[str, Any]]:
     """The descriptors of an index's images, in order and as they stand there; attestations are left out.
 
     Raises `TypeRefused` where no list can be made of it: an index in the index, something that is no image or names no
@@ -135,7 +139,7 @@ def _is_attestation(descriptor: Mapping[str, Any]) -> bool:
     return isinstance(platform, dict) and platform.get("architecture") == platform.get("os") == "unknown"
 
 
-def to_schema2(manifest: bytes, source: str | None) -> Document:
+def to_schema2(manifest: Raw, source: str | None) -> Document:
     """The manifest of an OCI image as Docker's schema 2: same configuration, same layers in order.
 
     `source`, a digest, becomes the annotation `SOURCE`; what OCI knows beside it (annotations, subject) is left out.
@@ -181,14 +185,14 @@ def _layer(layer: Mapping[str, Any]) -> dict[str, Any]:
     return {**_named(layer), "mediaType": translated, "urls": urls}
 
 
-def to_list(index: bytes, children: Mapping[str, Document], source: str | None) -> Document:
-    """An index as a Docker manifest list of its images, in order, each with its platform.
+def to_list(images: Sequence[Mapping[str, Any]], children: Mapping[str, Document], source: str | None) -> Document:
+    """The images of an index (`images_in`) as a Docker manifest list, in order, each with its platform.
 
     `children` has, for each image's digest in the index, the document that SWR holds for it; `source`, a digest,
-    becomes the annotation `SOURCE`. Raises what `images_in` raises, and `ManifestInvalid` for an image without a child.
+    becomes the annotation `SOURCE`. Raises `ManifestInvalid` for an image without a child.
     """
     entries = []
-    for image in images_in(index):
+    for image in images:
         child = children.get(image["digest"])
         if child is None:
             raise ManifestInvalid(f"the index names {image['digest']}, which is not there; push it first")
@@ -210,12 +214,9 @@ def _document(translated: dict[str, Any], source: str | None) -> Document:
     return Document(translated["mediaType"], digest_of(data), data)
 
 
-def _read(data: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
+def _read(data: Raw) -> Mapping[str, Any]:
+    document = parsed(data) if isinstance(data, bytes) else data
+    if document is None:
         raise ManifestInvalid("the manifest is damaged: it is no JSON object")
     if "manifests" in document and not _OF_IMAGES.isdisjoint(document):
         raise ManifestInvalid("the manifest is an index and an image at once: clients would differ about it")

@@ -159,7 +159,7 @@ def test_accepted_is_not_stored(swr: Swr, client: SwrClient, identity: Identity)
     with pytest.raises(Unexpected):
         client.uploads.finish(identity, REPOSITORY, "/up", DIGEST, MANIFEST)
     with pytest.raises(Unexpected):
-        client.registry.put_manifest(identity, REPOSITORY, "v1", MANIFEST, DOCKER)
+        client.registry.put_manifest(identity, REPOSITORY, "v1", MANIFEST, DOCKER, DIGEST)
 
 
 def test_wrong_credentials_stay_401(swr: Swr, client: SwrClient, identity: Identity) -> None:
@@ -171,14 +171,14 @@ def test_wrong_credentials_stay_401(swr: Swr, client: SwrClient, identity: Ident
 def test_put_manifest(swr: Swr, client: SwrClient, identity: Identity) -> None:
     swr.answer("PUT", BY_TAG, Response("", 201, {"Docker-Content-Digest": DIGEST}), Response("", 201))
     for _ in range(2):
-        assert client.registry.put_manifest(identity, REPOSITORY, "v1", MANIFEST, DOCKER) == DIGEST
+        assert client.registry.put_manifest(identity, REPOSITORY, "v1", MANIFEST, DOCKER, DIGEST) == DIGEST
     assert swr.seen[-1].get_data() == MANIFEST
     assert swr.seen[-1].headers["Content-Type"] == DOCKER
 
 
 def test_a_busy_swr_is_asked_again_for_a_manifest(swr: Swr, client: SwrClient, identity: Identity) -> None:
     swr.answer("PUT", BY_TAG, 503, 201)
-    assert client.registry.put_manifest(identity, REPOSITORY, "v1", MANIFEST, DOCKER) == DIGEST
+    assert client.registry.put_manifest(identity, REPOSITORY, "v1", MANIFEST, DOCKER, DIGEST) == DIGEST
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_a_refused_type_names_the_build_flags(
 ) -> None:
     swr.answer("PUT", BY_TAG, answer)
     with pytest.raises(TypeRefused) as caught:
-        client.registry.put_manifest(identity, REPOSITORY, "v1", MANIFEST, INDEX)
+        client.registry.put_manifest(identity, REPOSITORY, "v1", MANIFEST, INDEX, DIGEST)
     assert "--provenance=false" in caught.value.sentence
     assert "oci-mediatypes=false" in caught.value.sentence
     assert INDEX in caught.value.sentence
@@ -204,10 +204,10 @@ def test_a_refused_type_names_the_build_flags(
 def test_other_refusals_of_a_manifest(swr: Swr, client: SwrClient, identity: Identity) -> None:
     swr.answer("PUT", BY_TAG, refusal(400, "MANIFEST_INVALID"), refusal(400, "MANIFEST_BLOB_UNKNOWN"))
     with pytest.raises(ManifestInvalid) as caught:
-        client.registry.put_manifest(identity, REPOSITORY, "v1", MANIFEST, DOCKER)
+        client.registry.put_manifest(identity, REPOSITORY, "v1", MANIFEST, DOCKER, DIGEST)
     assert type(caught.value) is ManifestInvalid
     with pytest.raises(ManifestInvalid) as caught:
-        client.registry.put_manifest(identity, REPOSITORY, "v1", MANIFEST, INDEX)
+        client.registry.put_manifest(identity, REPOSITORY, "v1", MANIFEST, INDEX, DIGEST)
     assert type(caught.value) is ManifestInvalid
 
 

@@ -10,13 +10,14 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
-from adapter.errors import Denied, Unavailable, Unexpected
+from adapter.errors import Denied, ManifestInvalid, Unavailable, Unexpected
 from adapter.identity import parse_identity
 from adapter.names import Repository, digest_of
+from adapter.state import MemoryState
 from adapter.swr.client import SwrClient
 from adapter.swr.manifest_types import OCI_INDEX, OCI_MANIFEST
 from adapter.transfer import kept as module
-from adapter.transfer.kept import CACHED, LARGEST, Kept, original_in
+from adapter.transfer.kept import CACHED, LARGEST, MOST_LARGE, MOST_PARTS, Kept, original_in
 from adapter.transfer.translate import Document
 from tests.credentials import ACCESS_ID, LOGIN_KEY, SECRET_KEY
 from tests.swr.scripted import Swr, client_of
@@ -33,6 +34,10 @@ NO_DESCRIPTORS: list[object] = [None, {}, "", 0, 7, [7], [PART, {}], [[PART]]]
 
 def encoded(document: object) -> bytes:
     return json.dumps(document).encode()
+
+
+def refusal(status: int, code: str) -> Response:
+    return Response(json.dumps({"errors": [{"code": code, "message": "words"}]}), status)
 
 
 def without(document: dict[str, Any], *keys: str) -> dict[str, Any]:
@@ -157,24 +162,45 @@ class TestFinding:
         assert kept.find(ME, REPOSITORY, digest_of(data)) is not None
         assert kept.find(ME, REPOSITORY, digest_of(data)) is None
 
-    def test_large_ones_are_not_remembered(self, swr: Swr, client: SwrClient) -> None:
-        for size, looks in ((CACHED, 1), (CACHED + 1, 2)):
-            data = encoded(INDEX).ljust(size)
+    def test_large_ones_are_remembered_too_but_few_of_them(self, swr: Swr, client: SwrClient) -> None:
+        kept, all_of_them = Kept(client), [encoded(INDEX).ljust(CACHED + 1 + more) for more in range(MOST_LARGE + 1)]
+        for data in all_of_them:
             swr.answer("GET", path(data), Response(data))
-            kept = Kept(client)
             for _ in range(2):
                 assert kept.find(ME, REPOSITORY, digest_of(data)) is not None
-            assert looked(swr, data) == looks
+            assert looked(swr, data) == 1
+        assert kept.recall(ME, REPOSITORY, digest_of(all_of_them[0])) is None
 
-    @pytest.mark.parametrize("status", [200, 404])
-    def test_what_is_not_there_is_asked_for_each_time(self, swr: Swr, client: SwrClient, status: int) -> None:
-        """A layer, an image's configuration, a manifest that is damaged, or nothing."""
-        data = encoded({"config": {"Cmd": ["/x"]}})
-        swr.answer("GET", path(data), Response(data, status))
+    def test_what_is_not_there_is_asked_for_each_time(self, swr: Swr, client: SwrClient) -> None:
+        """It may come at any time, through another replica."""
+        data = encoded(INDEX)
+        swr.answer("GET", path(data), refusal(404, "BLOB_UNKNOWN"))
         kept = Kept(client)
         for _ in range(2):
             assert kept.find(ME, REPOSITORY, digest_of(data)) is None
         assert looked(swr, data) == 2
+
+    @pytest.mark.parametrize("fresh", [True, False])
+    @pytest.mark.parametrize("size", [0, LARGEST + 1])
+    def test_a_blob_that_is_no_manifest_is_read_once(self, swr: Swr, client: SwrClient, size: int, fresh: bool) -> None:
+        """A layer, or an image's configuration: what it is never changes."""
+        data = encoded({"config": {"Cmd": ["/x"]}}).ljust(size)
+        swr.answer("GET", path(data), Response(data))
+        kept = Kept(client)
+        for _ in range(3):
+            assert kept.find(ME, REPOSITORY, digest_of(data), fresh=fresh) is None
+        assert looked(swr, data) == 1
+
+    def test_more_parts_than_are_asked_for_one_by_one(self, swr: Swr, client: SwrClient) -> None:
+        layers = [{**PART, "digest": digest_of(b"%d" % number)} for number in range(MOST_PARTS)]
+        data = encoded({**IMAGE, "layers": layers})
+        swr.answer("GET", path(data), Response(data))
+        original = Document(OCI_MANIFEST, digest_of(data), data)
+        with pytest.raises(ManifestInvalid, match="500 blobs"):
+            Kept(client).keep(ME, REPOSITORY, original, remembered=True)
+        before = len(swr.seen)
+        assert Kept(client).find(ME, REPOSITORY, digest_of(data), fresh=True) is None
+        assert len(swr.seen) <= before + 2
 
     def test_damage_is_absence(self, swr: Swr, client: SwrClient) -> None:
         data = encoded(INDEX)
@@ -249,6 +275,14 @@ class TestKeeping:
 
 
 class TestMissed:
+    def test_a_digest_that_was_not_found_displaces_nothing_else(self, client: SwrClient) -> None:
+        kept = Kept(client)
+        client.state.put("of somebody else", b"1", 60)
+        for number in range(10):
+            kept.missed(ME, REPOSITORY, digest_of(b"%d" % number))
+        assert isinstance(client.state, MemoryState)
+        assert len(client.state._values) == 1
+
     def test_until_it_comes(self, client: SwrClient) -> None:
         kept, one, two = Kept(client), digest_of(b"1"), digest_of(b"2")
         kept.missed(ME, REPOSITORY, one)

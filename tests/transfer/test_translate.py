@@ -350,7 +350,7 @@ def test_a_damaged_manifest_is_no_refused_type(data: bytes) -> None:
 @given(indexes(), st.booleans(), st.sampled_from([None, DIGEST, SHA512]))
 def test_the_list_of_any_index(index: Index, unchanged: bool, source: str | None) -> None:
     children = held(index, unchanged=unchanged)
-    translated = to_list(index.manifest, children, source)
+    translated = to_list(images_in(index.manifest), children, source)
     assert faults(MANIFEST_LIST, translated.data) == []
     document = json.loads(translated.data)
     by_digest = {child.digest: child for child in children.values()}
@@ -363,7 +363,7 @@ def test_the_list_of_any_index(index: Index, unchanged: bool, source: str | None
     assert translated.media_type == DOCKER_LIST
     assert translated.digest == f"sha256:{hashlib.sha256(translated.data).hexdigest()}"
     assert source_in(translated.data) == source
-    assert to_list(index.manifest, dict(reversed(children.items())), source) == translated
+    assert to_list(images_in(index.manifest), dict(reversed(children.items())), source) == translated
     assert [entry["digest"] for entry in images_in(index.manifest)] == [each.image.digest for each in index.images]
 
 
@@ -377,19 +377,22 @@ def test_everything_that_docker_knows_of_a_platform_is_kept() -> None:
         "features": ["größer"],
     }
     index = index_of(member({**windows, "x-unknown": 1}), member({**AMD, "variant": None, "os.features": []}))
-    document = json.loads(to_list(index.manifest, held(index), None).data)
+    document = json.loads(to_list(images_in(index.manifest), held(index), None).data)
     assert [entry["platform"] for entry in document["manifests"]] == [windows, AMD]
 
 
 def test_a_change_of_one_child_changes_the_list() -> None:
     first, second = index_of(member(AMD), member(ARM)), index_of(member(AMD), member(ARM, manifest(layers=[])))
-    assert to_list(first.manifest, held(first), None).digest != to_list(second.manifest, held(second), None).digest
+    assert (
+        to_list(images_in(first.manifest), held(first), None).digest
+        != to_list(images_in(second.manifest), held(second), None).digest
+    )
 
 
 def test_a_child_that_is_not_there_is_named() -> None:
     here, gone = member(), member(ARM, manifest(layers=[]))
     with pytest.raises(ManifestInvalid, match=f"{gone.image.digest}, which is not there; push it first"):
-        to_list(index_of(here, gone).manifest, held(index_of(here)), None)
+        to_list(images_in(index_of(here, gone).manifest), held(index_of(here)), None)
 
 
 def test_a_document_shows_no_content() -> None:

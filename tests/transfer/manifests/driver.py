@@ -7,13 +7,15 @@ from typing import Any
 
 from adapter.errors import ManifestUnknown
 from adapter.identity import Identity, parse_identity
-from adapter.names import Repository, digest_of
+from adapter.names import Repository, algorithm_of, digest_of, is_digest
 from adapter.sandbox.recordings.images import Image, index, single
 from adapter.settings import Settings
 from adapter.swr.client import SwrClient
 from adapter.swr.manifest_types import ACCEPT
 from adapter.swr.registry import Manifest
+from adapter.transfer.forms import form_of
 from adapter.transfer.manifests import Manifests, Stored
+from adapter.transfer.translate import Document
 from adapter.values import RegionHosts
 from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, SECRET_KEY
 from tests.running import RunningSandbox
@@ -34,7 +36,10 @@ class Adapter:
         self.manifests = Manifests(client, translate=translate)
 
     def put(self, repository: Repository, reference: str, image: Image) -> Stored:
-        return self.manifests.put(self.who, repository, reference, image.manifest, image.media_type)
+        data = image.manifest
+        algorithm = algorithm_of(reference) if is_digest(reference) else "sha256"
+        pushed = Document(image.media_type, digest_of(data, algorithm), data)
+        return self.manifests.put(self.who, repository, reference, pushed, form_of(json.loads(data)))
 
     def push(self, repository: Repository, tag: str, image: Image) -> Stored:
         """As Harbor does: what is not there, children by digest, then the tag."""
