@@ -1,30 +1,37 @@
-"""Upload locations that carry their own state, sealed: any replica can go on, and a restart loses nothing.
+"""Upload sessions as signed tokens in the upload's location: any replica can continue, and a restart loses nothing.
 
-The seal is a signature whose key comes from the caller's login key, so there is no secret to share or configure, and
-to another account a location is worthless. It is signed, not hidden: logs leave it out. Pure.
+The key of the signature comes from the caller's login key, so there is no secret to share or configure, and to another
+account a location is worthless. The token is signed, not encrypted: logs leave it out.
+
+Whoever has a secret, right or wrong, can sign. So a token is never decompressed, its length is checked before its
+signature, and its signature before anything is decoded. Pure.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import uuid
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from itsdangerous import BadData, URLSafeSerializer
+from itsdangerous import BadData, Signer
+from itsdangerous.encoding import base64_decode, base64_encode
 
-from adapter.errors import UploadUnknown
+from adapter.errors import Unexpected, UploadUnknown
 from adapter.identity import Identity
 from adapter.names import Repository
 
 # A caller has the key and could seal anything: what is no path must not become another host's address.
 _LOCATION: Final = re.compile(r"/[!-~]*", re.ASCII)
 _LARGEST_OFFSET: Final = 1 << 62
-_LONGEST_LOCATION: Final = 8192
+MAX_LOCATION_BYTES: Final = 4096
+"""Of SWR's location. With a repository name of 255 bytes the request line of the token stays below 8190 bytes."""
+MAX_TOKEN_BYTES: Final = 7168
 _ID: Final = re.compile(r"[0-9a-f-]{1,36}", re.ASCII)
 
-_SALT: Final = "harbor-swr-adapter upload location 1"
+_SALT: Final = "harbor-swr-adapter upload location 2"
 
 
 @dataclass(frozen=True)
@@ -50,14 +57,15 @@ class Session:
         return f"0-{max(self.offset - 1, 0)}"
 
 
-def _serializer(identity: Identity) -> URLSafeSerializer:
-    return URLSafeSerializer(
-        identity.login_key, salt=_SALT, signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"}
-    )
+def _signer(identity: Identity) -> Signer:
+    return Signer(identity.login_key, salt=_SALT, digest_method=hashlib.sha256, key_derivation="hmac")
 
 
 def seal(session: Session, identity: Identity) -> str:
-    """A path segment: URL-safe letters, digits, `-`, `_` and `.`."""
+    """The token: a path segment of URL-safe letters, digits, `-`, `_` and `.`; `MAX_TOKEN_BYTES` at most.
+
+    Raises `Unexpected` for a location of SWR that is too long.
+    """
     document = {
         "r": str(session.repository),
         "l": session.location,
@@ -65,22 +73,39 @@ def seal(session: Session, identity: Identity) -> str:
         "i": session.id,
         "d": session.doubtful,
     }
-    return _serializer(identity).dumps(document)
+    token = signed(json.dumps(document, separators=(",", ":")).encode(), identity)
+    if len(session.location) > MAX_LOCATION_BYTES or len(token) > MAX_TOKEN_BYTES:
+        raise Unexpected(
+            f"SWR returned an upload location of {len(session.location)} bytes (limit {MAX_LOCATION_BYTES}): report "
+            "this with the request ID"
+        )
+    return token
+
+
+def signed(payload: bytes, identity: Identity) -> str:
+    """`base64url(payload).base64url(HMAC-SHA256)`."""
+    return _signer(identity).sign(base64_encode(payload)).decode()
 
 
 def unseal(sealed: str, repository: Repository, identity: Identity) -> Session:
     """Raises `UploadUnknown` for what was altered, is another account's, or belongs to another repository."""
-    try:
-        document = _serializer(identity).loads(sealed)
-    except (BadData, RecursionError):
-        document = None
-    match document:
+    match _document(sealed, identity):
         case {"r": name, "l": str(location), "o": int(offset), "i": str(number), "d": bool(doubtful)} if (
             name == str(repository)
-            and len(location) <= _LONGEST_LOCATION
+            and len(location) <= MAX_LOCATION_BYTES
             and _LOCATION.fullmatch(location)
             and 0 <= offset < _LARGEST_OFFSET
             and _ID.fullmatch(number)
         ):
             return Session(repository, location, offset, number, doubtful)
-    raise UploadUnknown("this upload is not known: start it again")
+    raise UploadUnknown("upload not found: start the upload again")
+
+
+def _document(sealed: str, identity: Identity) -> object:
+    """What is signed in a token, None where nothing is."""
+    if len(sealed) > MAX_TOKEN_BYTES:
+        return None
+    try:
+        return json.loads(base64_decode(_signer(identity).unsign(sealed)))
+    except (BadData, ValueError, RecursionError):
+        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import socket
 
@@ -11,7 +12,7 @@ import pytest
 from adapter.identity import parse_identity
 from adapter.names import parse_repository
 from adapter.swr.regions import region_table
-from adapter.transfer.session import Session, _serializer, seal
+from adapter.transfer.session import Session, seal, signed
 from tests.contract.conftest import PUBLIC_HOST
 from tests.contract.http import (
     SMALL,
@@ -64,7 +65,7 @@ class TestLocations:
                 body,
                 authorization=other if how == "of another account" else "",
             )
-        refused(answer, 404, "start it again", code="BLOB_UPLOAD_UNKNOWN")
+        refused(answer, 404, "start the upload again", code="BLOB_UPLOAD_UNKNOWN")
 
     def test_query_in_any_order(self, door: Door, swr: RunningSandbox, repository: str) -> None:
         location = door.ask("PATCH", door.start(repository), SMALL).header("Location")
@@ -121,8 +122,7 @@ class TestLocations:
     def test_a_seal_around_nonsense(self, door: Door, swr: RunningSandbox, repository: str, document: object) -> None:
         if isinstance(document, dict):
             document = {"r": repository, **document}
-        forged = _serializer(IDENTITY).dumps(document)
-        assert isinstance(forged, str)
+        forged = signed(json.dumps(document).encode(), IDENTITY)
         with silent(swr):
             answer = door.ask("PATCH", f"/v2/{repository}/blobs/uploads/{forged}", SMALL)
         refused(answer, {400, 404})
