@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from adapter.errors import SizeInvalid, TooLarge
@@ -19,7 +20,9 @@ SLOWEST: Final = 512.0
 INDULGENCE: Final = 60.0
 """Seconds in which a body may come more slowly."""
 PROMPT: Final = 10.0
-"""The same for a document, which is read before SWR knows who sends it."""
+"""The same for a document: Harbor throttles blobs alone, and sends a manifest at once."""
+SLOWEST_DOCUMENT: Final = 16384.0
+"""Bytes a second of a document, on average."""
 BUFFERS: Final = 4
 """Blocks of a body that are valid at a time: one is filled, one held back, one or two are being hashed."""
 UNHASHED: Final = 2
@@ -31,6 +34,18 @@ def announced_length(environ: Mapping[str, Any]) -> int | None:
     if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
         return None
     return int(environ.get("CONTENT_LENGTH") or 0)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long a body may take: `grace` seconds, and one more for each `rate` bytes that came."""
+
+    grace: float
+    rate: float
+
+
+BLOB: Final = Pace(INDULGENCE, SLOWEST)
+DOCUMENT: Final = Pace(PROMPT, SLOWEST_DOCUMENT)
 
 
 class Body:
@@ -45,12 +60,12 @@ class Body:
         source: Source,
         length: int | None,
         largest: int | None = None,
-        indulgence: float = INDULGENCE,
+        pace: Pace = BLOB,
         buffers: int = BUFFERS,
     ) -> None:
         self._source = source
         self._largest = largest
-        self._indulgence = indulgence
+        self._pace = pace
         self._buffers = buffers
         self._waited = 0.0
         self.length = length
@@ -86,16 +101,20 @@ class Body:
         return BLOCK if self.length is None else min(BLOCK, self.length - self.received)
 
     def _filled(self, view: memoryview) -> memoryview:
-        if self._waited > self._indulgence + self.received / SLOWEST:
-            raise SizeInvalid(f"the body came too slowly, {self.received} bytes so far: nothing was stored")
+        left = self._pace.grace + self.received / self._pace.rate - self._waited
+        if left < 0:
+            raise SizeInvalid(
+                f"the body came too slowly ({self.received} bytes so far): nothing was stored, send it again"
+            )
         begun = time.monotonic()
         try:
-            filled = view[: self._source.fill(view)]
+            filled = view[: self._source.fill(view, begun + left)]
             self._waited += time.monotonic() - begun
             return filled
         except TimeoutError as error:
             raise SizeInvalid(
-                f"the body stopped after {self.received} bytes and did not go on in time: nothing was stored"
+                f"the body stopped after {self.received} bytes and did not continue in time: nothing was stored, send "
+                "it again"
             ) from error
         except Exception as error:  # the server's own kinds for a cut connection and bad chunk framing
             raise SizeInvalid(f"the body broke off after {self.received} bytes: nothing was stored") from error
@@ -120,7 +139,7 @@ def read_all(environ: Mapping[str, Any], largest: int, what: str) -> bytes:
     data = bytearray()
     length = announced_length(environ)
     if (length or 0) <= largest:
-        with contextlib.closing(Body(source_of(environ), length, indulgence=PROMPT)) as body:
+        with contextlib.closing(Body(source_of(environ), length, pace=DOCUMENT)) as body:
             for block in body:
                 data += block
                 if len(data) > largest:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -185,8 +186,11 @@ class _Fetched:
     def __init__(self, response: requests.Response) -> None:
         self._response = response
 
-    def fill(self, view: memoryview) -> int:
-        block = self._response.raw.read(len(view), decode_content=False)
+    def fill(self, view: memoryview, deadline: float | None = None) -> int:
+        """What one read gives: between two of them the time is looked at."""
+        if deadline is not None and time.monotonic() > deadline:
+            raise TimeoutError
+        block = self._response.raw.read1(len(view), decode_content=False)
         view[: len(block)] = block
         return len(block)
 

@@ -1,5 +1,8 @@
 """Where the bytes of a request's body come from: straight from gunicorn's socket, else from `wsgi.input`.
 
+Each read has a deadline, whatever the server's own timeout is: a client that sends a byte now and then, or none, keeps
+a thread no longer than its caller allows.
+
 gunicorn's own reader costs more than all the rest of an upload together. So where its insides are the known ones,
 what it has read ahead is taken from it and the rest is received from the socket into the caller's buffer, while its
 count of what is left is kept in step: it then knows where the next request starts. Chunked bodies, and a gunicorn
@@ -8,11 +11,13 @@ whose insides have changed, are read from `wsgi.input`.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import socket
 import ssl
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
 BLOCK: Final = 1 << 20
@@ -40,9 +45,12 @@ class Stream(Protocol):
 class Source(Protocol):
     """The bytes of one body, in order."""
 
-    def fill(self, view: memoryview) -> int:
+    def fill(self, view: memoryview, deadline: float | None = None) -> int:
         """Puts up to `len(view)` bytes there and says how many, 0 at the end: as many as come within `FLUSH`, but
-        at least one. Raises what the server raises when the connection breaks or stalls."""
+        at least one.
+
+        Raises `TimeoutError` at the monotonic moment `deadline`, or when the connection was idle for too long, and
+        what the server raises when the connection breaks."""
         ...
 
     def release(self) -> None:
@@ -50,18 +58,63 @@ class Source(Protocol):
         ...
 
 
-class Reading:
-    """From a stream that gives no less than it is asked for: by pieces of what comes in about half a second."""
+class TimedConnection:
+    """A gunicorn request's connection, as gunicorn's own reader sees it: no `recv` lasts beyond the deadline.
 
-    def __init__(self, stream: Stream, clock: Callable[[], float] = time.monotonic) -> None:
+    One read of a chunked body can take many of them, and each would have the whole idle timeout for itself.
+    """
+
+    def __init__(self, unreader: Any, connection: Any) -> None:
+        self._unreader = unreader
+        self._connection = connection
+        self._deadline = 0.0
+        self._idle: float | None = connection.gettimeout()
+
+    @contextlib.contextmanager
+    def until(self, deadline: float) -> Iterator[None]:
+        """While gunicorn reads; the connection then is as it was."""
+        self._deadline = deadline
+        self._unreader.sock = self
+        try:
+            yield
+        finally:
+            self._unreader.sock = self._connection
+            # It is closed where the worker has ended it meanwhile.
+            with contextlib.suppress(OSError):
+                self._connection.settimeout(self._idle)
+
+    def recv(self, size: int) -> bytes:
+        """Raises `TimeoutError`."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left if self._idle is None else min(left, self._idle))
+        data: bytes = self._connection.recv(size)
+        return data
+
+
+class Reading:
+    """From a stream that gives no less than it is asked for: by pieces of what comes in about half a second.
+
+    Without `connection` a read lasts as long as the stream lets it.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        connection: TimedConnection | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._stream = stream
+        self._connection = connection
         self._clock = clock
         self._piece = _FIRST_READ
 
-    def fill(self, view: memoryview) -> int:
+    def fill(self, view: memoryview, deadline: float | None = None) -> int:
         size = min(len(view), self._piece)
         begun = self._clock()
-        block = self._stream.read(size)
+        with self._limit(deadline):
+            block = self._stream.read(size)
         took = self._clock() - begun
         if took > FLUSH:
             self._piece = max(_SMALLEST_READ, int(self._piece / took / 2))
@@ -72,6 +125,11 @@ class Reading:
 
     def release(self) -> None:
         """There is nothing to give back."""
+
+    def _limit(self, deadline: float | None) -> contextlib.AbstractContextManager[None]:
+        if self._connection is None or deadline is None:
+            return contextlib.nullcontext()
+        return self._connection.until(deadline)
 
 
 class Receiving:
@@ -85,12 +143,12 @@ class Receiving:
         self._idle: float | None = connection.gettimeout()
         self._limited = False
 
-    def fill(self, view: memoryview) -> int:
+    def fill(self, view: memoryview, deadline: float | None = None) -> int:
         view = view[: self._reader.length]
         got = self._held(view)
         if got < len(view):
             self._limit()
-            got += self._received(view[got:], some=got > 0)
+            got += self._received(view[got:], deadline, some=got > 0)
         if self._reader.length == 0:
             self.release()
             if got:
@@ -118,16 +176,21 @@ class Receiving:
             self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _FOR_EVER)
         self._connection.settimeout(self._idle)
 
-    def _received(self, view: memoryview, *, some: bool) -> int:
-        """Bytes that came, `some` being there already; without any it waits as long as a client may be idle."""
+    def _received(self, view: memoryview, deadline: float | None, *, some: bool) -> int:
+        """Bytes that came, `some` being there already; without any it waits as long as a client may be idle, and not
+        beyond the deadline by more than `FLUSH`."""
         got, begun = 0, time.monotonic()
+        until = min(
+            math.inf if self._idle is None else begun + self._idle,
+            math.inf if deadline is None else deadline,
+        )
         while got < len(view):
             try:
                 count: int = self._connection.recv_into(view[got:], len(view) - got, self._flags)
             except (BlockingIOError, TimeoutError):
                 if got or some:
                     break
-                if self._idle is not None and time.monotonic() - begun >= self._idle:
+                if time.monotonic() >= until:
                     raise TimeoutError from None
                 continue
             got += count
@@ -154,7 +217,18 @@ class Receiving:
 
 def source_of(environ: Mapping[str, Any]) -> Source:
     """The fast way in where there is one."""
-    return _receiving(environ) or Reading(environ["wsgi.input"])
+    return _receiving(environ) or Reading(environ["wsgi.input"], _timed(environ))
+
+
+def _timed(environ: Mapping[str, Any]) -> TimedConnection | None:
+    """None unless gunicorn's insides are the known ones; all names are public ones of gunicorn 27."""
+    try:
+        reader, connection = environ["wsgi.input"].reader, environ["gunicorn.socket"]
+        unreader = reader.unreader if hasattr(reader, "unreader") else reader.req.unreader
+        known = unreader.sock is connection and callable(connection.recv)
+    except (AttributeError, KeyError):
+        return None
+    return TimedConnection(unreader, connection) if known else None
 
 
 def _receiving(environ: Mapping[str, Any]) -> Receiving | None:

@@ -1,8 +1,9 @@
 """A server that tells how it read a body: gunicorn with our worker, and the way in that is under test.
 
-    python -m tests.transfer.echo PORT [CERTIFICATE KEY]
+    python -m tests.transfer.echo PORT IDLE [CERTIFICATE KEY]
 
-`PUT /socket` reads as the adapter does, `PUT /input` from `wsgi.input`; `?take=N` stops after N bytes.
+`PUT /socket` reads as the adapter does, `PUT /input` from `wsgi.input`; `?take=N` stops after N bytes, `?grace=S` gives
+the body S seconds and one more for each 100 bytes. IDLE is the server's own timeout in seconds.
 """
 
 from __future__ import annotations
@@ -19,17 +20,16 @@ from gunicorn.app.base import BaseApplication
 
 from adapter.certificate import Certificate
 from adapter.errors import SizeInvalid
-from adapter.transfer.body import Body, announced_length
+from adapter.transfer.body import BLOB, Body, Pace, announced_length
 from adapter.transfer.source import Reading, Source, source_of
 from adapter.worker import Door, here, worker_class
-
-IDLE = 2.0
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     source: Source = Reading(environ["wsgi.input"]) if environ["PATH_INFO"] == "/input" else source_of(environ)
-    take = parse_qs(environ["QUERY_STRING"]).get("take")
-    body = Body(source, announced_length(environ))
+    query = parse_qs(environ["QUERY_STRING"])
+    take, grace = query.get("take"), query.get("grace")
+    body = Body(source, announced_length(environ), pace=Pace(float(grace[0]), 100) if grace else BLOB)
     digest, blocks, failure = hashlib.sha256(), [], None
     try:
         for block in body:
@@ -55,11 +55,11 @@ def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable
 
 class Echo(BaseApplication):
     def load_config(self) -> None:
-        port, *certificate = sys.argv[1:]
+        port, idle, *certificate = sys.argv[1:]
         door = Door(8, Certificate(*map(Path, certificate)) if certificate else None)
         options: dict[str, object] = {
             "bind": f"127.0.0.1:{port}",
-            "worker_class": worker_class({int(port): door}, IDLE),
+            "worker_class": worker_class({int(port): door}, float(idle)),
             "worker_connections": 4096,
             "control_socket_disable": True,
         }

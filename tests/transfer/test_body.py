@@ -21,7 +21,7 @@ class Given:
         self._step = step or len(data) or 1
         self._error = error
 
-    def fill(self, view: memoryview) -> int:
+    def fill(self, view: memoryview, deadline: float | None = None) -> int:
         count = self._stream.readinto(view[: self._step])
         if view and not count and self._error is not None:
             raise self._error

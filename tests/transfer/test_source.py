@@ -22,8 +22,8 @@ import pytest
 from adapter.transfer.source import BLOCK, FLUSH, Reading, Receiving, source_of
 from tests.certificates import Certificate
 from tests.services import free_ports, running
-from tests.transfer.echo import IDLE
 
+IDLE = 2.0
 DATA = random.Random(7).randbytes((3 << 20) + 17)
 SIZES = [0, 1, 1023, 16384, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, len(DATA)]
 HEAD_ROOM = 8192
@@ -42,14 +42,17 @@ class Server:
 
 @pytest.fixture(scope="module", params=["plain", "TLS"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with echoing(Certificate(tmp_path_factory.mktemp("tls")) if request.param == "TLS" else None, IDLE) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def echoing(certificate: Certificate | None, idle: float) -> Iterator[Server]:
     (port,) = free_ports(1)
-    files: tuple[str, ...] = ()
-    context = None
-    if request.param == "TLS":
-        certificate = Certificate(tmp_path_factory.mktemp("tls"))
-        files = (str(certificate.chain), str(certificate.key))
-        context = certificate.context
-    with running("echo", str(port), *files, env={}, port=port, path="/", module="tests.transfer.echo", tls=context):
+    files = () if certificate is None else (str(certificate.chain), str(certificate.key))
+    context = None if certificate is None else certificate.context
+    arguments = (str(port), str(idle), *files)
+    with running("echo", *arguments, env={}, port=port, path="/", module="tests.transfer.echo", tls=context):
         yield Server(port, context)
 
 
@@ -58,9 +61,8 @@ def head(length: int | None, path: str = "/socket", *more: str) -> bytes:
     return "\r\n".join([f"PUT {path} HTTP/1.1", "Host: localhost", framing, *more, "", ""]).encode()
 
 
-def answer(connection: socket.socket) -> dict[str, Any]:
-    """The next answer, and not a byte of the one behind it."""
-    head = b""
+def answer(connection: socket.socket, head: bytes = b"") -> dict[str, Any]:
+    """The next answer, of which `head` was read already, and not a byte of the one behind it."""
     while not head.endswith(b"\r\n\r\n"):
         byte = connection.recv(1)
         assert byte, head
@@ -204,7 +206,7 @@ class Clock:
 @pytest.mark.parametrize(("speed", "least", "most"), [(8_000, 1_024, 8_000), (500, 1_024, 1_024), (1e9, 200_000, 1e6)])
 def test_pieces_are_as_large_as_what_comes_in_a_moment(speed: float, least: float, most: float) -> None:
     stream = Clock(speed)
-    reading = Reading(stream, lambda: stream.now)
+    reading = Reading(stream, clock=lambda: stream.now)
     view = memoryview(bytearray(BLOCK))
     for _ in range(20):
         assert reading.fill(view) == stream.asked[-1]
