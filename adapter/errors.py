@@ -271,7 +271,7 @@ class InternalError(AdapterError):
 
 
 class Busy(AdapterError):
-    """So many transfers are under way that no more are taken."""
+    """The adapter has as many transfers, requests, or documents in memory as it takes."""
 
     status = 503
     code = "TOOMANYREQUESTS"

@@ -14,6 +14,7 @@ from gunicorn.glogging import Logger
 from adapter import settings as settings_module
 from adapter.certificate import Certificate
 from adapter.contract import create_contract_app
+from adapter.documents import DocumentMemory
 from adapter.operations import create_operations_app
 from adapter.operations.logs import RequestLog, StartResponse, WsgiApp, configure
 from adapter.provider import create_provider_app, threads
@@ -44,10 +45,13 @@ class Doors:
 def create_doors(settings: Settings) -> Doors:
     """All applications, with everything that they share."""
     swr = SwrClient.build(settings)
+    memory = DocumentMemory()
+    contract = memory.charged(create_contract_app(settings, swr))
+    provider = memory.charged(create_provider_app(settings, swr))
     return Doors(
         {
-            settings.contract_bind.port: RequestLog(create_contract_app(settings, swr), "contract"),
-            settings.provider_bind.port: RequestLog(create_provider_app(settings, swr), "provider"),
+            settings.contract_bind.port: RequestLog(contract, "contract"),
+            settings.provider_bind.port: RequestLog(provider, "provider"),
             settings.operations_bind.port: RequestLog(create_operations_app(swr), "operations"),
         }
     )

@@ -26,10 +26,13 @@ IDLE = 2
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[RunningAdapter]:
-    """SWR is a port that nothing listens on; it is not asked here."""
-    regions = {"eu-de": {"registry": "http://127.0.0.1:9", "api": "http://127.0.0.1:9"}}
-    with running_adapter(regions, threads=THREADS, client_idle_timeout=IDLE) as adapter:
-        yield adapter
+    """SWR gives tokens, and nothing else."""
+    with HTTPServer(threaded=True) as server:
+        swr = Swr(server)
+        swr.grant()
+        regions = {"eu-de": {"registry": swr.url, "api": swr.url}}
+        with running_adapter(regions, threads=THREADS, client_idle_timeout=IDLE) as adapter:
+            yield adapter
 
 
 def address(url: str) -> tuple[str, int]:

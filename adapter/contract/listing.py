@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any
@@ -15,6 +14,7 @@ from adapter.contract.grouping import Artifact, described, grouped
 from adapter.contract.paging import page_of, paged
 from adapter.contract.queries import matcher, repository_in, terms
 from adapter.contract.snapshots import Snapshots
+from adapter.documents import parse_json
 from adapter.errors import AccountBlocked, Denied, NotFound
 from adapter.names import Repository, check_reference, is_digest
 from adapter.swr.client import SwrClient
@@ -142,8 +142,8 @@ def _described(repository: Repository, manifest: Manifest, tags: list[Tag]) -> d
 
 def _parsed(data: bytes) -> object:
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
+        return parse_json(data)
+    except ValueError:
         return None
 
 

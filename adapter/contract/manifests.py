@@ -9,12 +9,13 @@ from flask import Blueprint, Request, Response, request
 
 from adapter.contract.answers import bodiless
 from adapter.contract.caller import identity_of
+from adapter.documents import TooManyValues, parse_json
 from adapter.errors import DigestInvalid, ManifestInvalid
 from adapter.names import algorithm_of, check_reference, digest_of, is_digest, parse_repository
 from adapter.swr.client import SwrClient
-from adapter.swr.manifest_types import ACCEPT, parsed
+from adapter.swr.manifest_types import ACCEPT
 from adapter.swr.registry import Manifest
-from adapter.transfer.body import read_all
+from adapter.transfer.body import read_all, refuse_larger
 from adapter.transfer.forms import Form, form_of
 from adapter.transfer.kept import LARGEST
 from adapter.transfer.manifests import Manifests, Stored
@@ -38,6 +39,9 @@ def create_blueprint(swr: SwrClient, manifests: Manifests) -> Blueprint:
     def put(name: str, reference: str) -> Response:
         identity = identity_of(request, swr.regions)
         repository, reference = parse_repository(name), check_reference(reference)
+        refuse_larger(request.environ, LARGEST, "a manifest")
+        # Nobody whom SWR does not know has a document read; the token is the one that the PUT to SWR needs.
+        swr.registry.authorize(identity, repository)
         data = read_manifest(request)
         media_type, form = looked_at(data, request.headers.get("Content-Type"))
         digest = digest_of(data, algorithm_of(reference) if is_digest(reference) else "sha256")
@@ -64,7 +68,7 @@ def _answer(manifest: Manifest) -> Response:
 
 
 def read_manifest(incoming: Request) -> bytes:
-    """The body, 4 MiB at most. Raises `TooLarge`, `SizeInvalid`."""
+    """The body, 4 MiB at most. Raises `TooLarge`, `SizeInvalid`, `Busy`."""
     return read_all(incoming.environ, LARGEST, "a manifest")
 
 
@@ -73,8 +77,13 @@ def looked_at(data: bytes, content_type: str | None) -> tuple[str, Form]:
 
     Parsed here and nowhere else on its way to SWR as it is. Raises `ManifestInvalid`.
     """
-    document = parsed(data)
-    if document is None:
+    try:
+        document = parse_json(data, wait=0)
+    except TooManyValues as error:
+        raise ManifestInvalid(f"the manifest has too many values, {error}: split it") from None
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
         raise ManifestInvalid("the manifest is not a JSON object: send the bytes of the manifest")
     media_type = content_type or document.get("mediaType")
     if not isinstance(media_type, str) or not _MEDIA_TYPE.fullmatch(media_type):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,6 +13,7 @@ from adapter.contract.caller import identity_of
 from adapter.contract.paging import page_of, paged
 from adapter.contract.queries import alternatives, matcher, terms
 from adapter.contract.snapshots import Snapshots
+from adapter.documents import parse_json
 from adapter.errors import InvalidRequest, NameInvalid
 from adapter.identity import Identity
 from adapter.names import check_organization, digest_of
@@ -89,7 +89,7 @@ def _name_in(incoming: Request) -> str:
     """The `project_name` of the body. Raises `InvalidRequest`, `NameInvalid`, `OrganizationReserved`, `TooLarge`."""
     body = read_all(incoming.environ, _LARGEST_BODY, "a project")
     try:
-        name = json.loads(body)["project_name"]
+        name = parse_json(body)["project_name"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise InvalidRequest("a JSON object with project_name is wanted") from None
     if not isinstance(name, str):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from adapter.documents import parse_json
 from adapter.provider.spelling import respelled
 
 _ESCAPED: Final = re.compile(rb"\\u00([0-7][0-9a-f])", re.IGNORECASE)
@@ -19,7 +19,7 @@ def parsed(body: bytes) -> tuple[str, Any] | None:
     """
     try:
         text = body.decode()
-        return text, json.loads(text, object_pairs_hook=_members)
+        return text, parse_json(text, object_pairs_hook=_members)
     except (ValueError, RecursionError):
         return None
 

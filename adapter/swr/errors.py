@@ -10,12 +10,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from adapter import errors
+from adapter.documents import parse_json
 from adapter.errors import AdapterError
 
 _LONGEST_MESSAGE: Final = 300
@@ -119,7 +119,7 @@ def _plain_text(body: bytes, headers: Mapping[str, str]) -> str | None:
 def parse_refusal(status: int, body: bytes, headers: Mapping[str, str], retry_after: float | None = None) -> Refusal:
     """Reads any of the four shapes, and a plain text as the message; a body that is none of them is left out."""
     try:
-        document = json.loads(body)
+        document = parse_json(body)
         entry = _entry(document)
     except (ValueError, RecursionError):
         document, entry = None, {"message": _plain_text(body, headers)}

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from adapter.documents import parse_json
 from adapter.names import digest_of
 from adapter.swr.translated import parse_candidate, source_in
 
@@ -21,7 +22,7 @@ def imprinted(document: bytes) -> bytes:
     """A translation, with its imprint where it names its original; any other document as it is."""
     if source_in(document) is None:
         return document
-    found = json.loads(document)
+    found = parse_json(document)
     found["annotations"][IMPRINT] = _content(found)
     return json.dumps(found, separators=(",", ":")).encode()
 

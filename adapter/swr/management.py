@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 import requests
 from requests_auth_aws_sigv4 import AWSSigV4
 
+from adapter.documents import parse_json
 from adapter.errors import AccountBlocked, AdapterError, CredentialsError, NotFound, OrganizationExists, Unexpected
 from adapter.identity import Identity
 from adapter.names import Repository
@@ -99,7 +100,7 @@ def parse_organizations(document: bytes) -> list[Organization]:
     The list may be null, as Go writes one that was never made. Anything else that is not a list is not an empty one.
     """
     try:
-        answer = json.loads(document)
+        answer = parse_json(document)
         entries = answer if isinstance(answer, list) else answer["namespaces"]
         if not isinstance(entries, list | None):
             raise TypeError
@@ -155,7 +156,7 @@ class Management:
             raise self._noted(identity, management_error_for(refusal, identity.region))
         document = read_document(response, deadline=None)
         try:
-            return parse_organization(json.loads(document))
+            return parse_organization(parse_json(document))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise Unexpected("SWR's description of the organization cannot be read") from None
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from adapter.documents import parse_json
 from adapter.errors import AdapterError, InvalidRequest, ManifestInvalid, TypeRefused
 from adapter.names import Repository, is_digest
 from adapter.swr.errors import Refusal, error_for
@@ -42,13 +42,13 @@ def said(content_type: str | None) -> str | None:
 
 
 def parsed(data: bytes) -> dict[str, Any] | None:
-    """The document that a manifest is, None for what is no JSON object. Never raises.
+    """The document that a manifest is, None for what is not a JSON object. Raises `Busy`.
 
     A parsed document is up to a hundred times larger than its bytes: take from it what is needed, and let it go.
     """
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError):
+        document = parse_json(data)
+    except ValueError:
         return None
     return document if isinstance(document, dict) else None
 
@@ -105,7 +105,7 @@ def refusal_error(
 def _names_attestations(data: bytes) -> bool:
     """BuildKit gives them a platform that is none."""
     try:
-        found = json.loads(data).get("manifests")
+        found = parse_json(data).get("manifests")
         return any(entry.get("platform", {}).get("os") == "unknown" for entry in found)
     except (ValueError, AttributeError, TypeError, RecursionError):
         return False

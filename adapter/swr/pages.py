@@ -8,13 +8,13 @@ whoever got a part of it would take the rest for gone. Where SWR gives no total,
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
+from adapter.documents import dropping, parse_json
 from adapter.errors import Unavailable, Unexpected
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def parse_page(
     `null` is an empty array to programs written in Go, as Harbor's peers and SWR are.
     """
     try:
-        raw = json.loads(document)
+        raw = parse_json(document)
     except (ValueError, RecursionError):
         raise Unexpected(f"SWR's list of {what} cannot be read: it is no JSON") from None
     if raw is None:
@@ -131,7 +131,8 @@ class Collection(Generic[T]):
         self._pages += 1
         if self._pages > MOST_PAGES:
             raise Unexpected(f"SWR's list of {self._what} does not come to an end within {MOST_PAGES} pages")
-        page = self._ask(offset, LIMIT)
+        with dropping():
+            page = self._ask(offset, LIMIT)
         self._refuse_endless(page.total or 0)
         return page
 

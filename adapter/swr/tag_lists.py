@@ -6,7 +6,6 @@ a whole run of Harbor's (`docs/facts/harbor.md D.5`). Whether SWR pages, and in 
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from dataclasses import replace
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from adapter.documents import dropping, parse_json
 from adapter.errors import (
     AdapterError,
     NotFound,
@@ -63,7 +63,8 @@ class TagLists:
             if response.status_code != 200:
                 raise _narrow(error_for(refusal_of(response)), repository)
             path = self._next(identity, response)
-            found |= tags_in(read_document(response, deadline=deadline))
+            with dropping():
+                found |= tags_in(read_document(response, deadline=deadline))
         return sorted(found)
 
     def _next(self, identity: Identity, response: requests.Response) -> str | None:
@@ -86,7 +87,7 @@ class TagLists:
 def tags_in(document: bytes) -> set[str]:
     """The tags of `{"tags": […]|null}`; what is no tag, an empty string say, is left out. Raises `Unexpected`."""
     try:
-        answer = json.loads(document)
+        answer = parse_json(document)
         # A list that is null may be left out as well.
         entries = answer.get("tags", None if "name" in answer else "missing") or []
         if not isinstance(entries, list) or not all(isinstance(entry, str | None) for entry in entries):

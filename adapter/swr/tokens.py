@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
-import json
 import threading
 import time
 from collections import OrderedDict
@@ -18,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlencode
 
+from adapter.documents import parse_json
 from adapter.errors import (
     AdapterError,
     CredentialsRefused,
@@ -81,7 +81,7 @@ def _claims(token: str) -> Mapping[str, object]:
     """The payload of a JWT; empty for anything else. The signature is SWR's business."""
     try:
         payload = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        claims = parse_json(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except (IndexError, ValueError, binascii.Error, RecursionError):
         return {}
     return claims if isinstance(claims, dict) else {}
@@ -262,7 +262,7 @@ def _certain(error: AdapterError) -> bool:
 
 def _read_token(document: bytes, origin: str) -> Token:
     try:
-        answer = json.loads(document)
+        answer = parse_json(document)
         value = answer.get("token") or answer.get("access_token")
     except (ValueError, AttributeError, RecursionError):
         value = None

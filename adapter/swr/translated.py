@@ -7,10 +7,10 @@ they stand at the top level as in OCI's formats.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from adapter.documents import parse_json
 from adapter.errors import DigestInvalid
 from adapter.names import check_digest
 from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST
@@ -40,7 +40,7 @@ def parse_candidate(data: bytes) -> object:
     if _IN_BYTES not in data:  # nearly every document: spare them the parser
         return None
     try:
-        return json.loads(data)
+        return parse_json(data)
     except (ValueError, RecursionError):
         return None
 

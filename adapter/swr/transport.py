@@ -18,6 +18,7 @@ import requests
 from urllib3.exceptions import HTTPError, SSLError
 
 from adapter import __version__
+from adapter.documents import WAIT_SECONDS, hold
 from adapter.errors import AdapterError, CertificateUntrusted, TimedOut, Unexpected, Unreachable
 from adapter.settings import SPARE_THREADS, Settings
 from adapter.state import Link
@@ -210,7 +211,8 @@ def _cause(error: BaseException | None, kind: type[BaseException]) -> BaseExcept
 def read_document(response: requests.Response, limit: int = LARGEST_DOCUMENT, deadline: float | None = None) -> bytes:
     """The whole body, at most `limit` bytes, until the monotonic moment `deadline`.
 
-    Raises `Unexpected` when there is more, `Unreachable` when there is less than announced, `TimedOut`.
+    Raises `Unexpected` when there is more, `Unreachable` when there is less than announced, `TimedOut`, `Busy` when
+    the process holds too many documents.
     """
     host = urlsplit(str(response.url)).hostname
     try:
@@ -220,6 +222,7 @@ def read_document(response: requests.Response, limit: int = LARGEST_DOCUMENT, de
             data += block
             if len(data) > limit:
                 raise Unexpected(f"{host} sends a document of more than {limit} bytes")
+            hold(len(block), WAIT_SECONDS)
             if deadline is not None and time.monotonic() > deadline:
                 raise TimedOut(f"{host} does not come to the end of its answer")
     except (HTTPError, OSError) as error:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from adapter.documents import hold
 from adapter.errors import SizeInvalid, TooLarge
 from adapter.transfer.source import BLOCK, Source, source_of
 
@@ -23,6 +24,8 @@ PROMPT: Final = 10.0
 """The same for a document: Harbor throttles blobs alone, and sends a manifest at once."""
 SLOWEST_DOCUMENT: Final = 16384.0
 """Bytes a second of a document, on average."""
+DOCUMENT_BLOCK: Final = 64 << 10
+"""Bytes of a document that are received at once, into one buffer."""
 BUFFERS: Final = 4
 """Blocks of a body that are valid at a time: one is filled, one held back, one or two are being hashed."""
 UNHASHED: Final = 2
@@ -62,11 +65,13 @@ class Body:
         largest: int | None = None,
         pace: Pace = BLOB,
         buffers: int = BUFFERS,
+        block: int = BLOCK,
     ) -> None:
         self._source = source
         self._largest = largest
         self._pace = pace
         self._buffers = buffers
+        self._block = block
         self._waited = 0.0
         self.length = length
         self.received = 0
@@ -98,7 +103,7 @@ class Body:
         self._source.release()
 
     def _wanted(self) -> int:
-        return BLOCK if self.length is None else min(BLOCK, self.length - self.received)
+        return self._block if self.length is None else min(self._block, self.length - self.received)
 
     def _filled(self, view: memoryview) -> memoryview:
         left = self._pace.grace + self.received / self._pace.rate - self._waited
@@ -133,17 +138,29 @@ def peek(body: Body) -> tuple[bool, Callable[[], Iterator[memoryview]]]:
     return first is not None, all_blocks
 
 
+def refuse_larger(environ: Mapping[str, Any], largest: int, what: str) -> None:
+    """Raises `TooLarge` for a document that is announced with more than `largest` bytes, before any of it is read."""
+    if (announced_length(environ) or 0) > largest:
+        raise _too_large(what, largest)
+
+
 def read_all(environ: Mapping[str, Any], largest: int, what: str) -> bytes:
-    """A small body in one piece, of a WSGI request. Raises `TooLarge` beyond `largest` bytes, `SizeInvalid` as `Body`
-    does."""
+    """A document in one piece, of a WSGI request, which is charged for it as it comes.
+
+    Raises `TooLarge` beyond `largest` bytes, `SizeInvalid` as `Body` does, `Busy` when the process holds too many
+    documents.
+    """
+    refuse_larger(environ, largest, what)
     data = bytearray()
-    length = announced_length(environ)
-    if (length or 0) <= largest:
-        with contextlib.closing(Body(source_of(environ), length, pace=DOCUMENT)) as body:
-            for block in body:
-                data += block
-                if len(data) > largest:
-                    break
-            else:
-                return bytes(data)
-    raise TooLarge(f"{what} has at most {largest} bytes")
+    body = Body(source_of(environ), announced_length(environ), pace=DOCUMENT, buffers=1, block=DOCUMENT_BLOCK)
+    with contextlib.closing(body):
+        for block in body:
+            if len(data) + len(block) > largest:
+                raise _too_large(what, largest)
+            hold(len(block))
+            data += block
+    return bytes(data)
+
+
+def _too_large(what: str, largest: int) -> TooLarge:
+    return TooLarge(f"{what} has at most {largest} bytes")

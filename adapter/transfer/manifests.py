@@ -9,11 +9,11 @@ image that did not change is known again, and nothing of it is in the adapter.
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 from typing import Final
 
+from adapter.documents import parse_json
 from adapter.errors import BlobUnknown, ManifestInvalid, ManifestUnknown, TypeRefused
 from adapter.identity import Identity
 from adapter.names import Repository, is_digest
@@ -193,7 +193,7 @@ class Manifests:
 
 def _no_image(repository: Repository, tag: str, data: bytes, refusal: TypeRefused) -> TypeRefused:
     """Of a chart or a signature it is of no use to say how images are built."""
-    document = json.loads(data)
+    document = parse_json(data)
     parts = [document["config"], *(document.get("layers") or [])]
     types = [*filter(None, [document.get("artifactType")]), *(part["mediaType"] for part in parts)]
     kind = next((str(each) for each in types if ".image." not in str(each)), None)

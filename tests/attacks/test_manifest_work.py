@@ -41,7 +41,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
         counted.hashed += len(data) > len(PADDING)
         return new(algorithm, data)
 
-    monkeypatch.setattr("adapter.swr.manifest_types.json.loads", parse)
+    monkeypatch.setattr("adapter.documents.json.loads", parse)
     monkeypatch.setattr("adapter.names.hashlib.new", hashing)
     return counted
 
