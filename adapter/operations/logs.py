@@ -1,16 +1,16 @@
-"""The log: one line a request, as text or JSON, with the request's id and those that SWR gave; never a secret."""
+"""One line a request, with its ID and those that SWR gave; never a secret. Where all lines go, and in which form."""
 
 from __future__ import annotations
 
-import json
 import logging
-import re
-import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
+from adapter.operations.formats import JsonFormatter, TextFormatter
+from adapter.operations.masking import shown_path
+from adapter.operations.output import Output
 from adapter.swr import trace
 
 log = logging.getLogger(__name__)
@@ -18,106 +18,62 @@ log = logging.getLogger(__name__)
 StartResponse = Callable[..., Any]
 WsgiApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
-_SEALED: Final = re.compile(r"(/blobs/uploads/+)[^/?\s]+")
-_LONG: Final = re.compile(r"[^/?\s]{136,}")
-"""Longer than any tag or digest: a sealed location where none belongs."""
-_REQUEST_ID: Final = re.compile(r"[\w.:-]{1,128}", re.ASCII)
-_SECRETS: Final = (
-    re.compile(r"\b(Basic|Bearer)\s+[\w+/=.~-]{6,}", re.IGNORECASE),
-    re.compile(r"\b(Signature|_state|digest_state|X-Amz-Signature|password|token)=[^&\s,\"']+", re.IGNORECASE),
-    re.compile(r"\b(eyJ)[\w-]{8,}\.[\w-]*\.?[\w-]*"),
-)
-
-
-def masked(text: str) -> str:
-    """The text without what looks like a credential, a token, or the sealed part of an upload path."""
-    for pattern in _SECRETS:
-        text = pattern.sub(r"\1 …", text)
-    return _SEALED.sub(r"\1…", text)
-
-
-def shown_path(path: str) -> str:
-    """A request's path for the log: printable, without anything sealed."""
-    return _LONG.sub("…", masked("".join(letter if letter.isprintable() else "_" for letter in path)))
-
-
-class _Formatter(logging.Formatter):
-    """Common to both forms: the message is masked after it is put together, the traceback too."""
-
-    def message(self, record: logging.LogRecord) -> str:
-        text = record.getMessage()
-        if record.exc_info:
-            text += "\n" + self.formatException(record.exc_info)
-        return masked(text)
-
-    def moment(self, record: logging.LogRecord) -> str:
-        return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
-
-
-class TextFormatter(_Formatter):
-    """`2026-11-24T07:00:00.000Z INFO adapter.… message key=value …`."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        fields: Mapping[str, Any] = getattr(record, "fields", {})
-        shown = "".join(f" {key}={value}" for key, value in fields.items() if value not in (None, [], ""))
-        return f"{self.moment(record)} {record.levelname} {record.name} {self.message(record)}{masked(shown)}"
-
-
-class JsonFormatter(_Formatter):
-    """One object a line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        fields: Mapping[str, Any] = getattr(record, "fields", {})
-        document = {"time": self.moment(record), "level": record.levelname.lower(), "logger": record.name}
-        document["message"] = self.message(record)
-        return json.dumps({**document, **fields}, ensure_ascii=False, default=str)
+_QUIET: Final = ("urllib3", "requests_auth_aws_sigv4", "werkzeug")
+"""Libraries that print headers or signatures when they are asked for details."""
 
 
 def configure(form: str, level: str) -> None:
     """Sends everything, other libraries' lines too, to standard error in one form."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    output = Output()
+    output.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [output]
     root.setLevel(level.upper())
-    # These print headers or signatures when they are asked for details.
-    for name in ("urllib3", "requests_auth_aws_sigv4", "werkzeug"):
+    for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 class RequestLog:
-    """WSGI middleware: gives each request an id and a trace, and logs it when its last byte has gone."""
+    """WSGI middleware: gives each request an ID and a trace, and logs it when its last byte has gone, or when it failed
+    on the way."""
 
     def __init__(self, app: WsgiApp, door: str) -> None:
         self._app = app
         self._door = door
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        request = _Request(self._door, environ)
+        request = _Request(self._door, environ, start_response)
         token = trace.current.set(request.trace)
         try:
-            chunks = self._app(environ, request.started(start_response))
-        except BaseException:
+            chunks = _Logged(self._app(environ, request.start), request, lambda: trace.current.reset(token))
+        except BaseException as error:
+            request.failed(error)
+            request.log()
             trace.current.reset(token)
             raise
-        return _Logged(chunks, request, lambda: trace.current.reset(token))
+        if request.refusal is not None:
+            chunks.close()
+            raise request.refusal
+        return chunks
 
 
 class _Request:
     """What is known of one request."""
 
-    def __init__(self, door: str, environ: dict[str, Any]) -> None:
+    def __init__(self, door: str, environ: dict[str, Any], start_response: StartResponse) -> None:
         given = environ.get("HTTP_X_REQUEST_ID", "")
-        self.id: str = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        self.id: str = given if trace.is_request_id(given) else uuid.uuid4().hex
         environ["adapter.request_id"] = self.id
         environ["adapter.sent"] = self.count
         self.trace = trace.Trace(environ.get("gunicorn.socket"))
+        self.refusal: Exception | None = None
         self._environ = environ
+        self._start_response = start_response
         self._door = door
-        self._method = environ.get("REQUEST_METHOD", "")
-        self._path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
-        self._received = environ.get("CONTENT_LENGTH") or None
-        self._client = environ.get("REMOTE_ADDR")
+        self._received = 0
+        if "wsgi.input" in environ:
+            environ["wsgi.input"] = _CountedInput(environ["wsgi.input"], self._receive)
+        environ["adapter.received"] = self._receive
         self._status = 0
         self._begun = time.monotonic()
         self.sent = 0
@@ -126,30 +82,42 @@ class _Request:
         """So many bytes of the answer went out."""
         self.sent += sent
 
-    def started(self, start_response: StartResponse) -> StartResponse:
-        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            self._status = int(status.split(" ", 1)[0])
-            # An answer that is passed on keeps the id that it came with.
-            own = [] if any(name.lower() == "x-request-id" for name, _ in headers) else [("X-Request-Id", self.id)]
-            return start_response(status, [*headers, *own], *rest)
+    def _receive(self, received: int) -> None:
+        self._received += received
 
-        return start
+    def start(self, status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+        """WSGI's `start_response`. What the server refuses here, an invalid header of somebody else's response above
+        all, is raised only when the application has returned what is to be closed."""
+        self._status = int(status.split(" ", 1)[0])
+        # An answer that is passed on keeps the id that it came with.
+        own = [] if any(name.lower() == "x-request-id" for name, _ in headers) else [("X-Request-Id", self.id)]
+        try:
+            return self._start_response(status, [*headers, *own], *rest)
+        except Exception as error:  # noqa: BLE001 - raised by `RequestLog`
+            self.failed(error)
+            self.refusal = error
+            return None
+
+    def failed(self, error: BaseException) -> None:
+        """There is no answer of the application's."""
+        self._status = 500
+        self._environ.setdefault("adapter.error", f"{type(error).__name__}: the response could not be sent")
 
     def log(self) -> None:
         fields = {
             "door": self._door,
             "request_id": self.id,
-            "method": self._method,
-            "path": shown_path(self._path),
+            "method": self._environ.get("REQUEST_METHOD", ""),
+            "path": shown_path(self._environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")),
             "status": self._status,
             "ms": round((time.monotonic() - self._begun) * 1000),
-            "received": self._received,
+            "received": self._received if self._received or "CONTENT_LENGTH" in self._environ else None,
             "sent": self.sent,
             "account": self.trace.account,
             "swr_requests": self.trace.requests,
             "swr_request_ids": self.trace.request_ids,
-            "client": self._client,
-            "error": masked(str(self._environ["adapter.error"])) if "adapter.error" in self._environ else None,
+            "client": self._environ.get("REMOTE_ADDR"),
+            "error": self._environ.get("adapter.error"),
         }
         level = logging.DEBUG if self._door == "operations" else logging.INFO
         log.log(level, "request", extra={"fields": fields})
@@ -175,3 +143,31 @@ class _Logged:
         finally:
             self._request.log()
             self._done()
+
+
+class _CountedInput:
+    """`wsgi.input` that reports how many bytes were read from it; all else is the server's own."""
+
+    def __init__(self, stream: Any, count: Callable[[int], None]) -> None:
+        self._stream = stream
+        self._count = count
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def __iter__(self) -> Iterator[bytes]:
+        while line := self.readline():
+            yield line
+
+    def read(self, *size: int) -> bytes:
+        return self._counted(self._stream.read(*size))
+
+    def readline(self, *size: int) -> bytes:
+        return self._counted(self._stream.readline(*size))
+
+    def readlines(self, *hint: int) -> list[bytes]:
+        return [self._counted(line) for line in self._stream.readlines(*hint)]
+
+    def _counted(self, data: bytes) -> bytes:
+        self._count(len(data))
+        return data

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final
+
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+def is_request_id(text: str) -> bool:
+    """Whether a request ID from outside may stand in a log line and in a header of a response."""
+    return _REQUEST_ID.fullmatch(text) is not None
 
 
 @dataclass
@@ -18,9 +26,9 @@ class Trace:
     account: str | None = None
 
     def note(self, request_id: str | None) -> None:
-        """Counts a request to SWR and keeps the id that SWR gave it."""
+        """Counts a request to SWR and keeps the ID that SWR gave it, if it is one."""
         self.requests += 1
-        if request_id and len(self.request_ids) < 8:
+        if request_id and is_request_id(request_id) and len(self.request_ids) < 8:
             self.request_ids.append(request_id)
 
 

@@ -135,9 +135,11 @@ class Reading:
 class Receiving:
     """From the socket of a gunicorn request that has a Content-Length."""
 
-    def __init__(self, reader: Any, connection: Any) -> None:
+    def __init__(self, reader: Any, connection: Any, count: Callable[[int], object] | None = None) -> None:
+        """`count` is called with the number of bytes of each `fill`, which pass by the server's own stream."""
         self._reader = reader
         self._connection = connection
+        self._count = count
         # The kernel collects a whole block, or what comes in `FLUSH`; of TLS it gives one record at a time.
         self._flags = 0 if isinstance(connection, ssl.SSLSocket) else socket.MSG_WAITALL
         self._idle: float | None = connection.gettimeout()
@@ -149,6 +151,8 @@ class Receiving:
         if got < len(view):
             self._limit()
             got += self._received(view[got:], deadline, some=got > 0)
+        if self._count is not None:
+            self._count(got)
         if self._reader.length == 0:
             self.release()
             if got:
@@ -247,4 +251,4 @@ def _receiving(environ: Mapping[str, Any]) -> Receiving | None:
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
-    return Receiving(reader, connection) if known else None
+    return Receiving(reader, connection, environ.get("adapter.received")) if known else None
