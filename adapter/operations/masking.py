@@ -40,8 +40,9 @@ def masked(text: str, longest: int = MAX_TEXT) -> str:
 
 
 def shown_path(path: str) -> str:
-    """A request's path for the log: without anything sealed, `MAX_VALUE` characters at most."""
-    return _LONG.sub("…", masked(path, MAX_VALUE))
+    """A request's path for the log: printable, without anything sealed, `MAX_VALUE` characters at most."""
+    printable = "".join(letter if letter.isprintable() else "_" for letter in cut(path, MAX_VALUE))
+    return _LONG.sub("…", masked(printable))
 
 
 def escaped(text: str) -> str:
