@@ -14,19 +14,24 @@ from gunicorn.glogging import Logger
 from adapter import settings as settings_module
 from adapter.certificate import Certificate
 from adapter.contract import create_contract_app
+from adapter.contract.envelope import harbor_body, oci_body
 from adapter.documents import DocumentMemory
+from adapter.errors import AdapterError
+from adapter.heads import MAX_HEADER_BYTES, MAX_HEADERS
+from adapter.listeners import Door, Limits
 from adapter.operations import create_operations_app
 from adapter.operations.logs import RequestLog, StartResponse, WsgiApp, configure
 from adapter.provider import create_provider_app, threads
 from adapter.settings import SPARE_THREADS, Settings
 from adapter.swr.client import SwrClient
-from adapter.worker import Door, here, worker_class
+from adapter.worker import here, worker_class
 
 log = logging.getLogger(__name__)
 
 KEEP_ALIVE = 120
 """Seconds. Harbor keeps idle connections for 90 and cannot send a blob again when one closes under it."""
-MOST_CONNECTIONS = 4096
+MAX_CONTRACT_LINE_BYTES = 64 << 10
+"""Harbor names all projects of a page in one query; some 300 need more than 8 KiB (`docs/facts/harbor.md D.4`)."""
 PROVIDER_THREADS = threads.THREADS
 OPERATIONS_THREADS = 4
 
@@ -39,6 +44,7 @@ class Doors:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         environ["adapter.force_close"] = here.force_close
+        here.environ = environ
         return self._by_port[int(environ["SERVER_PORT"])](environ, start_response)
 
 
@@ -77,17 +83,22 @@ class ServerLog(Logger):
             super().exception(msg, *args, **kwargs)
 
 
-def connections(doors: Iterable[Door]) -> int:
-    """How many clients may be connected: as many as there are file descriptors for, besides those that work takes.
-
-    Raises this process's soft limit to the hard one.
-    """
+def files() -> int:
+    """How many file descriptors this process may have. Raises its soft limit to the hard one."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    # Each thread may have a connection to SWR beside its client's.
-    taken = 64 + sum(door.threads for door in doors)
-    free = MOST_CONNECTIONS if hard == resource.RLIM_INFINITY else hard - taken
-    return max(64, min(MOST_CONNECTIONS, free))
+    return sys.maxsize if hard == resource.RLIM_INFINITY else hard
+
+
+def contract_refusal(error: AdapterError, path: str, request_id: str) -> bytes:
+    """The body of what the server itself refuses: OCI's envelope on `/v2`, Harbor's elsewhere."""
+    on_v2 = path == "/v2" or path.startswith("/v2/")
+    return oci_body(error, request_id) if on_v2 else harbor_body(error, request_id)
+
+
+def harbor_refusal(error: AdapterError, _path: str, request_id: str) -> bytes:
+    """The same where there is nothing but Harbor's envelope."""
+    return harbor_body(error, request_id)
 
 
 class Server(BaseApplication):
@@ -108,12 +119,12 @@ class Server(BaseApplication):
             "worker_class": worker_class(doors, settings.client_idle_timeout),
             "workers": 1,
             "threads": sum(door.threads for door in doors.values()),
-            # Shared by the doors: silent clients of one must not keep another from being heard.
-            "worker_connections": connections(doors.values()),
             "keepalive": KEEP_ALIVE,
             "graceful_timeout": round(settings.grace_period),
-            # A location carries SWR's own, which has state in it.
-            "limit_request_line": 8190,
+            # Each listener has a limit of its own (`adapter.heads`).
+            "limit_request_line": 0,
+            "limit_request_fields": MAX_HEADERS,
+            "limit_request_field_size": MAX_HEADER_BYTES,
             # No header of a client may say where a request came from or what its path is.
             "forwarded_allow_ips": "",
             "forwarder_headers": "",
@@ -126,11 +137,29 @@ class Server(BaseApplication):
 
     def _doors(self) -> Mapping[int, Door]:
         """By port: no door can take another's threads, and what watches the process hears from it to its end."""
-        settings = self._settings
+        settings, threads = self._settings, self._settings.threads + SPARE_THREADS
+        limits = Limits.of(files(), threads, PROVIDER_THREADS)
+        contract = Door(
+            threads,
+            self._certificate,
+            name="contract",
+            connections=limits.contract,
+            max_line=MAX_CONTRACT_LINE_BYTES,
+            refuse=contract_refusal,
+        )
+        provider = Door(PROVIDER_THREADS, name="provider", connections=limits.provider, refuse=harbor_refusal)
+        operations = Door(
+            OPERATIONS_THREADS,
+            to_the_end=True,
+            name="operations",
+            connections=limits.operations,
+            reserved=True,
+            refuse=harbor_refusal,
+        )
         return {
-            settings.contract_bind.port: Door(settings.threads + SPARE_THREADS, self._certificate),
-            settings.provider_bind.port: Door(PROVIDER_THREADS),
-            settings.operations_bind.port: Door(OPERATIONS_THREADS, to_the_end=True),
+            settings.contract_bind.port: contract,
+            settings.provider_bind.port: provider,
+            settings.operations_bind.port: operations,
         }
 
     def load(self) -> Doors:

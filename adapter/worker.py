@@ -1,29 +1,33 @@
-"""gunicorn's threaded worker with a thread pool per door, a deadline for slow clients, and answers that arrive.
+"""gunicorn's threaded worker with threads, connections and limits per listener, deadlines for slow clients, and answers
+that arrive.
 
-Three things that the stock worker does not do: a busy door leaves no thread to the others; a client that says nothing
-keeps a thread; and a connection is closed in the main loop, which waits up to two seconds for each client that does
-not hang up, so that a few of them stall every door. Only documented or underscore-free methods are overridden.
+What the stock worker does not do: a busy port leaves no thread and no connection to the others; a client that says
+nothing keeps a thread; and a connection is closed in the main loop, which waits up to two seconds for each client that
+does not hang up, so that a few of them stall every port. Only documented or underscore-free methods are overridden.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
-import errno
 import functools
 import selectors
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from concurrent import futures
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import ThreadWorker
 
-from adapter.certificate import Certificate
-from adapter.swr.caller import has_ended
+from adapter import protocol_errors
+from adapter.connection import Connection
+from adapter.errors import InternalError
+from adapter.listeners import MAX_HEADS_BYTES, PAUSE_SECONDS, Door, Listener
+from adapter.operations.logs import log_refused
+from adapter.protocol_errors import INVALID_RESPONSE
 
 LINGER: Final = 5.0
 """Seconds in which what a client still sends is thrown away after its last answer."""
@@ -35,12 +39,6 @@ HEAD_TIMEOUT: Final = 10.0
 """Seconds for a TLS handshake and a head in a thread; a plain head is whole before it gets one."""
 STOPPING: Final = 2.0
 """Seconds after SIGTERM in which a connection that has not asked for anything may still do so."""
-FULL: Final = 0.5
-"""Seconds without new connections when there are no file descriptors left."""
-_LONGEST_HEAD: Final = 64 << 10
-"""Bytes; gunicorn refuses it long before."""
-_TLS_HEADER: Final = 5
-_HANDSHAKE: Final = 22
 _UNSENT: Final = 1 << 18
 """Bytes that may wait in the kernel for a slow client: of more, it reports room only when a third has gone."""
 
@@ -48,9 +46,12 @@ _BODY: Final = frozenset({"CONTENT-LENGTH", "TRANSFER-ENCODING"})
 
 
 class Here(threading.local):
-    """The request of this thread: whether it announced no body, and what ends its connection after the answer."""
+    """The request of this thread: its connection, whether it announced no body, what ends its connection after the
+    answer, and its WSGI environment once an application has it."""
 
     bodiless = False
+    connection: Connection | None = None
+    environ: Mapping[str, Any] | None = None
 
     @staticmethod
     def force_close() -> None:
@@ -87,34 +88,42 @@ def one_cookie(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return [each for each in headers if each[0] != "COOKIE"] + [("COOKIE", "; ".join(crumbs))]
 
 
-@dataclass(frozen=True)
-class Door:
-    """What is particular to one listener: how many threads, what it speaks TLS with (None: it does not), and whether
-    it stays open while the process ends."""
-
-    threads: int
-    certificate: Certificate | None = None
-    to_the_end: bool = False
-
-
 class DoorWorker(ThreadWorker):
     """Made for the settings by `worker_class`."""
 
     doors: ClassVar[Mapping[int, Door]] = {}
     idle_timeout: ClassVar[float] = 60.0
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._listeners: dict[Any, Listener] = {}
+        super().__init__(*arguments, **options)
+
+    @classmethod
+    def check_config(cls, cfg: Any, log: Any) -> None:
+        """gunicorn would compare the limit of connections with the number of threads."""
+
+    @property
+    def nr_conns(self) -> int:
+        """gunicorn's count of connections; the listeners have it."""
+        return sum(listener.count for listener in self._listeners.values())
+
+    @nr_conns.setter
+    def nr_conns(self, _: int) -> None:
+        """gunicorn counts along."""
+
     def get_thread_pool(self) -> futures.Executor:
         """gunicorn's hook for a pool of one's own."""
-        return DoorPools({each.getsockname(): self._door(each).threads for each in self.sockets})
-
-    def _door(self, listener: Any) -> Door:
-        return self.doors[listener.getsockname()[1]]
+        return DoorPools({each.address: each.door.threads for each in self._listeners.values()})
 
     def init_process(self) -> None:
-        self._heads: dict[TConn, float] = {}
+        self._heads: dict[Connection, float] = {}
         self._stopping = False
-        self._full_until = 0.0
-        self._cfgs = {each.getsockname(): self._configured(self._door(each)) for each in self.sockets}
+        for each in self.sockets:
+            door = self.doors[each.getsockname()[1]]
+            self._listeners[each] = Listener(each, door, self._configured(door))
+        # Neither is reached: each listener keeps to its own limit.
+        self.worker_connections = 1 + sum(listener.door.connections for listener in self._listeners.values())
+        self.max_keepalived = self.worker_connections
         super().init_process()
 
     def _configured(self, door: Door) -> Any:
@@ -129,62 +138,117 @@ class DoorWorker(ThreadWorker):
     def set_accept_enabled(self, enabled: bool) -> None:
         """Main loop. At the end a listener is closed, not only left alone: new work is refused at once, and not left
         hanging until the process is gone."""
-        if enabled and time.monotonic() < self._full_until:
-            return
+        self._resume(float("inf"))
         super().set_accept_enabled(enabled)
         if enabled or self.alive or self._stopping:
             return
         self._stopping = True
-        for listener in self.sockets:
-            if self._door(listener).to_the_end:
-                self.poller.register(listener, selectors.EVENT_READ, self.accept)
+        for listener in self._listeners.values():
+            if listener.door.to_the_end:
+                self.poller.register(listener.socket, selectors.EVENT_READ, self.accept)
             else:
-                listener.close()
+                listener.socket.close()
         until = time.monotonic() + STOPPING
         for conn in self.pending_conns:
             conn.timeout = min(conn.timeout, until)
 
-    def accept(self, listener: Any) -> None:
+    def accept(self, socket_: Any) -> None:
         """Main loop: a new connection waits for a whole head in the poller, not in a thread."""
+        listener = self._listeners[socket_]
         try:
+            if listener.full and not self._end_longest_silent(listener):
+                socket_.accept()[0].close()
+                return
             client, address = listener.accept()
-        except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE):
-                # The listener stays readable, so the loop would do nothing else.
-                self.log.warning("no file descriptors are left: new connections wait")
-                self._full_until = time.monotonic() + FULL
-                self.set_accept_enabled(False)
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return
-        name = listener.getsockname()
+        except OSError as error:
+            # The listener stays readable, so the loop would do nothing else.
+            self._pause(listener, error)
+            return
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
-        connection = TConn(self._cfgs[name], Patient(fileno=client.detach()), address, name)
-        self.nr_conns += 1
-        connection.timeout = time.monotonic() + self.idle_timeout
-        self.pending_conns.append(connection)
-        readable = functools.partial(self.on_pending_socket_readable, connection)
-        self.poller.register(connection.sock, selectors.EVENT_READ, readable)
+        conn = Connection(listener, Patient(fileno=client.detach()), address)
+        conn.timeout = time.monotonic() + self.idle_timeout
+        self.pending_conns.append(conn)
+        readable = functools.partial(self.on_pending_socket_readable, conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, readable)
 
-    def on_pending_socket_readable(self, conn: TConn, client: Any) -> None:
+    def _pause(self, listener: Listener, error: OSError) -> None:
+        self.poller.unregister(listener.socket)
+        listener.paused_until = time.monotonic() + PAUSE_SECONDS
+        if count := listener.due("pause"):
+            self.log.warning(
+                "the %s listener accepts no connections for a moment (%s, %d times): raise the limit of open files",
+                listener.door.name,
+                error.strerror,
+                count,
+            )
+
+    def _resume(self, now: float) -> None:
+        for listener in self._listeners.values():
+            if listener.paused_until is not None and now >= listener.paused_until:
+                listener.paused_until = None
+                self.poller.register(listener.socket, selectors.EVENT_READ, self.accept)
+
+    def _end_longest_silent(self, listener: Listener) -> bool:
+        """Ends the connection whose client has sent no whole head for the longest time; whether there was one."""
+        if count := listener.due("full"):
+            self.log.warning(
+                "the %s listener is full: %d connections (limit), %d new ones since the last such line, each in place "
+                "of the longest silent one: find the clients that stay connected, or raise the limit of open files",
+                listener.door.name,
+                listener.door.connections,
+                count,
+            )
+        queues = (self.keepalived_conns, self.pending_conns)
+        oldest = [next((conn for conn in queue if conn.listener is listener), None) for queue in queues]
+        silent = min(filter(None, oldest), key=lambda conn: conn.silent_since, default=None)
+        if silent is not None:
+            self._drop(silent)
+        return silent is not None
+
+    def _drop(self, conn: Connection) -> None:
+        """Ends a connection that waits in the poller."""
+        for queue in (self.keepalived_conns, self.pending_conns):
+            with contextlib.suppress(ValueError):
+                queue.remove(conn)
+        self.poller.unregister(conn.sock)
+        conn.close()
+
+    def on_pending_socket_readable(self, conn: Connection, client: Any) -> None:
         """Main loop: a new connection; its timeout goes on while the head is not whole."""
-        if head_is_whole(client, tls=conn.cfg.is_ssl):
+        if self._head_is_whole(conn):
             super().on_pending_socket_readable(conn, client)
 
-    def on_client_socket_readable(self, conn: TConn, client: Any) -> None:
-        """Main loop: a connection that was kept alive; the same, where it can be seen."""
-        if conn.cfg.is_ssl or head_is_whole(client, tls=False):
+    def on_client_socket_readable(self, conn: Connection, client: Any) -> None:
+        """Main loop: a connection that was kept alive; the same."""
+        if self._head_is_whole(conn):
             super().on_client_socket_readable(conn, client)
 
-    def finish_request(self, conn: TConn, fs: futures.Future[Any]) -> None:
-        """Main loop: a client that left in its TLS handshake would be counted twice."""
+    def _head_is_whole(self, conn: Connection) -> bool:
         if conn.sock.fileno() < 0:
-            self.nr_conns -= 1
+            # Ended since the poller looked.
+            return False
+        if conn.receive_head():
+            return True
+        listener = conn.listener
+        if listener.heads_bytes > MAX_HEADS_BYTES:
+            waiting = [each for each in (*self.keepalived_conns, *self.pending_conns) if each.listener is listener]
+            self._drop(max(waiting, key=lambda each: each.head_bytes))
+        return False
+
+    def finish_request(self, conn: Connection, fs: futures.Future[Any]) -> None:
+        """Main loop: a client that left in its TLS handshake has no socket any more."""
+        if conn.sock.fileno() < 0:
+            conn.close()
             return
+        conn.silent_since = time.monotonic()
         super().finish_request(conn, fs)
 
-    def handle(self, conn: TConn) -> Any:
+    def handle(self, conn: Connection) -> Any:
         """Pool thread: one request, from its first byte on."""
         self._heads[conn] = time.monotonic() + min(HEAD_TIMEOUT, self.idle_timeout)
-        here.bodiless = False
+        here.connection, here.environ, here.bodiless = conn, None, False
         try:
             keep = super().handle(conn)
         finally:
@@ -194,19 +258,51 @@ class DoorWorker(ThreadWorker):
             linger(conn.sock, 0 if here.bodiless else LINGER)
         return keep
 
-    def handle_request(self, req: Any, conn: TConn) -> Any:
+    def handle_request(self, req: Any, conn: Connection) -> Any:
         """Pool thread: the head is complete. What comes or goes from here on may not stall longer than a while."""
         self._heads.pop(conn, None)
         req.headers = one_cookie(req.headers)
         here.force_close = req.force_close  # type: ignore[method-assign]
         here.bodiless = not any(name in _BODY and value != "0" for name, value in req.headers)
         conn.sock.settimeout(self.idle_timeout)
-        return super().handle_request(req, conn)
+        keep = super().handle_request(req, conn)
+        # After an answer without `100 Continue` nobody knows whether the body comes.
+        return keep and not conn.forget_expectation()
+
+    def handle_error(self, _req: Any, client: Any, _addr: Any, exc: Exception) -> None:
+        """Pool thread: a head that cannot be read, or a response that cannot be sent, in our own envelope."""
+        conn, environ = here.connection, here.environ or {}
+        if conn is None:
+            return
+        conn.forget_expectation()
+        method, path = conn.asked
+        door = conn.listener.door
+        error = protocol_errors.error_for(exc, door.max_line)
+        request_id = environ.get("adapter.request_id")
+        if isinstance(error, InternalError):
+            self._log_defect(exc)
+        if request_id is None:
+            request_id = uuid.uuid4().hex
+            status, told = (0, "TLS failed") if error is None else (error.status, f"{type(error).__name__}: {error}")
+            log_refused(door.name, request_id, method, path, status=status, client=conn.client[0], error=told)
+        if error is not None:
+            body = door.refuse(error, path, request_id)
+            with contextlib.suppress(OSError):
+                client.settimeout(self.idle_timeout)
+                client.sendall(protocol_errors.response(error, body, request_id, head=method == "HEAD"))
+
+    def _log_defect(self, exception: Exception) -> None:
+        """An invalid header is somebody else's that was passed on; its name is all that is told of it."""
+        if isinstance(exception, INVALID_RESPONSE):
+            self.log.error("a response has an invalid header, and was not sent: %s", exception.hdr)
+        else:
+            self.log.error("a request failed", exc_info=exception)
 
     def notify(self) -> None:
         """Main loop, at least once a second: ends connections whose head does not get complete."""
         super().notify()
         now = time.monotonic()
+        self._resume(now)
         for conn, until in list(self._heads.items()):
             if now > until and self._heads.pop(conn, None) is not None:
                 # Wakes the thread that reads; below TLS, whose own shutdown would wait.
@@ -222,29 +318,6 @@ class Patient(socket.socket):
         left = memoryview(data)
         while left:
             left = left[self.send(left, flags) :]
-
-
-def head_is_whole(connection: socket.socket, *, tls: bool) -> bool:
-    """Whether there is a whole head, or an end, or more than a head can be; else the kernel says when there is more.
-
-    Of TLS the first record is all that can be seen from outside.
-    """
-    try:
-        seen = connection.recv(_LONGEST_HEAD, socket.MSG_PEEK)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    if tls:
-        wanted = _TLS_HEADER + int.from_bytes(seen[3:_TLS_HEADER], "big") if len(seen) >= _TLS_HEADER else _TLS_HEADER
-        whole = not seen or seen[0] != _HANDSHAKE or len(seen) >= min(wanted, _LONGEST_HEAD)
-    else:
-        # What begins with no method, as a TLS hello, is refused at once.
-        whole = not seen[:1].isalpha() or b"\r\n\r\n" in seen or len(seen) >= _LONGEST_HEAD
-    whole = whole or has_ended(connection)
-    # As long as there is no more than this, the poller need not be told.
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1 if whole else len(seen) + 1)
-    return whole
 
 
 def linger(connection: socket.socket, seconds: float) -> None:

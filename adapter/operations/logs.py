@@ -33,6 +33,20 @@ def configure(form: str, level: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def log_refused(door: str, request_id: str, method: str, path: str, *, status: int, client: str, error: str) -> None:
+    """The line of a request that the server itself refuses, before any application has it."""
+    fields = {
+        "door": door,
+        "request_id": request_id,
+        "method": method,
+        "path": shown_path(path),
+        "status": status,
+        "client": client,
+        "error": error,
+    }
+    log.info("request", extra={"fields": fields})
+
+
 class RequestLog:
     """WSGI middleware: gives each request an ID and a trace, and logs it when its last byte has gone, or when it failed
     on the way."""

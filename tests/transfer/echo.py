@@ -20,9 +20,10 @@ from gunicorn.app.base import BaseApplication
 
 from adapter.certificate import Certificate
 from adapter.errors import SizeInvalid
+from adapter.listeners import Door
 from adapter.transfer.body import BLOB, Body, Pace, announced_length
 from adapter.transfer.source import Reading, Source, source_of
-from adapter.worker import Door, here, worker_class
+from adapter.worker import here, worker_class
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

@@ -1,0 +1,136 @@
+"""One client's connection: what came of its next head, since when it is silent, and which listener counts it."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from typing import Any, Final
+
+from gunicorn.workers.gthread import TConn
+
+from adapter.heads import BoundedParser, Head, Unreader
+from adapter.listeners import Listener
+from adapter.swr.caller import has_ended
+
+_PIECE: Final = 16 << 10
+"""Bytes of a head that are received at once."""
+_METHOD: Final = re.compile("[A-Z]{3,20}")
+_TLS_HEADER: Final = 5
+_TLS_HANDSHAKE: Final = 22
+_MAX_TLS_RECORD: Final = 18 << 10
+
+
+class Connection(TConn):
+    """`silent_since` is a time of `time.monotonic()`: of the connection itself, or of the end of its last request."""
+
+    parser: Any
+
+    def __init__(self, listener: Listener, sock: socket.socket, client: Any) -> None:
+        super().__init__(listener.cfg, sock, client, listener.address)
+        self.listener = listener
+        self.silent_since = time.monotonic()
+        self._head: Head | None = None
+        self._closed = False
+
+    @property
+    def head_bytes(self) -> int:
+        """Of a head that is not whole."""
+        return 0 if self._head is None else len(self._head.data)
+
+    @property
+    def asked(self) -> tuple[str, str]:
+        """Method and path of the request that came last, as far as they can be told."""
+        unreader = self._unreader
+        method, _, rest = (b"" if unreader is None else unreader.line).decode("latin-1").partition(" ")
+        path = rest.partition(" ")[0].partition("?")[0]
+        return (method, path) if _METHOD.fullmatch(method) and path.startswith("/") else ("", "")
+
+    @property
+    def _unreader(self) -> Unreader | None:
+        found: Unreader | None = getattr(self.parser, "unreader", None)
+        return found
+
+    def init(self) -> None:
+        """Pool thread: TLS, if it is spoken here, and a parser with the limits of the listener."""
+        if not self.cfg.is_ssl:
+            self._make_parser()
+        fresh = not self.initialized
+        super().init()
+        if fresh and self.cfg.is_ssl:
+            self.parser = None
+            self._make_parser()
+
+    def close(self, graceful: bool = False) -> None:
+        """Safe to call twice; the listener counts once."""
+        try:
+            super().close(graceful)
+        finally:
+            if not self._closed:
+                self._closed = True
+                self._drop_head()
+                self.listener.closed()
+
+    def receive_head(self) -> bool:
+        """Main loop: takes what has come; whether a thread can go on without waiting for a client that is slow.
+
+        Of TLS the first record is all that can be seen from outside, and it is left where it is.
+        """
+        if self.cfg.is_ssl:
+            return self.initialized or first_record_is_whole(self.sock)
+        try:
+            data = self.sock.recv(_PIECE)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if self._head is None:
+            self._head = Head(self.listener.door.max_line)
+        self.listener.heads_bytes += len(data)
+        if data and not self._head.add(data):
+            return False
+        self._make_parser().unreader.unread(bytes(self._head.data))
+        self._drop_head()
+        return True
+
+    def forget_expectation(self) -> bool:
+        """Whether the client still waits for `100 Continue`, which does not come any more."""
+        unreader = self._unreader
+        if unreader is None or not unreader.expected:
+            return False
+        unreader.expected = False
+        return True
+
+    def _make_parser(self) -> Any:
+        """Unless there is one."""
+        parser: Any = self.parser
+        if parser is None:
+            parser = BoundedParser(self.cfg, self.sock, self.client, self.listener.door.max_line)
+            self.parser = parser
+        return parser
+
+    def _drop_head(self) -> None:
+        self.listener.heads_bytes -= self.head_bytes
+        self._head = None
+
+
+def first_record_is_whole(connection: socket.socket) -> bool:
+    """Whether there is a whole TLS record, or an end, or none that could be one; else the kernel tells when there is.
+
+    Its length is known from its first bytes, so it is looked at a few times however slowly it comes.
+    """
+    try:
+        seen = connection.recv(_TLS_HEADER, socket.MSG_PEEK)
+        if not seen or seen[0] != _TLS_HANDSHAKE or has_ended(connection):
+            return True
+        wanted = _TLS_HEADER
+        if len(seen) == _TLS_HEADER:
+            wanted = min(_TLS_HEADER + int.from_bytes(seen[3:], "big"), _MAX_TLS_RECORD)
+            seen = connection.recv(wanted, socket.MSG_PEEK)
+        whole = wanted > _TLS_HEADER and len(seen) >= wanted
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1 if whole else wanted)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return whole

@@ -1,0 +1,218 @@
+"""Clients that connect and stay: each listener has its own limit, and nobody else's trouble."""
+
+from __future__ import annotations
+
+import errno
+import selectors
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from adapter.heads import MAX_HEADERS, MAX_HEADERS_BYTES, Head
+from adapter.listeners import MAX_HEADS_BYTES, OPERATIONS_CONNECTIONS, Door, Limits, Listener, Reserve
+from adapter.server import MAX_CONTRACT_LINE_BYTES
+from adapter.worker import DoorWorker
+from tests.contract.http import Door as Client
+from tests.contract.http import eventually
+from tests.running import RunningAdapter, running_adapter
+
+REGIONS = {"eu-de": {"registry": "http://127.0.0.1:9", "api": "http://127.0.0.1:9"}}
+FILES = 256
+ASK = b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def few_files() -> Iterator[RunningAdapter]:
+    """An adapter that may open few files."""
+    with running_adapter(REGIONS, files=FILES) as adapter:
+        yield adapter
+
+
+def answers(connection: socket.socket) -> bytes:
+    """The status line of the answer to `ASK`; nothing when the server has ended the connection."""
+    try:
+        connection.sendall(ASK)
+        return connection.recv(12)
+    except OSError:
+        return b""
+
+
+def status(url: str, path: str) -> int:
+    return Client(url, documented=False).ask("GET", path, authorization=None, timeout=5).status
+
+
+class TestFull:
+    @pytest.mark.parametrize("said", [b"", b"GET /v2/ HT", ASK], ids=["silent", "half a head", "kept alive"])
+    def test_one_listener_disturbs_no_other(self, few_files: RunningAdapter, said: bytes) -> None:
+        with ExitStack() as stack:
+            for _ in range(FILES + 50):
+                connection = stack.enter_context(Client(few_files.contract).open(5))
+                connection.sendall(said)
+            assert status(few_files.operations, "/probe/healthy") == 200
+            assert status(few_files.provider, "/api/v2.0/nothing") == 502
+            assert status(few_files.contract, "/v2/") == 401
+
+    def test_operations_has_a_reserve(self, few_files: RunningAdapter) -> None:
+        """All other descriptors may be taken, by whatever listener."""
+        with ExitStack() as stack:
+            for url in (few_files.contract, few_files.provider, few_files.operations):
+                for _ in range(FILES):
+                    stack.enter_context(Client(url).open(5))
+            for _ in range(3):
+                assert status(few_files.operations, "/probe/healthy") == 200
+
+    def test_who_is_silent_for_longest_goes_first(self, few_files: RunningAdapter) -> None:
+        with ExitStack() as stack:
+            opened = [stack.enter_context(Client(few_files.contract).open(5)) for _ in range(FILES)]
+            assert opened[0].recv(1) == b""
+            assert answers(opened[-1]) == b"HTTP/1.1 401"
+
+    def test_it_is_told_once(self, few_files: RunningAdapter) -> None:
+        """Last: after what the tests above did to the contract listener."""
+        full = [line for line in few_files.service.output.splitlines() if "contract listener is full" in line]
+        assert len(full) == 1
+
+
+@pytest.mark.parametrize("files", [100, 256, 700, 1024, 4096, 1 << 20])
+def test_limits_fit_into_the_descriptors(files: int) -> None:
+    limits = Limits.of(files, contract_threads=288, provider_threads=8)
+    assert limits.operations == OPERATIONS_CONNECTIONS
+    if files >= 256:
+        beside = min(limits.contract, 288) + min(limits.provider, 8)
+        assert limits.contract + limits.provider + limits.operations + beside <= files
+    assert min(limits.contract, limits.provider) >= 8
+
+
+def test_a_reserve_is_given_and_set_aside_again() -> None:
+    reserve = Reserve(2)
+    assert [reserve.take() for _ in range(3)] == [True, True, False]
+    reserve.put_back()
+    assert [reserve.take() for _ in range(2)] == [True, False]
+
+
+class Failing:
+    """A listening socket whose `accept` fails."""
+
+    def __init__(self, server: socket.socket, number: int) -> None:
+        self._server = server
+        self._number = number
+        self.calls = 0
+
+    def accept(self) -> Any:
+        self.calls += 1
+        raise OSError(self._number, "as ordered")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._server, name)
+
+
+class Silent:
+    def warning(self, *_: Any) -> None:
+        """Nobody reads it."""
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EPERM, errno.EPROTO])
+def test_accept_does_not_spin(number: int) -> None:
+    """The listener stays readable, so the main loop would come back at once, for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
+        failing = Failing(server, number)
+        worker = DoorWorker.__new__(DoorWorker)
+        worker.poller, worker.log = selectors.DefaultSelector(), Silent()
+        worker._listeners = {failing: Listener(failing, Door(1), None)}
+        worker.poller.register(failing, selectors.EVENT_READ, worker.accept)
+        for _ in range(20):
+            for key, _events in worker.poller.select(0):
+                key.data(key.fileobj)
+        assert failing.calls == 1
+        worker._resume(float("inf"))
+        assert worker.poller.select(0)
+        worker.poller.close()
+
+
+@pytest.mark.parametrize("number", [errno.ECONNABORTED, errno.EAGAIN, errno.EINTR])
+def test_accept_goes_on_after_a_client_that_left(number: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
+        failing = Failing(server, number)
+        worker = DoorWorker.__new__(DoorWorker)
+        worker.poller = selectors.DefaultSelector()
+        worker._listeners = {failing: Listener(failing, Door(1), None)}
+        worker.poller.register(failing, selectors.EVENT_READ, worker.accept)
+        worker.accept(failing)
+        assert worker.poller.select(0)
+        worker.poller.close()
+
+
+class Counting(bytearray):
+    """Counts the bytes that are searched."""
+
+    searched = 0
+
+    def find(self, sub: Any, start: Any = 0, *rest: Any) -> int:
+        found = super().find(sub, start, *rest)
+        self.searched += (len(self) if found < 0 else found + 1) - start
+        return found
+
+
+class TestHead:
+    @pytest.mark.parametrize("piece", [1, 7, 1000])
+    def test_each_byte_is_looked_at_once(self, piece: int) -> None:
+        whole = b"GET /" + b"a" * 60_000 + b" HTTP/1.1\r\n" + b"Name: value\r\n" * 90 + b"\r\n"
+        head = Head(MAX_CONTRACT_LINE_BYTES)
+        head.data = counted = Counting()
+        pieces = [whole[start : start + piece] for start in range(0, len(whole), piece)]
+        assert [head.add(each) for each in pieces].index(True) == len(pieces) - 1
+        assert head.fault is None
+        assert counted.searched <= len(whole)
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            b"GET /" + b"a" * 9000,
+            b"GET / HTTP/1.1\r\n" + b"N: v\r\n" * (MAX_HEADERS + 1),
+            b"GET / HTTP/1.1\r\n" + (b"N: " + b"v" * 1000 + b"\r\n") * (MAX_HEADERS_BYTES // 1000 + 1),
+            b"GET / HTTP/1.1\r\nN: " + b"v" * (MAX_HEADERS_BYTES + 1),
+            b"GET / HTTP/1.1\n",
+            b"GET / HTTP/1.1\r\nN: v\n",
+            b"\x16\x03\x01",
+        ],
+        ids=["line", "headers", "sum of headers", "one header", "bare LF", "bare LF in a header", "TLS"],
+    )
+    def test_what_can_only_be_refused_is_not_waited_for(self, data: bytes) -> None:
+        head = Head(8190)
+        assert head.add(data)
+        assert head.fault is not None
+
+    @pytest.mark.parametrize("data", [b"", b"\r", b"\r\n", b"\r\nGET", b"GET / HTTP/1.1\r", b"GET / HTTP/1.1\r\nA"])
+    def test_what_can_still_become_one_is(self, data: bytes) -> None:
+        assert not Head(8190).add(data)
+
+    def test_heads_that_do_not_end_have_a_bound(self) -> None:
+        """More than the bound of all heads: the largest are dropped, and a small one is served."""
+        assert MAX_HEADS_BYTES < 60_000 * 300
+        with running_adapter(REGIONS) as adapter, ExitStack() as stack:
+            opened = []
+            for _ in range(300):
+                connection = stack.enter_context(Client(adapter.contract).open(10))
+                connection.sendall(b"GET /" + b"a" * 60_000)
+                opened.append(connection)
+            assert status(adapter.contract, "/v2/") == 401
+            for each in opened:
+                each.setblocking(False)
+
+            def dropped() -> int:
+                return sum(ended(each) for each in opened)
+
+            eventually(lambda: dropped() >= 300 - MAX_HEADS_BYTES // 60_000)
+            assert dropped() < 150
+
+
+def ended(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
