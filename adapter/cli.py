@@ -33,7 +33,12 @@ def serve() -> None:
     """Run the adapter. Settings come from the environment; `settings` lists them."""
     from adapter.server import serve as run
 
-    run(_load())
+    values = _load()
+    try:
+        run(values)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
 
 
 @main.command(name="settings")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import resource
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -22,7 +24,7 @@ from adapter.listeners import Door, Limits
 from adapter.operations import create_operations_app
 from adapter.operations.logs import RequestLog, StartResponse, WsgiApp, configure
 from adapter.provider import create_provider_app, threads
-from adapter.settings import SPARE_THREADS, Settings
+from adapter.settings import SPARE_THREADS, Settings, SettingsError
 from adapter.swr.client import SwrClient
 from adapter.worker import here, worker_class
 
@@ -32,6 +34,7 @@ KEEP_ALIVE = 120
 """Seconds. Harbor keeps idle connections for 90 and cannot send a blob again when one closes under it."""
 MAX_CONTRACT_LINE_BYTES = 64 << 10
 """Harbor names all projects of a page in one query; some 300 need more than 8 KiB (`docs/facts/harbor.md D.4`)."""
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - files are made there by `tempfile`
 PROVIDER_THREADS = threads.THREADS
 OPERATIONS_THREADS = 4
 
@@ -90,6 +93,18 @@ def files() -> int:
     return sys.maxsize if hard == resource.RLIM_INFINITY else hard
 
 
+def temporary_directory(first: str = SHARED_MEMORY) -> str:
+    """Where gunicorn's worker tells its master by a file that it is alive: memory if there is some, since a disk can
+    stall. Raises `SettingsError`."""
+    for directory in (first, None):
+        # Without a directory, `tempfile` looks for one.
+        with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=directory):
+            return directory or tempfile.gettempdir()
+    raise SettingsError(
+        "no directory for temporary files is writable: mount a tmpfs at /dev/shm or /tmp, or set TMPDIR"
+    )
+
+
 def contract_refusal(error: AdapterError, path: str, request_id: str) -> bytes:
     """The body of what the server itself refuses: OCI's envelope on `/v2`, Harbor's elsewhere."""
     on_v2 = path == "/v2" or path.startswith("/v2/")
@@ -106,6 +121,8 @@ class Server(BaseApplication):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        # gunicorn would end the process for any error of `load_config`, with a status of its own.
+        self._temporary = temporary_directory()
         self._certificate = None
         if settings.tls_certificate is not None and settings.tls_key is not None:
             self._certificate = Certificate(settings.tls_certificate, settings.tls_key)
@@ -129,6 +146,7 @@ class Server(BaseApplication):
             "forwarded_allow_ips": "",
             "forwarder_headers": "",
             "logger_class": ServerLog,
+            "worker_tmp_dir": self._temporary,
             "control_socket_disable": True,
             "proc_name": "harbor-swr-adapter",
         }
@@ -168,7 +186,7 @@ class Server(BaseApplication):
 
 
 def serve(settings: Settings) -> None:
-    """Runs until SIGTERM. Running transfers then get `grace_period` seconds."""
+    """Runs until SIGTERM. Running transfers then get `grace_period` seconds. Raises `SettingsError`."""
     configure(settings.log_format, settings.log_level)
     for row in settings_module.table():
         if row.later and getattr(settings, row.field) != row.default:

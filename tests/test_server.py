@@ -6,11 +6,17 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from adapter.server import Doors
+from adapter import server
+from adapter.cli import main
+from adapter.server import Doors, temporary_directory
+from adapter.settings import SettingsError
 from tests.services import free_ports, running
 
 
@@ -84,3 +90,30 @@ def test_a_port_that_is_taken_ends_the_start() -> None:
         )
     assert done.returncode == 1
     assert "Address already in use" in done.stderr or "Can't connect to" in done.stderr
+
+
+def without_temporary_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a read-only root and no tmpfs."""
+
+    def none() -> str:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+
+
+def test_temporary_files_are_in_memory_or_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert temporary_directory(str(tmp_path)) == str(tmp_path)
+    assert temporary_directory(str(tmp_path / "missing")) == tempfile.gettempdir()
+    without_temporary_directory(monkeypatch)
+    with pytest.raises(SettingsError, match="TMPDIR"):
+        temporary_directory(str(tmp_path / "missing"))
+
+
+def test_without_a_temporary_directory_the_start_ends_with_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_temporary_directory(monkeypatch)
+    monkeypatch.setattr(server, "temporary_directory", lambda: temporary_directory("/nowhere"))
+    monkeypatch.setattr(server, "configure", lambda *_: None)
+    done = CliRunner().invoke(main, ["serve"])
+    assert done.exit_code == 2
+    assert done.output.count("\n") == 1
+    assert "no directory for temporary files" in done.output
