@@ -65,7 +65,8 @@ class Head:
             self._end_line(end - 1)
         if not self.decided:
             self._looked = len(self.data)
-            self._check_length(len(self.data))
+            # A CR may be the first half of a line end.
+            self._check_length(len(self.data) - self.data.endswith(b"\r"))
         return self.decided
 
     @property
@@ -88,7 +89,7 @@ class Head:
     def _check_length(self, length: int) -> None:
         """Of what came, without a line end."""
         if not self._headers_start:
-            if length - self._line_start > self._max_line + 1:
+            if length - self._line_start > self._max_line:
                 self._refuse(LimitRequestLine(length, self._max_line))
         elif length - self._headers_start > MAX_HEADERS_BYTES:
             self._refuse(LimitRequestHeaders("too large"))

@@ -1,0 +1,187 @@
+"""Heads that no request of a Harbor has: answered in our envelope, and logged without their text."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.attacks.test_connections import REGIONS
+from tests.contract.http import Answer, Door, eventually, read_answer
+from tests.credentials import SECRET_KEY, basic, canaries
+from tests.running import RunningAdapter, running_adapter
+
+NOBODY = "http://127.0.0.1:9"
+LINE = 65_536
+OTHER_LINE = 8_190
+SECRET = basic().split()[1]
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[RunningAdapter]:
+    """SWR is a port that nothing listens on; it is not asked here."""
+    with running_adapter(REGIONS, log_level="debug", log_format="text", harbor_core_url=NOBODY) as adapter:
+        yield adapter
+
+
+def line_of(length: int, path: str = "/api/v2.0/projects") -> bytes:
+    """A request line of so many bytes."""
+    return f"GET {path}?".encode() + b"a" * (length - len(f"GET {path}? HTTP/1.1")) + b" HTTP/1.1\r\n"
+
+
+def ask(url: str, data: bytes) -> Answer:
+    answer = Door(url).raw(data)
+    assert answer is not None
+    return answer
+
+
+HOST = b"Host: x\r\n\r\n"
+
+
+class TestEnvelope:
+    @pytest.mark.parametrize(
+        ("status", "said"),
+        [
+            pytest.param(400, b"GET /v2/\r\n\r\n", id="no version"),
+            pytest.param(400, b"get /v2/ HTTP/1.1\r\n" + HOST, id="method in lower case"),
+            pytest.param(400, b"GET /v2/ HTTP/9.9\r\n" + HOST, id="version"),
+            pytest.param(400, b"GET /v2/ HTTP/1.1\r\n\r\n", id="no headers"),
+            pytest.param(400, b"GET /v2/ HTTP/1.1\r\nA: b\r\n\r\n", id="no Host"),
+            pytest.param(400, b"GET /v2/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", id="two Hosts"),
+            pytest.param(400, b"GET /v2/ HTTP/1.1\r\nno colon\r\n" + HOST, id="no header"),
+            pytest.param(400, b"GET /v2/ HTTP/1.1\nHost: x\n\n", id="bare LF"),
+            pytest.param(400, b"PUT /v2/ HTTP/1.1\r\nContent-Length: x\r\n" + HOST, id="length"),
+            pytest.param(
+                400, b"PUT /v2/ HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n" + HOST, id="long length"
+            ),
+            pytest.param(400, b"PUT /v2/ HTTP/1.1\r\nTransfer-Encoding: identity\r\n" + HOST, id="identity"),
+            pytest.param(501, b"PUT /v2/ HTTP/1.1\r\nTransfer-Encoding: gzip\r\n" + HOST, id="gzip"),
+            pytest.param(501, b"PUT /v2/ HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n" + HOST, id="gzip in chunks"),
+            pytest.param(501, b"PUT /v2/ HTTP/1.1\r\nTransfer-Encoding: br\r\n" + HOST, id="unknown coding"),
+            pytest.param(417, b"PUT /v2/ HTTP/1.1\r\nExpect: the best\r\n" + HOST, id="expectation"),
+            pytest.param(431, b"GET /v2/ HTTP/1.1\r\n" + b"A: b\r\n" * 101 + HOST, id="headers"),
+            pytest.param(431, b"GET /v2/ HTTP/1.1\r\nA: " + b"b" * 9000 + b"\r\n" + HOST, id="long header"),
+            pytest.param(414, line_of(LINE + 1, "/v2/a/b/tags/list") + HOST, id="line"),
+        ],
+    )
+    def test_on_v2(self, running: RunningAdapter, status: int, said: bytes) -> None:
+        answer = ask(running.contract, said)
+        assert answer.status == status
+        assert answer.header("Connection") == "close"
+        assert answer.error["code"] == "UNSUPPORTED"
+        assert answer.error["message"].isascii()
+        if said.startswith(b"get"):
+            return
+        request_id = answer.header("X-Request-Id")
+        assert answer.error["detail"]["request_id"] == request_id
+        eventually(lambda: f"request_id={request_id} " in running.service.output)
+        (line,) = [line for line in running.service.output.splitlines() if request_id in line]
+        assert f" status={status} " in line
+        assert " door=contract " in line
+
+    def test_on_api(self, running: RunningAdapter) -> None:
+        answer = ask(running.contract, line_of(LINE + 1) + HOST)
+        assert answer.status == 414
+        assert set(answer.error) == {"code", "message"}
+        assert answer.header("X-Request-Id") in answer.message
+
+    def test_head_has_no_body(self, running: RunningAdapter) -> None:
+        with Door(running.contract).open() as connection:
+            connection.sendall(b"HEAD /v2/ HTTP/1.1\r\n\r\n")
+            received = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert received.startswith(b"HTTP/1.1 400 ")
+        assert received.endswith(b"\r\n\r\n")
+
+    def test_http_1_0_needs_no_host(self, running: RunningAdapter) -> None:
+        assert ask(running.contract, b"GET /v2/ HTTP/1.0\r\n\r\n").status == 401
+
+
+class TestRequestLine:
+    """Harbor asks for all projects of a page in one query: some 300 are more than 8 KiB."""
+
+    def test_on_the_contract_port(self, running: RunningAdapter) -> None:
+        assert ask(running.contract, line_of(LINE) + HOST).status == 401
+
+    @pytest.mark.parametrize("door", ["provider", "operations"])
+    def test_on_the_others(self, running: RunningAdapter, door: str) -> None:
+        url = getattr(running, door)
+        assert ask(url, line_of(OTHER_LINE) + HOST).status in {404, 502}
+        answer = ask(url, line_of(OTHER_LINE + 1) + HOST)
+        assert answer.status == 414
+        assert answer.message
+
+
+class TestContinue:
+    """`100 Continue` asks for the body, so it comes when the body is wanted."""
+
+    @staticmethod
+    def first(connection: socket.socket) -> bytes:
+        return connection.recv(12)
+
+    @pytest.mark.parametrize(
+        ("status", "head"),
+        [
+            (b"401", "PUT /v2/team/app/manifests/v1"),
+            (b"413", f"PUT /v2/team/app/manifests/v1 {basic()}"),
+            (b"404", f"PUT /nowhere {basic()}"),
+        ],
+    )
+    def test_not_when_the_head_decides(self, running: RunningAdapter, status: bytes, head: str) -> None:
+        method, path, *credentials = head.split(" ", 2)
+        lines = [f"{method} {path} HTTP/1.1", "Host: x", "Expect: 100-continue", "Content-Length: 9999999"]
+        lines += [f"Authorization: {each}" for each in credentials]
+        with Door(running.contract).open() as connection:
+            connection.sendall("\r\n".join([*lines, "", ""]).encode())
+            assert self.first(connection) == b"HTTP/1.1 " + status
+
+    @pytest.mark.parametrize("framing", ["Content-Length: 2", "Transfer-Encoding: chunked"])
+    def test_when_the_body_is_read(self, framing: str) -> None:
+        """At the provider port: what core would get is read from the client first."""
+        head = f"POST /api/v2.0/registries HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n{framing}\r\n\r\n"
+        settings = {"public_url": "http://swr:8080", "harbor_core_url": NOBODY}
+        with running_adapter(REGIONS, **settings) as adapter, Door(adapter.provider).open() as connection:
+            connection.sendall(head.encode())
+            expected = b"HTTP/1.1 100 Continue\r\n\r\n"
+            assert connection.recv(len(expected)) == expected
+            connection.sendall(b"{}" if "Length" in framing else b"2\r\n{}\r\n0\r\n\r\n")
+            answer = read_answer(connection)
+        assert answer is not None
+        assert answer.status in {400, 502}
+
+    def test_not_to_http_1_0(self, running: RunningAdapter) -> None:
+        head = b"PUT /v2/ HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n{}"
+        assert ask(running.contract, head).status in {401, 405}
+
+
+def test_no_text_of_a_head_is_logged(running: RunningAdapter) -> None:
+    """Whatever a client puts where it does not belong: its credentials most of all."""
+    odd = base64.b64encode(SECRET_KEY.encode())
+    for said in (
+        SECRET.encode() + b" /v2/ HTTP/1.1\r\n" + HOST,
+        odd + b"\r\n\r\n",
+        b"GET /v2/ HTTP/1.1\r\nAuthorization " + SECRET.encode() + b"\r\n" + HOST,
+        b"GET /v2/ HTTP/1.1\r\n" + SECRET.encode() + b": x\r\n" + HOST,
+        b"GET /v2/ HTTP/1.1\r\nExpect: " + SECRET.encode() + b"\r\n" + HOST,
+        b"GET /v2/ HTTP/" + SECRET.encode() + b"\r\n" + HOST,
+        b"PUT /v2/ HTTP/1.1\r\nTransfer-Encoding: " + SECRET.encode() + b"\r\n" + HOST,
+        b"GET /v2/ HTTP/1.1\r\nAuthorization: Basic " + SECRET.encode() + b"\r\n",
+    ):
+        Door(running.contract).raw(said, half_close=True)
+    ask(running.contract, b"GET /v2/ HTTP/1.1\r\nX-Request-Id: the-last\r\n" + HOST)
+    eventually(lambda: "the-last" in running.service.output)
+    output = running.service.output
+    secrets = {*canaries(), SECRET, odd.decode()}
+    assert [line for line in output.splitlines() if any(secret in line for secret in secrets)] == []
+    assert "InvalidRequest" in output
+
+
+def test_json_lines_of_refused_heads() -> None:
+    with running_adapter(REGIONS) as adapter:
+        ask(adapter.contract, b"GET /v2/\x1b[31m HTTP/1.1\r\n" + HOST)
+        eventually(lambda: '"status": 400' in adapter.service.output)
+        (line,) = [line for line in adapter.service.output.splitlines() if '"status": 400' in line]
+    entry = json.loads(line)
+    assert (entry["door"], entry["method"], entry["error"].partition(":")[0]) == ("contract", "GET", "InvalidRequest")
