@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from adapter.state.link import Away, Link
+from adapter.state.link import Away, Link, UnexpectedReply
 from adapter.state.memory import MemoryState
 from adapter.state.shared import SharedState
 from adapter.state.store import State
 
-__all__ = ["Away", "Link", "MemoryState", "SharedState", "State", "open_state"]
+__all__ = ["Away", "Link", "MemoryState", "SharedState", "State", "UnexpectedReply", "open_state"]
 
 
 def open_state(url: str) -> tuple[State, Link | None]:

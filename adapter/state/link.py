@@ -11,7 +11,13 @@ from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, RedisError, ResponseError, TimeoutError  # noqa: A004
+from redis.exceptions import (
+    AuthenticationError,
+    InvalidResponse,
+    RedisError,
+    ResponseError,
+    TimeoutError,  # noqa: A004
+)
 from redis.retry import Retry
 
 log = logging.getLogger(__name__)
@@ -28,6 +34,14 @@ _QUIET: Final = 60.0
 
 class Away(Exception):
     """The server is not to be had at the moment. The caller does without it."""
+
+
+class UnexpectedReply(ValueError):
+    """A reply that the command cannot have. Raised by a command; a server that sends it is away."""
+
+
+_ODD: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What the client library raises for a reply that breaks the protocol, or is nested too deeply."""
 
 
 class Link:
@@ -54,11 +68,11 @@ class Link:
 
     def do(self, command: Callable[[Any], T]) -> T:
         """What a command gives, called with a `redis.Redis`. Raises `Away` after about a second at most, and at once
-        while the server is known to be gone."""
+        while the server is known to be gone. A reply of the wrong form counts as none."""
         before = self._admitted()
         try:
             result = command(self._client)
-        except (RedisError, OSError, ValueError) as error:
+        except (RedisError, OSError, *_ODD) as error:
             self._failed(error)
             raise Away from None
         self._worked(before)
@@ -109,4 +123,6 @@ def _words(error: Exception) -> str:
         return "does not answer"
     if isinstance(error, ResponseError):
         return "refuses a command"
+    if isinstance(error, (InvalidResponse, *_ODD)):
+        return "returned an unexpected reply"
     return "cannot be reached"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from adapter.state.link import Away, Link
+from adapter.state.link import Away, Link, UnexpectedReply
 from adapter.state.memory import MemoryState
+from adapter.state.store import MAX_VALUE_BYTES
 
 PREFIX: Final = "harbor-swr-adapter:1:"
 """Begins every key, because the server may be Harbor's own; the number is the form of the values."""
@@ -22,10 +23,9 @@ class SharedState:
 
     def get(self, key: str) -> bytes | None:
         try:
-            value = self._link.do(lambda server: server.get(PREFIX + key))
+            return self._link.do(lambda server: _checked(server.get(PREFIX + key)))
         except Away:
             return self._memory.get(key)
-        return value if isinstance(value, bytes) else None
 
     def put(self, key: str, value: bytes, seconds: float) -> None:
         try:
@@ -41,3 +41,10 @@ class SharedState:
             self._link.do(lambda server: server.delete(PREFIX + key))
         except Away:
             return
+
+
+def _checked(reply: object) -> bytes | None:
+    """The reply to GET. A value that is too large was written by somebody else, and is none."""
+    if reply is not None and not isinstance(reply, bytes):
+        raise UnexpectedReply
+    return None if reply is not None and len(reply) > MAX_VALUE_BYTES else reply

@@ -14,6 +14,8 @@ from adapter.state import MemoryState, State
 LIFE: Final = 30.0
 """Seconds."""
 
+_MAX_TEXT_LENGTH: Final = 2000
+"""Characters."""
 _KINDS: Final[Mapping[str, type[AdapterError]]] = {
     kind.__name__: kind for kind in (AccountBlocked, ClockWrong, CredentialsRefused)
 }
@@ -57,8 +59,13 @@ def _revived(value: bytes) -> AdapterError | None:
     except (ValueError, RecursionError):
         return None
     match document:
-        case {"kind": str(kind), "sentence": str(sentence), **details} if kind in _KINDS:
+        case {"kind": str(kind), "sentence": sentence, **details} if kind in _KINDS and _is_text(sentence):
             known = {name: details.get(name) for name in ("swr_code", "swr_message", "request_id")}
-            texts: dict[str, Any] = {name: text for name, text in known.items() if isinstance(text, str)}
+            texts: dict[str, Any] = {name: text for name, text in known.items() if _is_text(text)}
             return _KINDS[kind](sentence, **texts)
     return None
+
+
+def _is_text(value: object) -> bool:
+    """Whether it may go into an answer and a log line: others may have written it."""
+    return isinstance(value, str) and value.isprintable() and len(value) <= _MAX_TEXT_LENGTH

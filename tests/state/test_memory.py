@@ -74,6 +74,26 @@ def test_values_that_are_over_do_not_pile_up(clock: Clock) -> None:
     assert state.get("4998") is None
 
 
+def test_many_values_of_short_life_push_out_none_that_lives(clock: Clock) -> None:
+    """Strangers cause some: what others keep for a day stays."""
+    state = MemoryState(most=100)
+    state.put("long", b"1", 86_400)
+    for number in range(5000):
+        state.put(f"short{number}", b"x", 30)
+        clock.now += 1
+    assert state.get("long") == b"1"
+    assert len(state._values) <= 32
+
+
+def test_a_value_that_is_put_often_takes_no_more_memory(clock: Clock) -> None:
+    state = MemoryState()
+    for _ in range(5000):
+        state.put("a", b"1", 86_400)
+    assert len(state._ends) <= 70
+    clock.now += 86_399
+    assert state.get("a") == b"1"
+
+
 def test_many_threads() -> None:
     state = MemoryState(most=50)
 
