@@ -12,13 +12,14 @@ import hmac
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from adapter.errors import AccessIdMalformed, NothingEntered, RegionUnknown
+from adapter.values import ACCESS_KEY
 
 _PROJECT: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _NAMEABLE: Final = re.compile(r"[a-z][a-z0-9-]{0,30}(_[A-Za-z0-9_-]{0,40})?", re.ASCII)
-_ACCESS_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 _LOGIN_KEY: Final = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 
 FORM: Final = "enter <regional project name>@<AK> as Access ID (for example eu-de@AK... or eu-de_team@AK...)"
@@ -50,7 +51,7 @@ class Identity:
         """What budgets and caches of an account are kept by: `<region>/<AK>`."""
         return f"{self.region}/{self.access_key}"
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """The whole credential as an opaque key, so that no cache answers a wrong secret with a right one's result."""
         parts = (self.project, self.access_key, self.login_key, "sk" if self.secret_key else "login-key")
@@ -78,7 +79,7 @@ def parse_identity(access_id: str, secret: str, regions: Collection[str]) -> Ide
     if not access_id and not secret:
         raise NothingEntered(f"no credentials: {FORM} and the SK, or the login key made from it, as Access Secret")
     project, at, access_key = access_id.rpartition("@")
-    if not at or not _PROJECT.fullmatch(project) or not _ACCESS_KEY.fullmatch(access_key):
+    if not at or not _PROJECT.fullmatch(project) or not ACCESS_KEY.fullmatch(access_key):
         raise AccessIdMalformed(f"the Access ID has the wrong form: {FORM}")
     if not secret:
         raise AccessIdMalformed("the Access Secret is empty: enter the SK, or the login key made from it")

@@ -22,12 +22,18 @@ from adapter.values import Bind, RegionHosts
 
 PREFIX: Final = "SWR_ADAPTER_"
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-SPARE_THREADS: Final = 256
+SPARE_THREADS: Final = 352
 """Threads of the contract door that no transfer gets: Harbor lists a hundred repositories at once, for one rule."""
-CHECKS: Final = 24
+CALLS: Final = 168
+"""How many of them requests with credentials may take, so that the challenge without any never waits for SWR. One
+credential gets three quarters."""
+CHECKS: Final = 16
 """How many of them checks of credentials may take, besides `CALLS`."""
-CALLS: Final = 208
-"""How many of them requests with credentials may take, so that the challenge without any never waits for SWR."""
+UNPROVEN_CALLS: Final = 136
+"""How many of them requests may take whose credentials SWR has not accepted lately, in place of `CALLS`. A hundred
+lists at once may be the first that a replica sees of a credential; one gets three quarters of these too."""
+UNPROVEN_CHECKS: Final = 8
+"""The same in place of `CHECKS`."""
 
 
 _SERVICE_LINK: Final = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)$")
@@ -39,10 +45,18 @@ class SettingsError(Exception):
 
 
 def _setting(
-    default: Any, parse: Callable[[str], Any], text: str, *, form: str, secret: bool = False, later: bool = False
+    default: Any,
+    parse: Callable[[str], Any],
+    text: str,
+    *,
+    form: str,
+    secret: bool = False,
+    later: bool = False,
+    quoted: bool = True,
 ) -> Any:
-    """`later`: accepted, so that a deployment can be written once, but without effect in this version."""
-    row = {"parse": parse, "help": text, "secret": secret, "form": form, "later": later}
+    """`later`: accepted, so that a deployment can be written once, but without effect in this version. `quoted`: a bad
+    value may stand in the message about it."""
+    row = {"parse": parse, "help": text, "secret": secret, "form": form, "later": later, "quoted": quoted}
     return dataclasses.field(default_factory=lambda: default, metadata=row, repr=not secret)
 
 
@@ -95,7 +109,21 @@ class Settings:
         form="sdk or aws4",
     )
     requests_per_second: float = _setting(
-        20.0, values.number(0), "Request budget of an account towards SWR; 0 means no limit.", form="number"
+        20.0, values.number(0), "Rate limit of a tenant's requests to SWR; 0 means no limit.", form="number"
+    )
+    transfers_per_tenant: int = _setting(
+        20,
+        values.integer(0),
+        "Transfers of a tenant at once (OTC documents 20 layers); 0 means no limit.",
+        form="number",
+    )
+    tenants: Mapping[str, tuple[str, ...]] = _setting(
+        {},
+        values.tenants,
+        'Access keys that share the limits of one tenant, as JSON: {"<tenant>": ["<AK>", "<AK>"]}. '
+        "Any other access key is a tenant of its own.",
+        form="JSON",
+        quoted=False,
     )
     create_namespaces: bool = _setting(
         True, values.boolean, "Create an organization that is missing when Harbor asks for it.", form="true or false"
@@ -153,7 +181,7 @@ class Settings:
     state_url: str = _setting(
         "memory://",
         values.state_url,
-        "Where replicas share the request budget and what else saves work: redis://[user:password@]host[:port][/number]"
+        "Where replicas share the rate limit and what else saves work: redis://[user:password@]host[:port][/number]"
         ", or rediss:// for TLS.",
         secret=True,
         form="URL",
@@ -204,6 +232,7 @@ class Row:
     form: str
     secret: bool
     later: bool
+    quoted: bool
 
     def shown(self, value: Any) -> str:
         """A value as a person may see it."""
@@ -281,7 +310,8 @@ def load(environ: Mapping[str, str]) -> Settings:
             values[row.field] = row.parse(raw)
         except ValueError as error:
             # What a parser says of a secret may quote it.
-            told = f": a {row.form} is wanted" if row.secret else f" '{raw}': {_reason(error)}"
+            value = f" '{raw}'" if row.quoted else ""
+            told = f": a {row.form} is wanted" if row.secret else f"{value}: {_reason(error)}"
             raise SettingsError(f"{row.variable}: bad value{told}") from None
     settings = Settings(**values)
     _refuse_contradictions(settings)

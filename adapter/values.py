@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
+ACCESS_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 _DATABASE: Final = re.compile(r"/?[0-9]{0,6}", re.ASCII)
 
 
@@ -126,6 +127,22 @@ def regions(value: str) -> Mapping[str, RegionHosts]:
     if not isinstance(document, dict) or not all(isinstance(entry, dict) for entry in document.values()):
         raise ValueError('{"<region>": {"registry": "https://...", "api": "https://..."}} is wanted')
     return {region: _region(region, entry) for region, entry in document.items()}
+
+
+def tenants(value: str) -> Mapping[str, tuple[str, ...]]:
+    """Names of tenants and their access keys. No sentence quotes an access key: some people enter a secret instead."""
+    document = json.loads(value)
+    if not isinstance(document, dict) or not all(isinstance(keys, list) for keys in document.values()):
+        raise ValueError('{"<tenant>": ["<AK>", "<AK>"]} is expected')
+    named: dict[str, str] = {}
+    for name, keys in document.items():
+        for number, key in enumerate(keys, 1):
+            if not isinstance(key, str) or not ACCESS_KEY.fullmatch(key):
+                raise ValueError(f"entry {number} of tenant '{name}' is not a valid access key")
+            if key in named:
+                raise ValueError(f"entry {number} of tenant '{name}' is already listed in tenant '{named[key]}'")
+            named[key] = name
+    return {name: tuple(keys) for name, keys in document.items()}
 
 
 def _region(name: str, entry: Mapping[str, Any]) -> RegionHosts:

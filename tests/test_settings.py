@@ -177,3 +177,29 @@ def test_secrets_are_not_shown() -> None:
     assert "hunter2" not in refusal(PROXY="user:hunter2")
     assert "hunter2" not in refusal(PROXY="http://u:hunter2@h\u2100x")
     assert "hunter2" not in repr(values)
+
+
+def test_tenants() -> None:
+    found = load(TENANTS='{"acme": ["AKA", "AKB"], "other": []}')
+    assert found.tenants == {"acme": ("AKA", "AKB"), "other": ()}
+    (row,) = [row for row in settings.table() if row.field == "tenants"]
+    assert row.shown(found.tenants) == "acme, other"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ('{"a": ["AKCANARYX"], "b": ["AKOK", "AKCANARYX"]}', "entry 2 of tenant 'b' is already listed in tenant 'a'"),
+        ('{"a": ["AKCANARYX", "AKCANARYX"]}', "already listed in tenant 'a'"),
+        ('{"a": ["AKCANARYX AK"]}', "entry 1 of tenant 'a' is not a valid access key"),
+        ('{"a": [7, "AKCANARYX"]}', "entry 1 of tenant 'a' is not a valid access key"),
+        ('{"a": "AKCANARYX"}', "is expected"),
+        ('["AKCANARYX"]', "is expected"),
+        ('{"a": ["AKCANARYX"]', "no valid JSON"),
+    ],
+)
+def test_bad_tenants_are_told_without_an_access_key(value: str, words: str) -> None:
+    sentence = refusal(TENANTS=value)
+    assert sentence.startswith("SWR_ADAPTER_TENANTS: bad value")
+    assert words in sentence
+    assert "AKCANARYX" not in sentence

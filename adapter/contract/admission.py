@@ -4,29 +4,75 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from flask import Flask, g, request
 
+from adapter.contract.caller import identity_of
+from adapter.errors import Busy
 from adapter.identity import Identity
 from adapter.names import Repository
+from adapter.swr import trace
 from adapter.swr.client import SwrClient
-from adapter.transfer.slots import Slots
+from adapter.transfer.slots import Slot, Slots
 
 _CALL: Final = "adapter_call"
+_CHECK: Final = "registry.check"
+_NEVER_WAIT: Final = frozenset({"ping.version", "ping.ping", "ping.health"})
+"""Endpoints that do not ask SWR, and look at credentials by themselves if at all."""
 
 
-def admit(app: Flask, calls: Slots, checks: Slots) -> None:
+@dataclass(frozen=True)
+class Pair:
+    """Slots for credentials that SWR has accepted lately, and a few for all others together."""
+
+    proven: Slots
+    unproven: Slots
+
+
+class _Call:
+    """The slot of one request, until it is answered or has become a transfer."""
+
+    def __init__(self, pair: Pair, identity: Identity, *, accepted: bool) -> None:
+        self._pair = pair
+        self._identity = identity
+        self._proven = accepted
+        self._slot: Slot | None = (pair.proven if accepted else pair.unproven).take(identity)
+
+    def accepted(self) -> None:
+        """SWR accepts the credentials: the request leaves the slots for unproven ones, where another may be waiting to
+        prove itself. Where no other slot is free it keeps the one that it has."""
+        if self._slot is None or self._proven:
+            return
+        with contextlib.suppress(Busy):
+            unproven, self._slot = self._slot, self._pair.proven.take(self._identity)
+            self._proven = True
+            unproven.release()
+
+    def release(self) -> None:
+        slot, self._slot = self._slot, None
+        if slot is not None:
+            slot.release()
+
+
+def admit(app: Flask, swr: SwrClient, *, calls: Pair, checks: Pair) -> None:
     """Every request with credentials takes one of `calls` until it is answered, or is a transfer.
 
-    Harbor's health check has places of its own: one that fails takes a proxy cache away for five minutes.
+    Harbor's health check has slots of its own: one that fails takes a proxy cache away for five minutes. Credentials
+    of the wrong form are refused before they take anything.
     """
 
     @app.before_request
     def enter() -> None:
-        if "Authorization" in request.headers:
-            check = request.endpoint in {"registry.check", "ping.version"}
-            setattr(g, _CALL, (checks if check else calls).take())
+        if "Authorization" not in request.headers or request.endpoint is None or request.endpoint in _NEVER_WAIT:
+            return
+        identity = identity_of(request, swr.regions)
+        pair = checks if request.endpoint == _CHECK else calls
+        call = _Call(pair, identity, accepted=swr.tokens.accepted(identity))
+        setattr(g, _CALL, call)
+        if (current := trace.current.get()) is not None:
+            current.on_accepted = call.accepted
 
     @app.teardown_request
     def leave(_: BaseException | None) -> None:
@@ -35,9 +81,9 @@ def admit(app: Flask, calls: Slots, checks: Slots) -> None:
 
 @contextlib.contextmanager
 def transferring(swr: SwrClient, slots: Slots, identity: Identity, repository: Repository) -> Iterator[None]:
-    """A place for an upload's bytes; only for those whom SWR lets push. Raises `Busy`, or what SWR's refusal means."""
+    """A slot for an upload's bytes; only for those whom SWR lets push. Raises `Busy`, or what SWR's refusal means."""
     swr.registry.authorize(identity, repository)
-    with slots.take():
+    with slots.take(identity):
         _release()
         yield
 

@@ -21,7 +21,7 @@ from adapter.contract import (
     tags,
     uploads,
 )
-from adapter.contract.admission import admit
+from adapter.contract.admission import Pair, admit
 from adapter.contract.caller import CHALLENGE
 from adapter.contract.envelope import harbor_body, oci_body
 from adapter.errors import (
@@ -32,8 +32,9 @@ from adapter.errors import (
     MethodUnsupported,
     RouteUnknown,
 )
-from adapter.settings import CALLS, CHECKS, Settings
+from adapter.settings import CALLS, CHECKS, UNPROVEN_CALLS, UNPROVEN_CHECKS, Settings
 from adapter.swr.client import SwrClient
+from adapter.swr.tenants import Tenants
 from adapter.transfer.blob_places import BlobPlaces
 from adapter.transfer.manifests import Manifests
 from adapter.transfer.mount import Mounts
@@ -53,8 +54,13 @@ def create_contract_app(settings: Settings, swr: SwrClient) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    slots = Slots(settings.threads, "transfers (SWR_ADAPTER_THREADS)")
-    admit(app, Slots(CALLS, "requests"), Slots(CHECKS, "checks"))
+    slots = Slots(
+        settings.threads,
+        "transfers (limit, SWR_ADAPTER_THREADS)",
+        tenants=Tenants(settings.tenants),
+        per_tenant=settings.transfers_per_tenant,
+    )
+    admit(app, swr, calls=_pair(CALLS, UNPROVEN_CALLS, "requests"), checks=_pair(CHECKS, UNPROVEN_CHECKS, "checks"))
     places = BlobPlaces(swr.state)
     transfers = Uploads(swr.uploads, verify=settings.verify_uploads, largest=settings.max_layer_bytes, places=places)
     offered = Mounts(swr, places, settings.mount)
@@ -75,6 +81,13 @@ def create_contract_app(settings: Settings, swr: SwrClient) -> Flask:
     app.register_error_handler(HTTPException, _refuse_http)
     app.register_error_handler(Exception, _refuse_defect)
     return app
+
+
+def _pair(number: int, unproven: int, what: str) -> Pair:
+    return Pair(
+        Slots(number, f"{what} (fixed limit)"),
+        Slots(unproven, f"{what} with credentials that SWR has not accepted lately (fixed limit)"),
+    )
 
 
 def _refuse(error: AdapterError) -> Response:

@@ -12,7 +12,7 @@ from adapter.swr.client import SwrClient
 from adapter.swr.tokens import PULL
 from adapter.transfer.blob_places import BlobPlaces
 from adapter.transfer.download import Download
-from adapter.transfer.slots import Slots
+from adapter.transfer.slots import Slot, Slots
 
 
 def create_blueprint(swr: SwrClient, slots: Slots, places: BlobPlaces, redirects: str) -> Blueprint:
@@ -35,7 +35,7 @@ def create_blueprint(swr: SwrClient, slots: Slots, places: BlobPlaces, redirects
         # A stranger takes no place.
         swr.registry.authorize(identity, repository, PULL)
         ask = swr.registry.blob_place if redirects == "pass" else swr.registry.open_blob
-        with _Transfer(slots) as transfer:
+        with _Transfer(slots.take(identity)) as transfer:
             with places.asked(identity, repository, digest):
                 place = ask(identity, repository, digest, request.headers.get("Range"))
             if isinstance(place, str):
@@ -64,8 +64,8 @@ class _Transfer:
     """A place for a download, and SWR's answer: both are given back with the last byte that the client takes, or at
     once when no answer of ours begins."""
 
-    def __init__(self, slots: Slots) -> None:
-        self._slot = slots.take()
+    def __init__(self, slot: Slot) -> None:
+        self._slot = slot
         self._download: Download | None = None
         self._answered = False
 

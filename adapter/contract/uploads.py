@@ -47,7 +47,9 @@ def create_blueprint(
         repository = parse_repository(name)
         if (digest := request.args.get("digest")) is not None:
             incoming = incoming_of(request)
-            transfers.whole(identity, repository, check_digest(digest), incoming, slots.take)
+            transfers.whole(
+                identity, repository, check_digest(digest), incoming, functools.partial(slots.take, identity)
+            )
             return _created(repository, digest)
         if (wanted := request.args.get("mount")) is None:
             return _accepted(transfers.start(identity, repository), identity, public_url)

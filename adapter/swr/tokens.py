@@ -31,6 +31,8 @@ from adapter.errors import (
 from adapter.identity import Identity
 from adapter.names import Repository
 from adapter.state import State
+from adapter.swr import trace
+from adapter.swr.accepted import Accepted
 from adapter.swr.errors import error_for
 from adapter.swr.patience import MOUNT, SAFE, Patience
 from adapter.swr.refusals import Refusals
@@ -50,6 +52,8 @@ LONGEST_LIFE: Final = 600.0
 """Seconds a token is used when it does not say how long it lives (`docs/facts/swr.md §5`)."""
 MARGIN: Final = 30.0
 _LARGEST_CACHE: Final = 10_000
+_NOT_ACCEPTED: Final = "(not accepted)"
+"""In place of the access key; none has a parenthesis."""
 _NOBODYS: Final = "library/adapter-check"
 """In an organization that SWR keeps for itself."""
 
@@ -100,6 +104,9 @@ class Tokens:
         self._regions = regions
         self._lock = threading.Lock()
         self._tokens: OrderedDict[tuple[str, str, str], Token] = OrderedDict()
+        self._latest: dict[str, tuple[tuple[str, str, str], float]] = {}
+        """By credential: the token that is good for longest, and until when."""
+        self._accepted = Accepted(state)
         self._refusals = Refusals(state, "registry")
         self._flights: SingleFlight[Token] = SingleFlight()
 
@@ -111,6 +118,7 @@ class Tokens:
         name = str(repository)
         for wanted in {actions, PUSH} if actions == PULL else {actions}:
             if (cached := self._cached((identity.fingerprint, name, wanted))) is not None:
+                _tell_accepted()
                 return cached.value
         try:
             return self._scoped(identity, name, actions).value
@@ -126,6 +134,7 @@ class Tokens:
         only, one for the repository alone. Raises as `bearer` does."""
         key = (identity.fingerprint, f"{repository} {source}", actions)
         if (cached := self._cached(key)) is not None:
+            _tell_accepted()
             return cached.value
         try:
             return self._fetch(identity, (_scope(repository, actions), _scope(source, PULL)), key, MOUNT).value
@@ -144,7 +153,7 @@ class Tokens:
         with self._lock:
             for name in names:
                 for actions in (PULL, PUSH, ALL):
-                    self._tokens.pop((identity.fingerprint, name, actions), None)
+                    self._drop((identity.fingerprint, name, actions))
 
     def begin_anew(self, identity: Identity, organization: str) -> None:
         """From now on nobody takes the refusal of a request that went out before the organization was there."""
@@ -167,17 +176,29 @@ class Tokens:
             with contextlib.suppress(Denied, NotFound):
                 key = (identity.fingerprint, _NOBODYS, PULL)
                 self._fetch(identity, (_scope(_NOBODYS, PULL),), key, patience, anew=True)
+            self._accepted.note(identity)
+            _tell_accepted()
+
+    def accepted(self, identity: Identity) -> bool:
+        """Whether SWR accepted these credentials within the last hour, or gave a token that is still good. Asks
+        nobody."""
+        return self._is_live(identity) or self._accepted.lately(identity)
 
     def confirm(self, identity: Identity, patience: Patience = SAFE) -> None:
         """Like `login`, but a token that is still good is proof enough.
 
         Comes before every signed call: five bad signatures lock an AK for five minutes (`docs/facts/swr.md §3.1`).
         """
-        with self._lock:
-            now = time.monotonic()
-            if any(key[0] == identity.fingerprint and token.expires > now for key, token in self._tokens.items()):
-                return
+        if self._is_live(identity):
+            _tell_accepted()
+            return
         self.login(identity, patience)
+
+    def _is_live(self, identity: Identity) -> bool:
+        """Whether there is a token of these credentials that is good now."""
+        with self._lock:
+            latest = self._latest.get(identity.fingerprint)
+            return latest is not None and latest[1] > time.monotonic()
 
     def _cached(self, key: tuple[str, str, str]) -> Token | None:
         with self._lock:
@@ -202,14 +223,24 @@ class Tokens:
             return token
 
         self._refusals.raise_remembered(identity)
-        return self._flights.do((key, patience), fetch)[0]
+        token, _ = self._flights.do((key, patience), fetch)
+        _tell_accepted()
+        return token
 
     def _keep(self, key: tuple[str, str, str], token: Token) -> None:
         with self._lock:
             self._tokens[key] = token
             self._tokens.move_to_end(key)
+            if (latest := self._latest.get(key[0])) is None or latest[0] == key or latest[1] <= token.expires:
+                self._latest[key[0]] = (key, token.expires)
             while len(self._tokens) > _LARGEST_CACHE:
-                self._tokens.popitem(last=False)
+                self._drop(next(iter(self._tokens)))
+
+    def _drop(self, key: tuple[str, str, str]) -> None:
+        """With the lock held. Without its longest token a credential is asked about anew, which costs one request."""
+        self._tokens.pop(key, None)
+        if key[0] in self._latest and self._latest[key[0]][0] == key:
+            del self._latest[key[0]]
 
     def _ask(self, identity: Identity, scopes: Scopes, patience: Patience) -> Token:
         try:
@@ -223,6 +254,7 @@ class Tokens:
                     f"SWR gives this account no access to {scopes[0].split(':')[1]}: have an administrator grant it",
                     **error.of_swr(),
                 ) from error
+            self._accepted.withdraw(identity)
             self._refusals.remember(identity, error)
             raise
 
@@ -233,7 +265,7 @@ class Tokens:
             "GET",
             f"{origin}/swr/auth/v2/registry/auth/?{urlencode(query)}",
             headers={"Authorization": basic(identity), "Accept": "application/json"},
-            account=identity.account,
+            account=self._charged(identity),
             patience=patience,
         )
         if response.status_code != 200:
@@ -249,7 +281,20 @@ class Tokens:
             if not patience.broken:
                 raise
             return self._request(identity, scopes, replace(patience, broken=False))
-        return _read_token(document, origin)
+        token = _read_token(document, origin)
+        self._accepted.note(identity)
+        _tell_accepted()
+        return token
+
+    def _charged(self, identity: Identity) -> str:
+        """Whose rate limit a request counts for. What anybody may have made up counts for nobody's."""
+        return identity.account if self.accepted(identity) else f"{identity.region}/{_NOT_ACCEPTED}"
+
+
+def _tell_accepted() -> None:
+    """Lets the request of this thread know that SWR accepts its credentials."""
+    if (current := trace.current.get()) is not None and current.on_accepted is not None:
+        current.on_accepted()
 
 
 def _scope(repository: Repository | str, actions: str) -> str:

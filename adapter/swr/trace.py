@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,9 +19,11 @@ def is_request_id(text: str) -> bool:
 
 @dataclass
 class Trace:
-    """Filled by the transport while a request is served. `caller` is the connection that it came on, if any."""
+    """Filled by the transport while a request is served. `caller` is the connection that it came on, if any;
+    `on_accepted` is called when SWR has accepted the request's credentials, as often as it shows."""
 
     caller: socket.socket | None = field(default=None, repr=False)
+    on_accepted: Callable[[], None] | None = field(default=None, repr=False)
     requests: int = 0
     request_ids: list[str] = field(default_factory=list)
     account: str | None = None

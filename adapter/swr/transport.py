@@ -23,14 +23,15 @@ from adapter.errors import AdapterError, CertificateUntrusted, TimedOut, Unexpec
 from adapter.settings import SPARE_THREADS, Settings
 from adapter.state import Link
 from adapter.swr import trace
-from adapter.swr.budget import Budget
 from adapter.swr.caller import rest, tied
 from adapter.swr.connections import EarlySuccess
 from adapter.swr.errors import Refusal, parse_refusal
 from adapter.swr.outgoing import LocalAddress, Outgoing, sending
 from adapter.swr.patience import SAFE, Patience, backoff, retry_after
 from adapter.swr.pools import Adapter, proxies_for
+from adapter.swr.rate_limit import RateLimit
 from adapter.swr.responses import InvalidHeader
+from adapter.swr.tenants import Tenants
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class Transport:
     def __init__(self, settings: Settings, link: Link | None = None) -> None:
         self._adapter = Adapter(settings.ca_bundle, pool=settings.threads + SPARE_THREADS)
         self._proxy = settings.proxy
-        self._budget = Budget(settings.requests_per_second, link)
+        self._rate_limit = RateLimit(settings.requests_per_second, link, Tenants(settings.tenants))
 
     def __enter__(self) -> Transport:
         return self
@@ -100,7 +101,7 @@ class Transport:
         attempt = 0
         while True:
             if account is not None and patience.budgeted:
-                self._budget.take(account, patience.queue)
+                self._rate_limit.take(account, patience.queue)
             # A policy that repeats cuts its last attempt, so that its total holds.
             limit = patience.within(until - time.monotonic()) if patience.total else patience
             outcome = self._attempt(request, signer, limit, Outgoing(local_allowed))

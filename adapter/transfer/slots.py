@@ -1,26 +1,34 @@
-"""Places for transfers and for other requests, so that they never take the last threads of the contract door."""
+"""Slots for transfers and for other requests: they never take the last threads of the contract door, and none of those
+who hold many takes the last slots."""
 
 from __future__ import annotations
 
 import threading
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from adapter.errors import Busy
+from adapter.identity import Identity
+from adapter.swr.tenants import Tenants
 
 RETRY_AFTER: Final = 5.0
 """Seconds; Harbor waits 2, 4, 8 and 16 before it sends a blob again (`docs/facts/harbor.md D.2`)."""
 
 
 class Slot:
-    """One place; a context manager. `release` may be called more than once."""
+    """One slot; a context manager. `release` may be called more than once."""
 
-    def __init__(self, free: threading.Semaphore) -> None:
-        self._free: threading.Semaphore | None = free
+    def __init__(self, give_back: Callable[[], None]) -> None:
+        self._lock = threading.Lock()
+        self._give_back: Callable[[], None] | None = give_back
 
     def release(self) -> None:
-        free, self._free = self._free, None
-        if free is not None:
-            free.release()
+        with self._lock:
+            give_back, self._give_back = self._give_back, None
+        if give_back is not None:
+            give_back()
 
     def __enter__(self) -> Slot:
         return self
@@ -30,18 +38,61 @@ class Slot:
 
 
 class Slots:
-    """So many of something at once, `what` in a sentence; safe for threads."""
+    """`number` slots; `what` they are for, and the setting, stand in the sentence of a refusal. Safe for threads.
 
-    def __init__(self, number: int, what: str) -> None:
+    While more than a quarter is free, anybody gets one. The last quarter is for credentials that hold few, and the last
+    eighth of these for regions that hold few as well: so neither one credential nor one region that does not answer
+    takes all of them. With `per_tenant`, a tenant holds that many at most.
+    """
+
+    def __init__(self, number: int, what: str, *, tenants: Tenants | None = None, per_tenant: int = 0) -> None:
         self._number = number
         self._what = what
-        self._free = threading.Semaphore(number)
+        self._few = max(1, number // 16)
+        self._tenants = tenants or Tenants({})
+        self._per_tenant = per_tenant
+        self._lock = threading.Lock()
+        self._taken = 0
+        self._held: Counter[str] = Counter()
 
-    def take(self) -> Slot:
+    def take(self, identity: Identity) -> Slot:
         """Never waits, because waiting would need a thread. Raises `Busy`."""
-        if not self._free.acquire(blocking=False):
-            raise Busy(
-                f"{self._number} {self._what} are under way, and no more are taken at once: it will be tried again",
-                retry_after=RETRY_AFTER,
+        credential, region = f"credential:{identity.fingerprint}", f"region:{identity.region}"
+        tenant = f"tenant:{self._tenants.key_of(identity.account)}"
+        with self._lock:
+            refusal = self._refusal(credential, region, tenant)
+            if refusal is None:
+                self._taken += 1
+                self._held.update((credential, region, tenant))
+        if refusal is not None:
+            raise Busy(refusal, retry_after=RETRY_AFTER)
+        return Slot(partial(self._give_back, (credential, region, tenant)))
+
+    def _refusal(self, credential: str, region: str, tenant: str) -> str | None:
+        free = self._number - self._taken
+        if free <= 0:
+            return f"all {self._number} {self._what} are in progress: try again later"
+        if self._per_tenant and self._held[tenant] >= self._per_tenant:
+            return (
+                f"{self._per_tenant} transfers of this tenant are in progress "
+                "(limit, SWR_ADAPTER_TRANSFERS_PER_TENANT): run fewer replications at once, or raise the limit"
             )
-        return Slot(self._free)
+        if free * 4 <= self._number and self._held[credential] >= self._few:
+            return self._reserved(self._held[credential], "access key")
+        if free * 8 <= self._number and self._held[region] >= self._few:
+            return self._reserved(self._held[region], "region")
+        return None
+
+    def _reserved(self, held: int, whose: str) -> str:
+        return (
+            f"{self._taken} of {self._number} {self._what} are in progress, {held} of them for this {whose}, "
+            "and the remaining ones are reserved for others: try again later"
+        )
+
+    def _give_back(self, holders: tuple[str, ...]) -> None:
+        with self._lock:
+            self._taken -= 1
+            for holder in holders:
+                self._held[holder] -= 1
+                if not self._held[holder]:
+                    del self._held[holder]

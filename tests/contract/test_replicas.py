@@ -131,7 +131,7 @@ class TestApart:
         mount(one, "team/second", "team/first")
         one.ask("GET", "/v2/", authorization=basic(ACCESS_ID, WRONG_SECRET))
         kinds = {key.split(":")[2] for key in replicas.redis.names()}
-        assert kinds == {"blob", "offer", "unmountable", "refused"}
+        assert kinds == {"accepted", "blob", "offer", "unmountable", "refused"}
         kept = replicas.redis.everything()
         assert not [secret for secret in canaries() if secret.encode() in kept]
         assert not any(STATE_PASSWORD in adapter.service.output for adapter in replicas.adapters)

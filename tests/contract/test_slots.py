@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from collections.abc import Iterator
@@ -9,22 +10,23 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from adapter.errors import Busy
-from adapter.transfer.slots import Slots
 from tests.contract.conftest import Start
 from tests.contract.http import Door, digest_of, eventually, read_answer, refused, reset, under_way, with_query
+from tests.credentials import ACCESS_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, basic
 from tests.running import RunningSandbox
 
 NUMBER = 4
+SHARE = 3
+"""Of these slots one credential gets so many: the last quarter is for others."""
 HARBOR = {"User-Agent": "harbor-registry-client"}
 DATA = os.urandom(3 << 20)
 
 
 @contextmanager
 def full(door: Door, swr: RunningSandbox, repository: str) -> Iterator[list[socket.socket]]:
-    """As many uploads as there may be, of which a part has reached SWR and the rest is still to come."""
+    """As many uploads as one account may have, of which a part has reached SWR and the rest is still to come."""
     with ExitStack() as stack:
-        yield [stack.enter_context(under_way(door, swr, repository, DATA, 2 << 20)) for _ in range(NUMBER)]
+        yield [stack.enter_context(under_way(door, swr, repository, DATA, 2 << 20)) for _ in range(SHARE)]
 
 
 def test_one_more_is_told_to_come_again(start: Start, swr: RunningSandbox, repository: str) -> None:
@@ -38,8 +40,12 @@ def test_one_more_is_told_to_come_again(start: Start, swr: RunningSandbox, repos
             door.ask("GET", f"/v2/{repository}/blobs/{small}"),
             door.ask("POST", f"/v2/{repository}-2/blobs/uploads/?mount={small}&from={repository}", b"", HARBOR),
         ):
-            refused(answer, 503, f"{NUMBER} transfers (SWR_ADAPTER_THREADS) are under way", code="TOOMANYREQUESTS")
+            words = f"{SHARE} of {NUMBER} transfers (limit, SWR_ADAPTER_THREADS) are in progress"
+            refused(answer, 503, words, code="TOOMANYREQUESTS")
             assert int(answer.header("Retry-After")) > 0
+        # Another account has a slot, though no permission.
+        other = basic(f"{PROJECT}@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY)
+        refused(door.ask("GET", f"/v2/{repository}/blobs/{small}", authorization=other), {403, 404})
         # Whatever moves no blob goes on.
         assert door.ask("HEAD", f"/v2/{repository}/blobs/{small}").status == 200
         assert door.ask("GET", "/v2/").status == 200
@@ -72,7 +78,7 @@ def test_downloads_take_places_and_give_them_back(start: Start, swr: RunningSand
     data = os.urandom(24 << 20)
     target = f"/v2/{repository}/blobs/{door.push(repository, data)}"
     with ExitStack() as stack:
-        for _ in range(NUMBER):
+        for _ in range(SHARE):
             connection = stack.enter_context(door.open())
             connection.sendall(door.head("GET", target))
             assert connection.recv(12) == b"HTTP/1.1 200"
@@ -81,13 +87,12 @@ def test_downloads_take_places_and_give_them_back(start: Start, swr: RunningSand
     assert door.ask("GET", target).body == data
 
 
-def test_places() -> None:
-    slots = Slots(2, "transfers")
-    first, second = slots.take(), slots.take()
-    with pytest.raises(Busy, match="2 transfers"):
-        slots.take()
-    first.release()
-    first.release()
-    with slots.take(), pytest.raises(Busy):
-        slots.take()
-    second.release()
+def test_a_tenant_has_a_limit_of_its_own(start: Start, swr: RunningSandbox, repository: str) -> None:
+    tenants = json.dumps({"acme": [ACCESS_KEY, OTHER_ACCESS_KEY]})
+    door = Door(start(threads=NUMBER, transfers_per_tenant=1, tenants=tenants).contract)
+    location = door.start(repository)
+    with under_way(door, swr, repository, DATA, 2 << 20):
+        answer = refused(door.put(location, digest_of(DATA), DATA), 503, "1 transfers of this tenant")
+        assert "SWR_ADAPTER_TRANSFERS_PER_TENANT" in answer.message
+        assert int(answer.header("Retry-After")) > 0
+    eventually(lambda: door.put(door.start(repository), digest_of(DATA), DATA).status == 201)

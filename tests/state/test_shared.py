@@ -8,7 +8,7 @@ import pytest
 from adapter.state import Link, MemoryState, SharedState, State, open_state
 from adapter.state.link import PAUSE
 from adapter.state.shared import PREFIX
-from adapter.swr.budget import Budget
+from adapter.swr.rate_limit import RateLimit
 from tests.contract.http import eventually
 from tests.credentials import STATE_PASSWORD
 from tests.state.server import RedisServer, running_redis
@@ -93,11 +93,11 @@ def test_the_permissions_on_the_page_are_enough(server: RedisServer, caplog: pyt
 
     def spent() -> list[str]:
         for _ in range(3):
-            Budget(100, link).take("a", 1)
+            RateLimit(100, link).take("a", 1)
         return [name.split(":")[2] for name in server.names()]
 
     # What was spent is forgotten after a second.
-    eventually(lambda: spent() == ["budget"])
+    eventually(lambda: spent() == ["rate-limit"])
     assert caplog.records == []
 
 

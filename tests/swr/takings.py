@@ -1,20 +1,20 @@
-"""When requests may go by a budget, as its tests see it."""
+"""When requests may go by a rate limit, as its tests see it."""
 
 from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from adapter.swr.budget import Budget
+from adapter.swr.rate_limit import RateLimit
 
 
-def takings(budgets: list[Budget], count: int) -> list[float]:
+def takings(limits: list[RateLimit], count: int) -> list[float]:
     """When each of `count` requests might go, in seconds, as it turned out: a thread may be late to say so."""
     began = time.monotonic()
     taken: list[float] = []
 
     def take(number: int) -> None:
-        budgets[number % len(budgets)].take("eu-de/AK", 30)
+        limits[number % len(limits)].take("eu-de/AK", 30)
         taken.append(time.monotonic() - began)
 
     with ThreadPoolExecutor(count) as pool:

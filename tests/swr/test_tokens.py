@@ -3,8 +3,9 @@ from __future__ import annotations
 import base64
 import json
 import threading
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from werkzeug import Request, Response
@@ -12,10 +13,12 @@ from werkzeug import Request, Response
 from adapter.errors import CredentialsRefused, Denied, OrganizationUnknown, Unexpected
 from adapter.identity import Identity, parse_identity
 from adapter.names import Repository
+from adapter.swr.accepted import LIFE_SECONDS, Accepted
 from adapter.swr.client import SwrClient
-from adapter.swr.tokens import LONGEST_LIFE, MARGIN, PULL, PUSH, life_of
+from adapter.swr.rate_limit import RateLimit
+from adapter.swr.tokens import LONGEST_LIFE, MARGIN, PULL, PUSH, Token, life_of
 from tests.credentials import ACCESS_ID, LOGIN_KEY, WRONG_SECRET
-from tests.swr.scripted import TOKEN_PATH, Swr, jwt
+from tests.swr.scripted import TOKEN_PATH, Swr, client_of, jwt
 
 REPOSITORY = Repository("org", "repo")
 
@@ -159,6 +162,100 @@ def test_confirm_is_content_with_a_live_token(swr: Swr, client: SwrClient, ident
     client.tokens.bearer(identity, REPOSITORY, PULL)
     client.tokens.confirm(identity)
     assert len(swr.seen) == 1
+
+
+class Unsearched(OrderedDict[tuple[str, str, str], Token]):
+    """Tokens that nobody may look through."""
+
+    def __iter__(self) -> NoReturn:
+        raise AssertionError("all tokens are looked at")
+
+    items = keys = values = __iter__
+
+
+def test_confirm_costs_the_same_however_many_tokens_others_have(
+    swr: Swr, client: SwrClient, identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And it makes no hash: it holds a lock that all share."""
+    swr.grant()
+    client.tokens.bearer(identity, REPOSITORY, PULL)
+    client.tokens._tokens = Unsearched(client.tokens._tokens)
+    monkeypatch.setattr("adapter.identity.hashlib", None)
+    for _ in range(10):
+        client.tokens.confirm(identity)
+        assert client.tokens.accepted(identity)
+    assert len(swr.seen) == 1
+
+
+def test_confirm_does_not_trust_a_token_that_swr_refused_or_that_is_over(
+    swr: Swr, client: SwrClient, identity: Identity
+) -> None:
+    swr.answer("GET", TOKEN_PATH, {"token": jwt(life=900)}, {"token": jwt(life=20)})
+    client.tokens.bearer(identity, REPOSITORY, PULL)
+    client.tokens.forget(identity, REPOSITORY)
+    client.tokens.confirm(identity)
+    client.tokens.confirm(identity)
+    assert len(swr.seen) == 3
+
+
+def test_the_index_of_tokens_is_as_small_as_their_number(
+    swr: Swr, client: SwrClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter.swr.tokens._LARGEST_CACHE", 5)
+    swr.grant()
+    for number in range(12):
+        client.tokens.login(parse_identity(f"eu-de@AK{number}", "secret", ["eu-de"]))
+    assert len(client.tokens._tokens) == len(client.tokens._latest) == 5
+
+
+# Which credentials SWR has accepted
+
+
+def test_credentials_are_accepted_with_a_token_and_until_they_are_refused(
+    swr: Swr, client: SwrClient, identity: Identity
+) -> None:
+    assert not client.tokens.accepted(identity)
+    swr.answer("GET", TOKEN_PATH, {"token": jwt(life=20)}, denied("Authenticate Error"))
+    client.tokens.login(identity)
+    assert client.tokens.accepted(identity)
+    assert not client.tokens.accepted(parse_identity(ACCESS_ID, WRONG_SECRET, ["eu-de"]))
+    with pytest.raises(CredentialsRefused):
+        client.tokens.login(identity)
+    assert not client.tokens.accepted(identity)
+
+
+def test_other_replicas_know_what_one_has_proven(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.grant()
+    client.tokens.login(identity)
+    state = client.state
+    assert Accepted(state).lately(identity)
+    assert LIFE_SECONDS == 3600
+    assert {key.partition(":")[0] for key in state._values} == {"accepted"}  # type: ignore[attr-defined]
+    assert ACCESS_ID.partition("@")[2] not in str(state._values)  # type: ignore[attr-defined]
+
+
+def test_a_live_token_is_proof_after_the_hour(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("GET", TOKEN_PATH, {"token": jwt(life=86_400)})
+    client.tokens.bearer(identity, REPOSITORY, PULL)
+    client.tokens._accepted.withdraw(identity)
+    assert client.tokens.accepted(identity)
+
+
+def test_made_up_secrets_do_not_count_for_the_access_key(
+    swr: Swr, identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charged: list[str] = []
+    monkeypatch.setattr(RateLimit, "take", lambda _, account, __: charged.append(account))
+    client = client_of(swr, requests_per_second=20.0)
+    swr.answer("GET", TOKEN_PATH, denied("Authenticate Error"))
+    for number in range(3):
+        with pytest.raises(CredentialsRefused):
+            client.tokens.bearer(parse_identity(ACCESS_ID, f"{WRONG_SECRET}{number}", ["eu-de"]), REPOSITORY, PULL)
+    assert charged == ["eu-de/(not accepted)"] * 3
+    swr.grant()
+    client.tokens.bearer(identity, REPOSITORY, PULL)
+    client.tokens.bearer(identity, Repository("org", "other"), PULL)
+    assert charged[3:] == ["eu-de/(not accepted)", identity.account]
 
 
 def test_pull_that_is_refused_is_asked_with_push(swr: Swr, client: SwrClient, identity: Identity) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -23,8 +24,8 @@ from adapter.errors import (
 from adapter.identity import Identity, parse_identity
 from adapter.names import Repository, digest_of
 from adapter.settings import Settings
-from adapter.swr.budget import Budget
 from adapter.swr.client import SwrClient
+from adapter.swr.rate_limit import RateLimit
 from adapter.transfer.blob_places import BlobPlaces
 from adapter.transfer.mount import Mounts
 from adapter.transfer.session import Session
@@ -302,32 +303,30 @@ class TestOtherClients:
 
 
 class TestThrottled:
-    def test_a_copy_is_within_the_budget(
+    def test_a_copy_is_within_the_rate_limit(
         self, swr: RunningSandbox, target: Repository, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        take = Budget.take
-        monkeypatch.setattr(Budget, "take", lambda self, account, _: take(self, account, 0.01))
-        # Two tokens, the mount and the blob; the PUT has no turn.
+        take = RateLimit.take
+        monkeypatch.setattr(RateLimit, "take", lambda self, account, _: take(self, account, 0.01))
+        # The first token counts for nobody; the other one, the mount and the blob: the PUT has no turn.
         with pytest.raises(Throttled):
-            Adapter(swr, requests_per_second=4).mount(target)
+            Adapter(swr, requests_per_second=3).mount(target)
         assert not swr.store.has_blob(str(target), DIGEST)
 
     @pytest.mark.parametrize("mode", ["auto", "copy"])
     def test_no_place_for_a_transfer(self, swr: RunningSandbox, target: Repository, mode: str) -> None:
-        adapter, full = Adapter(swr, mode), Slots(0, "transfers")
+        adapter, full = Adapter(swr, mode), partial(Slots(0, "transfers").take, ME)
         adapter.places.saw(ME, SOURCE, DIGEST)
         with pytest.raises(Busy):
-            adapter.mounts.mount(ME, target, DIGEST, SOURCE, harbor=True, transfer=full.take)
+            adapter.mounts.mount(ME, target, DIGEST, SOURCE, harbor=True, transfer=full)
         assert open_uploads(swr) == 0
         # It says nothing about the blob, and Harbor comes again.
         assert adapter.offered() == SOURCE
 
     def test_what_swr_mounts_needs_none(self, swr: RunningSandbox, target: Repository) -> None:
         swr.set_knobs(mount="201")
-        assert (
-            Adapter(swr).mounts.mount(ME, target, DIGEST, SOURCE, harbor=True, transfer=Slots(0, "transfers").take)
-            is None
-        )
+        full = partial(Slots(0, "transfers").take, ME)
+        assert Adapter(swr).mounts.mount(ME, target, DIGEST, SOURCE, harbor=True, transfer=full) is None
 
     @pytest.mark.parametrize("status", [429, 503])
     def test_swr_that_is_busy_is_asked_again(self, swr: RunningSandbox, target: Repository, status: int) -> None:

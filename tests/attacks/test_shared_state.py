@@ -1,0 +1,177 @@
+"""A Redis that answers oddly, and values in it that nobody here wrote, cost no request and no waiting."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from adapter.identity import Identity
+from adapter.names import Repository
+from adapter.state import Away, Link, MemoryState, SharedState
+from adapter.swr.accepted import Accepted
+from adapter.swr.client import SwrClient
+from adapter.swr.rate_limit import RateLimit
+from adapter.swr.tokens import PULL
+from tests.contract.stubbed import DIGEST, Ask, Stubbed, StubSwr
+from tests.swr.conftest import client, identity, scripted_server, swr  # noqa: F401 - fixtures
+from tests.swr.scripted import Swr
+
+REPLIES = {
+    "a number": b":5\r\n",
+    "a status": b"+OK\r\n",
+    "a text": b"$5\r\nhello\r\n",
+    "nothing": b"$-1\r\n",
+    "no list": b"*-1\r\n",
+    "an empty list": b"*0\r\n",
+    "a short list": b"*1\r\n:1\r\n",
+    "a long list": b"*3\r\n:1\r\n:0\r\n:0\r\n",
+    "texts": b"*2\r\n$1\r\n1\r\n$1\r\n0\r\n",
+    "an hour": b"*2\r\n:1\r\n:3600000000\r\n",
+    "an hour, refused": b"*2\r\n:0\r\n:3600000000\r\n",
+    "a wait before now": b"*2\r\n:1\r\n:-5000000\r\n",
+    "a refusal without a wait": b"*2\r\n:0\r\n:0\r\n",
+    "no such verdict": b"*2\r\n:7\r\n:0\r\n",
+    "infinity": b"*2\r\n:1\r\n$3\r\ninf\r\n",
+    "lists in lists": b"*2\r\n*1\r\n:1\r\n*1\r\n:0\r\n",
+    "a deep list": b"*1\r\n" * 100_000 + b":1\r\n",
+    "no protocol": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    "no length": b"$x\r\n",
+    "an endless length": b"$" + b"9" * 5000 + b"\r\n",
+    "an error": b"-WRONGTYPE of value\r\n",
+    "a half": b"*2\r\n:1\r\n",
+}
+
+
+@contextlib.contextmanager
+def replying(reply: bytes) -> Iterator[str]:
+    """A server that gives the same reply to whatever it is sent, as a URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+        def answer(connection: socket.socket) -> None:
+            with connection, contextlib.suppress(OSError):
+                while connection.recv(1 << 16):
+                    connection.sendall(reply)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"redis://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def rests(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long who waits for a turn was told to wait; nobody does."""
+    seconds: list[float] = []
+    monkeypatch.setattr("adapter.swr.rate_limit.rest", seconds.append)
+    return seconds
+
+
+@pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES.keys())
+def test_an_odd_reply_is_none(reply: bytes, rests: list[float]) -> None:
+    with replying(reply) as url:
+        RateLimit(10, Link(url)).take("eu-de/AK", 5)
+        assert rests == [0]
+        state = SharedState(Link(url))
+        assert state.get("a") in (None, b"hello", b"OK")
+        state.put("a", b"1", 10)
+        state.drop("a")
+
+
+def test_a_turn_that_comes_too_late_for_the_caller_is_odd(rests: list[float]) -> None:
+    """The server was told how long the caller has."""
+    with replying(b"*2\r\n:1\r\n:9000000\r\n") as url:
+        RateLimit(10, Link(url)).take("eu-de/AK", 10)
+        RateLimit(10, Link(url)).take("eu-de/AK", 5)
+    assert rests == [9, 0]
+
+
+def test_a_server_that_replies_oddly_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    with replying(b":5\r\n") as url:
+        link = Link(url)
+        assert SharedState(link).get("a") is None
+        with pytest.raises(Away):
+            link.do(lambda server: server.ping())
+    assert "returned an unexpected reply (UnexpectedReply)" in caplog.text
+
+
+def test_a_value_that_is_too_large_is_none() -> None:
+    with replying(b"$65537\r\n" + b"x" * 65537 + b"\r\n") as url:
+        assert SharedState(Link(url)).get("a") is None
+
+
+# Values that nobody here wrote
+
+REFUSED = {"kind": "CredentialsRefused", "sentence": "no"}
+VALUES = {
+    "empty": b"",
+    "one": b"1",
+    "no text": b"\xff\xfe\x00",
+    "deep": b"[" * 60_000,
+    "digits": b"9" * 60_000,
+    "a surrogate": json.dumps(REFUSED | {"sentence": "\ud800"}).encode(),
+    "a forged line": json.dumps(REFUSED | {"sentence": "no\nerror=none \x1b[2J"}).encode(),
+    "a wrong kind": json.dumps(REFUSED | {"kind": "KeyboardInterrupt"}).encode(),
+    "lists": json.dumps({"kind": ["CredentialsRefused"], "sentence": ["no"]}).encode(),
+    "a repository": b"team/app",
+    "a path": b"../../etc",
+}
+
+
+class Says(MemoryState):
+    """Has the same value under every key."""
+
+    def __init__(self, value: bytes) -> None:
+        super().__init__()
+        self._value = value
+
+    def get(self, key: str) -> bytes | None:
+        return self._value
+
+
+@pytest.fixture(params=VALUES.values(), ids=list(VALUES))
+def odd(request: pytest.FixtureRequest) -> Says:
+    return Says(request.param)
+
+
+ASKS = [
+    Ask("GET", "/v2/"),
+    Ask("GET", "/api/v2.0/labels"),
+    Ask("GET", f"/v2/team/app/manifests/{DIGEST}"),
+    Ask("HEAD", "/v2/team/app/manifests/v1"),
+    Ask("HEAD", f"/v2/team/app/blobs/{DIGEST}"),
+    Ask("GET", f"/api/v2.0/repositories?q=blob_digest={DIGEST}"),
+    Ask("POST", f"/v2/team/app/blobs/uploads/?mount={DIGEST}"),
+    Ask("POST", f"/v2/team/app/blobs/uploads/?mount={DIGEST}&from=team/app"),
+    Ask("GET", "/api/v2.0/projects/team/repositories"),
+    Ask("GET", "/api/v2.0/projects/team/repositories/app/artifacts"),
+]
+
+
+@pytest.mark.parametrize("ask", ASKS, ids=lambda ask: f"{ask.method} {ask.target[:60]}")
+def test_no_value_fails_a_request(odd: Says, ask: Ask) -> None:
+    stub = StubSwr()
+    stub.state = odd
+    assert Stubbed(stub).ask(ask).status < 500
+
+
+def test_what_is_read_of_credentials_is_checked(
+    odd: Says,
+    swr: Swr,  # noqa: F811
+    client: SwrClient,  # noqa: F811
+    identity: Identity,  # noqa: F811
+) -> None:
+    swr.grant()
+    client.tokens._refusals._state = odd
+    client.tokens._accepted._state = odd
+    assert client.tokens.bearer(identity, Repository("org", "repo"), PULL)
+    assert Accepted(odd).lately(identity) == (odd.get("") == b"1")
