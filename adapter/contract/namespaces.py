@@ -54,6 +54,8 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
     @blueprint.route("/api/v2.0/projects", methods=["POST"])
     def create() -> Response:
         identity = identity_of(request, swr.regions)
+        # Nothing of a stranger is read. The creation needs the same proof, so it costs no request.
+        swr.tokens.confirm(identity)
         name = _name_in(request)
         swr.organizations.create(identity, name)
         return bodiless(201, {"Location": f"/api/v2.0/projects/{name}"}, on_v2=False)

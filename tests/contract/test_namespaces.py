@@ -16,9 +16,9 @@ from adapter.swr.management import Organization
 from adapter.swr.organizations import Organizations
 from adapter.swr.regions import region_table
 from adapter.swr.single import SingleFlight
-from tests.contract.http import Answer, Door, asked, digest_of, refused, silent
+from tests.contract.http import Answer, Door, asked, digest_of, read_answer, refused, silent
 from tests.contract.organizations import create, listed, names_in
-from tests.credentials import ACCESS_ID, ACCESS_KEY, LOGIN_KEY, SECRET_KEY, basic
+from tests.credentials import ACCESS_ID, ACCESS_KEY, LOGIN_KEY, SECRET_KEY, WRONG_SECRET, basic
 from tests.running import OTHER_TENANT, TENANT, RunningSandbox
 
 CREATION = "/v2/manage/namespaces"
@@ -92,6 +92,18 @@ class TestCreation:
         swr.faults({"origin": "api", "method": "POST", "status": 500, "body": "?"})
         refused(create(door, name), {502, 503}, "SWR")
         assert len(asked(swr, "POST", CREATION)) == 1
+
+    def test_a_stranger_is_refused_before_anything_is_read(self, door: Door, number: int) -> None:
+        """No byte of the announced body comes."""
+        wrong = Door(door.url, basic(secret=f"{WRONG_SECRET}-{number}"))
+        with wrong.open(5) as connection:
+            connection.sendall(wrong.head("POST", "/api/v2.0/projects", "Content-Length: 65000"))
+            refused(read_answer(connection), 401, "refuses the credentials")
+
+    def test_a_body_of_no_use_costs_no_creation(self, door: Door, swr: RunningSandbox) -> None:
+        for body in (b"{", b"[]", b'{"project_name": 7}', b'{"project_name": "A B"}'):
+            refused(door.ask("POST", "/api/v2.0/projects", body), 400)
+        assert asked(swr, "POST") == []
 
     def test_what_is_made_may_be_pushed_to_at_once(self, door: Door, swr: RunningSandbox, name: str) -> None:
         assert create(door, name).status == 201
