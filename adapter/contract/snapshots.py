@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 KEPT: Final = 120.0
 """Seconds."""
+LONGEST: Final = 600.0
+"""Seconds that anybody waits for a list that another one asked for, as long as one may take."""
 MOST: Final = 100_000
 """Weight of all lists that are kept; the last one is kept whatever its weight."""
 
@@ -71,6 +73,7 @@ class Snapshots(Generic[T]):
         if not first and (kept := self._find(key)) is not None:
             return kept
         begun = False
+        until = time.monotonic() + LONGEST
 
         def begin() -> Sequence[T]:
             nonlocal begun
@@ -81,7 +84,7 @@ class Snapshots(Generic[T]):
             return entries
 
         try:
-            entries, _ = self._flights.do(key, begin)
+            entries, _ = self._flights.do(key, begin, timeout=LONGEST)
         except AdapterError:
             if begun or not first:
                 raise
@@ -89,7 +92,7 @@ class Snapshots(Generic[T]):
             if begun or not first:
                 return entries
         # That call began before this one, and may have missed what the caller has just pushed. Any other began after.
-        return self._flights.do(key, begin)[0]
+        return self._flights.do(key, begin, timeout=until - time.monotonic())[0]
 
     def _find(self, key: Hashable) -> Sequence[T] | None:
         with self._lock:

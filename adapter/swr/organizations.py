@@ -21,11 +21,15 @@ from adapter.identity import Identity
 from adapter.names import Repository, check_organization
 from adapter.swr.dockyard import Dockyard, DockyardAbsent
 from adapter.swr.management import Management, Organization
-from adapter.swr.single import SingleFlight
+from adapter.swr.patience import CREATE, SAFE
+from adapter.swr.single import SingleFlight, longest
 from adapter.swr.tokens import PULL, Tokens
 
 _REMEMBERED: Final = 60.0
 """Seconds in which whoever asks for an organization that was just made is answered by a look, not by a second POST."""
+
+_LONGEST: Final = longest(SAFE) + longest(CREATE)
+"""Seconds that a creation may take, with a look before or after it; nobody waits longer for another's."""
 
 
 class Organizations:
@@ -87,7 +91,9 @@ class Organizations:
         """
         check_organization(name)
         self._tokens.confirm(identity)
-        _, ours = self._flights.do((identity.account, name), lambda: self._create_if_missing(identity, name))
+        _, ours = self._flights.do(
+            (identity.account, name), lambda: self._create_if_missing(identity, name), timeout=_LONGEST
+        )
         if not ours:
             raise OrganizationExists(f"the organization '{name}' was created a moment ago")
 

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
+from adapter.errors import TimedOut
+from adapter.swr.patience import Patience
+
 T = TypeVar("T")
+
+
+def longest(patience: Patience) -> float:
+    """Seconds that a caller with this patience waits for what another one asks with the same."""
+    if patience.deadline is not None:
+        return patience.deadline - time.monotonic()
+    return patience.total + (patience.queue if patience.budgeted else 0.0)
 
 
 class SingleFlight(Generic[T]):
@@ -17,15 +28,19 @@ class SingleFlight(Generic[T]):
         self._lock = threading.Lock()
         self._running: dict[Hashable, Future[T]] = {}
 
-    def do(self, key: Hashable, function: Callable[[], T]) -> tuple[T, bool]:
-        """The value, and whether this call made it. Raises what the function raised."""
+    def do(self, key: Hashable, function: Callable[[], T], *, timeout: float) -> tuple[T, bool]:
+        """The value, and whether this call made it. Raises what the function raised.
+
+        Who waits for another's call does so for `timeout` seconds and then raises `TimedOut`: that call may have begun
+        with more time, or may never end.
+        """
         with self._lock:
             running = self._running.get(key)
             if running is None:
                 future: Future[T] = Future()
                 self._running[key] = future
         if running is not None:
-            return running.result(), False
+            return _awaited(running, timeout), False
         try:
             value = function()
         except BaseException as error:  # noqa: BLE001 - whoever waits must get it too
@@ -46,3 +61,15 @@ class SingleFlight(Generic[T]):
         with self._lock:
             if self._running.get(key) is future:
                 del self._running[key]
+
+
+def _awaited(running: Future[T], timeout: float) -> T:
+    try:
+        return running.result(max(0.0, timeout))
+    except TimeoutError:
+        if not running.done():
+            raise TimedOut(
+                f"SWR did not answer the same question of another request within {timeout:.0f} s: try again later"
+            ) from None
+    # It ended just now, or with an error of that kind.
+    return running.result()

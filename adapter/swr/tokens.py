@@ -36,7 +36,7 @@ from adapter.swr.accepted import Accepted
 from adapter.swr.errors import error_for
 from adapter.swr.patience import MOUNT, SAFE, Patience
 from adapter.swr.refusals import Refusals
-from adapter.swr.single import SingleFlight
+from adapter.swr.single import SingleFlight, longest
 from adapter.swr.transport import Transport, read_document, refusal_of
 from adapter.values import RegionHosts
 
@@ -223,7 +223,7 @@ class Tokens:
             return token
 
         self._refusals.raise_remembered(identity)
-        token, _ = self._flights.do((key, patience), fetch)
+        token, _ = self._flights.do((key, patience), fetch, timeout=longest(patience))
         _tell_accepted()
         return token
 

@@ -98,10 +98,14 @@ class Transport:
         local_allowed: bool,
     ) -> requests.Response:
         until = min(time.monotonic() + patience.total, patience.deadline or float("inf"))
-        attempt = 0
+        attempt, queued = 0, 0.0
         while True:
             if account is not None and patience.budgeted:
-                self._rate_limit.take(account, patience.queue)
+                # SWR has no part in the time that a request waits here for its turn.
+                before = time.monotonic()
+                self._rate_limit.take(account, patience.queue - queued)
+                waited = time.monotonic() - before
+                queued, until = queued + waited, until + waited
             # A policy that repeats cuts its last attempt, so that its total holds.
             limit = patience.within(until - time.monotonic()) if patience.total else patience
             outcome = self._attempt(request, signer, limit, Outgoing(local_allowed))

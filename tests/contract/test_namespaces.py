@@ -150,8 +150,8 @@ class Slow(SingleFlight[None]):
         super().__init__()
         self._meanwhile: Callable[[], None] | None = meanwhile
 
-    def do(self, key: Hashable, function: Callable[[], None]) -> tuple[None, bool]:
-        outcome = super().do(key, function)
+    def do(self, key: Hashable, function: Callable[[], None], *, timeout: float) -> tuple[None, bool]:
+        outcome = super().do(key, function, timeout=timeout)
         meanwhile, self._meanwhile = self._meanwhile, None
         if meanwhile is not None:
             meanwhile()
