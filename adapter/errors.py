@@ -31,6 +31,7 @@
     │   └── RouteUnknown
     ├── MethodUnsupported          405
     ├── OrganizationExists         409
+    ├── UploadBusy                 409  another request writes to this upload
     ├── TooLarge                   413
     ├── RangeInvalid               416
     ├── Throttled                  429
@@ -243,6 +244,13 @@ class OrganizationExists(AdapterError):
 
     status = 409
     code = "CONFLICT"
+
+
+class UploadBusy(AdapterError):
+    """Another request is writing to the upload."""
+
+    status = 409
+    code = "BLOB_UPLOAD_INVALID"
 
 
 class TooLarge(AdapterError):

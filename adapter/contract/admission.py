@@ -83,6 +83,13 @@ def admit(app: Flask, swr: SwrClient, *, calls: Pair, checks: Pair) -> None:
 def transferring(swr: SwrClient, slots: Slots, identity: Identity, repository: Repository) -> Iterator[None]:
     """A slot for an upload's bytes; only for those whom SWR lets push. Raises `Busy`, or what SWR's refusal means."""
     swr.registry.authorize(identity, repository)
+    with moving(slots, identity):
+        yield
+
+
+@contextlib.contextmanager
+def moving(slots: Slots, identity: Identity) -> Iterator[None]:
+    """A slot for the bytes of an upload that SWR has let start; the request gives its call slot back."""
     with slots.take(identity):
         _release()
         yield

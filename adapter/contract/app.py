@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import Final
 
 from flask import Flask, Response, request
@@ -36,6 +37,7 @@ from adapter.settings import CALLS, CHECKS, UNPROVEN_CALLS, UNPROVEN_CHECKS, Set
 from adapter.swr.client import SwrClient
 from adapter.swr.tenants import Tenants
 from adapter.transfer.blob_places import BlobPlaces
+from adapter.transfer.checksum import spare_cores
 from adapter.transfer.manifests import Manifests
 from adapter.transfer.mount import Mounts
 from adapter.transfer.slots import Slots
@@ -62,8 +64,11 @@ def create_contract_app(settings: Settings, swr: SwrClient) -> Flask:
     )
     admit(app, swr, calls=_pair(CALLS, UNPROVEN_CALLS, "requests"), checks=_pair(CHECKS, UNPROVEN_CHECKS, "checks"))
     places = BlobPlaces(swr.state)
-    transfers = Uploads(swr.uploads, verify=settings.verify_uploads, largest=settings.max_layer_bytes, places=places)
-    offered = Mounts(swr, places, settings.mount)
+    spare = threading.Semaphore(spare_cores())
+    transfers = Uploads(
+        swr.uploads, verify=settings.verify_uploads, largest=settings.max_layer_bytes, places=places, spare=spare
+    )
+    offered = Mounts(swr, places, settings.mount, spare)
     translate = settings.oci_index == "translate"
     documents = Manifests(swr, translate=translate)
     app.register_blueprint(registry.create_blueprint(swr))

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Request, Response, request
 
-from adapter.contract.admission import transferring
+from adapter.contract.admission import moving, transferring
 from adapter.contract.answers import bodiless
 from adapter.contract.caller import identity_of
-from adapter.errors import DigestInvalid, RangeInvalid
+from adapter.errors import DigestInvalid, RangeInvalid, UploadUnknown
 from adapter.identity import Identity
 from adapter.names import Repository, check_digest, parse_repository
 from adapter.swr.client import SwrClient
@@ -39,7 +39,7 @@ def create_blueprint(
 
     def opened(name: str, sealed: str) -> tuple[Identity, Session]:
         identity = identity_of(request, swr.regions)
-        return identity, unseal(sealed, parse_repository(name), identity)
+        return identity, _opened(swr, identity, parse_repository(name), sealed)
 
     @blueprint.route(collection, methods=["POST"])
     def start(name: str) -> Response:
@@ -47,9 +47,8 @@ def create_blueprint(
         repository = parse_repository(name)
         if (digest := request.args.get("digest")) is not None:
             incoming = incoming_of(request)
-            transfers.whole(
-                identity, repository, check_digest(digest), incoming, functools.partial(slots.take, identity)
-            )
+            moved = functools.partial(moving, slots, identity)
+            transfers.whole(identity, repository, check_digest(digest), incoming, moved)
             return _created(repository, digest)
         if (wanted := request.args.get("mount")) is None:
             return _accepted(transfers.start(identity, repository), identity, public_url)
@@ -60,7 +59,10 @@ def create_blueprint(
     @blueprint.route(location, methods=["PATCH"])
     def chunk(name: str, sealed: str) -> Response:
         identity, session = opened(name, sealed)
-        with _told_where(session, identity, public_url), transferring(swr, slots, identity, session.repository):
+        with (
+            _told_where(transfers, session, identity, public_url),
+            transferring(swr, slots, identity, session.repository),
+        ):
             return _accepted(transfers.chunk(identity, session, incoming_of(request)), identity, public_url)
 
     @blueprint.route(location, methods=["PUT"])
@@ -71,14 +73,17 @@ def create_blueprint(
             raise DigestInvalid(
                 "the upload cannot be finished without its digest: add ?digest=sha256:<64 lower-case hex digits>"
             )
-        with _told_where(session, identity, public_url), transferring(swr, slots, identity, session.repository):
+        with (
+            _told_where(transfers, session, identity, public_url),
+            transferring(swr, slots, identity, session.repository),
+        ):
             transfers.finish(identity, session, check_digest(digest), incoming_of(request))
         return _created(session.repository, digest)
 
     @blueprint.route(location, methods=["GET"])
     def status(name: str, sealed: str) -> Response:
         identity, session = opened(name, sealed)
-        return _accepted(transfers.standing(session, harbor=_is_harbor(request)), identity, public_url, 204)
+        return _accepted(transfers.standing(identity, session, harbor=_is_harbor(request)), identity, public_url, 204)
 
     @blueprint.route(location, methods=["DELETE"])
     def cancel(name: str, sealed: str) -> Response:
@@ -87,6 +92,16 @@ def create_blueprint(
         return bodiless(204, {})
 
     return blueprint
+
+
+def _opened(swr: SwrClient, identity: Identity, repository: Repository, sealed: str) -> Session:
+    """Raises `UploadUnknown`, but what SWR refuses the credentials with if they are wrong: the secret is the key of the
+    location's signature, so no location fits a wrong one."""
+    try:
+        return unseal(sealed, repository, identity)
+    except UploadUnknown:
+        swr.registry.authorize(identity, repository)
+        raise
 
 
 def _mounted(
@@ -122,12 +137,13 @@ def _where(session: Session, identity: Identity, public_url: str | None) -> dict
 
 
 @contextlib.contextmanager
-def _told_where(session: Session, identity: Identity, public_url: str | None) -> Iterator[None]:
+def _told_where(transfers: Uploads, session: Session, identity: Identity, public_url: str | None) -> Iterator[None]:
     """A refused range says where the upload stands."""
     try:
         yield
     except RangeInvalid as error:
-        error.headers |= _where(replace(session, doubtful=True), identity, public_url)
+        latest = transfers.latest(identity, session)
+        error.headers |= _where(replace(latest, doubtful=True), identity, public_url)
         raise
 
 

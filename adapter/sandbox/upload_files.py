@@ -5,16 +5,18 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 import threading
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hashlib import _Hash
+    from io import BufferedWriter
 
 BLOCK = 1 << 20
 
@@ -67,12 +69,15 @@ class UploadFiles:
         names = sorted(folder.name for folder in self._directory.glob("*"))
         return [found for name in names if (found := self.get(name))]
 
-    def append(self, upload: OpenUpload, blocks: Iterable[bytes]) -> OpenUpload:
-        """Adds the blocks and returns the upload as it is then.
+    def append(
+        self, upload: OpenUpload, blocks: Iterable[bytes], then: Callable[[OpenUpload], None] | None = None
+    ) -> OpenUpload:
+        """Adds the blocks and returns the upload as it is then. Nobody else adds to it, or ends it, meanwhile, nor
+        while `then` runs with the result: what was checked is what is stored.
 
         What `blocks` raises passes through; what came before it stays.
 
-        Raises UploadBusyError and UploadGoneError.
+        Raises UploadBusyError, also when somebody added to the upload since `get`, and UploadGoneError.
         """
         data = self._folder(upload.id) / "data"
         try:
@@ -80,24 +85,39 @@ class UploadFiles:
         except FileNotFoundError:
             raise UploadGoneError from None
         with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UploadBusyError from None
+            self._lock_file(file, data)
             running = self._running(upload.id, data)
             size = data.stat().st_size
+            if size != upload.size:
+                raise UploadBusyError
             try:
                 for block in blocks:
                     file.write(block)
                     running.update(block)
                     size += len(block)
             finally:
+                file.flush()
                 with self._lock:
                     self._hashes[upload.id] = (size, running)
-        found = self.get(upload.id)
-        if found is None:
-            raise UploadGoneError
+            found = self.get(upload.id)
+            if found is None:
+                raise UploadGoneError
+            if then is not None:
+                then(found)
         return found
+
+    @staticmethod
+    def _lock_file(file: BufferedWriter, data: Path) -> None:
+        """Until it is closed. It may have become a blob since it was opened."""
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            same = os.fstat(file.fileno()).st_ino == data.stat().st_ino
+        except BlockingIOError:
+            raise UploadBusyError from None
+        except FileNotFoundError:
+            same = False
+        if not same:
+            raise UploadGoneError
 
     def _running(self, upload_id: str, data: Path) -> _Hash:
         with self._lock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 from flask import Blueprint, Response, abort, request
@@ -50,7 +50,7 @@ class Uploads:
         upload = self._files.start(repository)
         digest = request.args.get("digest")
         if digest and self._knobs.on("single_post"):
-            return self._complete(self._written(upload), digest)
+            return self._complete(upload, digest)
         return empty(202, self._headers(upload))
 
     def append(self, repository: str, upload_id: str) -> Response:
@@ -74,7 +74,7 @@ class Uploads:
         digest = request.args.get("digest", "")
         if not DIGEST.fullmatch(digest):
             return registry_error(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
-        return self._complete(self._written(upload), digest)
+        return self._complete(upload, digest)
 
     def status(self, repository: str, upload_id: str) -> Response:
         upload = self._opened(repository, upload_id)
@@ -116,11 +116,11 @@ class Uploads:
         assert upload is not None  # noqa: S101 - narrows the type: `known` says so
         return upload
 
-    def _written(self, upload: OpenUpload) -> OpenUpload:
+    def _written(self, upload: OpenUpload, then: Callable[[OpenUpload], None] | None = None) -> OpenUpload:
         """The upload with the request's body added. What was cut, or is too large, ends the request and the upload."""
         limit = self._knobs.number("max_layer_bytes") - upload.size
         try:
-            return self._files.append(upload, self._body(limit))
+            return self._files.append(upload, self._body(limit), then)
         except BodyTooLargeError:
             self._files.discard(upload.id)
             abort(swr_error("SVCSTG.SWR.4130025"))
@@ -139,13 +139,17 @@ class Uploads:
         return blocks(request.environ, limit)
 
     def _complete(self, upload: OpenUpload, digest: str) -> Response:
-        wrong = not DIGEST.fullmatch(digest) or (
-            self._knobs.on("check_digest") and self._files.digest(upload) != digest
-        )
-        if wrong:
-            self._files.discard(upload.id)
-            return registry_error(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
-        self._context.store.finish_upload(upload, digest)
+        """The upload with the request's body, checked and stored while nobody else can add to it."""
+
+        def store(written: OpenUpload) -> None:
+            if not DIGEST.fullmatch(digest) or (
+                self._knobs.on("check_digest") and self._files.digest(written) != digest
+            ):
+                self._files.discard(written.id)
+                abort(registry_error(400, "DIGEST_INVALID", "provided digest did not match uploaded content"))
+            self._context.store.finish_upload(written, digest)
+
+        self._written(upload, store)
         return self._created(upload.repository, digest)
 
     # the headers

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -64,15 +65,16 @@ class _Wanted:
 
 
 class Mounts:
-    """`mode` is `auto` (as long as SWR mounts), `copy` (the adapter copies where SWR does not) or `never`."""
+    """`mode` is `auto` (as long as SWR mounts), `copy` (the adapter copies where SWR does not) or `never`; `spare` is
+    as in `Uploads`."""
 
-    def __init__(self, swr: SwrClient, places: BlobPlaces, mode: str) -> None:
+    def __init__(self, swr: SwrClient, places: BlobPlaces, mode: str, spare: threading.Semaphore) -> None:
         self._swr = swr
         self._state: State = swr.state
         self._places = places
         self._mode = mode
         # What is copied is checked in any case, and SWR took it before, however large it is.
-        self._uploads = Uploads(swr.uploads, verify=True, largest=0, places=places)
+        self._uploads = Uploads(swr.uploads, verify=True, largest=0, places=places, spare=spare)
 
     def offer(self, identity: Identity, digest: str) -> Repository | None:
         """The repository that a mount of the blob may name, None when it is better sent. SWR is not asked."""

@@ -12,18 +12,17 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Final
 
-from adapter.errors import RangeInvalid, TooLarge, Unexpected, UploadUnknown
+from adapter.errors import RangeInvalid, TooLarge, Unexpected, UploadUnknown, UpstreamError
 from adapter.identity import Identity
 from adapter.names import Repository
 from adapter.swr.uploads import SwrUploads
-from adapter.transfer.attempts import Attempts
 from adapter.transfer.blob_places import BlobPlaces
 from adapter.transfer.body import BUFFERS, UNHASHED, Body, peek
-from adapter.transfer.checksum import spare_cores
 from adapter.transfer.holdback import HeldBack, SizedHeldBack, collected
 from adapter.transfer.ranges import Span, content_range, size_of
 from adapter.transfer.session import Session
 from adapter.transfer.source import Source
+from adapter.transfer.upload_sessions import Known, UploadSessions
 
 SMALL: Final = 128 << 10
 """Bytes up to which a body is sent from memory, so that it can be repeated when SWR throttles: configs and small layers
@@ -45,13 +44,16 @@ class Incoming:
 
 
 class Uploads:
-    """Uploads of any caller; what must be known from one request to the next is in the session alone."""
+    """Uploads of any caller. What the next request needs is in the session's token; what this process saw of the
+    session besides only adds to that. `spare` counts threads that may hash, for all uploads of the process."""
 
-    def __init__(self, swr: SwrUploads, *, verify: bool, largest: int, places: BlobPlaces) -> None:
+    def __init__(
+        self, swr: SwrUploads, *, verify: bool, largest: int, places: BlobPlaces, spare: threading.Semaphore
+    ) -> None:
         self._swr = swr
         self._places = places
-        self._attempts = Attempts()
-        self._spare = threading.Semaphore(spare_cores())
+        self._sessions = UploadSessions()
+        self._spare = spare
         self._verify = verify
         self._largest = largest
 
@@ -62,16 +64,21 @@ class Uploads:
     def chunk(self, identity: Identity, session: Session, incoming: Incoming) -> Session:
         """Appends a chunk; of one that comes again SWR gets what it has not.
 
-        Raises `RangeInvalid` for a gap or an overlap, `SizeInvalid`, `TooLarge`.
+        Raises `UploadBusy` while another request writes to the session, `RangeInvalid` for a gap or an overlap,
+        `SizeInvalid`, `TooLarge`, `UploadUnknown`.
         """
-        self._check(session, incoming)
-        session, skip = self._caught_up(identity, session, incoming)
-        with _Sent(incoming, None, self._room(session), skip, self._spare) as sent:
-            location = session.location
-            if not sent.nothing_new:
-                rest = content_range(incoming.range, session.offset + skip)
-                location = self._swr.chunk(identity, session.repository, location, sent.body, rest)
-            return session.advanced(location, sent.finished())
+        with self._sessions.writing(identity, session) as known:
+            self._check(identity, session, incoming)
+            session, skip = self._caught_up(identity, session, known, incoming)
+            with _Sent(incoming, None, self._room(session), skip, self._spare) as sent:
+                location = session.location
+                if not sent.nothing_new:
+                    self._sessions.begin(identity, session)
+                    rest = content_range(incoming.range, session.offset + skip)
+                    location = self._swr.chunk(identity, session.repository, location, sent.body, rest)
+                advanced = session.advanced(location, sent.finished())
+            self._sessions.accept(identity, advanced)
+            return advanced
 
     def whole(
         self,
@@ -83,7 +90,7 @@ class Uploads:
     ) -> None:
         """A blob in one request: started and finished at SWR, when it can be taken at all. Its bytes move within a
         `transfer`, which takes a place only for whom SWR has let start."""
-        self._check(Session(repository, ""), incoming)
+        self._check(identity, Session(repository, ""), incoming)
         session = self.start(identity, repository)
         with transfer():
             self.finish(identity, session, digest, incoming)
@@ -92,57 +99,87 @@ class Uploads:
         """Ends the upload; the body is all of it, its last chunk, or nothing.
 
         Raises `DigestInvalid` before SWR gets the last block when all of it came here and hashes to something else;
-        over several requests, which several replicas may have seen, SWR's own check decides.
+        over several requests, which several replicas may have seen, SWR's own check decides. Raises as `chunk` does.
         """
-        self._check(session, incoming)
-        session, skip = self._caught_up(identity, session, incoming)
-        whole = session.offset + skip == 0
-        checked = digest if whole and self._verify else None
-        with _Sent(incoming, checked, self._room(session), skip, self._spare) as sent:
-            rest = None if whole or sent.nothing_new else content_range(incoming.range, session.offset + skip)
-            self._swr.finish(identity, session.repository, session.location, digest, sent.body, rest)
-            sent.finished()
+        with self._sessions.writing(identity, session) as known:
+            self._check(identity, session, incoming)
+            session, skip = self._caught_up(identity, session, known, incoming)
+            whole = session.offset + skip == 0
+            checked = digest if whole and self._verify else None
+            with _Sent(incoming, checked, self._room(session), skip, self._spare) as sent:
+                rest = None if whole or sent.nothing_new else content_range(incoming.range, session.offset + skip)
+                self._sessions.begin(identity, session)
+                self._swr.finish(identity, session.repository, session.location, digest, sent.body, rest)
+                sent.finished()
+            self._sessions.end(identity, session)
         self._places.saw(identity, session.repository, digest)
 
-    def standing(self, session: Session, *, harbor: bool) -> Session:
+    def standing(self, identity: Identity, session: Session, *, harbor: bool) -> Session:
         """Where the upload goes on. Raises `UploadUnknown` while nothing is accepted: `0-0` would read as one byte.
 
         A client that was refused a first chunk out of order expects just that (OCI distribution spec, "Pushing a blob
         in chunks", and its conformance tests). Harbor would leave that byte out, and takes 404 for none
         (`docs/facts/harbor.md D.2`); its chunks come in order.
+
+        After a chunk that may have broken SWR is asked. Raises `UploadUnknown` when SWR has lost the upload or cannot
+        say where it stands: Harbor then starts the blob again, and otherwise would go on with a dead upload.
         """
-        if not session.offset and (harbor or not self._attempts.refused(session)):
+        known = self._sessions.known(identity, session)
+        if known.ended:
+            raise UploadUnknown("the upload has ended: start a new upload")
+        if not session.offset and (harbor or known.refused != 0):
             raise UploadUnknown("nothing of this upload is accepted yet: send it from its first byte")
+        if session.offset and not known.writing and (session.doubtful or known.begun is not None):
+            self._refuse_lost(identity, known.of(session))
         return replace(session, doubtful=True)
+
+    def latest(self, identity: Identity, session: Session) -> Session:
+        """The session, or where it stands by now, as far as this process knows."""
+        return self._sessions.known(identity, session).of(session)
 
     def cancel(self, identity: Identity, session: Session) -> None:
         """Drops the upload at SWR."""
         self._swr.cancel(identity, session.repository, session.location)
+        self._sessions.end(identity, session)
 
-    def _caught_up(self, identity: Identity, session: Session, incoming: Incoming) -> tuple[Session, int]:
+    def _refuse_lost(self, identity: Identity, session: Session) -> None:
+        try:
+            _, count = self._swr.status(identity, session.repository, session.location)
+        except UpstreamError:
+            count = None
+        if count is None or count < session.offset:
+            raise UploadUnknown("SWR may have lost this upload when its last chunk broke off: start a new upload")
+
+    def _caught_up(self, identity: Identity, session: Session, known: Known, incoming: Incoming) -> tuple[Session, int]:
         """Where SWR stands when a chunk comes again, and how many bytes of the chunk it has already.
 
         Harbor repeats a chunk on the same location after any error (`docs/facts/harbor.md D.2`).
         """
-        again = self._attempts.again(session)
-        if incoming.range is None or not (again or session.doubtful):
+        latest = known.of(session)
+        stale, broken = latest.offset > session.offset, known.begun is not None
+        if not (stale or broken or session.doubtful):
             return session, 0
-        location, count = self._swr.status(identity, session.repository, session.location)
-        if count is None or count < session.offset:
-            # It does not tell: the chunk goes where it belongs, and SWR's own checks decide.
-            return session, 0
+        location, count = self._swr.status(identity, session.repository, latest.location)
+        if count is None or count < latest.offset:
+            if broken and (stale or incoming.range is None):
+                raise UploadUnknown("SWR does not tell how much it has of this upload: start a new upload")
+            # What SWR accepted it has. A chunk with a range goes where it belongs, and SWR's own checks decide.
+            location, count = latest.location, latest.offset
         skip = count - session.offset
+        if skip and incoming.range is None:
+            self._sessions.refuse(identity, session)
+            raise RangeInvalid(f"the upload stands at byte {count} already: send Content-Range with the chunk")
         if skip > (incoming.size or 0):
-            raise UploadUnknown("SWR has more of this upload than was sent: start it again")
+            raise UploadUnknown("SWR has more of this upload than was sent: start a new upload")
         return replace(session, location=location), skip
 
     def _room(self, session: Session) -> int | None:
         """Bytes that the layer may still grow by."""
         return max(0, self._largest - session.offset) if self._largest else None
 
-    def _check(self, session: Session, incoming: Incoming) -> None:
+    def _check(self, identity: Identity, session: Session, incoming: Incoming) -> None:
         if incoming.range is not None and incoming.range[0] != session.offset:
-            self._attempts.refuse(session)
+            self._sessions.refuse(identity, session)
             raise RangeInvalid(
                 f"the chunk starts at byte {incoming.range[0]}, but the upload stands at {session.offset}"
             )

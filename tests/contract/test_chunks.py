@@ -142,7 +142,7 @@ class TestChunks:
         assert len(swr.store.uploads()) == 1
         assert door.ask("DELETE", location).status == 204
         assert swr.store.uploads() == []
-        refused(door.put(location, digest_of(SMALL), b""), 404, "start it again", code="BLOB_UPLOAD_UNKNOWN")
+        refused(door.put(location, digest_of(SMALL), b""), 404, "start a new upload", code="BLOB_UPLOAD_UNKNOWN")
         refused(door.ask("DELETE", location), 404, code="BLOB_UPLOAD_UNKNOWN")
 
     def test_cancel_where_swr_has_none(self, door: Door, swr: RunningSandbox, repository: str) -> None:

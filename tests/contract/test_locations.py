@@ -58,14 +58,22 @@ class TestLocations:
             "made up": f"/v2/{repository}/blobs/uploads/6f2d3c1a-0000-4000-8000-000000000000",
         }[how]
         body = None if method in {"GET", "DELETE"} else SMALL
-        with silent(swr):
-            answer = door.ask(
-                method,
-                with_query(bad, digest=digest_of(SMALL)),
-                body,
-                authorization=other if how == "of another account" else "",
-            )
+        target = with_query(bad, digest=digest_of(SMALL))
+        if how == "of another account":
+            refused(door.ask(method, target, body, authorization=other), 404, "not yours", code="NAME_UNKNOWN")
+            return
+        with silent(swr, tokens=True):
+            answer = door.ask(method, target, body)
         refused(answer, 404, "start the upload again", code="BLOB_UPLOAD_UNKNOWN")
+
+    @pytest.mark.parametrize("method", ["GET", "PATCH", "PUT", "DELETE"])
+    def test_a_wrong_secret(self, door: Door, swr: RunningSandbox, repository: str, method: str) -> None:
+        """It is the key of the signature: that the location does not fit is not all there is to say."""
+        target = with_query(door.start(repository), digest=digest_of(SMALL))
+        body = None if method in {"GET", "DELETE"} else SMALL
+        answer = door.ask(method, target, body, authorization=basic(ACCESS_ID, "0" * 64))
+        refused(answer, 401, code="UNAUTHORIZED")
+        assert answer.header("WWW-Authenticate")
 
     def test_query_in_any_order(self, door: Door, swr: RunningSandbox, repository: str) -> None:
         location = door.ask("PATCH", door.start(repository), SMALL).header("Location")
@@ -123,6 +131,6 @@ class TestLocations:
         if isinstance(document, dict):
             document = {"r": repository, **document}
         forged = signed(json.dumps(document).encode(), IDENTITY)
-        with silent(swr):
+        with silent(swr, tokens=True):
             answer = door.ask("PATCH", f"/v2/{repository}/blobs/uploads/{forged}", SMALL)
         refused(answer, {400, 404})

@@ -23,6 +23,7 @@ from tests.contract.asks import (
     MANIFESTS,
     PROJECTS,
     STRANGERS,
+    SWR,
     UPLOADS,
     malformed,
     raised_at,
@@ -73,6 +74,10 @@ def run() -> tuple[list[Exchanged], set[str]]:
         for kind in raised_at(operation):
             swr.error = kind("no", swr_code="S.1", swr_message="100% no", request_id="r", retry_after=7.0)
             ask(refused, [each])
+    for kind in SWR:
+        # Whose location is not one is asked for credentials at SWR.
+        swr.error = kind("no")
+        ask(refused, [Ask(method, f"{UPLOADS}x") for method in ("GET", "HEAD")])
     door = Stubbed(max_layer_bytes=100)
     for _, _, each in (*malformed(door), *unfit(door)):
         ask(door, [each] if each.method != "GET" else [each, replace(each, method="HEAD")])
@@ -353,5 +358,6 @@ def test_without_credentials_an_operation_succeeds_only_where_it_asks_for_none()
         operation, _ = cast("tuple[Operation, object]", operation_of(each.method, each.target))
         free = resolved(operation.where)[1].get("security") == []
         assert (door.ask(replace(each, authorization=None)).status < 400) is free, operation
-        found = answer_faults(replace(door.ask(each), headers=()))
-        assert found == ([] if free else [f"status {door.ask(each).status} without credentials"])
+        answer = door.ask(each)
+        found = answer_faults(replace(answer, headers=()))
+        assert found == ([] if free else [f"status {answer.status} without credentials"])

@@ -146,7 +146,7 @@ def test_an_upload_that_is_complete(door: Door, swr: RunningSandbox, repository:
     location = send(door, second, SECOND, len(FIRST)).header("Location")
     assert finish(door, location).status == 201
     for again in (finish(door, location), send(door, location, DATA[600_000:], 600_000)):
-        refused(again, 404, "start it again", code="BLOB_UPLOAD_UNKNOWN")
+        refused(again, 404, "start a new upload", code="BLOB_UPLOAD_UNKNOWN")
     assert swr.store.read_blob(repository, DIGEST) == DATA
 
 

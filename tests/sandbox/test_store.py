@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import fcntl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from adapter.sandbox.store import Store
-from adapter.sandbox.upload_files import UploadBusyError, UploadGoneError
+from adapter.sandbox.upload_files import OpenUpload, UploadBusyError, UploadGoneError
 from tests.sandbox.client import DOCKER, digest_of
 
 
@@ -117,6 +119,41 @@ def test_two_requests_cannot_write_to_one_upload(store: Store) -> None:
         yield b"y"
 
     assert store.upload_files.append(upload, blocks()).size == 1
+
+
+def test_nobody_adds_to_an_upload_between_its_check_and_its_end(store: Store) -> None:
+    upload = store.upload_files.start("fresh/hello")
+
+    def finish(written: OpenUpload) -> None:
+        assert store.upload_files.digest(written) == digest_of(b"right")
+        with pytest.raises(UploadBusyError):
+            store.upload_files.append(written, [b"late"])
+        store.finish_upload(written, digest_of(b"right"))
+
+    store.upload_files.append(upload, [b"right"], finish)
+    assert store.read_blob("fresh/hello", digest_of(b"right")) == b"right"
+
+
+def test_an_upload_that_became_a_blob_while_it_was_opened(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second writer has the file already, and would write into the blob."""
+    upload, lock, digest = store.upload_files.start("fresh/hello"), fcntl.flock, digest_of(b"right")
+
+    def late(file: IO[bytes], how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        store.upload_files.append(upload, [b"right"], lambda written: store.finish_upload(written, digest))
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(UploadGoneError):
+        store.upload_files.append(upload, [b"late"])
+    assert store.read_blob("fresh/hello", digest) == b"right"
+
+
+def test_a_chunk_for_an_upload_that_grew_meanwhile(store: Store) -> None:
+    upload = store.upload_files.start("fresh/hello")
+    store.upload_files.append(upload, [b"first"])
+    with pytest.raises(UploadBusyError):
+        store.upload_files.append(upload, [b"first"])
 
 
 def test_an_upload_that_is_discarded_meanwhile_is_gone(store: Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import threading
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -64,7 +65,7 @@ class Adapter:
         regions = {PROJECT: RegionHosts(swr.registry, swr.api)}
         self.client = SwrClient.build(Settings(**{"regions": regions, "requests_per_second": 0.0, **settings}))
         self.places = BlobPlaces(self.client.state)
-        self.mounts = Mounts(self.client, self.places, mode)
+        self.mounts = Mounts(self.client, self.places, mode, threading.Semaphore(1))
 
     def offered(self, who: Identity = ME, digest: str = DIGEST) -> Repository | None:
         return self.mounts.offer(who, digest)

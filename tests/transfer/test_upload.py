@@ -1,26 +1,38 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Iterable, Sized
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from adapter.errors import AdapterError, DigestInvalid, RangeInvalid, SizeInvalid, TooLarge, Unexpected, UploadUnknown
+from adapter.errors import (
+    AdapterError,
+    DigestInvalid,
+    RangeInvalid,
+    SizeInvalid,
+    TooLarge,
+    Unexpected,
+    Unreachable,
+    UploadBusy,
+    UploadUnknown,
+)
 from adapter.identity import Identity, parse_identity
 from adapter.names import Repository, digest_of
 from adapter.state import MemoryState
 from adapter.swr.uploads import SwrUploads
 from adapter.transfer import upload
-from adapter.transfer.attempts import Attempts
 from adapter.transfer.blob_places import BlobPlaces
 from adapter.transfer.session import Session
 from adapter.transfer.source import Reading
 from adapter.transfer.upload import Incoming, Uploads
-from tests.credentials import ACCESS_ID, SECRET_KEY
+from adapter.transfer.upload_sessions import UploadSessions
+from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, SECRET_KEY
 
 IDENTITY = parse_identity(ACCESS_ID, SECRET_KEY, ["eu-de"])
+OTHER = parse_identity(f"eu-de@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, ["eu-de"])
 REPOSITORY = Repository("org", "repo")
 DATA = b"0123456789"
 EMPTY = digest_of(b"")
@@ -34,6 +46,8 @@ def _small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 class Recorder(SwrUploads):
     """Takes what SWR would be sent; nothing real can stand here without a server, which tests/contract has."""
+
+    breaks = False
 
     def __init__(self, take: int | None = None, has: int | None = None) -> None:
         self.calls: list[tuple[str, str | None, int | None]] = []
@@ -67,6 +81,8 @@ class Recorder(SwrUploads):
     def _receive(self, method: str, body: bytes | Iterable[bytes], content_range: str | None) -> None:
         length = len(body) if isinstance(body, Sized) else None
         self.calls.append((method, content_range, length))
+        if self.breaks:
+            raise Unreachable("the connection broke")
         blocks = iter([body] if isinstance(body, bytes) else body)
         for number, block in enumerate(blocks):
             if number == self._take:
@@ -75,7 +91,8 @@ class Recorder(SwrUploads):
 
 
 def uploads(swr: SwrUploads, **options: Any) -> Uploads:
-    return Uploads(swr, **{"verify": True, "largest": 0, "places": BlobPlaces(MemoryState()), **options})
+    usual = {"verify": True, "largest": 0, "places": BlobPlaces(MemoryState()), "spare": threading.Semaphore(1)}
+    return Uploads(swr, **{**usual, **options})
 
 
 def incoming(data: bytes, *, length: int | None = None, span: tuple[int, int] | None = None) -> Incoming:
@@ -197,11 +214,26 @@ class TestAChunkThatComesAgain:
 
     def test_swr_has_more_than_was_sent(self) -> None:
         session = self.begun(Recorder(has=15), True)
-        with pytest.raises(UploadUnknown, match="start it again"):
+        with pytest.raises(UploadUnknown, match="start a new upload"):
             self.uploads.chunk(IDENTITY, session, incoming(DATA, span=self.SPAN))
 
-    def test_without_a_range_nothing_is_asked(self) -> None:
+    def test_without_a_range_nobody_knows_what_it_holds(self) -> None:
+        """It may be the same bytes again, or those that come next: SWR must not get some of them twice."""
         swr = Recorder(has=9)
+        session = self.begun(swr, True)
+        with pytest.raises(RangeInvalid, match="stands at byte 9 already"):
+            self.uploads.chunk(IDENTITY, session, incoming(DATA, length=10))
+        assert swr.bytes == b""
+
+    def test_without_a_range_where_swr_does_not_tell(self) -> None:
+        swr = Recorder()
+        session = self.begun(swr, False)
+        with pytest.raises(UploadUnknown, match="start a new upload"):
+            self.uploads.chunk(IDENTITY, session, incoming(DATA, length=10))
+        assert swr.bytes == b""
+
+    def test_without_a_range_where_swr_does_not_tell_and_nothing_broke(self) -> None:
+        swr = Recorder()
         session = self.begun(swr, True)
         self.uploads.chunk(IDENTITY, session, incoming(DATA, length=10))
         assert swr.bytes == DATA
@@ -211,20 +243,107 @@ class TestAChunkThatComesAgain:
         self.uploads = uploads(swr)
         if doubtful:
             return replace(self.SESSION, doubtful=True)
-        self.uploads.chunk(IDENTITY, self.SESSION, incoming(DATA, span=self.SPAN))
+        swr.breaks = True
+        with pytest.raises(Unreachable):
+            self.uploads.chunk(IDENTITY, self.SESSION, incoming(DATA, span=self.SPAN))
+        swr.breaks = False
         swr.calls.clear()
         swr.bytes = b""
         return self.SESSION
 
 
-def test_attempts_are_bounded() -> None:
-    attempts = Attempts(most=2)
-    first, second, third = (Session(REPOSITORY, "/up", offset, "an-id") for offset in range(3))
-    assert not any(map(attempts.again, (first, second)))
-    assert attempts.again(first)
-    assert not attempts.again(third)
-    assert attempts.again(first)
-    assert not attempts.again(second)
+class TestALocationThatIsStale:
+    """SWR accepted more than the location says: its answer was lost, or another client went on."""
+
+    def stale(self, swr: Recorder) -> tuple[Uploads, Session]:
+        door = uploads(swr)
+        session = Session(REPOSITORY, "/up", 0, "an-id")
+        door.chunk(IDENTITY, session, incoming(DATA[:4], span=(0, 3)))
+        return door, session
+
+    def test_without_a_range_it_appends_nothing(self) -> None:
+        door, session = self.stale(swr := Recorder())
+        with pytest.raises(RangeInvalid, match="stands at byte 4 already"):
+            door.chunk(IDENTITY, session, incoming(DATA, length=10))
+        with pytest.raises(RangeInvalid, match="stands at byte 4 already"):
+            door.finish(IDENTITY, session, digest_of(DATA), incoming(DATA, length=10))
+        assert swr.bytes == DATA[:4]
+        assert door.latest(IDENTITY, session).location == "/up+"
+
+    @pytest.mark.parametrize("has", [None, 4])
+    def test_with_a_range_swr_gets_the_rest(self, has: int | None) -> None:
+        door, session = self.stale(swr := Recorder(has=has))
+        advanced = door.chunk(IDENTITY, session, incoming(DATA, span=(0, 9)))
+        assert (swr.bytes, advanced.offset) == (DATA, 10)
+
+    def test_after_a_chunk_that_broke_where_swr_does_not_tell(self) -> None:
+        door, session = self.stale(swr := Recorder())
+        swr.breaks = True
+        with pytest.raises(Unreachable):
+            door.chunk(IDENTITY, door.latest(IDENTITY, session), incoming(DATA[4:], span=(4, 9)))
+        swr.breaks = False
+        with pytest.raises(UploadUnknown, match="start a new upload"):
+            door.chunk(IDENTITY, session, incoming(DATA, span=(0, 9)))
+
+
+class TestWhereItStands:
+    SESSION = Session(REPOSITORY, "/up", 4, "an-id")
+
+    def test_swr_is_not_asked_in_the_normal_course(self) -> None:
+        told = uploads(Recorder(has=0)).standing(IDENTITY, self.SESSION, harbor=True)
+        assert told == replace(self.SESSION, doubtful=True)
+
+    @pytest.mark.parametrize("doubtful", [True, False])
+    @pytest.mark.parametrize(("has", "known"), [(None, False), (3, False), (4, True), (9, True)])
+    def test_after_a_chunk_that_broke(self, has: int | None, known: bool, doubtful: bool) -> None:
+        swr = Recorder(has=has)
+        door, session = uploads(swr), replace(self.SESSION, doubtful=doubtful)
+        if not doubtful:
+            swr.breaks = True
+            with pytest.raises(Unreachable):
+                door.chunk(IDENTITY, session, incoming(DATA, span=(4, 13)))
+        if known:
+            assert door.standing(IDENTITY, session, harbor=True).offset == 4
+        else:
+            with pytest.raises(UploadUnknown, match="start a new upload"):
+                door.standing(IDENTITY, session, harbor=True)
+
+    def test_an_upload_that_has_ended(self) -> None:
+        door = uploads(swr := Recorder())
+        door.finish(IDENTITY, self.SESSION, digest_of(DATA), incoming(DATA, length=10))
+        sent = len(swr.calls)
+        for again in (
+            lambda: door.standing(IDENTITY, self.SESSION, harbor=False),
+            lambda: door.chunk(IDENTITY, self.SESSION, incoming(DATA, span=(7, 16))),
+            lambda: door.finish(IDENTITY, self.SESSION, digest_of(DATA), incoming(DATA, length=10)),
+        ):
+            with pytest.raises(UploadUnknown, match="has ended"):
+                again()
+        assert len(swr.calls) == sent
+
+
+def test_one_writer_a_session() -> None:
+    sessions = UploadSessions()
+    session = Session(REPOSITORY, "/up", 0, "an-id")
+    with sessions.writing(IDENTITY, session):
+        with pytest.raises(UploadBusy) as caught, sessions.writing(IDENTITY, session.advanced("/other", 5)):
+            pass
+        assert caught.value.retry_after
+        with sessions.writing(OTHER, session), sessions.writing(IDENTITY, replace(session, id="another")):
+            assert sessions.known(IDENTITY, session).writing
+    with sessions.writing(IDENTITY, session):
+        pass
+
+
+def test_sessions_are_bounded() -> None:
+    sessions = UploadSessions(most=2)
+    first, second, third = (Session(REPOSITORY, "/up", 0, f"{number}") for number in range(3))
+    with sessions.writing(IDENTITY, first):
+        for each in (first, second, third):
+            sessions.begin(IDENTITY, each)
+        assert [sessions.known(IDENTITY, each).begun for each in (first, second, third)] == [None, 0, 0]
+        with pytest.raises(UploadBusy), sessions.writing(IDENTITY, first):
+            pass
 
 
 @pytest.mark.parametrize("session", [Session(REPOSITORY, "/up"), Session(REPOSITORY, "/up", 5)])
