@@ -16,6 +16,7 @@ from adapter.swr.client import SwrClient
 from adapter.swr.manifest_types import ACCEPT
 from adapter.swr.registry import Manifest
 from adapter.transfer.body import read_all, refuse_larger
+from adapter.transfer.checksum import check_supported
 from adapter.transfer.forms import Form, form_of
 from adapter.transfer.kept import LARGEST
 from adapter.transfer.manifests import Manifests, Stored
@@ -39,6 +40,8 @@ def create_blueprint(swr: SwrClient, manifests: Manifests) -> Blueprint:
     def put(name: str, reference: str) -> Response:
         identity = identity_of(request, swr.regions)
         repository, reference = parse_repository(name), check_reference(reference)
+        if is_digest(reference):
+            check_supported(reference)
         refuse_larger(request.environ, LARGEST, "a manifest")
         # Nobody whom SWR does not know has a document read; the token is the one that the PUT to SWR needs.
         swr.registry.authorize(identity, repository)

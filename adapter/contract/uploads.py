@@ -14,11 +14,12 @@ from flask import Blueprint, Request, Response, request
 from adapter.contract.admission import moving, transferring
 from adapter.contract.answers import bodiless
 from adapter.contract.caller import identity_of
-from adapter.errors import DigestInvalid, RangeInvalid, UploadUnknown
+from adapter.errors import DigestInvalid, NameInvalid, RangeInvalid, UploadUnknown
 from adapter.identity import Identity
-from adapter.names import Repository, check_digest, parse_repository
+from adapter.names import Repository, parse_repository
 from adapter.swr.client import SwrClient
 from adapter.transfer.body import announced_length
+from adapter.transfer.checksum import check_supported
 from adapter.transfer.mount import Mounts, Transfer
 from adapter.transfer.ranges import parse_content_range
 from adapter.transfer.session import Session, seal, unseal
@@ -48,12 +49,12 @@ def create_blueprint(
         if (digest := request.args.get("digest")) is not None:
             incoming = incoming_of(request)
             moved = functools.partial(moving, slots, identity)
-            transfers.whole(identity, repository, check_digest(digest), incoming, moved)
+            transfers.whole(identity, repository, check_supported(digest), incoming, moved)
             return _created(repository, digest)
         if (wanted := request.args.get("mount")) is None:
             return _accepted(transfers.start(identity, repository), identity, public_url)
         transfer = functools.partial(transferring, swr, slots, identity, repository)
-        session = _mounted(mounts, identity, repository, check_digest(wanted), transfer)
+        session = _mounted(transfers, mounts, identity, repository, check_supported(wanted), transfer)
         return _created(repository, wanted) if session is None else _accepted(session, identity, public_url)
 
     @blueprint.route(location, methods=["PATCH"])
@@ -70,14 +71,13 @@ def create_blueprint(
         identity, session = opened(name, sealed)
         digest = request.args.get("digest")
         if digest is None:
-            raise DigestInvalid(
-                "the upload cannot be finished without its digest: add ?digest=sha256:<64 lower-case hex digits>"
-            )
+            raise DigestInvalid("the upload cannot be finished without its digest: add ?digest=sha256:<hex>")
+        check_supported(digest)
         with (
             _told_where(transfers, session, identity, public_url),
             transferring(swr, slots, identity, session.repository),
         ):
-            transfers.finish(identity, session, check_digest(digest), incoming_of(request))
+            transfers.finish(identity, session, digest, incoming_of(request))
         return _created(session.repository, digest)
 
     @blueprint.route(location, methods=["GET"])
@@ -105,11 +105,18 @@ def _opened(swr: SwrClient, identity: Identity, repository: Repository, sealed: 
 
 
 def _mounted(
-    mounts: Mounts, identity: Identity, repository: Repository, digest: str, transfer: Transfer
+    transfers: Uploads, mounts: Mounts, identity: Identity, repository: Repository, digest: str, transfer: Transfer
 ) -> Session | None:
-    """None when the blob is there, else the upload that is open for it."""
-    source = parse_repository(request.args["from"]) if "from" in request.args else None
-    return mounts.mount(identity, repository, digest, source, harbor=_is_harbor(request), transfer=transfer)
+    """None when the blob is there, else the upload that is open for it: also where `from` can name no repository (OCI
+    distribution spec, "Mounting a blob from another repository"), but to Harbor, which takes 202 for mounted."""
+    harbor = _is_harbor(request)
+    try:
+        source = parse_repository(request.args["from"]) if "from" in request.args else None
+    except NameInvalid:
+        if harbor:
+            raise
+        return transfers.start(identity, repository)
+    return mounts.mount(identity, repository, digest, source, harbor=harbor, transfer=transfer)
 
 
 def _is_harbor(incoming: Request) -> bool:

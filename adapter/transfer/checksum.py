@@ -12,7 +12,7 @@ import threading
 from queue import SimpleQueue
 
 from adapter.errors import DigestInvalid
-from adapter.names import algorithm_of
+from adapter.names import algorithm_of, check_digest
 
 Block = bytes | memoryview
 
@@ -21,6 +21,14 @@ def compare(actual: str, announced: str) -> None:
     """Raises `DigestInvalid`."""
     if actual != announced:
         raise DigestInvalid(f"the content hashes to {actual}, not to {announced}: it is damaged; nothing was stored")
+
+
+def check_supported(digest: str) -> str:
+    """The digest of content that is to be stored. Raises `DigestInvalid` for one that is malformed, and for sha512:
+    whether SWR stores content under it is not known (`docs/facts/swr.md §6`), so nothing is sent to find out."""
+    if algorithm_of(check_digest(digest)) != "sha256":
+        raise DigestInvalid("sha512 digests are not supported for pushing to SWR: push with sha256 digests")
+    return digest
 
 
 def spare_cores() -> int:

@@ -82,7 +82,7 @@ class Mounts:
             return None
         found = self._places.of(identity, digest)
         if found is not None:
-            self._state.put(_invitation(identity, digest), b"1", _INVITED)
+            self._state.put(_invitation(identity, digest), str(found).encode(), _INVITED)
         return found
 
     def mount(
@@ -101,7 +101,7 @@ class Mounts:
         for a blob that is not (any more) in the source, `Denied`, `Unexpected`, or what SWR answers: whatever fails so
         is not offered again. Raises `Busy`.
         """
-        bound = harbor or self._state.get(_invitation(identity, digest)) is not None
+        bound = harbor or self._is_invited(identity, digest, source)
         if self._mode == NEVER:
             if bound:
                 raise InvalidRequest("mounts are switched off (SWR_ADAPTER_MOUNT): the layer is sent instead")
@@ -121,6 +121,11 @@ class Mounts:
         if session is None:
             self._places.saw(identity, target, digest)
         return session
+
+    def _is_invited(self, identity: Identity, digest: str, source: Repository | None) -> bool:
+        """Whether the mount is the one that was offered: a client that names another source did not ask for offers."""
+        offered = self._state.get(_invitation(identity, digest))
+        return source is not None and offered == str(source).encode()
 
     def _mounted(self, wanted: _Wanted) -> Session | None:
         """By SWR, if it does; else an upload for a client that may have one, else by copying."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from adapter import errors
+from adapter.contract.uploads import HARBOR
 from adapter.errors import AdapterError
 from tests.contract.stubbed import DIGEST, LAYER, Ask, Stubbed
 from tests.credentials import LOGIN_KEY, basic
@@ -29,6 +30,7 @@ TAGS, CATALOG = "/v2/team/app/tags/list", "/v2/_catalog"
 OF_TEAM = f"{PROJECTS}/team/repositories"
 ARTIFACTS = f"{OF_TEAM}/deep%252Fnested/artifacts"
 SOURCE = f"{REPOSITORIES}?q=blob_digest%3D{DIGEST}&page_size=1&page_number=1"
+SHA512 = f"sha512:{'a' * 128}"
 TEAM = json.dumps({"project_name": "team", "metadata": {"public": "false"}}).encode()
 
 READS = (
@@ -161,7 +163,9 @@ def malformed(door: Stubbed) -> list[tuple[int, str, Ask]]:
         (400, "DigestInvalid", Ask("GET", f"{ARTIFACTS}/sha256:1")),
         (400, "TagInvalid", Ask("DELETE", f"{ARTIFACTS}/v1/tags/-v1")),
         (400, "DigestInvalid", Ask("POST", f"{UPLOADS}?mount=x&from=team/other")),
-        (400, "NameInvalid", Ask("POST", f"{UPLOADS}?mount={DIGEST}&from=other")),
+        (400, "NameInvalid", Ask("POST", f"{UPLOADS}?mount={DIGEST}&from=other", headers={"User-Agent": HARBOR})),
+        *((400, "DigestInvalid", Ask("POST", f"{UPLOADS}?{each}={SHA512}")) for each in ("digest", "mount")),
+        (400, "DigestInvalid", Ask("PUT", f"{location}?digest={SHA512}", LAYER)),
         (400, "TagInvalid", Ask("GET", "/v2/team/app/manifests/-v1")),
         (400, "DigestInvalid", Ask("GET", "/v2/team/app/manifests/sha256:1")),
         (400, "DigestInvalid", Ask("GET", "/v2/team/app/blobs/sha256:1")),
@@ -185,6 +189,7 @@ def unfit(door: Stubbed) -> list[tuple[int, str, Ask]]:
         (400, "DigestInvalid", Ask("PUT", f"/v2/team/app/manifests/{DIGEST}", b"{}", typed)),
         (413, "TooLarge", Ask("PUT", MANIFEST, b"{}" + b" " * (4 << 20), typed)),
         (400, "SizeInvalid", Ask("PUT", MANIFEST, b"{}", typed, announced=9)),
+        (400, "DigestInvalid", Ask("PUT", f"/v2/team/app/manifests/{SHA512}", b"{}", typed)),
         (400, "DigestInvalid", Ask("PUT", put, b"another")),
         (400, "SizeInvalid", Ask("PUT", put, LAYER, announced=9)),
         (400, "SizeInvalid", Ask("PATCH", location, LAYER, {"Content-Range": "0-1"})),

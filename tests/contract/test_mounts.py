@@ -227,3 +227,13 @@ class TestQuestions:
     def test_malformed_sources(self, door: Door, swr: RunningSandbox, source: str) -> None:
         with silent(swr):
             refused(mount(door, "team/new", source), 400, code="NAME_INVALID")
+        answer = mount(door, "team/new", source, harbor=False)
+        assert answer.status == 202
+        assert door.put(answer.header("Location"), DIGEST, LARGE).status == 201
+
+    @pytest.mark.parametrize("source", ["", "Team/App", "team/other"])
+    def test_a_client_of_the_spec_after_harbor_asked(self, own: Door, swr: RunningSandbox, source: str) -> None:
+        """The offer was for Harbor, and names another repository."""
+        own.push("team/first", LARGE)
+        assert places(own) == ["team/first"]
+        assert mount(own, "team/new", source, harbor=False).status == 202

@@ -299,6 +299,16 @@ class TestOtherClients:
         with pytest.raises(BlobUnknown):
             adapter.mount(target, harbor=False)
 
+    @pytest.mark.parametrize("source", [None, Repository("team", "elsewhere")])
+    def test_one_that_names_another_source_was_not_invited(
+        self, swr: RunningSandbox, target: Repository, source: Repository | None
+    ) -> None:
+        adapter = Adapter(swr)
+        adapter.places.saw(ME, SOURCE, DIGEST)
+        assert adapter.offered() == SOURCE
+        swr.store.blob_path(str(SOURCE), DIGEST).unlink()
+        assert adapter.mount(target, source, harbor=False) is not None
+
     def test_none_is_known_and_none_was_named(self, swr: RunningSandbox, target: Repository) -> None:
         assert Adapter(swr).mount(target, None, harbor=False) is not None
 
