@@ -58,7 +58,7 @@ from typing import Any, ClassVar
 class AdapterError(Exception):
     """Base of everything that is answered to a caller; never raised itself.
 
-    `swr_code` (`SVCSTG.SWR.4000097`, `APIG.0301`, `DENIED`), `swr_message` and `request_id` are
+    `swr_code` (`SVCSTG.SWR.4000097`, `APIGW.0301`, `DENIED`), `swr_message` and `request_id` are
     SWR's own, where it gave any; `retry_after` is in seconds; `headers` go into the answer.
     """
 
@@ -201,7 +201,7 @@ class NotFound(AdapterError):
 
 
 class OrganizationUnknown(NotFound):
-    """The organization does not exist, or is another account's."""
+    """SWR says that the organization does not exist; before a push also: it cannot be seen, so it is created."""
 
 
 class RepositoryUnknown(NotFound):

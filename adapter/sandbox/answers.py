@@ -65,6 +65,6 @@ def swr_error(code: str, shape: str = "array") -> Response:
     return as_json({"errors": [entry], "error_code": code, "error_msg": MESSAGES[code]}, status)
 
 
-def gateway_error(message: str) -> Response:
+def gateway_error(message: str, prefix: str) -> Response:
     """The shape of the gateway in front of the management API (docs/facts/swr.md §3.1)."""
-    return as_json({"error_msg": message, "error_code": "APIG.0301", "request_id": uuid.uuid4().hex}, 401)
+    return as_json({"error_msg": message, "error_code": f"{prefix}.0301", "request_id": uuid.uuid4().hex}, 401)

@@ -37,19 +37,20 @@ class Gateway:
         account = self._context.accounts.get(credential.access_key)
         refusal = self._check(account, credential, body)
         if refusal is not None or account is None:
-            abort(refusal or self._refused("AK not exist"))
+            abort(refusal or self._refused(f"ak {credential.access_key} not exist"))
         request.environ["sandbox.account"] = account.access_key
         return account, body
 
     def _refused(self, reason: str) -> Response:
-        return gateway_error(f"Incorrect IAM authentication information: {reason}")
+        prefix = self._context.knobs.text("gateway_codes")
+        return gateway_error(f"Incorrect IAM authentication information: {reason}", prefix)
 
     def _check(self, account: Account | None, credential: Credential, body: bytes) -> Response | None:
         knobs, lockouts = self._context.knobs, self._context.lockouts
         after, seconds = knobs.number("lockout_after"), knobs.number("lockout_seconds")
         if account is None:
             lockouts.bad(None, after, seconds)
-            return self._refused("AK not exist")
+            return self._refused(f"ak {credential.access_key} not exist")
         request.environ["sandbox.account"] = account.access_key
         if lockouts.locked(account.access_key):
             return self._refused("AK access failed to reach the limit,forbidden")

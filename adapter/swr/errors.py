@@ -23,13 +23,29 @@ _OUTER: Final = frozenset({"errorCode", "errorMessage", "error_code", "error_msg
 _INNER: Final = _OUTER | {"code", "message"}
 """What an error has at the top of an answer, and in a list of errors."""
 _URL_UNKNOWN: Final = "4040083"
+_API_UNKNOWN: Final = ".0101"
+_GATEWAY: Final = ("APIG.", "APIGW.")
+"""What the codes of OTC's API gateway begin with: the documentation has the first, OTC's answers have the second."""
+_ABSENT: Final = frozenset(
+    {"BLOB_UNKNOWN", "BLOB_UPLOAD_UNKNOWN", "MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "NAME_UNKNOWN", "NOT_FOUND"}
+)
+"""Codes with which registries say that something is not there (OCI distribution spec, "Error Codes"; Harbor's own)."""
+_OTHER_OCI_CODES: Final = frozenset({"DENIED", "TOOMANYREQUESTS", "UNAUTHORIZED", "UNSUPPORTED"})
+"""Codes of the same specification, beside those of `_BY_OCI_CODE`, that say something else."""
+_ABSENT_IN_WORDS: Final = ("not exist", "not found", "unknown")
+_LONGEST_TYPE: Final = 100
+
+
+def is_gateway_code(code: str | None) -> bool:
+    """Whether an error code is one of OTC's API gateway (`docs/facts/swr.md §3.1`), under either of its prefixes."""
+    return (code or "").startswith(_GATEWAY)
 
 
 @dataclass(frozen=True)
 class Refusal:
     """An answer that is not 2xx: HTTP status, and SWR's code, message and request id where it gave them.
 
-    `shaped`: its body has one of SWR's four shapes, whatever the fields hold.
+    `shaped`: its body has one of SWR's four shapes, whatever the fields hold. `content_type` is that of the body.
     """
 
     status: int
@@ -38,6 +54,7 @@ class Refusal:
     request_id: str | None = None
     retry_after: float | None = None
     shaped: bool = False
+    content_type: str | None = None
 
     @property
     def number(self) -> str:
@@ -49,7 +66,7 @@ class Refusal:
     def misdirected(self) -> bool:
         """Whether it says that the address is wrong: by SWR's code for that (`docs/facts/swr.md §4.12`), or by any of
         the gateway's (§3.1)."""
-        return self.number == _URL_UNKNOWN or (self.code or "").startswith("APIG.")
+        return self.number == _URL_UNKNOWN or is_gateway_code(self.code)
 
     @property
     def astray(self) -> bool:
@@ -59,6 +76,26 @@ class Refusal:
         only, so any other code, or none, will do.
         """
         return self.status == 404 and (self.misdirected or not (self.shaped or self.number))
+
+    @property
+    def is_of_registry(self) -> bool:
+        """Whether it is in a registry's own form, or has a number of SWR's, and does not say that the address is
+        wrong: whatever it says then, it says of what was asked for."""
+        return not self.misdirected and bool(self.number or (self.shaped and self.code))
+
+    @property
+    def is_absence(self) -> bool:
+        """Whether it is a 404 with which a registry, or SWR, says that what was asked for is not there.
+
+        SWR's own answer for a missing blob or manifest is not known (`docs/facts/swr.md §6`): so a code that no
+        specification has will do where its words say so. The codes that mean something else will not.
+        """
+        if self.status != 404 or not self.is_of_registry:
+            return False
+        if self.number:
+            return self.number.startswith("404")
+        unspecified = self.code not in _BY_OCI_CODE and self.code not in _OTHER_OCI_CODES
+        return self.code in _ABSENT or (unspecified and any(self.says(words) for words in _ABSENT_IN_WORDS))
 
     def says(self, *words: str) -> bool:
         """Whether the message contains all the words, in any case."""
@@ -78,6 +115,12 @@ class Refusal:
         """SWR's own words for a sentence."""
         said = ": ".join(filter(None, (self.code, self.message)))
         return f"SWR answered {self.status}" + (f" ({said})" if said else "")
+
+    def described(self) -> str:
+        """What answered, for a sentence about something that may not be SWR."""
+        kind = f"content type {self.content_type}" if self.content_type else "no content type"
+        said = ": ".join(filter(None, (self.code, self.message)))
+        return f"status {self.status}, {kind}" + (f", {said}" if said else "")
 
 
 def _entry(document: object) -> Mapping[str, Any]:
@@ -116,6 +159,11 @@ def _plain_text(body: bytes, headers: Mapping[str, str]) -> str | None:
     return text if text.isprintable() else None
 
 
+def _content_type(headers: Mapping[str, str]) -> str | None:
+    kind = headers.get("Content-Type", "").strip()[:_LONGEST_TYPE]
+    return kind if kind and kind.isascii() and kind.isprintable() else None
+
+
 def parse_refusal(status: int, body: bytes, headers: Mapping[str, str], retry_after: float | None = None) -> Refusal:
     """Reads any of the four shapes, and a plain text as the message; a body that is none of them is left out."""
     try:
@@ -130,6 +178,7 @@ def parse_refusal(status: int, body: bytes, headers: Mapping[str, str], retry_af
         _first(entry, "request_id", "requestId") or headers.get("X-Request-Id"),
         retry_after,
         _is_shaped(document),
+        _content_type(headers),
     )
 
 
@@ -191,9 +240,20 @@ _BY_OCI_CODE: Final[Mapping[str, type[AdapterError]]] = {
 }
 
 
+def _misdirected(refusal: Refusal) -> AdapterError | None:
+    """What says that the address is wrong says nothing of what was looked for there, whatever its status."""
+    if not refusal.misdirected or not (refusal.status == 404 or (refusal.code or "").endswith(_API_UNKNOWN)):
+        return None
+    return errors.Unexpected(
+        f"the address is not one of SWR's ({refusal.described()}): check the hosts of the region in "
+        "SWR_ADAPTER_REGIONS",
+        **refusal.details(),
+    )
+
+
 def _gateway(refusal: Refusal) -> AdapterError | None:
     """The API gateway's refusals of a signature (`docs/facts/swr.md §3.1`)."""
-    if not (refusal.code or "").startswith("APIG."):
+    if not is_gateway_code(refusal.code):
         return None
     if refusal.says("limit") and refusal.says("forbidden"):
         return errors.AccountBlocked(
@@ -208,6 +268,12 @@ def _gateway(refusal: Refusal) -> AdapterError | None:
         )
     if refusal.status == 429 or refusal.says("throttl"):
         return errors.Throttled("OTC throttles this account: run fewer replications at once", **refusal.details())
+    if refusal.status in (401, 403) and refusal.says("ak", "not exist"):
+        return errors.CredentialsRefused(
+            "OTC's API gateway does not find this AK: check the AK in the Access ID, and enter a permanent AK if it is "
+            "a temporary one (Harbor has no field for the security token that goes with a temporary AK)",
+            **refusal.details(),
+        )
     if refusal.status in (401, 403):
         return errors.CredentialsRefused(
             "OTC's API gateway refuses the AK/SK signature: check AK and SK", **refusal.details()
@@ -260,7 +326,7 @@ def error_for(refusal: Refusal) -> AdapterError:
     if by_number is not None:
         kind, sentence = by_number
         return kind(f"{sentence} [{refusal.code}]", **refusal.details())
-    known = _gateway(refusal) or _registry(refusal)
+    known = _misdirected(refusal) or _gateway(refusal) or _registry(refusal)
     if known is not None:
         return known
     if refusal.status == 404 and refusal.code in _BY_OCI_CODE:
@@ -275,6 +341,23 @@ def management_error_for(refusal: Refusal, region: str) -> AdapterError:
         return errors.Unexpected(
             f"SWR's management API is not where it was asked for: {refusal.quoted()}: check the `api` of {region} in "
             "SWR_ADAPTER_REGIONS",
+            **refusal.details(),
+        )
+    return error_for(refusal)
+
+
+def registry_error_for(refusal: Refusal, region: str) -> AdapterError:
+    """As `error_for`, for the registry host: there a 404 means that a manifest, a blob or an upload is not there, and
+    Harbor acts on it, so one that is not in a registry's form must not pass for it."""
+    if refusal.status == 404 and refusal.is_of_registry and not refusal.is_absence:
+        return errors.Unexpected(
+            f"SWR answered 404 with a code that does not mean absence ({refusal.described()}): report this",
+            **refusal.details(),
+        )
+    if refusal.status == 404 and not refusal.is_absence:
+        return errors.Unexpected(
+            f"a 404 came from something other than SWR's registry ({refusal.described()}): check the `registry` of "
+            f"{region} in SWR_ADAPTER_REGIONS, and any proxy or load balancer before it",
             **refusal.details(),
         )
     return error_for(refusal)

@@ -14,14 +14,22 @@ import requests
 from requests_auth_aws_sigv4 import AWSSigV4
 
 from adapter.documents import parse_json
-from adapter.errors import AccountBlocked, AdapterError, CredentialsError, NotFound, OrganizationExists, Unexpected
+from adapter.errors import (
+    AccountBlocked,
+    AdapterError,
+    CredentialsError,
+    NotFound,
+    OrganizationExists,
+    OrganizationUnknown,
+    Unexpected,
+)
 from adapter.identity import Identity
 from adapter.names import Repository
 from adapter.state import State
 from adapter.swr import signing
 from adapter.swr.errors import Refusal, error_for, management_error_for
 from adapter.swr.fields import whole_number
-from adapter.swr.patience import CREATE, SAFE, Patience
+from adapter.swr.patience import CREATE, GLANCE, SAFE, Patience
 from adapter.swr.refusals import Refusals
 from adapter.swr.transport import Signer, Transport, read_document, refusal_of, settle
 from adapter.values import RegionHosts
@@ -142,16 +150,18 @@ class Management:
         except NotFound:
             return []
 
-    def organization(self, identity: Identity, name: str) -> Organization | None:
+    def organization(self, identity: Identity, name: str, *, certain: bool = False) -> Organization | None:
         """One organization, None when there is none. Raises `Denied` for one of another account.
 
-        Any 404 will do here: if it came from elsewhere, the creation that follows is what tells.
+        Before a creation any 404 will do: if it came from elsewhere, the creation is what tells. Where it is to be
+        `certain`, only SWR's own code for a missing organization will.
         """
-        response = self._send("GET", identity, f"/v2/manage/namespaces/{quote(name, safe='')}", SAFE)
+        patience = GLANCE if certain else SAFE
+        response = self._send("GET", identity, f"/v2/manage/namespaces/{quote(name, safe='')}", patience)
         if response.status_code != 200:
             refusal = refusal_of(response)
             error = error_for(refusal)
-            if isinstance(error, NotFound) and not refusal.misdirected:
+            if isinstance(error, OrganizationUnknown) or (isinstance(error, NotFound) and not certain):
                 return None
             raise self._noted(identity, management_error_for(refusal, identity.region))
         document = read_document(response, deadline=None)

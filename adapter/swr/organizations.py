@@ -16,6 +16,7 @@ from adapter.errors import (
     NotFound,
     OrganizationExists,
     OrganizationTaken,
+    OrganizationUnknown,
 )
 from adapter.identity import Identity
 from adapter.names import Repository, check_organization
@@ -82,6 +83,20 @@ class Organizations:
             return bool(self.named(identity, [name]))
         except AdapterError:
             return True
+
+    def is_missing(self, identity: Identity, name: str, error: AdapterError) -> bool:
+        """Whether SWR itself says that there is no such organization; a failed look-up is not that.
+
+        The management API has a code for it (`docs/facts/swr.md §4.12`). With the login key alone there are only the
+        words of the token endpoint, in `error`, which for another account's organization are others (§5).
+        """
+        if not self._management.serves(identity):
+            return isinstance(error, OrganizationUnknown)
+        try:
+            self._tokens.confirm(identity)
+            return self._management.organization(identity, name, certain=True) is None
+        except AdapterError:
+            return False
 
     def create(self, identity: Identity, name: str) -> None:
         """Makes an organization with one POST, however many threads ask.

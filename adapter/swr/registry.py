@@ -1,18 +1,21 @@
 """The registry of SWR, `/v2` on the registry host (`docs/facts/swr.md §6`): manifests and blobs; uploads are beside.
 
 A token is asked for each repository and action. A 401 to a request that can be repeated costs one new token; what
-then remains is told apart: an organization that is missing is `OrganizationUnknown`, anything else is denied.
+then remains is told apart: an organization that is missing is `OrganizationUnknown`, anything else is denied. A 404 is
+believed only in a registry's own form.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
+from urllib3 import HTTPResponse
 
 from adapter.errors import (
     AccountBlocked,
@@ -31,16 +34,17 @@ from adapter.errors import (
 )
 from adapter.identity import Identity
 from adapter.names import Repository, algorithm_of, digest_of, is_digest
-from adapter.swr.errors import error_for
+from adapter.swr.errors import error_for, parse_refusal, registry_error_for
 from adapter.swr.imprint import original_of
 from adapter.swr.manifest_types import digests_in, parsed, refusal_error, said, type_of
 from adapter.swr.organizations import Organizations
 from adapter.swr.patience import FETCH, SAFE, Patience
 from adapter.swr.redirects import REDIRECTS, Redirects
 from adapter.swr.tokens import PULL, PUSH, Tokens
-from adapter.swr.transport import Transport, read_document, refusal_of, settle
+from adapter.swr.transport import Transport, error_body, read_document, refusal_of, settle
 from adapter.values import RegionHosts
 
+_WRITING: Final = frozenset({"POST", "PUT", "PATCH"})
 COMPLETE: Final = frozenset({200, 201, 204})
 """What says that something is stored; 202 says that it is not yet."""
 
@@ -109,15 +113,15 @@ class Registry:
     ) -> requests.Response:
         """One request with a token; `path` starts with `/` and may carry a query. `source` is to be read too.
 
-        Raises `OrganizationUnknown`, `Denied`, `CredentialsRefused` or what the transport raises; any other status
-        is the caller's to judge.
+        Raises `OrganizationUnknown`, `Denied`, `CredentialsRefused` or what the transport raises, and `Unexpected` for
+        a 404 with a body that is not a registry's; any other status is the caller's to judge.
         """
         if not path.startswith("/"):
             raise ValueError("a path on the registry starts with a slash")
-        repeatable = isinstance(body, bytes)
-        for last in (False, True):
-            token = self._token(identity, repository, actions, source)
-            response = self._transport.send(
+        repeatable, writing = isinstance(body, bytes), method in _WRITING
+
+        def send(method: str, token: str) -> requests.Response:
+            return self._transport.send(
                 method,
                 self.origin(identity) + path,
                 headers={**(headers or {}), "Authorization": f"Bearer {token}"},
@@ -125,8 +129,12 @@ class Registry:
                 body=body,
                 patience=patience,
             )
+
+        for last in (False, True):
+            token = self._token(identity, repository, actions, source, writing=writing)
+            response = send(method, token)
             if response.status_code not in (401, 403):
-                return response
+                return self._genuine(identity, method, response)
             self._tokens.forget(identity, repository, source)
             if response.status_code == 401 and repeatable and not last:
                 settle(response)
@@ -137,38 +145,82 @@ class Registry:
             raise Unavailable(
                 "SWR's token expired before the upload: it must be sent again", **refusal_of(response).details()
             )
-        raise self._denial(identity, repository, error_for(refusal_of(response)))
+        refusal = refusal_of(response)
+        if method == "HEAD" and (again := send("GET", token)).status_code in (401, 403):
+            # The answer to HEAD has no words, and they tell a missing organization and a blocked account.
+            refusal = refusal_of(again)
+        elif method == "HEAD":
+            again.close()
+        raise self._denial(identity, repository, error_for(refusal), writing=writing)
+
+    @staticmethod
+    def _genuine(identity: Identity, method: str, response: requests.Response) -> requests.Response:
+        """The response, unless it is a 404 that says nothing of what was asked for. Its body can be read as ever.
+
+        The answer to HEAD has no body: `_is_registrys` tells what its headers say.
+        """
+        if response.status_code != 404 or method == "HEAD":
+            return response
+        body = error_body(response)
+        refusal = parse_refusal(404, body, response.headers)
+        # To a deletion that it does not support SWR may answer 404 too: that is a registry's word, and the caller's.
+        if not (refusal.is_of_registry if method == "DELETE" else refusal.is_absence):
+            raise registry_error_for(refusal, identity.region)
+        response.raw = HTTPResponse(io.BytesIO(body), preload_content=False)
+        return response
 
     def authorize(self, identity: Identity, repository: Repository, actions: str = PUSH) -> None:
         """Raises what a request would be refused with, before anything is read from the caller, or takes a place; costs
         no request, since that needs the token too."""
-        self._token(identity, repository, actions, None)
+        self._token(identity, repository, actions, writing=actions != PULL)
 
     def absence(self, identity: Identity, repository: Repository, error: AdapterError) -> AdapterError:
         """What a 404 to a request that needs no repository yet can mean: the organization, else the repository."""
         if self._organizations.exists(identity, repository.organization):
             return _narrow(error, RepositoryUnknown, f"SWR knows no repository {repository}")
-        return self._denial(identity, repository, OrganizationUnknown(error.sentence))
+        return self._denial(identity, repository, OrganizationUnknown(error.sentence), writing=True)
 
     def make_organization(self, identity: Identity, name: str) -> None:
         """With one POST to SWR, however many uploads find it missing at once. Raises as `Organizations.create` does."""
         with contextlib.suppress(OrganizationExists):
             self._organizations.create(identity, name)
 
-    def _token(self, identity: Identity, repository: Repository, actions: str, source: Repository | None = None) -> str:
+    def _token(
+        self,
+        identity: Identity,
+        repository: Repository,
+        actions: str,
+        source: Repository | None = None,
+        *,
+        writing: bool,
+    ) -> str:
         try:
             if source is not None:
                 return self._tokens.bearer_of_two(identity, repository, actions, source)
             return self._tokens.bearer(identity, repository, actions)
         except (Denied, OrganizationUnknown) as error:
-            raise self._denial(identity, repository, error) from error
+            raise self._denial(identity, repository, error, writing=writing) from error
 
-    def _denial(self, identity: Identity, repository: Repository, error: AdapterError) -> AdapterError:
-        """SWR answers a missing organization with 401; only asking for it tells it from a missing permission."""
+    def _denial(
+        self, identity: Identity, repository: Repository, error: AdapterError, *, writing: bool
+    ) -> AdapterError:
+        """SWR answers a missing organization with 401; only asking for it tells it from a missing permission.
+
+        Before a push, what cannot be seen counts as missing, so that it is created; its creation tells whose it is.
+        To any other question it may be a permission that was lost, and a 404 would be taken for a deletion: Harbor
+        2.14.4 deletes its cached copy then. So there SWR itself has to say that the organization does not exist.
+        """
         if not isinstance(error, Denied | CredentialsError | OrganizationUnknown) or isinstance(error, AccountBlocked):
             return error
         name = repository.organization
-        if isinstance(error, OrganizationUnknown) or not self._organizations.exists(identity, name):
+        unseen = isinstance(error, OrganizationUnknown) or not self._organizations.exists(identity, name)
+        if unseen and not writing and not self._organizations.is_missing(identity, name, error):
+            return Denied(
+                f"the organization '{name}' does not exist in SWR, or belongs to another account: check the name, and "
+                "have its owner grant the permission to read",
+                **error.of_swr(),
+            )
+        if unseen:
             return OrganizationUnknown(
                 f"the organization '{name}' does not exist in SWR, or is not yours: check the destination namespace of "
                 "the replication rule",
@@ -240,8 +292,9 @@ class Registry:
         path = f"/v2/{repository}/blobs/{digest}"
         response = self.exchange("HEAD", identity, repository, path, actions=PULL)
         settle(response)
-        if response.status_code in REDIRECTS:
-            # A pre-signed address is good for GET alone, so its head is read off a GET that is closed at once.
+        if response.status_code in REDIRECTS or (response.status_code == 404 and not _is_registrys(response)):
+            # A pre-signed address is good for GET alone, and a 404 without a body may be anybody's: then the head is
+            # read off a GET that is closed at once.
             response = self.open_blob(identity, repository, digest)
             response.close()
         if response.status_code == 404:
@@ -300,13 +353,28 @@ class Registry:
             size = {name: response.headers[name] for name in ("Content-Range",) if name in response.headers}
             settle(response)
             raise RangeInvalid(f"the blob has no bytes in the range {byte_range}", headers=size)
-        raise _narrow(error_for(refusal_of(response)), BlobUnknown, f"{repository} has no blob {digest}")
+        refusal = refusal_of(response)
+        if refusal.status == 404 and not refusal.is_of_registry:
+            # The registry's own were looked at before, so a redirect led to this one.
+            store = urlsplit(str(response.url)).hostname
+            raise Unexpected(
+                f"SWR redirects to the blob {digest} of {repository}, but the object store {store} does not have it "
+                f"({refusal.described()}): push the image again",
+                **refusal.details(),
+            )
+        raise _narrow(error_for(refusal), BlobUnknown, f"{repository} has no blob {digest}")
+
+
+def _is_registrys(response: requests.Response) -> bool:
+    """Whether the headers of an answer show a registry: the version that registries announce (Docker's HTTP API V2,
+    "API Version Check"), or the header that SWR was seen to send (`docs/facts/swr.md §6`)."""
+    return "Docker-Distribution-Api-Version" in response.headers or response.headers.get("forserver") == "swr"
 
 
 def _head_of(response: requests.Response, reference: str) -> Manifest | None:
-    """None when the answer lacks something that Harbor needs, or is a redirect."""
+    """None when the answer lacks something that Harbor needs, is a redirect, or may be anybody's."""
     settle(response)
-    if response.status_code == 404:
+    if response.status_code == 404 and _is_registrys(response):
         raise ManifestUnknown(f"no manifest {reference}")
     if response.status_code != 200:
         return None

@@ -270,7 +270,7 @@ class Tokens:
         )
         if response.status_code != 200:
             refusal = refusal_of(response)
-            if refusal.status in (404, 405) and refusal.code is None:
+            if refusal.status in (404, 405) and not refusal.is_absence:
                 raise Unexpected(f"{origin} has no token endpoint: is it an SWR registry?")
             raise error_for(refusal)
         try:

@@ -253,12 +253,17 @@ def settle(response: requests.Response) -> None:
         read_document(response, LARGEST_ERROR)
 
 
-def refusal_of(response: requests.Response) -> Refusal:
-    """An answer that is not 2xx, read as far as it comes, and closed."""
+def error_body(response: requests.Response) -> bytes:
+    """The body of an answer that is not 2xx, as far as it comes, and empty where it is too large; it is closed."""
     _hasten(response)
     try:
-        body = read_document(response, LARGEST_ERROR)
+        return read_document(response, LARGEST_ERROR)
     except AdapterError:
-        body = b""
+        return b""
+
+
+def refusal_of(response: requests.Response) -> Refusal:
+    """An answer that is not 2xx, read as far as it comes, and closed."""
+    body = error_body(response)
     wait = retry_after(response.headers.get("Retry-After"), time.time())
     return parse_refusal(response.status_code, body, response.headers, wait)

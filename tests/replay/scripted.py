@@ -87,6 +87,8 @@ class ScriptedSwr:
 
     def _answer(self, request: Request) -> Response:
         response = self.script(request)
+        if request.path.startswith("/v2/") and not request.path.startswith("/v2/manage"):
+            response.headers.setdefault("Docker-Distribution-Api-Version", "registry/2.0")
         # A werkzeug server closes each connection after its answer: what is unread would turn that into a reset.
         if not was_cut(request):
             request.get_data(cache=False)

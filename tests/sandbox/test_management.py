@@ -291,7 +291,7 @@ def test_without_credentials(sandbox: Sandbox) -> None:
 )
 def test_what_the_gateway_refuses(sandbox: Sandbox, signing: dict[str, object]) -> None:
     answer = sandbox.manage("GET", "namespaces", **signing)
-    assert (answer.status, answer.code) == (401, "APIG.0301")
+    assert (answer.status, answer.code) == (401, "APIGW.0301")
     assert set(answer.json) == {"error_msg", "error_code", "request_id"}
 
 
@@ -305,9 +305,9 @@ def test_fifteen_minutes_of_skew(sandbox: Sandbox, minutes: int) -> None:
 def test_the_signature_covers_the_body_and_the_query(sandbox: Sandbox) -> None:
     host = f"127.0.0.1:{sandbox.api}"
     headers = sign("POST", host, "/v2/manage/namespaces", b'{"namespace":"a"}')
-    assert call(sandbox.api, "POST", "/v2/manage/namespaces", headers, b'{"namespace":"b"}').code == "APIG.0301"
+    assert call(sandbox.api, "POST", "/v2/manage/namespaces", headers, b'{"namespace":"b"}').code == "APIGW.0301"
     headers = sign("GET", host, "/v2/manage/repos?limit=1&offset=0")
-    assert call(sandbox.api, "GET", "/v2/manage/repos?limit=2&offset=0", headers).code == "APIG.0301"
+    assert call(sandbox.api, "GET", "/v2/manage/repos?limit=2&offset=0", headers).code == "APIGW.0301"
     assert sandbox.store.organizations() == []
 
 
@@ -321,7 +321,7 @@ def test_five_bad_signatures_in_a_row_lock_the_key(sandbox: Sandbox) -> None:
     for _ in range(5):
         bad()
     locked = sandbox.manage("GET", "namespaces")
-    assert (locked.status, locked.code) == (401, "APIG.0301")
+    assert (locked.status, locked.code) == (401, "APIGW.0301")
     assert "AK access failed to reach the limit,forbidden" in locked.json["error_msg"]
     assert sandbox.control("GET", "bad-signatures").json == {"count": 9, "locked": [ACCESS_KEY]}
     other = {"access_key": OTHER_ACCESS_KEY, "secret_key": OTHER_SECRET_KEY}

@@ -57,7 +57,17 @@ class Swr:
         return (handlers.pop(0) if len(handlers) > 1 else handlers[0])(request)
 
 
+def absence(path: str = "/v2/") -> Response:
+    """A 404 as who must know says it on the registry; elsewhere a bare one."""
+    if path.startswith(("/v2/manage", "/dockyard", "/swr")):
+        return Response(status=404)
+    body = json.dumps({"errors": [{"code": "NOT_FOUND", "message": "not here"}]})
+    return Response(body, 404, {"Docker-Distribution-Api-Version": "registry/2.0"}, content_type="application/json")
+
+
 def _handler(answer: Handler | Response | int | dict[str, Any]) -> Handler:
+    if answer == 404:
+        return lambda request: absence(request.path)
     if isinstance(answer, int):
         return lambda _: Response(status=answer)
     if isinstance(answer, dict):

@@ -24,7 +24,7 @@ from adapter.swr.imprint import imprinted
 from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST
 from adapter.swr.tokens import ALL, PULL, PUSH
 from adapter.swr.translated import SOURCE
-from tests.swr.scripted import TOKEN_PATH, Swr, jwt
+from tests.swr.scripted import TOKEN_PATH, Swr, absence, jwt
 from tests.swr.test_management import NAMESPACES, entry
 
 REPOSITORY = Repository("org", "repo")
@@ -69,7 +69,7 @@ def holds(swr: Swr, *, digests: bool = True, manifests: bool = True, **tags: byt
 
 def carries(swr: Swr, reference: str, *answers: Response | int) -> None:
     """What SWR says of a manifest, asked for its head or all of it: one answer after the other, the last one stays."""
-    waiting = [each if isinstance(each, Response) else Response(status=each) for each in answers]
+    waiting = [each if isinstance(each, Response) else absence() for each in answers]
 
     def answer(request: Request) -> Response:
         said = waiting.pop(0) if len(waiting) > 1 else waiting[0]

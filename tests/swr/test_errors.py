@@ -12,8 +12,10 @@ from adapter.swr.errors import (
     _BY_OCI_CODE,
     Refusal,
     error_for,
+    is_gateway_code,
     management_error_for,
     parse_refusal,
+    registry_error_for,
 )
 
 
@@ -204,7 +206,13 @@ def test_a_body_of_no_shape_is_left_out(body: bytes) -> None:
         (503, gateway("other"), errors.Unavailable),
         (401, registry("APIG", "expired"), errors.CredentialsRefused),
         (403, registry("DENIED", "limit, forbidden"), errors.Denied),
-        (404, {"error_code": "APIG.0101", "error_msg": "The API does not exist"}, errors.RepositoryUnknown),
+        (404, gateway("The API does not exist", "APIG.0101"), errors.Unexpected),
+        (404, gateway("The API does not exist or has not been published", "APIGW.0101"), errors.Unexpected),
+        (400, gateway("The API does not exist", "APIGW.0101"), errors.Unexpected),
+        (401, gateway("AK access failed to reach the limit,forbidden", "APIGW.0301"), errors.AccountBlocked),
+        (401, gateway("signature expired", "APIGW.0301"), errors.ClockWrong),
+        (401, gateway("ak AAAA not exist", "APIGW.0301"), errors.CredentialsRefused),
+        (429, gateway("slow down", "APIGW.0308"), errors.Throttled),
         (403, registry("DENIED", "Authenticate Error"), errors.CredentialsRefused),
         (403, registry("DENIED", "Authentication failed"), errors.CredentialsRefused),
         (403, registry("DENIED", "no permission for the organization"), errors.Denied),
@@ -303,6 +311,18 @@ def test_every_code_of_the_distribution_spec_has_its_kind() -> None:
         ),
         (429, gateway("x"), "OTC throttles this account: run fewer replications at once"),
         (401, gateway("x"), "OTC's API gateway refuses the AK/SK signature: check AK and SK"),
+        (
+            401,
+            gateway("Incorrect IAM authentication information: ak AAAA not exist", "APIGW.0301"),
+            "OTC's API gateway does not find this AK: check the AK in the Access ID, and enter a permanent AK if it is "
+            "a temporary one (Harbor has no field for the security token that goes with a temporary AK)",
+        ),
+        (
+            404,
+            gateway("The API does not exist", "APIGW.0101"),
+            "the address is not one of SWR's (status 404, no content type, APIGW.0101: The API does not exist): check "
+            "the hosts of the region in SWR_ADAPTER_REGIONS",
+        ),
         (401, registry("DENIED", "Organization does not exist"), "the organization does not exist in SWR"),
         (
             401,
@@ -380,6 +400,7 @@ ASTRAY: list[Any] = [
     {"error": "Not Found", "status": 404},
     {"detail": "Not Found"},
     gateway("The API does not exist", "APIG.0101"),
+    gateway("The API does not exist", "APIGW.0101"),
     registry("APIG.0101", "words"),
     management("4040083"),
     {"error_code": "SVCSTG.SWR.4040083"},
@@ -414,3 +435,70 @@ def test_only_a_404_can_be_astray(status: int) -> None:
         refusal = parse_refusal(status, body, {})
         assert not refusal.astray
         assert type(management_error_for(refusal, "eu-de")) is type(error_for(refusal))
+
+
+# The registry's 404
+
+ABSENT: list[Any] = [
+    registry("MANIFEST_UNKNOWN", "words"),
+    registry("BLOB_UNKNOWN", ""),
+    registry("BLOB_UPLOAD_UNKNOWN", "words"),
+    registry("NAME_UNKNOWN", "words"),
+    registry("NOT_FOUND", "words"),
+    registry("NO_SUCH_IMAGE", "the image does not exist"),
+    registry("SVCSTG.SWR.4041060", "words"),
+    management("4040113"),
+]
+OTHERWISE: list[Any] = [
+    registry("UNSUPPORTED", "not found"),
+    registry("DENIED", "the image does not exist"),
+    registry("MANIFEST_INVALID", "words"),
+    registry("TEAPOT", "words"),
+    management("5000001"),
+]
+"""The registry's own, and about something else."""
+
+
+@pytest.mark.parametrize("body", ABSENT, ids=str)
+def test_a_404_of_the_registry_says_that_something_is_not_there(body: Any) -> None:
+    refusal = parse_refusal(404, json.dumps(body).encode(), {})
+    assert refusal.is_absence
+    assert isinstance(registry_error_for(refusal, "eu-de"), errors.NotFound)
+
+
+@pytest.mark.parametrize("body", OTHERWISE, ids=str)
+def test_one_about_something_else_does_not(body: Any) -> None:
+    refusal = parse_refusal(404, json.dumps(body).encode(), {})
+    assert refusal.is_of_registry
+    assert not refusal.is_absence
+    assert not isinstance(registry_error_for(refusal, "eu-de"), errors.NotFound)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [*ASTRAY, [{"errorMessage": "words"}], {"errors": [{"message": "the image does not exist"}]}],
+    ids=lambda body: str(body)[:50],
+)
+def test_one_of_something_else_names_what_answered(body: Any) -> None:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    refusal = parse_refusal(404, data, {"Content-Type": "text/html; charset=utf-8"})
+    assert not refusal.is_absence
+    error = registry_error_for(refusal, "eu-de")
+    assert type(error) is errors.Unexpected
+    assert "status 404, content type text/html; charset=utf-8" in error.sentence
+    assert "check the `registry` of eu-de in SWR_ADAPTER_REGIONS" in error.sentence
+    assert (refusal.code or "") in error.sentence
+
+
+@pytest.mark.parametrize("kind", ["a/\x1b[31m", "a/\u0100", " ", "x" * 101])
+def test_what_answered_is_named_in_printable_ascii(kind: str) -> None:
+    refusal = parse_refusal(404, b"", {"Content-Type": kind})
+    assert refusal.content_type in (None, "x" * 100)
+
+
+@pytest.mark.parametrize(
+    ("code", "is_gateways"),
+    [("APIG.0301", True), ("APIGW.0101", True), ("APIGWX.1", False), ("XAPIG.1", False), ("", False), (None, False)],
+)
+def test_the_gateways_codes(code: str | None, is_gateways: bool) -> None:
+    assert is_gateway_code(code) is is_gateways

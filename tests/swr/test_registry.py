@@ -24,7 +24,7 @@ from adapter.identity import Identity
 from adapter.names import Repository, digest_of
 from adapter.swr.client import SwrClient
 from adapter.swr.registry import Manifest
-from adapter.swr.tokens import PUSH
+from adapter.swr.tokens import PULL, PUSH
 from adapter.swr.transport import read_document
 from adapter.values import RegionHosts
 from tests.swr.scripted import TOKEN_PATH, Swr, client_of, jwt
@@ -100,20 +100,58 @@ def test_a_stale_token_is_replaced_once(swr: Swr, client: SwrClient, identity: I
     assert swr.count("GET", TOKEN_PATH) == 2
 
 
+MESSAGES = ["you do not have the permission", "Image organization does not exist", ""]
+GONE = Response(json.dumps([{"errorCode": "SVCSTG.SWR.4040058", "errorMessage": "words"}]), 404)
+FOREIGN = Response(json.dumps([{"errorCode": "SVCSTG.SWR.4039001", "errorMessage": "words"}]), 403)
+
+
+def deny(swr: Swr, status: int, message: str) -> None:
+    for method, path in (("HEAD", BY_TAG), ("GET", BY_TAG), ("DELETE", BY_TAG), ("POST", UPLOADS)):
+        swr.answer(method, path, refusal(status, "DENIED", message))
+    swr.answer("GET", NAMESPACES, {"namespaces": []})
+
+
 @pytest.mark.parametrize("status", [401, 403])
-@pytest.mark.parametrize("message", ["you do not have the permission", "Image organization does not exist", ""])
+@pytest.mark.parametrize("message", MESSAGES)
 def test_a_missing_organization_is_never_a_401(
     swr: Swr, client: SwrClient, identity: Identity, status: int, message: str
 ) -> None:
-    swr.answer("HEAD", BY_TAG, refusal(status, "DENIED", message))
-    swr.answer("POST", UPLOADS, refusal(status, "DENIED", message))
-    swr.answer("GET", NAMESPACES, {"namespaces": []})
+    deny(swr, status, message)
+    swr.answer("GET", f"{NAMESPACES}/org", GONE)
     with pytest.raises(OrganizationUnknown, match="'org' does not exist"):
         head(client, identity)
     swr.answer("POST", NAMESPACES, 201)
     with pytest.raises(OrganizationUnknown):
         client.uploads.start(identity, REPOSITORY)
     assert swr.count("POST", NAMESPACES) == 1
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+@pytest.mark.parametrize("said", [FOREIGN, Response("", 404), entry("org")], ids=["403", "404", "200"])
+def test_what_may_be_a_lost_permission_is_denied_where_nothing_is_pushed(
+    swr: Swr, client: SwrClient, identity: Identity, message: str, said: Response | dict[str, object]
+) -> None:
+    """Harbor takes a 404 for a deletion. Before a push it is one that a creation follows."""
+    deny(swr, 401, message)
+    swr.answer("GET", f"{NAMESPACES}/org", said)
+    for method in ("HEAD", "GET", "DELETE"):
+        with pytest.raises(Denied, match="'org' does not exist in SWR, or belongs to another account"):
+            client.registry.exchange(method, identity, REPOSITORY, BY_TAG, actions=PULL)
+    swr.answer("POST", NAMESPACES, 201)
+    with pytest.raises(OrganizationUnknown):
+        client.uploads.start(identity, REPOSITORY)
+    assert swr.count("POST", NAMESPACES) == 1
+
+
+def test_with_the_login_key_the_words_of_swr_tell(swr: Swr, client: SwrClient, key_only: Identity) -> None:
+    swr.answer("GET", "/dockyard/v2/visible/namespaces", {"namespaces": []})
+    deny(swr, 401, "Image organization does not exist")
+    swr.answer("HEAD", BY_TAG, 401)
+    with pytest.raises(OrganizationUnknown):
+        head(client, key_only)
+    deny(swr, 401, "you do not have the permission")
+    with pytest.raises(Denied):
+        head(client, key_only)
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -133,6 +171,7 @@ def test_the_same_from_the_token_endpoint(swr: Swr, client: SwrClient, identity:
     with pytest.raises(Denied):
         head(client, identity)
     swr.answer("GET", NAMESPACES, {"namespaces": []})
+    swr.answer("GET", f"{NAMESPACES}/org", GONE)
     with pytest.raises(OrganizationUnknown):
         head(client, identity)
 

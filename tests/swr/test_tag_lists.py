@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 import pytest
 from werkzeug import Request, Response
 
-from adapter.errors import OrganizationUnknown, RepositoryUnknown, TimedOut, Unavailable, Unexpected
+from adapter.errors import Denied, OrganizationUnknown, RepositoryUnknown, TimedOut, Unavailable, Unexpected
 from adapter.identity import Identity
 from adapter.names import Repository
 from adapter.swr import tag_lists
@@ -80,6 +80,10 @@ def test_a_404_stays_one(swr: Swr, lists: TagLists, identity: Identity) -> None:
 def test_a_missing_organization(swr: Swr, lists: TagLists, identity: Identity) -> None:
     swr.answer("GET", LIST, 401)
     swr.answer("GET", NAMESPACES, {"namespaces": []})
+    with pytest.raises(Denied, match="'org' does not exist in SWR, or belongs to another account"):
+        lists.names(identity, REPOSITORY)
+    gone = [{"errorCode": "SVCSTG.SWR.4040058", "errorMessage": "words"}]
+    swr.answer("GET", f"{NAMESPACES}/org", Response(json.dumps(gone), 404))
     with pytest.raises(OrganizationUnknown, match="'org'"):
         lists.names(identity, REPOSITORY)
 
