@@ -304,7 +304,7 @@ class Unexpected(UpstreamError):
 
 
 class Unavailable(UpstreamError):
-    """SWR answered 5xx, or a list of it changed each time it was read."""
+    """SWR answered 5xx, or a list of it changed each time it was read, or ended before its total."""
 
     status = 503
 

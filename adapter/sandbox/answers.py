@@ -44,6 +44,8 @@ MESSAGES = {
     "SVCSTG.SWR.4001028": "Invalid organization name",
     "SVCSTG.SWR.4039001": "The resource does not belong to you",
     "SVCSTG.SWR.4039002": "You do not have the permission for this operation",
+    "SVCSTG.SWR.4040009": "The image list does not exist",
+    "SVCSTG.SWR.4041057": "The image tag list does not exist",
     "SVCSTG.SWR.4040058": "The organization does not exist",
     "SVCSTG.SWR.4040048": "The image tag does not exist",
     "SVCSTG.SWR.4040083": "The URL does not exist",

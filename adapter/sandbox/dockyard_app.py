@@ -10,7 +10,7 @@ from adapter.sandbox.context import Context
 from adapter.sandbox.management_app import Management
 from adapter.sandbox.options import Account
 from adapter.sandbox.organizations import Organizations, RefusedError
-from adapter.sandbox.paging import PagingError
+from adapter.sandbox.paging import PageAbsentError, PagingError
 from adapter.sandbox.shapes import Shapes
 
 MAX_BYTES = 1 << 20
@@ -33,6 +33,7 @@ class Dockyard:
         blueprint.add_url_rule("/namespaces/<name>", "get", self.get)
         blueprint.add_url_rule("/repositories", "repositories", self.repositories)
         blueprint.register_error_handler(RefusedError, lambda error: swr_error(error.code))
+        blueprint.register_error_handler(PageAbsentError, lambda _: swr_error("SVCSTG.SWR.4040009"))
         blueprint.register_error_handler(PagingError, lambda _: swr_error("SVCSTG.SWR.4000056"))
         return blueprint
 
@@ -70,4 +71,4 @@ class Dockyard:
         return as_json(self._shapes.organization(organization, account))
 
     def repositories(self) -> Response:
-        return self._management.listing(self._caller())
+        return self._management.listing(self._caller(), paged=self._context.knobs.on("dockyard_paging"))

@@ -219,6 +219,14 @@ KNOBS: tuple[Knob, ...] = (
     Knob("paging_pairs", True, "offset and limit only together", _fact("4"), "CODE"),
     Knob("page_cap", 0, "entries of a page at most, whatever its limit; 0 = as many as the limit", _fact("4"), "UNK"),
     Knob(
+        "later_pages",
+        "served",
+        "pages of a list after its first one: served; 404 where they would be empty (end); or always 404",
+        _fact("4"),
+        "UNK",
+        ("served", "end", "404"),
+    ),
+    Knob(
         "content_range", "always", "when listings carry Content-Range", _fact("4"), "DOC", ("always", "paged", "never")
     ),
     Knob(
@@ -269,6 +277,13 @@ KNOBS: tuple[Knob, ...] = (
     Knob("extra_fields", True, "organizations carry fields that are not documented", _fact("10"), "HW"),
     # dockyard
     Knob("dockyard", True, "dockyard/v2 exists on the registry host (off: 404)", _fact("5"), "UNK"),
+    Knob(
+        "dockyard_paging",
+        True,
+        "dockyard honours offset (off: its lists begin with the first entry)",
+        _fact("5"),
+        "UNK",
+    ),
     Knob(
         "dockyard_missing", "404", "dockyard's answer for a missing organization", _fact("5"), "UNK", ("404", "empty")
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
@@ -13,7 +14,7 @@ from adapter.sandbox.context import Context
 from adapter.sandbox.gateway import Gateway
 from adapter.sandbox.options import Account
 from adapter.sandbox.organizations import Organizations, RefusedError
-from adapter.sandbox.paging import PagingError, Query, page
+from adapter.sandbox.paging import PageAbsentError, PagingError, Query, page
 from adapter.sandbox.shapes import Shapes
 
 VERSION = {
@@ -53,6 +54,7 @@ class Management:
         for path, method, view in rules:
             blueprint.add_url_rule(path, view.__name__, view, methods=[method])
         blueprint.register_error_handler(RefusedError, lambda error: self._refuse(error.code))
+        blueprint.register_error_handler(PageAbsentError, lambda _: self._refuse("SVCSTG.SWR.4041057"))
         blueprint.register_error_handler(PagingError, lambda _: self._refuse("SVCSTG.SWR.4000056"))
         blueprint.app_errorhandler(HTTPException)(self.on_error)
         return blueprint
@@ -115,9 +117,11 @@ class Management:
         query.check(self._context.knobs.text("listing_parameters"))
         return query
 
-    def listing(self, account: Account) -> Response:
-        """The account's repositories as the query wants them; also dockyard's answer."""
+    def listing(self, account: Account, *, paged: bool = True) -> Response:
+        """The account's repositories as the query wants them; also dockyard's answer. `paged`: the offset counts."""
         query = self._query()
+        if not paged:
+            query = replace(query, values={**query.values, "offset": "0"})
         mine = {each.name for each in self._store.organizations() if permission(account, each)}
         names = [name for name in self._store.repositories() if name.partition("/")[0] in mine]
         parts = [(name, *name.partition("/")[::2]) for name in names]

@@ -15,6 +15,10 @@ class PagingError(ValueError):
     """offset and limit do not make a page."""
 
 
+class PageAbsentError(Exception):
+    """A page after the first one is answered with 404, as the knob `later_pages` wants it."""
+
+
 @dataclass(frozen=True)
 class Query:
     """The parameters, from plain ones and from `filter=key::value|key::value`, whose names are `filtered`."""
@@ -59,7 +63,7 @@ def _number(query: Query, name: str) -> int | None:
 
 
 def page(entries: list[T], query: Query, knobs: Knobs) -> Page[T]:
-    """The entries asked for and `Content-Range: <offset>-<count>/<total>`. Raises PagingError."""
+    """The entries asked for and `Content-Range: <offset>-<count>/<total>`. Raises PagingError, PageAbsentError."""
     offset, limit = _number(query, "offset"), _number(query, "limit")
     if knobs.on("paging_pairs") and (offset is None) != (limit is None):
         raise PagingError
@@ -70,8 +74,16 @@ def page(entries: list[T], query: Query, knobs: Knobs) -> Page[T]:
     size = min(size, knobs.number("page_cap") or size)
     start = offset or 0
     chosen = entries[start : start + size]
+    if start and is_absent(knobs, empty=not chosen):
+        raise PageAbsentError
     headers = {}
     shown = knobs.text("content_range")
     if shown == "always" or (shown == "paged" and asked):
         headers["Content-Range"] = f"{start}-{len(chosen)}/{len(entries)}"
     return Page(chosen, headers)
+
+
+def is_absent(knobs: Knobs, *, empty: bool) -> bool:
+    """Whether a page after the first one is answered with 404."""
+    wanted = knobs.text("later_pages")
+    return wanted == "404" or (wanted == "end" and empty)

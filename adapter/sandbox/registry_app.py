@@ -11,6 +11,7 @@ from adapter.sandbox.context import Context
 from adapter.sandbox.dockyard_app import Dockyard
 from adapter.sandbox.guard import Guard
 from adapter.sandbox.manifests_app import Manifests
+from adapter.sandbox.paging import is_absent
 from adapter.sandbox.token_app import Tokens
 from adapter.sandbox.uploads_app import Uploads
 
@@ -73,6 +74,8 @@ class Base:
         if knobs.on("tags_paging"):
             last, n = request.args.get("last"), request.args.get("n") or str(knobs.number("tags_page"))
             names = [name for name in names if last is None or name > last]
+            if last is not None and is_absent(knobs, empty=not names):
+                return registry_error(404, "NAME_UNKNOWN", "repository name not known to registry")
             if n.isascii() and n.isdigit() and 0 < int(n) < len(names):
                 names = names[: int(n)]
                 headers["Link"] = f'</v2/{repository}/tags/list?last={names[-1]}&n={n}>; rel="next"'

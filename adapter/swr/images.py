@@ -23,6 +23,7 @@ from adapter.errors import (
     NotFound,
     OrganizationUnknown,
     RepositoryUnknown,
+    Unavailable,
 )
 from adapter.identity import Identity
 from adapter.names import Repository
@@ -31,7 +32,7 @@ from adapter.swr.dockyard import Dockyard, DockyardAbsent
 from adapter.swr.listed import Listed, Tag, read_repository, read_tag
 from adapter.swr.management import Management, Part
 from adapter.swr.organizations import Organizations
-from adapter.swr.pages import Collection, Page, T, parse_page
+from adapter.swr.pages import LATER, Collection, Page, T, parse_page
 from adapter.swr.patience import SAFE, Patience
 from adapter.swr.tag_lists import TagLists
 from adapter.swr.tokens import Tokens
@@ -73,7 +74,8 @@ class Images:
     def repositories(self, identity: Identity, organization: str | None) -> list[Listed]:
         """Of one organization, or all that the account sees, by name.
 
-        Raises `OrganizationUnknown`, `Denied` when these credentials open no way to list, `Unexpected`, `Unavailable`.
+        Raises `OrganizationUnknown` when SWR says so, `Denied` when these credentials open no way to list or the
+        organization may be another account's, `Unexpected`, `Unavailable`.
         """
         self._tokens.confirm(identity)
         way, ask, ways = "dockyard", self._dockyard.repositories, dockyard_queries(organization)
@@ -106,9 +108,13 @@ class Images:
         return mine
 
     def _refuse_unknown(self, identity: Identity, organization: str) -> None:
-        """A list of nothing may be of an organization that is empty, missing, or another account's."""
+        """A list of nothing may be of an organization that is empty, missing, or another account's. The permission may
+        have been lost, so it is not said to be missing: whoever believed that would delete copies of its images."""
         if not self._organizations.named(identity, [organization]):
-            raise OrganizationUnknown(f"the organization '{organization}' does not exist in SWR, or is not yours")
+            raise Denied(
+                f"the organization '{organization}' does not exist in SWR, or is not yours: check the name filter of "
+                "the replication rule, or have its owner grant the permission to read it"
+            )
 
     def tags(self, identity: Identity, repository: Repository) -> list[Tag]:
         """By name. Raises `RepositoryUnknown`, `OrganizationUnknown`, `Denied`, `Unexpected`, `Unavailable`."""
@@ -139,13 +145,16 @@ class Images:
 
     def _is_listed(self, identity: Identity, repository: Repository) -> bool:
         """SWR's registry answers alike for a repository without tags and for one that is not there
-        (`docs/facts/swr.md §6`)."""
+        (`docs/facts/swr.md §6`). Raises `Denied` when these credentials do not show which."""
         try:
             found = self.repositories(identity, repository.organization)
         except AccountBlocked:
             raise
-        except Denied:
-            return False
+        except Denied as error:
+            raise Denied(
+                f"SWR lists no tags of {repository}, and whether it exists cannot be seen ({error.sentence})",
+                **error.of_swr(),
+            ) from error
         return any(each.repository == repository for each in found)
 
     def delete_tag(self, identity: Identity, repository: Repository, tag: str) -> None:
@@ -168,7 +177,15 @@ class Images:
         def page(way: Query, offset: int, limit: int) -> Page[T]:
             until = min(deadline, time.monotonic() + _LONGEST_PAGE)
             query = {**way, "offset": str(offset), "limit": str(limit)}
-            part = listing.ask(query, replace(SAFE, deadline=until))
+            try:
+                part = listing.ask(query, replace(SAFE, deadline=until))
+            except DockyardAbsent:
+                if not offset:
+                    raise
+                raise Unavailable(
+                    f"SWR's registry broke off its list of {listing.what} after {offset} entries: try again later",
+                    retry_after=LATER,
+                ) from None
             # A large page may be many times larger once it is parsed, so one of them is parsed at a time.
             large = len(part.document) > LARGE_PAGE
             with self._parsing_large if large else contextlib.nullcontext():

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from adapter.documents import parse_json
 from adapter.names import digest_of
-from adapter.swr.translated import parse_candidate, source_in
+from adapter.swr.translated import source_in
 
 IMPRINT: Final = "harbor-swr-adapter.content.digest"
 """Key of the annotation whose value is the digest of all the rest of the document, however it is laid out."""
@@ -27,14 +27,13 @@ def imprinted(document: bytes) -> bytes:
     return json.dumps(found, separators=(",", ":")).encode()
 
 
-def original_of(document: bytes | object) -> str | None:
-    """The digest of the original that a document of SWR stands for, given as bytes or parsed.
-
-    None for any other document, and for one that was changed after it was translated. Never raises.
-    """
-    found = parse_candidate(document) if isinstance(document, bytes) else document
-    if not isinstance(found, Mapping) or (source := source_in(found)) is None:
+def original_of(document: bytes | Mapping[str, Any]) -> str | None:
+    """The digest of the original that a document of SWR, parsed or not, stands for; None for any other, and for one
+    that was changed after it was translated. Never raises."""
+    source = source_in(document)
+    if source is None:
         return None
+    found = json.loads(document) if isinstance(document, bytes) else document
     try:
         return source if found["annotations"].get(IMPRINT) == _content(found) else None
     except RecursionError:

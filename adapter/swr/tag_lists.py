@@ -1,7 +1,8 @@
 """`tags/list` of the registry, made whole: SWR's `null` and empty strings are repaired, its pages joined.
 
 A repository that is missing has no tags: SWR says so with 200 and `null` (`docs/facts/swr.md §6`), and a 404 would end
-a whole run of Harbor's (`docs/facts/harbor.md D.5`). Whether SWR pages, and in which order, is not known.
+a whole run of Harbor's (`docs/facts/harbor.md D.5`). Whether SWR pages, and in which order, is not known. "Not there"
+is for the first page alone: a later one that is missing makes the list be read again, and is never its end.
 """
 
 from __future__ import annotations
@@ -22,19 +23,22 @@ from adapter.errors import (
     RepositoryUnknown,
     TagInvalid,
     TimedOut,
+    Unavailable,
     Unexpected,
 )
 from adapter.identity import Identity
 from adapter.names import Repository, check_tag
 from adapter.swr.errors import error_for
 from adapter.swr.locations import resolve
-from adapter.swr.patience import SAFE
+from adapter.swr.pages import LATER
+from adapter.swr.patience import SAFE, Patience
 from adapter.swr.registry import Registry
 from adapter.swr.tokens import PULL
 from adapter.swr.transport import read_document, refusal_of
 
 MOST_PAGES: Final = 1_000
 MOST_TAGS: Final = 200_000
+_MOST_PASSES: Final = 2
 LONGEST: Final = 300.0
 """Seconds for all pages together."""
 _NEXT: Final = re.compile(r"<([^<>]*)>\s*;[^<]*\brel=\"?next\"?", re.IGNORECASE)
@@ -47,25 +51,58 @@ class TagLists:
         self._registry = registry
 
     def names(self, identity: Identity, repository: Repository) -> list[str]:
-        """In the order of their bytes, each once. Raises `RepositoryUnknown`, `OrganizationUnknown`, `Unexpected`."""
-        path: str | None = f"/v2/{repository}/tags/list"
+        """In the order of their bytes, each once.
+
+        Raises `RepositoryUnknown` when it is the first page that is not there, `OrganizationUnknown`, `Denied`,
+        `Unexpected`, `TimedOut`, and `Unavailable` for a list whose later pages are not there twice.
+        """
         found: set[str] = set()
-        asked: set[str] = set()
         deadline = time.monotonic() + LONGEST
+        for _ in range(_MOST_PASSES):
+            if self._pass(identity, repository, found, deadline):
+                return sorted(found)
+        raise Unavailable(
+            f"SWR's list of the tags of {repository} broke off after {len(found)} tags each of the {_MOST_PASSES} "
+            "times that it was read: try again later",
+            retry_after=LATER,
+        )
+
+    def _pass(self, identity: Identity, repository: Repository, found: set[str], deadline: float) -> bool:
+        """Adds the tags of all pages to `found`; False when a page after the first one is not there: the list changed
+        while it was read."""
+        path: str | None = f"/v2/{repository}/tags/list"
+        asked: set[str] = set()
         patience = replace(SAFE, deadline=deadline)
         while path is not None:
             if time.monotonic() > deadline:
                 raise TimedOut(f"SWR's list of the tags of {repository} does not come to an end in {LONGEST:g} s")
             if path in asked or len(asked) == MOST_PAGES or len(found) > MOST_TAGS:
                 raise Unexpected(f"SWR's list of the tags of {repository} does not come to an end")
+            try:
+                response = self._page(identity, repository, path, patience)
+            except NotFound:
+                if not asked and not found:
+                    raise
+                return False
             asked.add(path)
-            response = self._registry.exchange("GET", identity, repository, path, actions=PULL, patience=patience)
-            if response.status_code != 200:
-                raise _narrow(error_for(refusal_of(response)), repository)
             path = self._next(identity, response)
             with dropping():
                 found |= tags_in(read_document(response, deadline=deadline))
-        return sorted(found)
+        return True
+
+    def _page(self, identity: Identity, repository: Repository, path: str, patience: Patience) -> requests.Response:
+        """Unread. Raises `RepositoryUnknown` for a 404 in SWR's own form, `Unexpected` for any other one."""
+        response = self._registry.exchange("GET", identity, repository, path, actions=PULL, patience=patience)
+        if response.status_code == 200:
+            return response
+        refusal = refusal_of(response)
+        if refusal.astray:
+            raise Unexpected(
+                f"a 404 to the list of the tags of {repository} did not come from SWR's registry "
+                f"({refusal.quoted()}): check the `registry` of {identity.region} in SWR_ADAPTER_REGIONS",
+                **refusal.details(),
+            )
+        raise _narrow(error_for(refusal), repository)
 
     def _next(self, identity: Identity, response: requests.Response) -> str | None:
         """The path of the next page; only one on the registry gets the credentials."""
@@ -89,7 +126,8 @@ def tags_in(document: bytes) -> set[str]:
     try:
         answer = parse_json(document)
         # A list that is null may be left out as well.
-        entries = answer.get("tags", None if "name" in answer else "missing") or []
+        entries = answer.get("tags", None if "name" in answer else "missing")
+        entries = [] if entries is None else entries
         if not isinstance(entries, list) or not all(isinstance(entry, str | None) for entry in entries):
             raise TypeError
     except (ValueError, AttributeError, TypeError, RecursionError):

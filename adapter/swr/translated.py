@@ -27,7 +27,7 @@ def source_in(document: bytes | Mapping[str, Any]) -> str | None:
     Only a Docker list or schema 2 can be a translation: an OCI document with the annotation is somebody's own.
     Never raises, whatever the document is.
     """
-    found = parse_candidate(document) if isinstance(document, bytes) else document
+    found = _parsed(document) if isinstance(document, bytes) else document
     if not isinstance(found, Mapping) or found.get("mediaType") not in (DOCKER_LIST, DOCKER_MANIFEST):
         return None
     annotations = found.get("annotations")
@@ -35,9 +35,8 @@ def source_in(document: bytes | Mapping[str, Any]) -> str | None:
     return source if isinstance(source, str) and _is_valid(source) else None
 
 
-def parse_candidate(data: bytes) -> object:
-    """The parsed document if it may be a translation, else None, as for what is not JSON. Never raises."""
-    if _IN_BYTES not in data:  # nearly every document: spare them the parser
+def _parsed(data: bytes) -> object:
+    if _IN_BYTES not in data:  # nearly every document, and each tag of a listing is looked at: spare them the parser
         return None
     try:
         return parse_json(data)

@@ -13,15 +13,13 @@ from tests.running import OTHER_TENANT, RunningAdapter, RunningSandbox
 # Who may see it
 
 
-@pytest.mark.parametrize(
-    "target", ["/api/v2.0/projects/{0}/repositories", "/api/v2.0/projects/{0}/repositories/app/artifacts"]
-)
-@pytest.mark.parametrize("key_alone", [False, True])
-def test_what_is_not_there_is_not_found(
-    usual_adapter: RunningAdapter, door: Door, target: str, key_alone: bool
-) -> None:
-    asker = login_key(usual_adapter.contract) if key_alone else door
-    refused(asker.ask("GET", target.format("missing")), 404)
+def test_an_organization_that_is_not_there(usual_adapter: RunningAdapter, door: Door) -> None:
+    """404 only where SWR has said so itself: an empty list may be of a permission that was lost."""
+    key_door = login_key(usual_adapter.contract)
+    for asker in (door, key_door):
+        answer = asker.ask("GET", "/api/v2.0/projects/missing/repositories")
+        refused(answer, 403, "does not exist in SWR, or is not yours", code="DENIED")
+        refused(asker.ask("GET", of("missing/app")), 404)
 
 
 def test_a_repository_that_is_not_there(usual_adapter: RunningAdapter, door: Door) -> None:
@@ -89,7 +87,9 @@ NONSENSE = {
     "no JSON": "<html>",
     "no list": {"repos": []},
     "names that are none": [{"namespace": 7, "name": []}, {"Tag": 7}],
-    "the same page again": [{"namespace": "team", "name": f"app{number}", "Tag": f"v{number}"} for number in range(7)],
+    "the same page again": [
+        {"namespace": "team", "name": f"app{number}", "Tag": f"v{number}"} for number in range(100)
+    ],
 }
 
 
@@ -134,6 +134,41 @@ def test_a_list_that_does_not_hold_still(door: Door, swr: RunningSandbox) -> Non
     swr.faults(*rules * 3)
     answer = refused(door.ask("GET", of("team/app")), 503, "changed each of the 3 times that it was read")
     assert answer.header("Retry-After") == "10"
+
+
+@pytest.mark.parametrize("target", [PROJECTS, of("team/r1"), "/v2/_catalog", "/v2/team/r1/tags/list"])
+@pytest.mark.parametrize("key_alone", [False, True])
+def test_a_list_whose_later_pages_are_not_there(
+    usual_adapter: RunningAdapter, swr: RunningSandbox, target: str, key_alone: bool
+) -> None:
+    """It is never taken for one that is empty, or shorter than SWR says."""
+    swr.set_knobs(later_pages="404", page_cap=2, tags_page=2)
+    for repository in ("team/r0", "team/r1", "team/r2"):
+        seed(swr, repository, "v1", "v2", "v3")
+    asker = login_key(usual_adapter.contract) if key_alone else Door(usual_adapter.contract)
+    answer = refused(asker.ask("GET", target), 503)
+    assert "ends after 2 of 3 announced entries" in answer.message or "broke off after 2 tags" in answer.message
+    assert answer.header("Retry-After") == "10"
+
+
+@pytest.mark.parametrize("content_range", ["always", "never"])
+def test_a_404_in_place_of_an_empty_page(door: Door, swr: RunningSandbox, content_range: str) -> None:
+    swr.set_knobs(later_pages="end", content_range=content_range, page_cap=2)
+    for number in range(4):
+        seed(swr, f"team/r{number}", "v1")
+    assert names(door.ask("GET", PROJECTS)) == [f"team/r{number}" for number in range(4)]
+
+
+@pytest.mark.parametrize("content_range", ["always", "never"])
+def test_dockyard_without_paging(usual_adapter: RunningAdapter, swr: RunningSandbox, content_range: str) -> None:
+    swr.set_knobs(dockyard_paging=False, content_range=content_range, rate=0)
+    door = login_key(usual_adapter.contract)
+    for number in range(7):
+        seed(swr, f"team/r{number}", "v1")
+    assert names(door.ask("GET", PROJECTS)) == [f"team/r{number}" for number in range(7)]
+    for number in range(7, 101):
+        seed(swr, f"team/r{number}", "v1")
+    refused(door.ask("GET", PROJECTS), 502, "repeats the same page of 100 entries at every offset")
 
 
 def test_an_announcement_of_too_many(door: Door, swr: RunningSandbox) -> None:

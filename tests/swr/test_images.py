@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import resource
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -80,7 +80,7 @@ def test_an_organization_without_repositories(
     swr.answer("GET", REPOS, answer)
     swr.answer("GET", NAMESPACES, {"namespaces": [entry("team")]})
     assert client.images.repositories(identity, "team") == []
-    with pytest.raises(OrganizationUnknown, match="'other' does not exist in SWR, or is not yours"):
+    with pytest.raises(Denied, match="'other' does not exist in SWR, or is not yours"):
         client.images.repositories(identity, "other")
 
 
@@ -375,14 +375,54 @@ def test_without_dockyard_and_without_a_management_host(swr: Swr, identity: Iden
         client.images.delete_tag(identity, NESTED, "v1")
 
 
-@pytest.mark.parametrize("code", ["4040009", "4040058"])
-def test_what_dockyard_has_not(swr: Swr, client: SwrClient, key_only: Identity, code: str) -> None:
-    """Its own code shows that it is there."""
+@pytest.mark.parametrize(("code", "kind"), [("4040009", Denied), ("4040058", OrganizationUnknown)])
+def test_what_dockyard_has_not(
+    swr: Swr, client: SwrClient, key_only: Identity, code: str, kind: type[AdapterError]
+) -> None:
+    """Its own code shows that it is there. An empty list does not tell whose the organization is."""
     swr.answer("GET", DOCKYARD, refusal(404, f"SVCSTG.SWR.{code}"))
     swr.answer("GET", "/dockyard/v2/namespaces", refusal(404, f"SVCSTG.SWR.{code}"))
-    with pytest.raises(OrganizationUnknown):
+    with pytest.raises(kind):
         client.images.repositories(key_only, "team")
     assert client.organizations.all(key_only) == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [refusal(404, "SVCSTG.SWR.4041057"), Response("null"), *(Response(status=code) for code in (404, 401, 302))],
+)
+def test_a_later_page_that_is_not_there_empties_nothing(
+    swr: Swr, client: SwrClient, identity: Identity, key_only: Identity, answer: Response
+) -> None:
+    def cut(entry: dict[str, Any]) -> Callable[[Request], Response]:
+        return lambda request: page(entry, total=150) if request.args["offset"] == "0" else answer
+
+    swr.answer("GET", REPOS, cut(repository()))
+    swr.answer("GET", DOCKYARD, cut(repository()))
+    swr.answer("GET", TAGS, cut(tag()))
+    calls: list[Callable[[], object]] = [
+        lambda: client.images.repositories(identity, "team"),
+        lambda: client.images.repositories(key_only, "team"),
+        lambda: client.images.tags(identity, NESTED),
+    ]
+    for call in calls:
+        with pytest.raises(AdapterError) as caught:
+            call()
+        assert caught.value.status in (401, 502, 503)
+        if answer.data:
+            assert isinstance(caught.value, Unavailable)
+            assert "ends after 1 of 150 announced entries" in caught.value.sentence
+
+
+def test_dockyard_that_ignores_the_offset(swr: Swr, client: SwrClient, key_only: Identity) -> None:
+    """A page shorter than the limit that comes again is the whole list; a full one is not."""
+    few = [repository(name=f"r{number}") for number in range(3)]
+    swr.answer("GET", DOCKYARD, Response(json.dumps(few)))
+    assert [each.name for each in client.images.repositories(key_only, "team")] == ["r0", "r1", "r2"]
+    assert len(asked(swr, DOCKYARD)) == 3
+    swr.answer("GET", DOCKYARD, Response(json.dumps([repository(name=f"r{number}") for number in range(100)])))
+    with pytest.raises(Unexpected, match="repeats the same page of 100 entries at every offset"):
+        client.images.repositories(key_only, "team")
 
 
 def test_a_refusal_of_dockyard(swr: Swr, client: SwrClient, key_only: Identity) -> None:
@@ -407,7 +447,7 @@ def test_no_tags_may_mean_no_repository(swr: Swr, client: SwrClient, key_only: I
     with pytest.raises(RepositoryUnknown):
         client.images.tags(key_only, NESTED)
     swr.answer("GET", DOCKYARD, 404)
-    with pytest.raises(RepositoryUnknown):
+    with pytest.raises(Denied, match=r"whether it exists cannot be seen .* enter the SK"):
         client.images.tags(key_only, NESTED)
 
 

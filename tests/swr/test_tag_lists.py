@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from urllib.parse import parse_qs
 
 import pytest
@@ -13,7 +14,7 @@ from adapter.swr import tag_lists
 from adapter.swr.client import SwrClient
 from adapter.swr.tag_lists import TagLists, tags_in
 from tests.swr.scripted import Swr
-from tests.swr.test_management import NAMESPACES, entry
+from tests.swr.test_management import ASTRAY, NAMESPACES, entry
 
 REPOSITORY = Repository("org", "repo")
 LIST = "/v2/org/repo/tags/list"
@@ -71,9 +72,20 @@ def test_a_missing_repository_has_no_tags(
     assert lists.names(identity, REPOSITORY) == []
 
 
+def refusal(status: int, code: str) -> Response:
+    return Response(json.dumps({"errors": [{"code": code, "message": "words"}]}), status)
+
+
 def test_a_404_stays_one(swr: Swr, lists: TagLists, identity: Identity) -> None:
-    swr.answer("GET", LIST, 404)
+    swr.answer("GET", LIST, refusal(404, "NAME_UNKNOWN"))
     with pytest.raises(RepositoryUnknown, match="org/repo"):
+        lists.names(identity, REPOSITORY)
+
+
+@pytest.mark.parametrize("answer", ASTRAY)
+def test_a_404_of_another_server_says_nothing(swr: Swr, lists: TagLists, identity: Identity, answer: Response) -> None:
+    swr.answer("GET", LIST, answer)
+    with pytest.raises(Unexpected, match="`registry` of eu-de in SWR_ADAPTER_REGIONS"):
         lists.names(identity, REPOSITORY)
 
 
@@ -86,6 +98,34 @@ def test_a_missing_organization(swr: Swr, lists: TagLists, identity: Identity) -
     swr.answer("GET", f"{NAMESPACES}/org", Response(json.dumps(gone), 404))
     with pytest.raises(OrganizationUnknown, match="'org'"):
         lists.names(identity, REPOSITORY)
+
+
+def paged(*later: Response | int) -> Callable[[Request], Response]:
+    """A first page, and then one after the other what is answered to the second one."""
+    left = list(later)
+
+    def answer(request: Request) -> Response:
+        if "last" not in request.args:
+            return page("v1", "v2", link=f'<{LIST}?last=v2>; rel="next"')
+        found = left.pop(0)
+        return refusal(404, "NAME_UNKNOWN") if isinstance(found, int) else found
+
+    return answer
+
+
+def test_a_later_page_that_is_not_there_makes_the_list_be_read_again(
+    swr: Swr, lists: TagLists, identity: Identity
+) -> None:
+    swr.answer("GET", LIST, paged(404, page("v3")))
+    assert lists.names(identity, REPOSITORY) == ["v1", "v2", "v3"]
+    assert swr.count("GET", LIST) == 4
+
+
+def test_a_later_page_that_stays_away_is_never_the_end(swr: Swr, lists: TagLists, identity: Identity) -> None:
+    swr.answer("GET", LIST, paged(404, 404))
+    with pytest.raises(Unavailable, match="broke off after 2 tags each of the 2 times that it was read") as caught:
+        lists.names(identity, REPOSITORY)
+    assert caught.value.retry_after == 10.0
 
 
 @pytest.mark.parametrize("link", [f'<{LIST}>; rel="next"', f"<{LIST}?last=v1>; rel=next"])
@@ -132,7 +172,18 @@ def test_no_credentials_go_elsewhere(swr: Swr, lists: TagLists, identity: Identi
 
 
 @pytest.mark.parametrize(
-    "document", [b"", b"[]", b"{}", b'{"tags":{"a":1}}', b'{"tags":"v1"}', b'{"tags":[1]}', b"[" * 99_999]
+    "document",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"tags":{"a":1}}',
+        b'{"tags":"v1"}',
+        b'{"tags":[1]}',
+        b'{"tags":0}',
+        b'{"tags":""}',
+        b"[" * 99_999,
+    ],
 )
 def test_nonsense(document: bytes) -> None:
     with pytest.raises(Unexpected, match="cannot be read"):
