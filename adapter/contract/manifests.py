@@ -10,7 +10,7 @@ from flask import Blueprint, Request, Response, request
 from adapter.contract.answers import bodiless
 from adapter.contract.caller import identity_of
 from adapter.documents import TooManyValues, parse_json
-from adapter.errors import DigestInvalid, ManifestInvalid
+from adapter.errors import DigestInvalid, ManifestInvalid, ManifestUnknown, TagInvalid
 from adapter.names import algorithm_of, check_reference, digest_of, is_digest, parse_repository
 from adapter.swr.client import SwrClient
 from adapter.swr.manifest_types import ACCEPT
@@ -32,7 +32,12 @@ def create_blueprint(swr: SwrClient, manifests: Manifests) -> Blueprint:
     @blueprint.route("/v2/<path:name>/manifests/<reference>", methods=["GET"])
     def get(name: str, reference: str) -> Response:
         identity = identity_of(request, swr.regions)
-        repository, reference = parse_repository(name), check_reference(reference)
+        repository = parse_repository(name)
+        try:
+            check_reference(reference)
+        except (TagInvalid, DigestInvalid) as error:
+            # Nothing can have it, so it is not there (OCI distribution spec, "Pulling manifests").
+            raise ManifestUnknown(f"{repository} has no such manifest: {error.sentence}") from None
         accept = request.headers.get("Accept") or ACCEPT
         return _answer(manifests.read(identity, repository, reference, accept, head=request.method == "HEAD"))
 

@@ -162,6 +162,13 @@ KNOBS: tuple[Knob, ...] = (
         "UNK",
         ("nothing", "blobs", "manifests", "both"),
     ),
+    Knob(
+        "accept_types",
+        False,
+        "a manifest whose type the Accept header leaves out is 404 (off: it is served)",
+        _fact("6"),
+        "UNK",
+    ),
     Knob("check_references", True, "what a manifest names must be in the repository", _fact("6"), "UNK"),
     Knob("head_digest", True, "HEAD of a manifest carries Docker-Content-Digest", _fact("6"), "HW"),
     Knob("put_digest", True, "PUT of a blob or manifest answers with Docker-Content-Digest", _fact("10"), "CODE"),

@@ -16,7 +16,7 @@ CANNOT_PARSE = "Invalid image, fail to parse 'manifest.json'"
 
 
 class Manifests:
-    """`/v2/<repository>/manifests/<reference>`. Accept is not looked at: what is there is served."""
+    """`/v2/<repository>/manifests/<reference>`. Accept is looked at only with the knob `accept_types`."""
 
     def __init__(self, context: Context, guard: Guard) -> None:
         self._context = context
@@ -37,6 +37,8 @@ class Manifests:
         found = self._store.manifest(repository, reference)
         if found is None:
             return registry_error(404, "MANIFEST_UNKNOWN", "manifest unknown")
+        if self._knobs.on("accept_types") and not request.accept_mimetypes[found.media_type]:
+            return registry_error(404, "MANIFEST_UNKNOWN", f"{found.media_type} is not accepted")
         kinds = {"exact": found.media_type, "json": "application/json"}
         response = Response(found.data, content_type=kinds.get(self._knobs.text("manifest_type")))
         if self._knobs.text("manifest_type") == "absent":

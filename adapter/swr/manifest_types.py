@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
+
 from adapter.documents import parse_json
 from adapter.errors import AdapterError, InvalidRequest, ManifestInvalid, TypeRefused
 from adapter.names import Repository, is_digest
@@ -15,11 +18,17 @@ OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 DOCKER_LIST: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
 
-ACCEPT: Final = ", ".join((OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST))
+TYPES: Final = (OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST)
+ACCEPT: Final = ", ".join(TYPES)
 """For whoever names no types: without them SWR may answer with a type that nobody asked for."""
 
 _ABOUT_FORM: Final = frozenset({"4000068", "4000069"})
 """SWR's codes for a manifest that it cannot parse, and for one whose format it does not support."""
+
+OCI_ARTIFACT: Final = "application/vnd.oci.artifact.manifest.v1+json"
+"""Of a release candidate of OCI's image spec 1.1; some registries have kept what was pushed then."""
+_SCHEMA_1: Final = "application/vnd.docker.distribution.manifest.v1+"
+SCHEMA_1_ADVICE: Final = "Harbor does not replicate Docker schema 1: build the image again and push it"
 
 LISTS: Final = frozenset({DOCKER_LIST, OCI_INDEX})
 NONE: Final = "application/octet-stream"
@@ -51,6 +60,22 @@ def parsed(data: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return document if isinstance(document, dict) else None
+
+
+def is_manifest(document: Mapping[str, Any]) -> bool:
+    """Whether a document has the form of a manifest, of whatever schema: a version, or a type of manifest."""
+    version, own = document.get("schemaVersion"), document.get("mediaType")
+    return own in (*TYPES, OCI_ARTIFACT) or (isinstance(version, int) and not isinstance(version, bool))
+
+
+def is_schema_1(document: Mapping[str, Any], content_type: str | None = None) -> bool:
+    """Whether it is in Docker's first format, with layers and no configuration; Harbor replicates none of these."""
+    return document.get("schemaVersion") == 1 or is_schema_1_type(content_type)
+
+
+def is_schema_1_type(content_type: str | None) -> bool:
+    """The same by its media type, `application/vnd.docker.distribution.manifest.v1+json` or `…+prettyjws`."""
+    return (content_type or "").strip().lower().startswith(_SCHEMA_1)
 
 
 def type_in(data: bytes) -> str:
@@ -121,6 +146,8 @@ def is_about_form(error: AdapterError) -> bool:
 
 
 def accepts(accept: str, media_type: str) -> bool:
-    """Whether an Accept header lets a type pass; its preferences are not looked at."""
-    ranges = {each.partition(";")[0].strip().lower() for each in accept.split(",")}
-    return not ranges.isdisjoint({media_type, media_type.partition("/")[0] + "/*", "*/*"})
+    """Whether an Accept header lets a type pass: the range that fits it most closely decides, and `q=0` excludes it
+    (RFC 9110 §12.5.1). Other parameters are not looked at."""
+    found = parse_accept_header(accept)
+    ranges = [(each.partition(";")[0].strip().lower(), quality) for each, quality in found]
+    return MIMEAccept(ranges).quality(media_type) > 0

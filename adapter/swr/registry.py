@@ -23,6 +23,7 @@ from adapter.errors import (
     BlobUnknown,
     CredentialsError,
     Denied,
+    DigestInvalid,
     ManifestUnknown,
     NotFound,
     OrganizationExists,
@@ -33,10 +34,24 @@ from adapter.errors import (
     Unexpected,
 )
 from adapter.identity import Identity
-from adapter.names import Repository, algorithm_of, digest_of, is_digest
+from adapter.names import Repository, algorithm_of, check_digest, digest_of, is_digest
 from adapter.swr.errors import error_for, parse_refusal, registry_error_for
 from adapter.swr.imprint import original_of
-from adapter.swr.manifest_types import digests_in, parsed, refusal_error, said, type_of
+from adapter.swr.manifest_types import (
+    ACCEPT,
+    SCHEMA_1_ADVICE,
+    TYPES,
+    accepts,
+    digests_in,
+    is_manifest,
+    is_schema_1,
+    is_schema_1_type,
+    parsed,
+    refusal_error,
+    said,
+    type_in,
+    type_of,
+)
 from adapter.swr.organizations import Organizations
 from adapter.swr.patience import FETCH, SAFE, Patience
 from adapter.swr.redirects import REDIRECTS, Redirects
@@ -245,13 +260,17 @@ class Registry:
                 return found
         response = self.exchange("GET", identity, repository, path, actions=PULL, headers=headers)
         if response.status_code != 200:
-            raise _narrow(error_for(refusal_of(response)), ManifestUnknown, f"{repository} has no manifest {reference}")
+            refusal = refusal_of(response)
+            if refusal.status in (404, 406) and not all(accepts(accept, each) for each in TYPES):
+                self._raise_if_excluded(identity, repository, reference, accept)
+            raise _narrow(
+                registry_error_for(refusal, identity.region),
+                ManifestUnknown,
+                f"{repository} has no manifest {reference}",
+            )
         data = read_document(response)
-        digest = digest_of(data, algorithm_of(reference) if is_digest(reference) else "sha256")
-        if is_digest(reference) and digest != reference:
-            raise Unexpected(f"SWR's manifest {reference} of {repository} hashes to {digest}: it is damaged")
-        # Once for all that is asked of it; what is kept of it is small.
-        content = parsed(data) or {}
+        # Parsed once for all that is asked of it; what is kept of it is small.
+        content, digest = _checked(response, data, repository, reference, identity.region)
         media_type, source = type_of(content), original_of(content)
         return Manifest(
             said(response.headers.get("Content-Type")) or media_type,
@@ -260,6 +279,22 @@ class Registry:
             data,
             None if source is None else Source(source, media_type, tuple(digests_in(content))),
         )
+
+    def _raise_if_excluded(self, identity: Identity, repository: Repository, reference: str, accept: str) -> None:
+        """Raises `ManifestUnknown` with the type that SWR has, when it has one that the Accept header leaves out: other
+        registries answer that with 404, as if there were nothing."""
+        path, headers = f"/v2/{repository}/manifests/{reference}", {"Accept": ACCEPT}
+        response = self.exchange("GET", identity, repository, path, actions=PULL, headers=headers)
+        if response.status_code != 200:
+            settle(response)
+            return
+        found = said(response.headers.get("Content-Type")) or type_in(read_document(response))
+        response.close()
+        if not accepts(accept, found):
+            raise ManifestUnknown(
+                f"{repository} has {reference} as {found}, which the Accept header of the request excludes: accept "
+                "this type"
+            )
 
     def put_manifest(
         self, identity: Identity, repository: Repository, reference: str, data: bytes, media_type: str, digest: str
@@ -280,9 +315,13 @@ class Registry:
         if response.status_code not in COMPLETE:
             raise refusal_error(refusal_of(response), repository, reference, media_type, data)
         settle(response)
-        kept = response.headers.get("Docker-Content-Digest", digest)
-        if kept != digest:
-            raise Unexpected(f"SWR keeps the manifest {repository}:{reference} as {kept}, but it is {digest}")
+        kept = _digest_told(response)
+        if kept is not None and algorithm_of(kept) != algorithm_of(digest):
+            kept = None if kept == digest_of(data, algorithm_of(kept)) else kept
+        if kept not in (None, digest):
+            raise Unexpected(
+                f"SWR keeps the manifest {repository}:{reference} as {kept}, but it is {digest}: try again"
+            )
         return digest
 
     # Blobs
@@ -371,6 +410,56 @@ def _is_registrys(response: requests.Response) -> bool:
     return "Docker-Distribution-Api-Version" in response.headers or response.headers.get("forserver") == "swr"
 
 
+def _checked(
+    response: requests.Response, data: bytes, repository: Repository, reference: str, region: str
+) -> tuple[dict[str, Any], str]:
+    """A manifest, parsed, and its digest. Raises `Unexpected` for what is not the manifest that SWR has: it would get a
+    digest of its own here, and Harbor would take it for the image."""
+    what = f"the manifest {reference} of {repository}"
+    encoding, content = response.headers.get("Content-Encoding"), parsed(data)
+    if not _is_plain(response):
+        raise Unexpected(
+            f"SWR sent {what} with Content-Encoding {encoding!r}, which was not accepted: check any proxy between the "
+            "adapter and SWR"
+        )
+    if content is None:
+        kind = response.headers.get("Content-Type")
+        raise Unexpected(
+            f"something other than a manifest came for {what} (status 200, content type {kind}, not a JSON object): "
+            f"check the `registry` of {region} in SWR_ADAPTER_REGIONS, and any proxy between the adapter and SWR"
+        )
+    digest = digest_of(data, algorithm_of(reference) if is_digest(reference) else "sha256")
+    if is_digest(reference) and digest != reference:
+        raise Unexpected(f"{what} is damaged, because it hashes to {digest}: push the image again")
+    told = _digest_told(response)
+    actual = (
+        digest if told is None or algorithm_of(told) == algorithm_of(digest) else digest_of(data, algorithm_of(told))
+    )
+    if told not in (None, actual):
+        raise Unexpected(f"{what} is damaged, because SWR announced {told} and it hashes to {actual}: try again")
+    if is_schema_1(content, response.headers.get("Content-Type")):
+        raise Unexpected(f"{what} is in Docker's schema 1, and {SCHEMA_1_ADVICE}")
+    if not is_manifest(content):
+        raise Unexpected(
+            f"something other than a manifest came for {what} (status 200, a JSON object without schemaVersion): check "
+            f"the `registry` of {region} in SWR_ADAPTER_REGIONS, and any proxy between the adapter and SWR"
+        )
+    return content, digest
+
+
+def _is_plain(response: requests.Response) -> bool:
+    """Whether the body is what it is about: nothing but `identity` is accepted, and a digest is of the content."""
+    return response.headers.get("Content-Encoding", "identity").strip().lower() in ("", "identity")
+
+
+def _digest_told(response: requests.Response) -> str | None:
+    """`Docker-Content-Digest`, None for what is not a digest of a known algorithm."""
+    try:
+        return check_digest(response.headers.get("Docker-Content-Digest", ""))
+    except DigestInvalid:
+        return None
+
+
 def _head_of(response: requests.Response, reference: str) -> Manifest | None:
     """None when the answer lacks something that Harbor needs, is a redirect, or may be anybody's."""
     settle(response)
@@ -378,11 +467,17 @@ def _head_of(response: requests.Response, reference: str) -> Manifest | None:
         raise ManifestUnknown(f"no manifest {reference}")
     if response.status_code != 200:
         return None
-    digest = response.headers.get("Docker-Content-Digest") or (reference if is_digest(reference) else "")
+    told = _digest_told(response)
+    if is_digest(reference):
+        if told is not None and told != reference and algorithm_of(told) == algorithm_of(reference):
+            raise Unexpected(f"SWR announced {told} for the manifest {reference}: it is damaged, push the image again")
+        told = reference
+    elif told is not None and algorithm_of(told) != "sha256":
+        told = None  # GET answers a tag with SHA-256
     media_type, length = said(response.headers.get("Content-Type")), response.headers.get("Content-Length", "")
-    if not digest or not media_type or not length.isdecimal():
+    if told is None or not media_type or is_schema_1_type(media_type) or not length.isdecimal():
         return None
-    return Manifest(media_type, digest, int(length))
+    return Manifest(media_type, told, int(length)) if _is_plain(response) else None
 
 
 def _narrow(error: AdapterError, kind: type[NotFound], sentence: str) -> AdapterError:

@@ -161,7 +161,7 @@ class TestNames:
 
     def test_percent_signs_are_shown_without_being_one(self, door: Door) -> None:
         answer = door.ask("GET", "/v2/team/app/manifests/a%25sb%25d")
-        refused(answer, 400, "a(percent)sb(percent)d")
+        refused(answer, 404, "a(percent)sb(percent)d", code="MANIFEST_UNKNOWN")
 
 
 class TestRoutes:

@@ -95,7 +95,7 @@ class TestReading:
         connection.endheaders()
         assert connection.getresponse().status == 404
         connection.close()
-        (get,) = asked(swr, "GET", "/manifests/")
+        get, *_ = asked(swr, "GET", "/manifests/")
         assert DOCKER_MANIFEST in get["headers"]["accept"]
         assert OCI_MANIFEST in get["headers"]["accept"]
 

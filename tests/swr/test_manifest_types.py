@@ -108,6 +108,11 @@ def test_a_refusal_may_be_about_a_document_s_form(error: AdapterError, about: bo
         (DOCKER_LIST, False),
         ("", False),
         ("text/*", False),
+        (f"*/*, {OCI_INDEX};q=0", False),
+        (f"application/*;q=0.0, {OCI_INDEX};q=0.1", True),
+        ("application/*;q=0, */*", False),
+        (f"{OCI_INDEX};charset=utf-8;q=0.3", True),
+        (f"{OCI_INDEX};q=nonsense", False),
     ],
 )
 def test_what_an_accept_header_lets_pass(accept: str, passes: bool) -> None:
