@@ -20,6 +20,8 @@ class Fault:
     status, headers, body: the answer instead; without a status the real one stands. A body that is no text becomes JSON
     delay: seconds before the rule acts
     read_bytes: so much of the request body is taken first (only with `before`)
+    break_body_after: the request's body breaks off after so many bytes, as if the client had left; the knob
+    `discard_cut_uploads` decides what becomes of them. With `when` after and a cut at 0 SWR's own side has broken
     cut_after_bytes: the connection is closed after so many bytes of the answer's body; 0: before any of the answer
     """
 
@@ -33,6 +35,7 @@ class Fault:
     body: object = ""
     delay: float = 0
     read_bytes: int = 0
+    break_body_after: int | None = None
     cut_after_bytes: int | None = None
 
     @classmethod
@@ -46,7 +49,7 @@ class Fault:
         rule = cls(**value)
         if rule.when not in {"before", "after"} or (rule.origin is not None and rule.origin not in ORIGINS):
             raise ValueError("when is before or after; origin is registry, api or objects")
-        for name in ("times", "delay", "read_bytes", "status", "cut_after_bytes"):
+        for name in ("times", "delay", "read_bytes", "break_body_after", "status", "cut_after_bytes"):
             number = getattr(rule, name)
             if number is not None and (isinstance(number, bool) or not isinstance(number, int | float) or number < 0):
                 raise ValueError(f"{name} is a number, not {number!r}")

@@ -82,6 +82,21 @@ def _swallow(source: Any, count: int) -> None:
             count -= len(block)
 
 
+class BrokenInput:
+    """A body that breaks off after `left` bytes."""
+
+    def __init__(self, source: Any, left: int) -> None:
+        self._source = source
+        self._left = left
+
+    def read(self, size: int) -> bytes:
+        if self._left <= 0:
+            raise OSError("broken off, as ordered")
+        block: bytes = self._source.read(min(size, self._left))
+        self._left -= len(block)
+        return block
+
+
 class Lingering:
     """An answer to a request whose body was not read to its end: the rest is taken after the answer has gone out.
 
@@ -118,6 +133,8 @@ class Observed:
         environ["wsgi.input"] = CountingInput(source, exchange)
         fault = self._context.faults.take(self._origin, exchange.method, exchange.path)
         exchange.fault = fault is not None
+        if fault is not None and fault.break_body_after is not None:
+            environ["wsgi.input"] = BrokenInput(environ["wsgi.input"], fault.break_body_after)
         answer = Answer()
         body = self._answered(environ, answer, fault)
         cut = fault.cut_after_bytes if fault else None
