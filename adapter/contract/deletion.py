@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-
 from flask import Blueprint, Response, request
 
 from adapter.contract.answers import bodiless
 from adapter.contract.caller import identity_of
 from adapter.contract.queries import repository_in
-from adapter.errors import ManifestUnknown
+from adapter.errors import DeletionRefused, ManifestUnknown, RepositoryUnknown
 from adapter.identity import Identity
 from adapter.names import Repository, check_reference, check_tag, is_digest, parse_repository
 from adapter.swr.client import SwrClient
 from adapter.swr.deletion import Deletion
 from adapter.transfer.manifests import Manifests
-
-log = logging.getLogger(__name__)
 
 
 def create_blueprint(swr: SwrClient, manifests: Manifests, *, translated: bool) -> Blueprint:
@@ -30,11 +26,16 @@ def create_blueprint(swr: SwrClient, manifests: Manifests, *, translated: bool) 
     def delete_all(identity: Identity, repository: Repository, digest: str) -> None:
         try:
             deletion.manifest(identity, repository, digest)
-        except ManifestUnknown:
-            # To Harbor, which has just seen it, a 404 would be a failure. SWR deletes no blobs that is known of.
+        except (ManifestUnknown, RepositoryUnknown) as unknown:
+            # GET serves it, so it is not gone; and SWR is not known to delete blobs.
             if not manifests.is_kept(identity, repository, digest):
                 raise
-            log.info("no tag of %s stands for %s any more: only its blob is left", repository, digest)
+            raise DeletionRefused(
+                f"no tag of {repository} carries {digest}, and SWR deletes only by tag: nothing was deleted; what is "
+                "left of it is a blob, which stays until SWR clears it, or until the repository is deleted in the SWR "
+                "console",
+                **unknown.of_swr(),
+            ) from unknown
 
     @blueprint.route("/v2/<path:name>/manifests/<reference>", methods=["DELETE"])
     def manifest(name: str, reference: str) -> Response:

@@ -17,7 +17,15 @@ from typing import Final, TypeVar
 
 import requests
 
-from adapter.errors import AccountBlocked, DeletionRefused, Denied, ManifestUnknown, NotFound, TimedOut
+from adapter.errors import (
+    AccountBlocked,
+    DeletionRefused,
+    Denied,
+    ManifestUnknown,
+    NotFound,
+    RepositoryUnknown,
+    TimedOut,
+)
 from adapter.identity import Identity
 from adapter.names import Repository, is_digest
 from adapter.swr.errors import error_for
@@ -56,7 +64,7 @@ class Deletion:
     def tag(self, identity: Identity, repository: Repository, tag: str) -> None:
         """Deletes this tag and no other. Raises `ManifestUnknown`, `RepositoryUnknown`, `DeletionRefused`."""
         if self._management.serves(identity):
-            self._images.delete_tag(identity, repository, tag)
+            self._managed(identity, repository, tag)
             return
         digest = self._digest(identity, repository, tag)
         if digest is None:
@@ -85,27 +93,55 @@ class Deletion:
     def manifest(self, identity: Identity, repository: Repository, digest: str) -> None:
         """Deletes all tags that carry the digest; one without tags as far as SWR lets it be done.
 
-        Raises `ManifestUnknown`, `RepositoryUnknown`, `DeletionRefused`.
+        Raises `ManifestUnknown` and `RepositoryUnknown` only when SWR's registry does not serve the digest either;
+        `DeletionRefused`, `TimedOut`.
         """
         if not self._management.serves(identity):
             self._without_management(identity, repository, digest)
             return
         deleted, until = False, time.monotonic() + LONGEST
-        for tag in _timely(self._listed(identity, repository, digest, until), repository, until):
+        unknown: RepositoryUnknown | None = None
+        try:
+            tags = self._listed(identity, repository, digest)
+        except RepositoryUnknown as error:
+            tags, unknown = [], error
+        for tag in _timely(tags, repository, until):
             # A push may have moved the tag since the list was made. SWR knows no deletion on a condition, so one that
             # moves it between this look and the next request still loses the tag of its new image; its push, run
             # again, brings the tag back.
             if self._still_carries(identity, repository, tag, digest):
                 deleted = self._deleted(identity, repository, tag.name) or deleted
-        if not deleted:
+        if deleted:
+            return
+        try:
             self._untagged(identity, repository, digest)
+        except ManifestUnknown as error:
+            raise unknown or error from None
 
     def _deleted(self, identity: Identity, repository: Repository, tag: str) -> bool:
         try:
-            self._images.delete_tag(identity, repository, tag)
+            self._managed(identity, repository, tag)
         except NotFound:
             return False
         return True
+
+    def _managed(self, identity: Identity, repository: Repository, tag: str) -> None:
+        """By the management API. Its 404 is believed when the registry does not serve the tag either: Harbor takes a
+        404 for done."""
+        try:
+            self._images.delete_tag(identity, repository, tag)
+        except NotFound as error:
+            try:
+                served = self._digest(identity, repository, tag) is not None
+            except NotFound:
+                served = False
+            if not served:
+                raise
+            raise DeletionRefused(
+                f"SWR's management API does not find the tag {tag} of {repository}, although SWR's registry serves it: "
+                "delete it again later, or in the SWR console",
+                **error.of_swr(),
+            ) from error
 
     def _untagged(self, identity: Identity, repository: Repository, digest: str) -> None:
         try:
@@ -185,23 +221,22 @@ class Deletion:
         return {found.digest} if source is None else {found.digest, source}
 
     def _still_carries(self, identity: Identity, repository: Repository, tag: Tag, digest: str) -> bool:
-        if tag.digest is None:
-            return digest in self._names(identity, repository, tag.name)
-        return self._digest(identity, repository, tag.name) == tag.digest
+        if tag.digest is not None and digest in (tag.digest, tag.source):
+            return self._digest(identity, repository, tag.name) == tag.digest
+        return digest in self._names(identity, repository, tag.name)
 
-    def _listed(self, identity: Identity, repository: Repository, digest: str, until: float) -> list[Tag]:
-        """By the management API; a tag that it lists without a digest is a candidate, for the look that follows."""
-        tags: list[Tag] = self._images.tags(identity, repository)
-        unsaid = sum(1 for tag in tags if tag.digest is None)
-        _refuse_beyond(unsaid, repository, "delete it in SWR's console")
-        found = [tag for tag in tags if tag.digest in (digest, None) or (self._translated and tag.source == digest)]
-        if found or not self._translated:
-            return found
-        # A list of tags need not show the documents (`docs/facts/swr.md §4.5` says that it does).
-        silent = [tag for tag in tags if tag.silent]
-        _refuse_beyond(len(silent), repository, "delete it in SWR's console")
-        looks = _timely(silent, repository, until)
-        return [tag for tag in looks if digest in self._names(identity, repository, tag.name)]
+    def _listed(self, identity: Identity, repository: Repository, digest: str) -> list[Tag]:
+        """By the management API: the tags that carry the digest, and those of which the list does not tell, because it
+        has no digest of theirs, or no document (`docs/facts/swr.md §4.5` says that it has both). The look that follows
+        tells."""
+        tags = self._images.tags(identity, repository)
+        untold = [tag.name for tag in tags if tag.digest != digest and self._is_untold(tag)]
+        _refuse_beyond(len(untold), repository, "delete it in SWR's console")
+        carries = {tag.name for tag in tags if tag.digest == digest or (self._translated and tag.source == digest)}
+        return [tag for tag in tags if tag.name in carries or tag.name in untold]
+
+    def _is_untold(self, tag: Tag) -> bool:
+        return tag.digest is None or (self._translated and tag.silent)
 
     def _carrying(self, identity: Identity, repository: Repository, digest: str, until: float) -> list[str]:
         """By the registry, which tells it only of one tag at a time."""

@@ -41,6 +41,10 @@ LIST = imprinted(
 BY_DIGEST = f"/v2/org/repo/manifests/{DIGEST}"
 
 
+NO_IMAGE = Response(json.dumps([{"errorCode": "SVCSTG.SWR.4040113", "errorMessage": "The image does not exist"}]), 404)
+NO_TAG = Response(json.dumps([{"errorCode": "SVCSTG.SWR.4040048", "errorMessage": "The tag does not exist"}]), 404)
+
+
 @pytest.fixture(autouse=True)
 def _granted(swr: Swr) -> None:
     swr.grant()
@@ -128,6 +132,7 @@ class TestByDigest:
         carries(swr, "v1", 404)
         body = [{"errorCode": "SVCSTG.SWR.4041056", "errorMessage": "The tag does not exist"}]
         swr.answer("DELETE", f"{MANAGED}/v2", Response(json.dumps(body), 404))
+        carries(swr, "v2", described(OLD), 404)
         swr.answer("DELETE", BY_DIGEST, refusal(404, "MANIFEST_UNKNOWN"))
         carries(swr, DIGEST, 404)
         with pytest.raises(ManifestUnknown):
@@ -167,10 +172,34 @@ class TestByDigest:
             deletion.manifest(identity, REPOSITORY, DIGEST)
 
     def test_a_missing_repository(self, swr: Swr, deletion: Deletion, identity: Identity) -> None:
-        body = [{"errorCode": "SVCSTG.SWR.4040113", "errorMessage": "The image does not exist"}]
-        swr.answer("GET", MANAGED, Response(json.dumps(body), 404))
+        swr.answer("GET", MANAGED, NO_IMAGE)
+        swr.answer("DELETE", BY_DIGEST, refusal(404, "NAME_UNKNOWN"))
+        carries(swr, DIGEST, 404)
         with pytest.raises(RepositoryUnknown):
             deletion.manifest(identity, REPOSITORY, DIGEST)
+
+    @pytest.mark.parametrize("status", [404, 405])
+    def test_a_digest_that_the_registry_serves_is_not_gone(
+        self, swr: Swr, deletion: Deletion, identity: Identity, status: int
+    ) -> None:
+        """Whatever the management API says: Harbor takes a 404 for done."""
+        swr.answer("GET", MANAGED, NO_IMAGE)
+        swr.answer("DELETE", BY_DIGEST, refusal(status))
+        carries(swr, DIGEST, described(OLD))
+        with pytest.raises(DeletionRefused, match="nothing was deleted"):
+            deletion.manifest(identity, REPOSITORY, DIGEST)
+
+    def test_a_tag_that_the_registry_serves_is_not_gone(self, swr: Swr, deletion: Deletion, identity: Identity) -> None:
+        holds(swr, v1=OLD, v2=OLD)
+        for answer in (NO_TAG, NO_IMAGE):
+            swr.answer("DELETE", f"{MANAGED}/v2", answer)
+            with pytest.raises(DeletionRefused, match=r"does not find the tag v2 .* although SWR's registry serves it"):
+                deletion.tag(identity, REPOSITORY, "v2")
+        with pytest.raises(DeletionRefused, match="does not find the tag v2"):
+            deletion.manifest(identity, REPOSITORY, DIGEST)
+        carries(swr, "v2", 404)
+        with pytest.raises(RepositoryUnknown):
+            deletion.tag(identity, REPOSITORY, "v2")
 
     def test_a_failure_is_no_refusal(self, swr: Swr, deletion: Deletion, identity: Identity) -> None:
         holds(swr)
@@ -220,6 +249,18 @@ class TestByTheDigestOfAnOriginal:
         holds(swr, manifests=False, v1=LIST, v2=NEW)
         deletion.manifest(identity, REPOSITORY, ORIGINAL)
         assert deleted(swr) == ["v1"]
+
+    def test_one_tag_without_a_digest_hides_no_other(self, swr: Swr, deletion: Deletion, identity: Identity) -> None:
+        """`v2` is listed without its document, so the list does not tell what it stands for."""
+        holds(swr, v1=NEW, v2=LIST, v3=LIST)
+        rows = [
+            {"Tag": "v1", "manifest": NEW.decode()},
+            {"Tag": "v2", "digest": digest_of(LIST)},
+            {"Tag": "v3", "digest": digest_of(LIST), "manifest": LIST.decode()},
+        ]
+        swr.answer("GET", MANAGED, Response(json.dumps(rows)), Response("[]"))
+        deletion.manifest(identity, REPOSITORY, ORIGINAL)
+        assert deleted(swr) == ["v2", "v3"]
 
     def test_but_where_swr_shows_them_none_is_asked_for(self, swr: Swr, deletion: Deletion, identity: Identity) -> None:
         plain = json.dumps({"schemaVersion": 2, "mediaType": DOCKER_MANIFEST, "config": {}, "layers": []}).encode()
