@@ -173,6 +173,8 @@ class Deletion:
                         self._on_registry(identity, repository, tag)
                         deleted = True
             if not deleted:
+                if isinstance(error, DeletionRefused) and self._digest(identity, repository, digest) is not None:
+                    raise
                 raise ManifestUnknown(f"no tag of {repository} carries {digest} any more") from None
 
     def _on_registry(self, identity: Identity, repository: Repository, reference: str) -> None:
