@@ -10,10 +10,11 @@ from flask import Request, Response
 
 from adapter.errors import AdapterError, Busy, CredentialsError, Denied, InvalidRequest, RouteUnknown, TooLarge
 from adapter.identity import Identity
-from adapter.provider import relay, routes
-from adapter.provider.core import Core
+from adapter.provider import headers, relay, routes
+from adapter.provider.core import Answer, Core
 from adapter.provider.documents import parsed, unescaped, values_at_most
 from adapter.provider.endpoints import Endpoints
+from adapter.provider.envelope import explained
 from adapter.provider.incoming import document
 from adapter.provider.inward import Inward, Order, endpoint_of, needs_stored
 from adapter.provider.lookups import NotTold, admitted, looked_up
@@ -21,6 +22,7 @@ from adapter.provider.names import MASK
 from adapter.provider.outward import Outward
 from adapter.provider.pages import Pages
 from adapter.provider.remembered import Remembered
+from adapter.provider.responses import BLOCK
 from adapter.provider.routes import Kind, Route
 from adapter.provider.spelling import respelled
 from adapter.provider.threads import MAX_SLOW, RETRY_SECONDS, THREADS, Threads, has_body, is_crowded, until_of
@@ -95,11 +97,12 @@ class Door:
             order = self._order(request, route, document, until)
         except NotTold as told:
             return told.response
+        unconfirmed = None
         # SWR is asked for nobody whom core does not know: it would tell strangers which credentials are good.
         if order.identity is not None and (order.asked or admitted(self._core, request, until)):
-            self._check(order.identity)
+            unconfirmed = self._check(order.identity)
         sent = body if order.document is document else respelled(text, document, order.document).encode()
-        response = relay.passed(self._core, request, target, sent, until)
+        response = _with_reason(request, relay.asked(self._core, request, target, sent, until), unconfirmed)
         if route.kind is Kind.EDIT:
             self._forget(route.endpoint, response)
         return response
@@ -122,23 +125,25 @@ class Door:
         order = self._inward.edit(document, stored) if route.kind is Kind.EDIT else self._inward.ping(document, stored)
         return replace(order, asked=True)
 
-    def _check(self, identity: Identity) -> None:
+    def _check(self, identity: Identity) -> AdapterError | None:
         """The contract door's own check, because the portal shows a reason only where the door gives it.
 
-        Raises `CredentialsError` or `Denied`. Where SWR cannot say, or too many ask it already, core decides.
+        Raises `CredentialsError` or `Denied`. Where SWR cannot be asked, or too many ask it already, core decides;
+        returned is why SWR could not confirm the credentials.
         """
         if not self._checks.acquire(blocking=False):
-            return
+            return None
         if (current := trace.current.get()) is not None:
             current.account = identity.shown
         try:
             self._swr.check(identity)
         except (CredentialsError, Denied):
             raise
-        except AdapterError:
-            return
+        except AdapterError as error:
+            return error
         finally:
             self._checks.release()
+        return None
 
     def _forget(self, endpoint: int | None, response: Response) -> None:
         if endpoint is not None and 200 <= response.status_code < 300:
@@ -161,3 +166,20 @@ class Door:
                 f"an endpoint's description has at most {MAX_VALUES} values: send the fields of one endpoint"
             )
         return body
+
+
+def _with_reason(request: Request, answer: Answer, unconfirmed: AdapterError | None) -> Response:
+    """Core's answer. If that only calls the endpoint unhealthy, the door adds why its own check has just failed."""
+    if unconfirmed is None or answer.status < 400 or not headers.is_plain_json(answer.headers):
+        return relay.streamed(answer)
+    try:
+        body = answer.whole(BLOCK)
+    except BaseException:
+        answer.close()
+        raise
+    if body is None:
+        return relay.streamed(answer)
+    told = explained(body, unconfirmed.sentence)
+    if told is not body:
+        request.environ["adapter.error"] = f"{type(unconfirmed).__name__}: {unconfirmed.sentence}"
+    return relay.whole(answer, told)

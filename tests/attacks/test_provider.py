@@ -7,6 +7,7 @@ import http.client
 import json
 import select
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from adapter.provider.filters import restored
 from adapter.provider.incoming import Incoming, document
 from adapter.provider.threads import MAX_BODIES, MAX_SLOW, THREADS
 from tests.conftest import StartAdapter
+from tests.contract.http import eventually
 from tests.provider.conftest import another, core, portal, scripted_swr, servers, shared_adapter
 from tests.provider.forms import created
 from tests.provider.rig import API, NAME, Client, PlayedCore, Seen, reply, stored
@@ -94,7 +96,7 @@ def test_silent_bodies_leave_half_of_the_threads(
     core.stores(stored(4))
     portal = Client(another().provider)
     opened = clients(portal)
-    first = b"1\r\n{" if "chunked" in head or "chunks" in head else b"{"
+    first = b"1\r\n{" if "chunked" in head else b"{"
     silent = [opened.send(head, first) for _ in range(SILENT)]
     # All but those that hold a place are answered while nobody has sent another byte.
     answered = answers(silent, SILENT - MAX_BODIES)
@@ -233,3 +235,24 @@ def test_a_chunked_body_that_trickles_ends_in_time(read: Callable[[Any], Any], m
         thread.join()
         ours.close()
         client.close()
+
+
+@pytest.mark.parametrize("reset", [True, False], ids=["reset", "end"])
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+def test_a_client_that_leaves_in_its_body_is_the_one_that_left(
+    head: str, reset: bool, another: StartAdapter, core: PlayedCore, clients: Callable[[Client], Clients]
+) -> None:
+    """Core gets no whole request, and is not said to be out of reach."""
+    core.answers([])
+    running = another()
+    client = clients(Client(running.provider)).send(head, b"1\r\n{" if "chunked" in head else b"{")
+    if reset:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+    else:
+        client.shutdown(socket.SHUT_WR)
+    eventually(lambda: '"door": "provider"' in running.service.output)
+    [line] = [each for each in map(json.loads, running.service.output.splitlines()) if each.get("door") == "provider"]
+    assert line["status"] == 400
+    assert line["error"].startswith("SizeInvalid: the body ")
+    assert core.seen == []
