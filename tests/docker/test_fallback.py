@@ -20,14 +20,34 @@ from tests.docker.nginx import PATIENCE, VARIANTS, Nginx, Variant
 from tests.docker.servers import Answer, Half, Script, Scripted, Seen, Silence, dns, full, scripted
 
 PAGES = ["GET /api/v2.0/registries?page=1", "GET /api/v2.0/replication/adapters", "GET /api/v2.0/projects/1/summary"]
-CHANGES = [
+ENDPOINTS = [
     "POST /api/v2.0/registries",
     "POST /api/v2.0/registries/ping",
     "PUT /api/v2.0/registries/3",
-    "DELETE /api/v2.0/registries/3",
     "PATCH /api/v2.0/registries/3",
 ]
+"""Core needs the adapter for these."""
+ALONE = [
+    "DELETE /api/v2.0/registries/3",
+    "POST /api/v2.0/replication/policies",
+    "PUT /api/v2.0/replication/policies/7",
+    "DELETE /api/v2.0/replication/policies/7",
+]
+CHANGES = ENDPOINTS + ALONE
 NAME = "otc-swr.internal"
+
+
+def not_running(nginx: Nginx, core: Scripted, changes: list[str] = ENDPOINTS) -> None:
+    """Each change of an endpoint is rejected with the reason, in Harbor's envelope, and core hears of none."""
+    before = len(core.seen)
+    for change in changes:
+        method, path = change.split(" ", 1)
+        got = ask(nginx, method, f"{path}?x=1", body=b'{"name": "x"}')
+        assert (got.status, got.values("Content-Type")) == (503, ["application/json"])
+        [error] = json.loads(got.body)["errors"]
+        assert error["code"] == "UNKNOWN"
+        assert error["message"].startswith("the SWR adapter is not running")
+    assert core.methods()[before:] == []
 
 
 def not_carried_out(nginx: Nginx, core: Scripted, changes: list[str] = CHANGES) -> None:
@@ -44,23 +64,24 @@ def not_carried_out(nginx: Nginx, core: Scripted, changes: list[str] = CHANGES) 
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
-def test_without_the_door_core_answers_everything(
+def test_without_the_door_core_answers_what_it_can_do_alone(
     variant: Variant, nginx: StartNginx, core: Scripted, tls_core: Scripted, internal: Path
 ) -> None:
     behind = tls_core if variant.internal_tls else core
     running = nginx(behind, None, variant, internal=internal if variant.internal_tls else None)
-    assert who(running, PAGES + CHANGES) == ["core"] * 8
-    assert behind.methods() == PAGES + CHANGES
+    assert who(running, PAGES + ALONE) == ["core"] * 7
+    assert behind.methods() == PAGES + ALONE
+    not_running(running, behind)
 
 
 def test_core_gets_the_whole_request(nginx: StartNginx, core: Scripted) -> None:
     running, body = nginx(core, None), b'{"description": "' + b"x" * 300_000 + b'"}'
     core.script = lambda _: Answer(201, b"", (("Location", "/api/v2.0/registries/9"), ("Set-Cookie", "sid=1; Path=/")))
     headers = {"Cookie": "sid=1", "X-Harbor-CSRF-Token": "x", "Host": "harbor.example.com", "Origin": "http://o"}
-    got = ask(running, "POST", "/api/v2.0/registries?a=%2F", headers=headers, body=body)
+    got = ask(running, "POST", "/api/v2.0/replication/policies?a=%2F", headers=headers, body=body)
     ask(running, "POST", "/api/v2.0/users?a=%2F", headers=headers, body=body)
     fallen, stock = core.seen
-    assert fallen.target == "/api/v2.0/registries?a=%2F"
+    assert fallen.target == "/api/v2.0/replication/policies?a=%2F"
     assert fallen.body == stock.body == body
     assert sorted(fallen.headers) == sorted(stock.headers)
     assert (got.status, got.values("Location")) == (201, ["/api/v2.0/registries/9"])
@@ -132,15 +153,17 @@ def test_a_door_that_is_killed_under_a_request(nginx: StartNginx, core: Scripted
         running = nginx(core, port)
         not_carried_out(running, core, CHANGES[:1])
         assert process.wait(10) == -signal.SIGKILL
-        # Now it is gone, and the next one is core's.
-        assert who(running, CHANGES[:1] + PAGES) == ["core"] * 4
+        # Now it is gone, and the next one is core's, if core can do it alone.
+        assert who(running, ALONE + PAGES) == ["core"] * 7
+        not_running(running, core)
 
 
 def test_a_door_that_is_stopped_under_nginx(nginx: StartNginx, core: Scripted) -> None:
     with scripted("door") as door:
         running = nginx(core, door)
-        assert who(running, PAGES + CHANGES) == ["door"] * 8
-    assert who(running, PAGES + CHANGES) == ["core"] * 8
+        assert who(running, PAGES + CHANGES) == ["door"] * 11
+    assert who(running, PAGES + ALONE) == ["core"] * 7
+    not_running(running, core)
 
 
 def test_a_door_that_does_not_answer_in_time(nginx: StartNginx, core: Scripted, door: Scripted) -> None:
@@ -179,7 +202,8 @@ def test_the_door_has_its_own_time_whatever_the_server_says(
 def test_a_door_that_cannot_be_reached(nginx: StartNginx, core: Scripted) -> None:
     with full() as port:
         running = nginx(core, port)
-        assert who(running, [PAGES[0], CHANGES[0]]) == ["core"] * 2
+        assert who(running, [PAGES[0], ALONE[0]]) == ["core"] * 2
+        not_running(running, core, ENDPOINTS[:1])
     assert "upstream timed out" in running.log
 
 
@@ -187,7 +211,8 @@ def test_the_name_of_the_door_is_looked_up_when_it_is_needed(nginx: StartNginx, 
     addresses: dict[str, str] = {}
     with dns(addresses) as port:
         running = nginx(core, f"{NAME}:{door.port}", dns=port)
-        assert who(running, [PAGES[0], CHANGES[0]]) == ["core"] * 2
+        assert who(running, [PAGES[0], ALONE[0]]) == ["core"] * 2
+        not_running(running, core, ENDPOINTS[:1])
         assert "could not be resolved" in running.log
         addresses[NAME] = "127.0.0.1"
         assert who(running, [PAGES[0], CHANGES[0]]) == ["door"] * 2
@@ -195,5 +220,6 @@ def test_the_name_of_the_door_is_looked_up_when_it_is_needed(nginx: StartNginx, 
 
 def test_without_any_name_server_core_answers(nginx: StartNginx, core: Scripted, door: Scripted) -> None:
     running = nginx(core, f"{NAME}:{door.port}")
-    assert who(running, CHANGES[:1]) == ["core"]
+    assert who(running, ALONE[:1]) == ["core"]
+    not_running(running, core, ENDPOINTS[:1])
     assert door.seen == []
