@@ -28,7 +28,7 @@ def answers(adapter: RunningAdapter) -> bool:
     return (
         Door(adapter.contract).ask("GET", "/v2/", authorization=None, timeout=5).status == 401
         and Door(adapter.operations).ask("GET", "/probe/healthy", timeout=5).status == 200
-        and Door(adapter.provider).ask("GET", "/api/v2.0/systeminfo", timeout=10).status == 502
+        and Door(adapter.provider).ask("GET", "/", timeout=10).status == 404
     )
 
 
