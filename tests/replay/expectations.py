@@ -225,6 +225,7 @@ ROUTES: tuple[tuple[str, str, Expectation], ...] = (
     ("PUT", "/v2/.+/manifests/[^/]+", stored),
     ("HEAD", "/v2/.+/blobs/[^/]+", blob_head),
     ("POST", "/v2/.+/blobs/uploads/", location),
+    ("GET", "/v2/.+/blobs/uploads/[^/]+", chunk),
     ("PATCH", "/v2/.+/blobs/uploads/[^/]+", chunk),
     ("PUT", "/v2/.+/blobs/uploads/[^/]+", stored),
 )

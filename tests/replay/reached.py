@@ -33,6 +33,14 @@ class Swr(Protocol):
 
     def blob(self, repository: str, digest: str) -> bytes | None: ...
 
+    def cut_chunk(self, after: int) -> None:
+        """Ends the connection of the next PATCH after so many bytes of its body; the upload stays as it was."""
+        ...
+
+    def forget_uploads(self) -> None:
+        """Every open upload is gone."""
+        ...
+
     def requests(self) -> list[tuple[str, str, int]]:
         """(method, path, status) of everything that was asked since the reset."""
         ...

@@ -52,6 +52,14 @@ class SandboxSwr:
         store: Store = self._sandbox.store
         return store.read_blob(repository, digest) if store.has_blob(repository, digest) else None
 
+    def cut_chunk(self, after: int) -> None:
+        cut = {"origin": "registry", "method": "PATCH", "path": "/blobs/uploads/", "read_bytes": after}
+        self._sandbox.faults({**cut, "cut_after_bytes": 0})
+
+    def forget_uploads(self) -> None:
+        for upload in self._sandbox.store.uploads():
+            self._sandbox.store.upload_files.discard(upload.id)
+
     def requests(self) -> list[tuple[str, str, int]]:
         return [(entry["method"], entry["path"], entry["status"] or 0) for entry in self._sandbox.journal()]
 

@@ -82,6 +82,13 @@ class ScriptedSwr:
     def blob(self, repository: str, digest: str) -> bytes | None:
         return self.holdings.blobs.get((repository, digest))
 
+    def cut_chunk(self, after: int) -> None:
+        """At once, whatever `after` says."""
+        self.script.before(Entry("PATCH", ".*/blobs/uploads/.*", once=True, abort=True))
+
+    def forget_uploads(self) -> None:
+        self.holdings.uploads.clear()
+
     def requests(self) -> list[tuple[str, str, int]]:
         return list(self.script.asked)
 
@@ -221,6 +228,7 @@ class ScriptedSwr:
         session = f"/v2/{NAME}/blobs/uploads/(?P<upload>[0-9a-f]+)"
         return [
             Entry("POST", f"/v2/{NAME}/blobs/uploads/", self._start),
+            Entry("GET", session, self._status),
             Entry("PATCH", session, self._chunk),
             Entry("PUT", session, self._finish),
         ]
@@ -258,6 +266,15 @@ class ScriptedSwr:
             return refusal(416, "RANGE_INVALID", "chunk is out of order")
         kept += data
         return None
+
+    def _status(self, request: Request, match: re.Match[str]) -> Response:
+        """How far an upload is, it does not tell."""
+        if refused := self._allowed(request, match["name"], "push"):
+            return refused
+        if match["upload"] not in self.holdings.uploads:
+            return refusal(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
+        answer = self._accepted(match["name"], match["upload"])
+        return reply(204, location=answer.headers["location"], range="0-0")
 
     def _chunk(self, request: Request, match: re.Match[str]) -> Response:
         return self._take(request, match) or self._accepted(match["name"], match["upload"])
