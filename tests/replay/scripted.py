@@ -1,7 +1,7 @@
 """An SWR of scripted answers, written from docs/facts/swr.md alone and sharing no code with the sandbox.
 
 Where the facts are silent (§9, end of §10) it takes another plausible choice than the sandbox does: relative upload
-Locations, no Docker-Upload-UUID, `Range: 0-0` always, tokens that are no JWT and say nothing of their life, blob
+Locations, no Docker-Upload-UUID, `Range: 0-0` to each chunk, tokens that are no JWT and say nothing of their life, blob
 redirects with 302 and an explicit port, HEAD of a blob without Docker-Content-Digest, lower-case header names, mounts,
 no DELETE of a manifest, no dockyard. It is a stand-in: no evidence about SWR.
 """
@@ -268,13 +268,14 @@ class ScriptedSwr:
         return None
 
     def _status(self, request: Request, match: re.Match[str]) -> Response:
-        """How far an upload is, it does not tell."""
+        """Here its Range is the true one."""
         if refused := self._allowed(request, match["name"], "push"):
             return refused
         if match["upload"] not in self.holdings.uploads:
             return refusal(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
         answer = self._accepted(match["name"], match["upload"])
-        return reply(204, location=answer.headers["location"], range="0-0")
+        end = max(len(self.holdings.uploads[match["upload"]]) - 1, 0)
+        return reply(204, location=answer.headers["location"], range=f"0-{end}")
 
     def _chunk(self, request: Request, match: re.Match[str]) -> Response:
         return self._take(request, match) or self._accepted(match["name"], match["upload"])
