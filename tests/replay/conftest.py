@@ -56,30 +56,31 @@ def moody() -> Iterator[RunningSandbox]:
 
 @pytest.fixture(scope="session")
 def sandbox_stage(moody: RunningSandbox) -> Iterator[Stage]:
-    with _stage(SandboxSwr(moody), "never") as stage:
+    with staged(SandboxSwr(moody), "never") as stage:
         yield stage
 
 
 @pytest.fixture(scope="session")
 def scripted_stage(scripted: ScriptedSwr) -> Iterator[Stage]:
-    with _stage(scripted, "never") as stage:
+    with staged(scripted, "never") as stage:
         yield stage
 
 
 @pytest.fixture(scope="session")
 def sandbox_mounting_stage(moody: RunningSandbox) -> Iterator[Stage]:
-    with _stage(SandboxSwr(moody), "copy") as stage:
+    with staged(SandboxSwr(moody), "copy") as stage:
         yield stage
 
 
 @pytest.fixture(scope="session")
 def scripted_mounting_stage(scripted: ScriptedSwr) -> Iterator[Stage]:
-    with _stage(scripted, "auto") as stage:
+    with staged(scripted, "auto") as stage:
         yield stage
 
 
 @contextmanager
-def _stage(swr: Swr, mount: str) -> Iterator[Stage]:
+def staged(swr: Swr, mount: str) -> Iterator[Stage]:
+    """An adapter of its own in front of the SWR."""
     hosts = {"registry": swr.registry, "api": swr.api}
     with running_adapter({mood.project: hosts for mood in MOODS.values()}, mount=mount) as adapter:
         yield Stage(swr, adapter)

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pytest
 
 from adapter.sandbox.recordings.blobs import Blobs
 from adapter.sandbox.recordings.images import Image
+from tests.replay.conftest import Stage, staged
 from tests.replay.playing import Record, each_case, play
+from tests.replay.sandboxed import SandboxSwr
 from tests.replay.scenarios import OTHER_VERSIONS, Scenario
+from tests.replay.scripted import ScriptedSwr
+from tests.running import RunningSandbox
 
 FOLDERS = ("contract", "contract-mounts", "contract-translated")
+
+
+@pytest.fixture(scope="module")
+def sandbox_mounting_stage(moody: RunningSandbox) -> Iterator[Stage]:
+    """It must not have seen where the recordings of 2.15.2 left the same blobs."""
+    with staged(SandboxSwr(moody), "copy") as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def scripted_mounting_stage(scripted: ScriptedSwr) -> Iterator[Stage]:
+    with staged(scripted, "auto") as stage:
+        yield stage
 
 
 @each_case(*(version / folder for version in OTHER_VERSIONS for folder in FOLDERS))
