@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import time
@@ -22,7 +23,10 @@ _MAX_TLS_RECORD: Final = 18 << 10
 
 
 class Connection(TConn):
-    """`silent_since` is a time of `time.monotonic()`: of the connection itself, or of the end of its last request."""
+    """`silent_since` is a time of `time.monotonic()`: of the connection itself, or of the end of its last request.
+
+    `lingers_until`, if any, is the time until which it stays open after its last answer.
+    """
 
     parser: Any
 
@@ -30,6 +34,7 @@ class Connection(TConn):
         super().__init__(listener.cfg, sock, client, listener.address)
         self.listener = listener
         self.silent_since = time.monotonic()
+        self.lingers_until: float | None = None
         self._head: Head | None = None
         self._closed = False
 
@@ -70,6 +75,19 @@ class Connection(TConn):
                 self._closed = True
                 self._drop_head()
                 self.listener.closed()
+
+    def end(self, seconds: float) -> None:
+        """Pool thread: nothing more is sent. For so many seconds the client may read its answer; with none the
+        connection is only left to be closed, which then waits for nobody."""
+        if seconds:
+            self.lingers_until = time.monotonic() + seconds
+        # Below TLS, whose own shutdown would wait.
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self.sock, socket.SHUT_WR if seconds else socket.SHUT_RDWR)
+
+    def has_lingered(self, now: float, pause: float) -> bool:
+        """Whether it stays open no longer: its time is over, or its client has been silent for `pause` seconds."""
+        return self.lingers_until is not None and (now > self.lingers_until or now - self.silent_since > pause)
 
     def receive_head(self) -> bool:
         """Main loop: takes what has come; whether a thread can go on without waiting for a client that is slow.

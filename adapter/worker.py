@@ -30,11 +30,9 @@ from adapter.operations.logs import log_refused
 from adapter.protocol_errors import INVALID_RESPONSE
 
 LINGER: Final = 5.0
-"""Seconds in which what a client still sends is thrown away after its last answer."""
+"""Seconds in which what a client still sends is thrown away after its last answer; no thread waits."""
 PAUSE: Final = 1.0
 """Seconds of silence after which it is not waited for any longer."""
-
-
 HEAD_TIMEOUT: Final = 10.0
 """Seconds for a TLS handshake and a head in a thread; a plain head is whole before it gets one."""
 STOPPING: Final = 2.0
@@ -117,6 +115,8 @@ class DoorWorker(ThreadWorker):
 
     def init_process(self) -> None:
         self._heads: dict[Connection, float] = {}
+        self._ending: dict[Connection, None] = {}
+        self._scratch = bytearray(1 << 18)
         self._stopping = False
         for each in self.sockets:
             door = self.doors[each.getsockname()[1]]
@@ -200,7 +200,7 @@ class DoorWorker(ThreadWorker):
                 listener.door.connections,
                 count,
             )
-        queues = (self.keepalived_conns, self.pending_conns)
+        queues = (self._ending, self.keepalived_conns, self.pending_conns)
         oldest = [next((conn for conn in queue if conn.listener is listener), None) for queue in queues]
         silent = min(filter(None, oldest), key=lambda conn: conn.silent_since, default=None)
         if silent is not None:
@@ -209,6 +209,7 @@ class DoorWorker(ThreadWorker):
 
     def _drop(self, conn: Connection) -> None:
         """Ends a connection that waits in the poller."""
+        self._ending.pop(conn, None)
         for queue in (self.keepalived_conns, self.pending_conns):
             with contextlib.suppress(ValueError):
                 queue.remove(conn)
@@ -243,7 +244,33 @@ class DoorWorker(ThreadWorker):
             conn.close()
             return
         conn.silent_since = time.monotonic()
-        super().finish_request(conn, fs)
+        if conn.lingers_until is None:
+            super().finish_request(conn, fs)
+            return
+        conn.sock.setblocking(False)
+        self._ending[conn] = None
+        readable = functools.partial(self._throw_away, conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, readable)
+
+    def _throw_away(self, conn: Connection, _: Any) -> None:
+        """Main loop: what a client still sends after its last answer (RFC 9112 section 9.6).
+
+        Closing at once would reset the connection under it, and its log would say "broken pipe" where the answer has a
+        sentence.
+        """
+        if conn.sock.fileno() < 0:
+            return
+        try:
+            # Below TLS: there is no need to decrypt it.
+            count = socket.socket.recv_into(conn.sock, self._scratch)
+        except BlockingIOError:
+            return
+        except OSError:
+            count = 0
+        if count:
+            conn.silent_since = time.monotonic()
+        else:
+            self._drop(conn)
 
     def handle(self, conn: Connection) -> Any:
         """Pool thread: one request, from its first byte on."""
@@ -255,7 +282,7 @@ class DoorWorker(ThreadWorker):
             self._heads.pop(conn, None)
         if keep is False:
             # Without a body nothing can be under way that a close would break.
-            linger(conn.sock, 0 if here.bodiless else LINGER)
+            conn.end(0 if here.bodiless else LINGER)
         return keep
 
     def handle_request(self, req: Any, conn: Connection) -> Any:
@@ -299,10 +326,12 @@ class DoorWorker(ThreadWorker):
             self.log.error("a request failed", exc_info=exception)
 
     def notify(self) -> None:
-        """Main loop, at least once a second: ends connections whose head does not get complete."""
+        """Main loop, at least once a second: ends connections whose head, or whose end, does not come."""
         super().notify()
         now = time.monotonic()
         self._resume(now)
+        for conn in [each for each in self._ending if each.has_lingered(now, PAUSE)]:
+            self._drop(conn)
         for conn, until in list(self._heads.items()):
             if now > until and self._heads.pop(conn, None) is not None:
                 # Wakes the thread that reads; below TLS, whose own shutdown would wait.
@@ -318,28 +347,6 @@ class Patient(socket.socket):
         left = memoryview(data)
         while left:
             left = left[self.send(left, flags) :]
-
-
-def linger(connection: socket.socket, seconds: float) -> None:
-    """After the last answer: lets the client read it while what it still sends is thrown away (RFC 9112 §9.6).
-
-    Closing at once would reset the connection under a client that is still sending, and its log would say "broken
-    pipe" where the answer has a sentence. The socket is left shut down, so that gunicorn's own close does not wait.
-    """
-    scratch = bytearray(1 << 18)
-    until = time.monotonic() + seconds
-    try:
-        socket.socket.shutdown(connection, socket.SHUT_WR)
-        while (left := until - time.monotonic()) > 0:
-            connection.settimeout(min(left, PAUSE))
-            # Below TLS: there is no need to decrypt it.
-            if not socket.socket.recv_into(connection, scratch):
-                break
-    except OSError:
-        pass
-    finally:
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 def worker_class(doors: Mapping[int, Door], idle_timeout: float) -> type[DoorWorker]:

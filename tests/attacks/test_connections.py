@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import selectors
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -13,13 +14,14 @@ import pytest
 
 from adapter.heads import MAX_HEADERS, MAX_HEADERS_BYTES, Head
 from adapter.listeners import MAX_HEADS_BYTES, OPERATIONS_CONNECTIONS, Door, Limits, Listener, Reserve
-from adapter.server import MAX_CONTRACT_LINE_BYTES
+from adapter.server import MAX_CONTRACT_LINE_BYTES, PROVIDER_THREADS
 from adapter.worker import DoorWorker
 from tests.contract.http import Door as Client
 from tests.contract.http import eventually
 from tests.running import RunningAdapter, running_adapter
 
 REGIONS = {"eu-de": {"registry": "http://127.0.0.1:9", "api": "http://127.0.0.1:9"}}
+NOBODY = "http://127.0.0.1:9"
 FILES = 256
 ASK = b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -27,7 +29,7 @@ ASK = b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n"
 @pytest.fixture(scope="module")
 def few_files() -> Iterator[RunningAdapter]:
     """An adapter that may open few files."""
-    with running_adapter(REGIONS, files=FILES) as adapter:
+    with running_adapter(REGIONS, files=FILES, harbor_core_url=NOBODY) as adapter:
         yield adapter
 
 
@@ -74,6 +76,38 @@ class TestFull:
         """Last: after what the tests above did to the contract listener."""
         full = [line for line in few_files.service.output.splitlines() if "contract listener is full" in line]
         assert len(full) == 1
+
+
+def test_clients_that_stay_after_a_refusal_hold_no_thread(few_files: RunningAdapter) -> None:
+    """They go on sending a body that nobody wants, and the provider port has few threads."""
+    refused = b"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: deflate\r\n\r\n"
+    stop, broken, rounds = threading.Event(), threading.Event(), []
+    with ExitStack() as stack:
+        opened = [stack.enter_context(Client(few_files.provider).open(20)) for _ in range(2 * PROVIDER_THREADS)]
+
+        def send() -> None:
+            try:
+                while not stop.wait(0.1):
+                    for each in opened:
+                        each.send(b"x")
+                    rounds.append(len(opened))
+            except OSError:
+                broken.set()
+
+        for each in opened:
+            each.sendall(refused)
+        sender = threading.Thread(target=send)
+        sender.start()
+        try:
+            assert [each.recv(12) for each in opened] == [b"HTTP/1.1 501"] * len(opened)
+            so_far = len(rounds)
+            # A connection that has ended breaks at the second of these.
+            eventually(lambda: len(rounds) >= so_far + 3 or broken.is_set())
+            assert not broken.is_set(), "some were only answered after others had ended"
+            assert broken.wait(20), "nobody is thrown out"
+        finally:
+            stop.set()
+            sender.join()
 
 
 @pytest.mark.parametrize("files", [100, 256, 700, 1024, 4096, 1 << 20])

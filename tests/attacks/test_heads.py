@@ -9,12 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.attacks.test_connections import REGIONS
+from tests.attacks.test_connections import NOBODY, REGIONS
 from tests.contract.http import Answer, Door, eventually, read_answer
 from tests.credentials import SECRET_KEY, basic, canaries
 from tests.running import RunningAdapter, running_adapter
 
-NOBODY = "http://127.0.0.1:9"
 LINE = 65_536
 OTHER_LINE = 8_190
 SECRET = basic().split()[1]
