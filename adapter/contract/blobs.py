@@ -27,7 +27,8 @@ def create_blueprint(swr: SwrClient, slots: Slots, places: BlobPlaces, redirects
             with places.asked(identity, repository, digest):
                 found = swr.registry.blob(identity, repository, digest)
             response = _described(Response(b"", content_type="application/octet-stream"), digest)
-            # Better none than a wrong one: Harbor then takes the size from the manifest.
+            # Better none than a wrong one: a pull-through cache takes 0 for an empty blob.
+            response.automatically_set_content_length = False
             response.headers.pop("Content-Length", None)
             if found.length is not None:
                 response.headers["Content-Length"] = str(found.length)

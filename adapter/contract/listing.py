@@ -17,8 +17,8 @@ from adapter.contract.snapshots import Snapshots
 from adapter.documents import parse_json
 from adapter.errors import AccountBlocked, Denied, NotFound
 from adapter.names import Repository, check_reference, is_digest
+from adapter.numerals import whole_in_json
 from adapter.swr.client import SwrClient
-from adapter.swr.fields import whole_number
 from adapter.swr.images import Listed, Tag
 from adapter.swr.listed import config_type_of
 from adapter.swr.manifest_types import ACCEPT, LISTS
@@ -157,7 +157,7 @@ def _size(document: object) -> int | None:
         return None
     parts = [document["config"]] if document.get("config") else []
     sizes = [
-        whole_number(part.get("size")) if isinstance(part, dict) else None for part in [*parts, *lists[0], *lists[1]]
+        whole_in_json(part.get("size")) if isinstance(part, dict) else None for part in [*parts, *lists[0], *lists[1]]
     ]
     known = [size for size in sizes if size is not None]
-    return whole_number(sum(known)) if len(known) == len(sizes) else None
+    return whole_in_json(sum(known)) if len(known) == len(sizes) else None

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from adapter.errors import DigestInvalid, NameInvalid, TagInvalid, Unexpected
 from adapter.names import Repository, check_digest, check_tag, parse_repository
-from adapter.swr.fields import whole_number
+from adapter.numerals import whole_in_json
 from adapter.swr.imprint import original_of
 from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, LISTS, NONE, parsed, type_of
 from adapter.swr.times import read_time
@@ -81,13 +81,13 @@ def read_tag(entry: Mapping[str, Any]) -> Tag | None:
         return None
     document = _manifest(entry)
     media_type, config_type = _types(entry, document)
-    is_list = whole_number(entry.get("tag_type")) == 1 or media_type in LISTS
+    is_list = whole_in_json(entry.get("tag_type")) == 1 or media_type in LISTS
     own_type = type_of(document)
     return Tag(
         name,
         _digest(entry.get("digest")),
         media_type,
-        whole_number(entry.get("size")),
+        whole_in_json(entry.get("size")),
         read_time(entry.get("updated")) or read_time(entry.get("created")),
         is_list=is_list,
         config_type=config_type,
@@ -121,9 +121,9 @@ def _types(entry: Mapping[str, Any], document: Mapping[str, Any]) -> tuple[str |
     """Of the manifest and of its configuration; without the manifest, what the numbers beside it say."""
     if (media_type := type_of(document)) != NONE:
         return media_type[:_LONGEST_TYPE], config_type_of(document)
-    if whole_number(entry.get("tag_type")) == 1:
+    if whole_in_json(entry.get("tag_type")) == 1:
         return DOCKER_LIST, None
-    return {1: _SCHEMA_1, 2: DOCKER_MANIFEST}.get(whole_number(entry.get("schema")) or 0), None
+    return {1: _SCHEMA_1, 2: DOCKER_MANIFEST}.get(whole_in_json(entry.get("schema")) or 0), None
 
 
 def config_type_of(document: object) -> str | None:

@@ -25,10 +25,10 @@ from adapter.errors import (
 )
 from adapter.identity import Identity
 from adapter.names import Repository
+from adapter.numerals import whole_in_json
 from adapter.state import State
 from adapter.swr import signing
 from adapter.swr.errors import Refusal, error_for, management_error_for
-from adapter.swr.fields import whole_number
 from adapter.swr.patience import CREATE, GLANCE, SAFE, Patience
 from adapter.swr.refusals import Refusals
 from adapter.swr.transport import Signer, Transport, read_document, refusal_of, settle
@@ -124,7 +124,7 @@ def parse_organization(entry: Mapping[str, Any]) -> Organization:
     name = entry["name"]
     if not isinstance(name, str):
         raise TypeError
-    return Organization(name, whole_number(entry.get("auth")), whole_number(entry.get("id")))
+    return Organization(name, whole_in_json(entry.get("auth")), whole_in_json(entry.get("id")))
 
 
 class Management:

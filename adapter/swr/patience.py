@@ -32,6 +32,8 @@ class Patience:
 
 
 _LONGEST_RETRY_AFTER: Final = 86_400.0
+_MAX_DATE: Final = 64
+"""Characters of a date in any of HTTP's forms."""
 _BUSY: Final = frozenset({429, 502, 503, 504})
 
 SAFE: Final = Patience(total=60, statuses=_BUSY | {500}, broken=True)
@@ -73,9 +75,11 @@ def retry_after(value: str | None, now: float) -> float | None:
     """Seconds that a `Retry-After` header asks for; `now` is the time in seconds since the epoch."""
     if not value:
         return None
-    if value.strip().isdecimal():
-        return min(float(value.strip()[:9]), _LONGEST_RETRY_AFTER)
+    digits = value.strip()
+    if digits.isascii() and digits.isdecimal():
+        # Of more digits than any wait has, the first ones will do.
+        return min(float(digits[:9]), _LONGEST_RETRY_AFTER)
     try:
-        return min(max(0.0, parsedate_to_datetime(value).timestamp() - now), _LONGEST_RETRY_AFTER)
-    except (ValueError, OverflowError):
+        return min(max(0.0, parsedate_to_datetime(value[:_MAX_DATE]).timestamp() - now), _LONGEST_RETRY_AFTER)
+    except (ValueError, OverflowError, TypeError, IndexError):
         return None

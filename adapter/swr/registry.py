@@ -35,6 +35,7 @@ from adapter.errors import (
 )
 from adapter.identity import Identity
 from adapter.names import Repository, algorithm_of, check_digest, digest_of, is_digest
+from adapter.numerals import whole_number
 from adapter.swr.errors import error_for, parse_refusal, registry_error_for
 from adapter.swr.imprint import original_of
 from adapter.swr.manifest_types import (
@@ -340,8 +341,15 @@ class Registry:
             raise BlobUnknown(f"{repository} has no blob {digest}")
         if response.status_code != 200:
             raise error_for(refusal_of(response))
-        length = response.headers.get("Content-Length", "")
-        return Blob(int(length) if length.isdecimal() else None)
+        length = _blob_length(response, digest)
+        if length is None and response.request.method == "HEAD":
+            # SWR left it out. Who is told 0 would take the blob for empty; a GET has it in its head. That the blob is
+            # there is known, whatever becomes of the GET.
+            with contextlib.suppress(AdapterError):
+                response = self.open_blob(identity, repository, digest)
+                response.close()
+                length = _blob_length(response, digest)
+        return Blob(length)
 
     def blob_place(
         self, identity: Identity, repository: Repository, digest: str, byte_range: str | None = None
@@ -474,10 +482,19 @@ def _head_of(response: requests.Response, reference: str) -> Manifest | None:
         told = reference
     elif told is not None and algorithm_of(told) != "sha256":
         told = None  # GET answers a tag with SHA-256
-    media_type, length = said(response.headers.get("Content-Type")), response.headers.get("Content-Length", "")
-    if told is None or not media_type or is_schema_1_type(media_type) or not length.isdecimal():
+    media_type = said(response.headers.get("Content-Type"))
+    length = whole_number(response.headers.get("Content-Length"))
+    if told is None or not media_type or is_schema_1_type(media_type) or not length:
         return None
-    return Manifest(media_type, told, int(length)) if _is_plain(response) else None
+    return Manifest(media_type, told, length) if _is_plain(response) else None
+
+
+def _blob_length(response: requests.Response, digest: str) -> int | None:
+    """In bytes, of the blob as it is. None when the answer does not tell, as with 0 for a blob that is not empty."""
+    if response.status_code != 200 or "Content-Encoding" in response.headers:
+        return None
+    length = whole_number(response.headers.get("Content-Length"))
+    return length or (0 if length == 0 and digest == digest_of(b"", algorithm_of(digest)) else None)
 
 
 def _narrow(error: AdapterError, kind: type[NotFound], sentence: str) -> AdapterError:

@@ -1,8 +1,9 @@
-"""Answers whose headers came whole, and hold nothing that HTTP does not allow.
+"""Answers whose heads came whole, in time, and can be read in one way only.
 
 To `http.client` the end of a connection ends the headers too, so an answer that was cut in them would look like one
-that has fewer; a line that is no header would end them, with a warning in the log; and it accepts control characters,
-which the adapter's own server then refuses to send to the caller.
+that has fewer; a line that is no header would end them, with a warning in the log; it accepts control characters,
+which the adapter's own server then refuses to send to the caller; of two lengths it takes one; and it reads interim
+answers without end.
 """
 
 from __future__ import annotations
@@ -11,33 +12,29 @@ import http.client
 import io
 import re
 import socket
+import time
 from typing import Any, Final
 
 from urllib3.exceptions import HeaderParsingError
 from urllib3.util.response import assert_header_parsing
 
+from adapter.numerals import whole_number
+
+MAX_HEAD_BYTES: Final = 128 << 10
+"""Of an answer and all interim ones before it."""
+_MAX_LINES: Final = 200
+"""Lines in a row behind a head: the trailers of a chunked body."""
 _PASSED_ON: Final = frozenset(
     {"accept-ranges", "content-encoding", "content-length", "content-range", "content-type", "docker-content-digest"}
 )
 """Fields that go into answers to callers: printable ASCII alone. Others may hold what RFC 9110 calls obs-text."""
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _FOLD: Final = re.compile(r"\r?\n[ \t]+")
-
-
-class Lines(io.BufferedReader):
-    """Keeps what was read by lines, while it is told to."""
-
-    kept: list[bytes] | None = None
-
-    def readline(self, size: int | None = -1, /) -> bytes:
-        line = super().readline(size)
-        if self.kept is not None:
-            self.kept.append(line)
-        return line
+_PART: Final = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/(?:[0-9]{1,18}|\*)")
 
 
 class DamagedHeaders(http.client.HTTPException):
-    """They are none."""
+    """They are none, or have no end."""
 
 
 class InvalidHeader(http.client.HTTPException):
@@ -48,24 +45,93 @@ class InvalidHeader(http.client.HTTPException):
         self.field = field if field.isascii() and field.isprintable() else "HTTP"
 
 
+class Lines(io.BufferedReader):
+    """Keeps what was read by lines, while it is told to. Raises `DamagedHeaders` for lines without end."""
+
+    kept: list[bytes] | None = None
+    _size = 0
+    _in_a_row = 0
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        if self.kept is not None:
+            self.kept.append(line)
+            self._size += len(line)
+        else:
+            self._in_a_row += 1
+        if self._size > MAX_HEAD_BYTES or self._in_a_row > _MAX_LINES:
+            raise DamagedHeaders
+        return line
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._in_a_row = 0
+        return super().read(size)
+
+    def read1(self, size: int = -1, /) -> bytes:
+        self._in_a_row = 0
+        return super().read1(size)
+
+    def readinto(self, buffer: Any, /) -> int:
+        self._in_a_row = 0
+        return super().readinto(buffer)
+
+
+class Timed(io.RawIOBase):
+    """A socket's bytes; until the monotonic moment `until`, if there is one, however slowly they come."""
+
+    def __init__(self, raw: Any, sock: socket.socket) -> None:
+        self._raw, self._sock = raw, sock
+        self.until: float | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if self.until is not None:
+            seconds = self.until - time.monotonic()
+            if seconds <= 0:
+                raise TimeoutError("timed out")
+            self._sock.settimeout(seconds)
+        read: int | None = self._raw.readinto(buffer)
+        return read
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
 class WholeResponse(http.client.HTTPResponse):
-    """For `response_class` of a connection: `begin` raises `IncompleteRead`, or what `check_head` does."""
+    """For `response_class` of a connection: `begin` raises `IncompleteRead`, `TimeoutError`, or what `check_head`
+    does. The head must be there within the timeout that the socket has then."""
 
     def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
         super().__init__(sock, *arguments, **options)
-        self.fp = self._lines = Lines(self.fp.detach())
+        self._sock = sock
+        self._timed = Timed(self.fp.detach(), sock)
+        self.fp = self._lines = Lines(self._timed)
 
     def begin(self) -> None:
         """Other answers than 100 may come before the one that counts too, which http.client does not know."""
-        self._lines.kept = []
-        super().begin()
-        lines, self._lines.kept = self._lines.kept, None
-        if lines[-1] not in (b"\r\n", b"\n"):
-            raise http.client.IncompleteRead(b"")
-        self.check_head(lines)
-        if 100 < self.status < 200 and self.status != http.HTTPStatus.SWITCHING_PROTOCOLS:
+        timeout = self._sock.gettimeout()
+        self._timed.until = None if timeout is None else time.monotonic() + timeout
+        try:
+            self._begin()
+        finally:
+            self._timed.until = None
+            if self._sock.fileno() >= 0:
+                self._sock.settimeout(timeout)
+
+    def _begin(self) -> None:
+        while True:
+            self._lines.kept = []
+            super().begin()
+            lines, self._lines.kept = self._lines.kept, None
+            if lines[-1] not in (b"\r\n", b"\n"):
+                raise http.client.IncompleteRead(b"")
+            self.check_head(lines)
+            if not 100 < self.status < 200 or self.status == http.HTTPStatus.SWITCHING_PROTOCOLS:
+                return
             self.headers = self.msg = None  # type: ignore[assignment]
-            self.begin()
 
     def check_head(self, lines: list[bytes]) -> None:  # noqa: ARG002 - for whoever looks closer
         """The lines of a whole head. Raises an `HTTPException` for what is no answer."""
@@ -80,3 +146,28 @@ class WholeResponse(http.client.HTTPResponse):
                 valid = not _CONTROL.search(_FOLD.sub(" ", value))
             if not valid:
                 raise InvalidHeader(name)
+        check_framing(self.status, self.msg)
+
+
+def check_framing(status: int, fields: http.client.HTTPMessage) -> None:
+    """Raises `InvalidHeader` where two readers of a head could disagree on where its body ends, or which part of a
+    whole it is (RFC 9112 section 6, RFC 9110 section 14.4)."""
+    lengths = {each.strip() for line in fields.get_all("Content-Length", []) for each in line.split(",")}
+    codings = fields.get_all("Transfer-Encoding", [])
+    if lengths and (codings or len(lengths) > 1 or whole_number(next(iter(lengths))) is None):
+        raise InvalidHeader("Content-Length")
+    if codings and [coding.strip().lower() for coding in codings] != ["chunked"]:
+        raise InvalidHeader("Transfer-Encoding")
+    if status == http.HTTPStatus.PARTIAL_CONTENT and not _is_part(fields, lengths):
+        raise InvalidHeader("Content-Range")
+
+
+def _is_part(fields: http.client.HTTPMessage, lengths: set[str]) -> bool:
+    """Several parts have a range each, within the body."""
+    if (fields.get("Content-Type") or "").lower().startswith("multipart/byteranges"):
+        return True
+    found = _PART.fullmatch((fields.get("Content-Range") or "").strip())
+    if found is None:
+        return False
+    size = int(found[2]) - int(found[1]) + 1
+    return size > 0 and all(whole_number(length) == size for length in lengths)

@@ -9,7 +9,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from adapter.swr.fields import whole_number
+from adapter.numerals import whole_in_json
 
 _FORM: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d{1,9})? ?(?:[Zz]|([+-])(\d\d):?(\d\d))?(?: [A-Z]{3,4})?",
@@ -59,7 +59,7 @@ def _offset(found: re.Match[str]) -> timedelta:
 
 
 def _from_number(value: object) -> datetime | None:
-    number = int(value) if isinstance(value, float) and abs(value) < 1e18 else whole_number(value)
+    number = int(value) if isinstance(value, float) and abs(value) < 1e18 else whole_in_json(value)
     if number is None:
         return None
     for milliseconds in (number * 1000, number):

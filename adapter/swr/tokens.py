@@ -30,6 +30,7 @@ from adapter.errors import (
 )
 from adapter.identity import Identity
 from adapter.names import Repository
+from adapter.numerals import finite_number
 from adapter.state import State
 from adapter.swr import trace
 from adapter.swr.accepted import Accepted
@@ -51,6 +52,8 @@ SERVICE: Final = "dockyard"
 LONGEST_LIFE: Final = 600.0
 """Seconds a token is used when it does not say how long it lives (`docs/facts/swr.md §5`)."""
 MARGIN: Final = 30.0
+_MAX_JWT_SECONDS: Final = 86_400.0
+"""Longer than any token is used, whatever its own times say."""
 _LARGEST_CACHE: Final = 10_000
 _NOT_ACCEPTED: Final = "(not accepted)"
 """In place of the access key; none has a parenthesis."""
@@ -73,11 +76,12 @@ def life_of(token: str, expires_in: object, now: float) -> float:
     holds however wrong this machine's clock is.
     """
     claims = _claims(token)
-    issued, expires = claims.get("iat", claims.get("nbf", now)), claims.get("exp")
-    if isinstance(expires, int | float) and isinstance(issued, int | float):
-        return max(0.0, expires - issued - MARGIN)
-    if isinstance(expires_in, int | float) and expires_in > 0:
-        return max(0.0, min(float(expires_in), LONGEST_LIFE) - MARGIN)
+    issued, expires = finite_number(claims.get("iat", claims.get("nbf", now))), finite_number(claims.get("exp"))
+    if expires is not None and issued is not None:
+        return max(0.0, min(expires - issued, _MAX_JWT_SECONDS) - MARGIN)
+    told = finite_number(expires_in)
+    if told is not None and told > 0:
+        return max(0.0, min(told, LONGEST_LIFE) - MARGIN)
     return LONGEST_LIFE - MARGIN
 
 

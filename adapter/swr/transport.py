@@ -38,8 +38,10 @@ log = logging.getLogger(__name__)
 CONNECT_TIMEOUT: Final = 10.0
 LARGEST_DOCUMENT: Final = 8 << 20
 """Bytes of a JSON document or manifest that are read at most."""
+DOCUMENT_TIMEOUT: Final = 120.0
+"""Seconds for a whole document, however steadily it trickles."""
 REMAINDER_TIMEOUT: Final = 5.0
-"""Seconds that the body of an answer may pause when its status has said all that counts."""
+"""Seconds for the body of an answer when its status has said all that counts."""
 LARGEST_ERROR: Final = 64 << 10
 LOCAL_REDIRECT: Final = (
     "SWR redirects a blob to {host}, an address of this machine or its link: if the object store is there, add the "
@@ -140,6 +142,12 @@ class Transport:
                     proxies=dict(proxies_for(url, self._proxy)),
                 )
             request_id = response.headers.get("X-Request-Id")
+            if response.status_code == requests.codes.partial and "Range" not in prepared.headers:
+                response.close()
+                return Unexpected(
+                    f"{parts.hostname} returned a part of what was requested as a whole: check for a proxy between the "
+                    "adapter and SWR"
+                )
         except (requests.RequestException, HTTPError) as error:
             failure = _failure(error, parts.hostname or "", patience)
             log.info("%s %s: %s", request.method, parts.hostname, type(failure).__name__)
@@ -214,12 +222,14 @@ def _cause(error: BaseException | None, kind: type[BaseException]) -> BaseExcept
 
 
 def read_document(response: requests.Response, limit: int = LARGEST_DOCUMENT, deadline: float | None = None) -> bytes:
-    """The whole body, at most `limit` bytes, until the monotonic moment `deadline`.
+    """The whole body, at most `limit` bytes, until the monotonic moment `deadline`, or within `DOCUMENT_TIMEOUT`.
 
     Raises `Unexpected` when there is more, `Unreachable` when there is less than announced, `TimedOut`, `Busy` when
     the process holds too many documents.
     """
     host = urlsplit(str(response.url)).hostname
+    latest = time.monotonic() + DOCUMENT_TIMEOUT
+    deadline = latest if deadline is None else min(deadline, latest)
     try:
         data = bytearray()
         # As it comes, so that neither a trickle outlives the deadline nor a large document comes whole.
@@ -228,7 +238,7 @@ def read_document(response: requests.Response, limit: int = LARGEST_DOCUMENT, de
             if len(data) > limit:
                 raise Unexpected(f"{host} sends a document of more than {limit} bytes")
             hold(len(block), WAIT_SECONDS)
-            if deadline is not None and time.monotonic() > deadline:
+            if time.monotonic() > deadline:
                 raise TimedOut(f"{host} does not come to the end of its answer")
     except (HTTPError, OSError) as error:
         raise Unreachable(f"the answer of {host} broke off") from error
@@ -237,10 +247,12 @@ def read_document(response: requests.Response, limit: int = LARGEST_DOCUMENT, de
     return bytes(data)
 
 
-def _hasten(response: requests.Response) -> None:
+def _read_remainder(response: requests.Response) -> bytes:
+    """A short body whose status has said all that counts, within `REMAINDER_TIMEOUT`. Raises as `read_document`."""
     sock = getattr(response.raw.connection, "sock", None)
     if sock is not None:
         sock.settimeout(REMAINDER_TIMEOUT)
+    return read_document(response, LARGEST_ERROR, time.monotonic() + REMAINDER_TIMEOUT)
 
 
 def settle(response: requests.Response) -> None:
@@ -248,16 +260,14 @@ def settle(response: requests.Response) -> None:
 
     What does not come soon is not waited for: nothing depends on it.
     """
-    _hasten(response)
     with contextlib.suppress(AdapterError):
-        read_document(response, LARGEST_ERROR)
+        _read_remainder(response)
 
 
 def error_body(response: requests.Response) -> bytes:
     """The body of an answer that is not 2xx, as far as it comes, and empty where it is too large; it is closed."""
-    _hasten(response)
     try:
-        return read_document(response, LARGEST_ERROR)
+        return _read_remainder(response)
     except AdapterError:
         return b""
 

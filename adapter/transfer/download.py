@@ -12,6 +12,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from adapter.errors import Unexpected
+from adapter.numerals import whole_number
 from adapter.swr.connections import BLOCK
 from adapter.swr.content import content_of
 
@@ -115,7 +116,8 @@ def _length_of(response: requests.Response) -> int | None:
     told = response.headers.get("Content-Length")
     if told is None:
         return None
-    if not (told.isascii() and told.isdecimal()):
+    length = whole_number(told)
+    if length is None:
         response.close()
-        raise Unexpected("SWR sends a blob with a length that cannot be read")
-    return int(told)
+        raise Unexpected("SWR returned a blob with an invalid Content-Length: report this")
+    return length

@@ -16,6 +16,7 @@ import requests
 from adapter.errors import AdapterError, BlobUnknown, ManifestInvalid, NotFound, RangeInvalid, Unexpected
 from adapter.identity import Identity
 from adapter.names import Repository, algorithm_of, digest_of
+from adapter.numerals import whole_number
 from adapter.state import MemoryState, State
 from adapter.swr.client import SwrClient
 from adapter.swr.manifest_types import OCI_INDEX, digests_in, parsed
@@ -170,8 +171,7 @@ def _parts(original: Document) -> list[str]:
 
 def _is_too_large(response: requests.Response) -> bool:
     """A layer may have the digest that somebody asks a manifest for: it is not read to find out."""
-    length = response.headers.get("Content-Length", "")
-    return length.isdecimal() and int(length) > LARGEST
+    return (whole_number(response.headers.get("Content-Length")) or 0) > LARGEST
 
 
 def original_in(data: bytes, digest: str) -> Document | None:

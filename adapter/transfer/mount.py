@@ -32,6 +32,7 @@ from adapter.errors import (
 )
 from adapter.identity import Identity
 from adapter.names import Repository
+from adapter.numerals import whole_number
 from adapter.state import State
 from adapter.swr.client import SwrClient
 from adapter.transfer.blob_places import BlobPlaces
@@ -163,8 +164,7 @@ class Mounts:
             ) from error
 
     def _copy(self, wanted: _Wanted, session: Session, content: requests.Response) -> None:
-        length = content.headers.get("Content-Length", "")
-        incoming = Incoming(_Fetched(content), int(length) if length.isdecimal() else None)
+        incoming = Incoming(_Fetched(content), whole_number(content.headers.get("Content-Length")))
         try:
             with wanted.transfer():
                 self._uploads.finish(wanted.identity, session, wanted.digest, incoming)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import socket
+import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from adapter.errors import AdapterError, SizeInvalid, Unexpected, Unreachable
+from adapter.contract.listing import _size
+from adapter.errors import AdapterError, SizeInvalid, TimedOut, Unexpected, Unreachable
 from adapter.identity import Identity, parse_identity
 from adapter.names import Repository, digest_of
 from adapter.settings import Settings
 from adapter.swr import trace
 from adapter.swr.client import SwrClient
-from adapter.swr.patience import BUFFERED, STREAM, Patience
-from adapter.swr.transport import Transport, settle
+from adapter.swr.patience import BUFFERED, STREAM, Patience, retry_after
+from adapter.swr.tokens import life_of
+from adapter.swr.transport import Transport, read_document, settle
 from adapter.values import RegionHosts
 from tests.attacks.raw import RawServer, answer, raw_server
 from tests.contract.http import Door, refused
@@ -208,3 +215,141 @@ class TestCounting:
         with Transport(Settings(requests_per_second=0)) as transport, pytest.raises(Unreachable):
             transport.send("GET", url, headers={}, account=None, patience=ONCE)
         assert counted.requests == 0
+
+
+class TestFraming:
+    """Where two readers could disagree on where an answer ends, none is right."""
+
+    @pytest.mark.parametrize(
+        ("status", "fields"),
+        [
+            ("200 OK", ["Content-Length: 7", "Transfer-Encoding: chunked"]),
+            ("200 OK", ["Content-Length: 7", "Content-Length: 8"]),
+            ("200 OK", ["Content-Length: 7, 8"]),
+            ("200 OK", ["Content-Length: " + "7" * 5000]),
+            ("200 OK", ["Content-Length: -7"]),
+            ("200 OK", ["Content-Length: +7"]),
+            ("200 OK", ["Content-Length: 7_0"]),
+            ("200 OK", ["Content-Length: seven"]),
+            ("200 OK", ["Transfer-Encoding: gzip, chunked"]),
+            ("200 OK", ["Transfer-Encoding: chunked", "Transfer-Encoding: chunked"]),
+            ("206 Partial Content", []),
+            ("206 Partial Content", ["Content-Range: bytes 0-8/9"]),
+            ("206 Partial Content", ["Content-Range: bytes 6-0/9"]),
+            ("206 Partial Content", ["Content-Range: bytes 0-6/" + "9" * 5000]),
+        ],
+        ids=lambda value: str(value)[:60],
+    )
+    def test_is_refused(self, swr: RawServer, identity: Identity, status: str, fields: list[str]) -> None:
+        swr.answer(BLOB, answer(status, *fields, body=LAYER))
+        with pytest.raises(Unexpected, match=r"returned an invalid (Content-Length|Transfer-Encoding|Content-Range)"):
+            swr.client().registry.open_blob(identity, REPOSITORY, DIGEST, "bytes=0-6")
+        assert len(swr.asked) == 1
+
+    def test_a_part_that_nobody_asked_for(self, swr: RawServer, identity: Identity) -> None:
+        swr.answer(BLOB, answer("206 Partial Content", "Content-Range: bytes 0-6/9", body=LAYER))
+        with pytest.raises(Unexpected, match="a part of what was requested as a whole"):
+            swr.client().registry.open_blob(identity, REPOSITORY, DIGEST)
+
+    @pytest.mark.parametrize("content_range", ["bytes 0-6/9", "bytes 0-6/*"])
+    def test_one_that_was_asked_for(self, swr: RawServer, identity: Identity, content_range: str) -> None:
+        swr.answer(BLOB, answer("206 Partial Content", f"Content-Range: {content_range}", body=LAYER))
+        with swr.client().registry.open_blob(identity, REPOSITORY, DIGEST, "bytes=0-6") as response:
+            assert response.content == LAYER
+
+    @pytest.mark.parametrize(
+        "endless",
+        [
+            b"HTTP/1.1 100 Continue\r\n\r\n",
+            b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n",
+            b"X-A: b\r\n",
+            b"a",
+        ],
+        ids=["100", "103", "fields", "line"],
+    )
+    def test_a_head_without_end(self, swr: RawServer, endless: bytes) -> None:
+        sent = 0
+
+        def talk(connection: socket.socket) -> None:
+            nonlocal sent
+            connection.sendall(b"" if endless.startswith(b"HTTP") else b"HTTP/1.1 200 OK\r\n")
+            while sent < 64 << 20:
+                sent += connection.send(endless * (65536 // len(endless)))
+
+        swr.answer("GET", talk)
+        with Transport(Settings(requests_per_second=0)) as transport, pytest.raises(Unreachable):
+            transport.send("GET", swr.url, headers={}, account=None, patience=ONCE)
+        assert sent < 16 << 20, "what the kernel holds, and no more"
+
+    def test_a_head_that_trickles(self, swr: RawServer) -> None:
+        """Each byte comes in time, the whole does not."""
+        given_up = threading.Event()
+
+        def talk(connection: socket.socket) -> None:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-A: ")
+            with contextlib.suppress(OSError):
+                for _ in range(200):
+                    connection.sendall(b"b")
+                    time.sleep(0.05)
+                return
+            given_up.set()
+
+        swr.answer("GET", talk)
+        soon = replace(ONCE, answer=0.5)
+        with Transport(Settings(requests_per_second=0)) as transport, pytest.raises(TimedOut):
+            transport.send("GET", swr.url, headers={}, account=None, patience=soon)
+        assert given_up.wait(5)
+
+    def test_trailers_without_end(self, swr: RawServer) -> None:
+        sent = 0
+
+        def talk(connection: socket.socket) -> None:
+            nonlocal sent
+            connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n")
+            while sent < 64 << 20:
+                sent += connection.send(b"X-A: b\r\n" * 8000)
+
+        swr.answer("GET", talk)
+        with Transport(Settings(requests_per_second=0)) as transport:
+            response = transport.send("GET", swr.url, headers={}, account=None, patience=ONCE)
+            with pytest.raises(Unreachable):
+                read_document(response)
+        assert sent < 16 << 20
+
+
+class TestLengths:
+    """SWR leaves the length out of a HEAD, or a proxy does: a cache that is told 0 serves an empty blob."""
+
+    def test_of_a_blob_is_that_of_a_get(self, swr: RawServer) -> None:
+        silent, wrong = b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+        swr.answer("HEAD", silent, wrong, silent)
+        chunked = answer("200 OK", "Transfer-Encoding: chunked", body=b"7\r\na layer\r\n0\r\n\r\n")
+        swr.answer(BLOB, *[answer("200 OK", body=LAYER)] * 2, chunked)
+        with running_adapter({PROJECT: {"registry": swr.url, "api": swr.url}}) as adapter:
+            told = [Door(adapter.contract).ask("HEAD", f"/v2/team/app/blobs/{DIGEST}") for _ in range(3)]
+        assert [each.status for each in told] == [200] * 3
+        assert [each.headers["Content-Length"] for each in told] == [str(len(LAYER)), str(len(LAYER)), None]
+
+
+class TestNumbers:
+    @pytest.mark.parametrize(
+        "times",
+        [
+            *('"exp": ' + "9" * 4000, '"exp": 1e999', '"exp": NaN', '"exp": true', '"exp": "9"'),
+            *('"exp": -1e300, "iat": 1e300', '"exp": 1, "iat": -' + "9" * 4000, '"exp": ' + "9" * 5000),
+        ],
+        ids=lambda value: value[:20],
+    )
+    def test_of_a_token(self, times: str) -> None:
+        claims = base64.urlsafe_b64encode(b"{%b}" % times.encode()).decode().rstrip("=")
+        for expires_in in (10**4000, float("inf"), float("nan"), True, -5, "9", None, 900):
+            assert 0 <= life_of(f"x.{claims}.x", expires_in, 1e9) <= 86_400
+
+    @pytest.mark.parametrize("value", ["9" * 5000, "-1", "\u0665", "\xb2", "NaN", "inf", "1e9", "x" * 60_000, "1 Jan"])
+    def test_of_a_wait(self, value: str) -> None:
+        assert 0 <= (retry_after(value, 0.0) or 0) <= 86_400
+
+    def test_of_the_parts_of_a_manifest(self) -> None:
+        for size in ("1e999", "9" * 4000, "-1", "true", '"7"'):
+            assert _size(b'{"config": {"size": %b}, "layers": [{"size": 7}]}' % size.encode()) is None
+        assert _size(b'{"config": {"size": 3}, "layers": [{"size": 7}]}') == 10
