@@ -25,7 +25,8 @@ _MAX_TLS_RECORD: Final = 18 << 10
 class Connection(TConn):
     """`silent_since` is a time of `time.monotonic()`: of the connection itself, or of the end of its last request.
 
-    `lingers_until`, if any, is the time until which it stays open after its last answer.
+    `lingers_until`, if any, is the time until which it stays open after its last answer; `resets`: it ends with RST, so
+    that a part of a body does not pass for the whole.
     """
 
     parser: Any
@@ -35,6 +36,7 @@ class Connection(TConn):
         self.listener = listener
         self.silent_since = time.monotonic()
         self.lingers_until: float | None = None
+        self.resets = False
         self._head: Head | None = None
         self._closed = False
 

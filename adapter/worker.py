@@ -13,6 +13,7 @@ import copy
 import functools
 import selectors
 import socket
+import struct
 import threading
 import time
 import uuid
@@ -40,16 +41,19 @@ STOPPING: Final = 2.0
 _UNSENT: Final = 1 << 18
 """Bytes that may wait in the kernel for a slow client: of more, it reports room only when a third has gone."""
 
+_RESET: Final = struct.pack("ii", 1, 0)
+"""For `SO_LINGER`: the connection ends with RST."""
 _BODY: Final = frozenset({"CONTENT-LENGTH", "TRANSFER-ENCODING"})
 
 
 class Here(threading.local):
     """The request of this thread: its connection, whether it announced no body, what ends its connection after the
-    answer, and its WSGI environment once an application has it."""
+    answer, its WSGI environment once an application has it, and gunicorn's response."""
 
     bodiless = False
     connection: Connection | None = None
     environ: Mapping[str, Any] | None = None
+    response: Any = None
 
     @staticmethod
     def force_close() -> None:
@@ -117,6 +121,7 @@ class DoorWorker(ThreadWorker):
         self._heads: dict[Connection, float] = {}
         self._ending: dict[Connection, None] = {}
         self._scratch = bytearray(1 << 18)
+        self.cfg.set("post_request", _remember_response)
         self._stopping = False
         for each in self.sockets:
             door = self.doors[each.getsockname()[1]]
@@ -244,6 +249,10 @@ class DoorWorker(ThreadWorker):
             conn.close()
             return
         conn.silent_since = time.monotonic()
+        if conn.resets:
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            conn.close()
+            return
         if conn.lingers_until is None:
             super().finish_request(conn, fs)
             return
@@ -280,7 +289,7 @@ class DoorWorker(ThreadWorker):
             keep = super().handle(conn)
         finally:
             self._heads.pop(conn, None)
-        if keep is False:
+        if keep is False and not conn.resets:
             # Without a body nothing can be under way that a close would break.
             conn.end(0 if here.bodiless else LINGER)
         return keep
@@ -292,7 +301,13 @@ class DoorWorker(ThreadWorker):
         here.force_close = req.force_close  # type: ignore[method-assign]
         here.bodiless = not any(name in _BODY and value != "0" for name, value in req.headers)
         conn.sock.settimeout(self.idle_timeout)
-        keep = super().handle_request(req, conn)
+        here.response = None
+        try:
+            keep = super().handle_request(req, conn)
+        except BaseException:
+            # HTTP/1.0 has no chunks: without a length, the end of the connection would be the end of the body.
+            conn.resets = req.version < (1, 1) and getattr(here.response, "headers_sent", False)
+            raise
         # After an answer without `100 Continue` nobody knows whether the body comes.
         return keep and not conn.forget_expectation()
 
@@ -347,6 +362,11 @@ class Patient(socket.socket):
         left = memoryview(data)
         while left:
             left = left[self.send(left, flags) :]
+
+
+def _remember_response(_worker: Any, _request: Any, _environ: Any, response: Any) -> None:
+    """gunicorn's hook for the end of a request."""
+    here.response = response
 
 
 def worker_class(doors: Mapping[int, Door], idle_timeout: float) -> type[DoorWorker]:

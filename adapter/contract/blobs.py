@@ -11,6 +11,7 @@ from adapter.names import check_digest, parse_repository
 from adapter.swr.client import SwrClient
 from adapter.swr.tokens import PULL
 from adapter.transfer.blob_places import BlobPlaces
+from adapter.transfer.byte_range import asked_range
 from adapter.transfer.download import Download
 from adapter.transfer.slots import Slot, Slots
 
@@ -26,19 +27,14 @@ def create_blueprint(swr: SwrClient, slots: Slots, places: BlobPlaces, redirects
         if request.method == "HEAD":
             with places.asked(identity, repository, digest):
                 found = swr.registry.blob(identity, repository, digest)
-            response = _described(Response(b"", content_type="application/octet-stream"), digest)
-            # Better none than a wrong one: a pull-through cache takes 0 for an empty blob.
-            response.automatically_set_content_length = False
-            response.headers.pop("Content-Length", None)
-            if found.length is not None:
-                response.headers["Content-Length"] = str(found.length)
-            return response
+            return _described(_head(found.length), digest)
         # A stranger takes no place.
         swr.registry.authorize(identity, repository, PULL)
         ask = swr.registry.blob_place if redirects == "pass" else swr.registry.open_blob
         with _Transfer(slots.take(identity)) as transfer:
             with places.asked(identity, repository, digest):
-                place = ask(identity, repository, digest, request.headers.get("Range"))
+                wanted = asked_range(request.headers.get("Range"), request.headers.get("If-Range"), digest)
+                place = ask(identity, repository, digest, wanted)
             if isinstance(place, str):
                 # It opens the blob to whoever has it, for a while.
                 return bodiless(307, {"Location": place, "Cache-Control": "no-store"})
@@ -52,6 +48,16 @@ def create_blueprint(swr: SwrClient, slots: Slots, places: BlobPlaces, redirects
             return _described(transfer.answer(), digest)
 
     return blueprint
+
+
+def _head(length: int | None) -> Response:
+    """Without a length rather than with a wrong one: Harbor then takes the size from the manifest."""
+    response = Response(b"", content_type="application/octet-stream")
+    response.automatically_set_content_length = False
+    response.headers.pop("Content-Length", None)
+    if length is not None:
+        response.headers["Content-Length"] = str(length)
+    return response
 
 
 def _described(response: Response, digest: str) -> Response:

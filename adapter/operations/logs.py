@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 import uuid
@@ -146,9 +147,18 @@ class _Logged:
         self._done = done
 
     def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._chunks:
-            self._request.count(len(chunk))
-            yield chunk
+        begun = False
+        try:
+            for chunk in self._chunks:
+                self._request.count(len(chunk))
+                begun = True
+                yield chunk
+        except Exception as error:
+            if isinstance(error, OSError) or not begun:
+                raise
+            # The server would end the connection in order, as if this were all.
+            log.exception("a response broke off")
+            raise ConnectionResetError(errno.ECONNRESET, "the response was cut") from error
 
     def close(self) -> None:
         try:

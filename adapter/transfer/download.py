@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import logging
 import socket
 from collections.abc import Callable, Iterator
@@ -22,8 +22,9 @@ _KEPT: Final = ("Content-Type", "Content-Range", "Content-Encoding", "Accept-Ran
 
 
 class Download:
-    """An open answer of SWR's. When SWR ends early the caller's `connection` is cut: a clean end would pass a part for
-    the whole. Raises `Unexpected` for a length that is none, with the answer closed.
+    """An open answer of SWR's. When SWR ends early its iteration raises `ConnectionResetError`, by which the server
+    ends the caller's connection: a clean end would pass a part for the whole. Raises `Unexpected` for a length that is
+    none, with the answer closed.
 
     Most of a long content goes out on the connection itself, past the server, which would want new memory for each
     block; `told` is then called with the number of bytes. `length` is in bytes, as announced; None when SWR does not
@@ -71,8 +72,7 @@ class Download:
                 block = next(blocks, None)
             except (HTTPError, OSError) as error:
                 log.warning("a blob broke off after %d bytes: %s", sent, type(error).__name__)
-                self._cut()
-                return
+                raise ConnectionResetError(errno.ECONNRESET, "the blob was cut") from error
             if block is None:
                 break
             sent += len(block)
@@ -84,7 +84,7 @@ class Download:
                     self._told(len(block))
         if self.length is not None and sent < self.length:
             log.warning("SWR ended a blob after %d of %d bytes", sent, self.length)
-            self._cut()
+            raise ConnectionResetError(errno.ECONNRESET, "the blob was cut")
 
     def _blocks(self) -> Iterator[bytes | memoryview]:
         """A memoryview is valid until the next block is taken, and is for the connection itself."""
@@ -101,20 +101,15 @@ class Download:
                 content.last()
         yield from self._response.raw.stream(BLOCK, decode_content=False)
 
-    def _cut(self) -> None:
-        if self._connection is not None:
-            with contextlib.suppress(OSError):
-                self._connection.shutdown(socket.SHUT_RDWR)
-
     def close(self) -> None:
         """Ends the transfer from SWR; safe to call twice."""
         self._response.close()
 
 
 def _length_of(response: requests.Response) -> int | None:
-    """None when SWR does not say it."""
+    """None when SWR does not say it: chunks have the last word about where a content ends."""
     told = response.headers.get("Content-Length")
-    if told is None:
+    if told is None or "chunked" in response.headers.get("Transfer-Encoding", "").lower():
         return None
     length = whole_number(told)
     if length is None:
