@@ -73,7 +73,7 @@ class Uploads:
             with _Sent(incoming, None, self._room(session), skip, self._spare) as sent:
                 location = session.location
                 if not sent.nothing_new:
-                    self._sessions.begin(identity, session)
+                    self._begin(identity, session, sent)
                     rest = content_range(incoming.range, session.offset + skip)
                     location = self._swr.chunk(identity, session.repository, location, sent.body, rest)
                 advanced = session.advanced(location, sent.finished())
@@ -108,7 +108,7 @@ class Uploads:
             checked = digest if whole and self._verify else None
             with _Sent(incoming, checked, self._room(session), skip, self._spare) as sent:
                 rest = None if whole or sent.nothing_new else content_range(incoming.range, session.offset + skip)
-                self._sessions.begin(identity, session)
+                self._begin(identity, session, sent)
                 self._swr.finish(identity, session.repository, session.location, digest, sent.body, rest)
                 sent.finished()
             self._sessions.end(identity, session)
@@ -141,6 +141,11 @@ class Uploads:
         """Drops the upload at SWR."""
         self._swr.cancel(identity, session.repository, session.location)
         self._sessions.end(identity, session)
+
+    def _begin(self, identity: Identity, session: Session, sent: _Sent) -> None:
+        """What sends nothing leaves no doubt about what SWR has."""
+        if sent.body:
+            self._sessions.begin(identity, session)
 
     def _refuse_lost(self, identity: Identity, session: Session) -> None:
         try:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from adapter.transfer.upload import Uploads
 from tests.contract.conftest import put_back
 from tests.contract.http import (
     Answer,
@@ -163,3 +165,17 @@ def test_a_blob_in_one_post_gives_its_call_slot_back() -> None:
 
     post()
     assert statuses == [201] * deep
+
+
+def test_all_uploads_share_the_cores_that_are_spare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of clients, and the copies of mounts."""
+    begin, spares = Uploads.__init__, []
+
+    def noted(self: Uploads, *given: Any, spare: threading.Semaphore, **named: Any) -> None:
+        spares.append(spare)
+        begin(self, *given, spare=spare, **named)
+
+    monkeypatch.setattr(Uploads, "__init__", noted)
+    Stubbed()
+    assert len(spares) > 1
+    assert len(set(map(id, spares))) == 1

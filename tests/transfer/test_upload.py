@@ -232,6 +232,15 @@ class TestAChunkThatComesAgain:
             self.uploads.chunk(IDENTITY, session, incoming(DATA, length=10))
         assert swr.bytes == b""
 
+    def test_a_finish_without_a_body_can_be_repeated(self) -> None:
+        door = uploads(swr := Recorder())
+        swr.breaks = True
+        with pytest.raises(Unreachable):
+            door.finish(IDENTITY, self.SESSION, digest_of(DATA), incoming(b"", length=0))
+        swr.breaks = False
+        door.finish(IDENTITY, self.SESSION, digest_of(DATA), incoming(b"", length=0))
+        assert swr.calls == [("PUT", None, 0)] * 2
+
     def test_without_a_range_where_swr_does_not_tell_and_nothing_broke(self) -> None:
         swr = Recorder()
         session = self.begun(swr, True)
