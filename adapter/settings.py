@@ -288,6 +288,11 @@ def _refuse_contradictions(settings: Settings) -> None:
             certificate.load(settings.tls_certificate, settings.tls_key)
         except ValueError as error:
             raise SettingsError(f"{PREFIX}TLS_CERTIFICATE, {PREFIX}TLS_KEY: {error}") from None
+        if settings.public_url is not None and urlsplit(settings.public_url).scheme == "http":
+            raise SettingsError(
+                f"{PREFIX}PUBLIC_URL starts with http, but the contract port speaks TLS: start it with https, or "
+                f"remove {PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY"
+            )
     for region, hosts in settings.regions.items():
         for origin in filter(None, (hosts.registry, hosts.api)):
             parts = urlsplit(origin)

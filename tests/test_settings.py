@@ -7,6 +7,7 @@ import pytest
 from adapter import settings
 from adapter.settings import Settings, SettingsError
 from adapter.values import Bind, RegionHosts
+from tests.certificates import Certificate
 
 DESIGNED = """
 REGIONS CONTRACT_BIND PROVIDER_BIND OPERATIONS_BIND PUBLIC_URL VERIFY_UPLOADS HARBOR_CORE_URL CARRIER
@@ -203,3 +204,14 @@ def test_bad_tenants_are_told_without_an_access_key(value: str, words: str) -> N
     assert sentence.startswith("SWR_ADAPTER_TENANTS: bad value")
     assert words in sentence
     assert "AKCANARYX" not in sentence
+
+
+def test_tls_needs_a_public_url_with_https(tmp_path: Path) -> None:
+    """Absolute upload locations would lead to the same port without TLS."""
+    certificate = Certificate(tmp_path)
+    both = {"TLS_CERTIFICATE": str(certificate.chain), "TLS_KEY": str(certificate.key)}
+    assert "PUBLIC_URL starts with http," in refusal(**both, PUBLIC_URL="http://swr.internal:8080")
+    assert load(**both, PUBLIC_URL="https://swr.internal:8080").public_url == "https://swr.internal:8080"
+    assert load(**both).public_url is None
+    # A proxy in front may speak TLS.
+    assert load(PUBLIC_URL="https://swr.internal").tls_certificate is None
