@@ -19,11 +19,13 @@ from typing import Any, ClassVar
 
 import certifi
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NameResolutionError, NewConnectionError
 from urllib3.util.ssl_ import create_urllib3_context
 from urllib3.util.wait import wait_for_read
 
 from adapter.swr import outgoing
 from adapter.swr.caller import GLANCES, refuse_if_gone
+from adapter.swr.resolver import Resolver
 from adapter.swr.responses import WholeResponse
 
 BLOCK = 1 << 20
@@ -107,6 +109,12 @@ class _Early:
     sock: Any
     timeout: Any
     proxy: Any
+    host: str
+    port: int
+    socket_options: Any
+    resolver: Resolver
+    """Set by the pool."""
+    _dns_host: str
     _poll: select.poll
     _cut = False
     _in_body = False
@@ -120,8 +128,17 @@ class _Early:
         return alive and time.monotonic() - self._used < self.longest_idle
 
     def _new_conn(self) -> socket.socket:
-        """urllib3's hook for the bare connection, before TLS."""
-        sock: socket.socket = super()._new_conn()  # type: ignore[misc]
+        """urllib3's hook for the bare connection, before TLS: within the timeout, however many addresses there are."""
+        try:
+            sock = self.resolver.connect(self._dns_host, self.port, self.timeout, self.socket_options or ())
+        except UnicodeError:
+            raise LocationParseError(self.host) from None
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error  # type: ignore[arg-type]
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, "no connection in time") from error
+        except OSError as error:
+            raise NewConnectionError(self, str(error)) from error  # type: ignore[arg-type]
         try:
             self._check_peer(sock)
         except BaseException:
@@ -144,7 +161,7 @@ class _Early:
             # It may have been opened for a request that was allowed more.
             self._check_peer(self.sock)
         super().endheaders(*arguments, **options)  # type: ignore[misc]
-        outgoing.current().sent = True
+        outgoing.current().went_out()
         self._in_body = True
         if self.sock is not None:
             # Until the answer is read, which has a timeout of its own.

@@ -16,7 +16,7 @@ from adapter.errors import AdapterError, Unexpected
 from adapter.identity import Identity
 from adapter.swr.errors import error_for
 from adapter.swr.management import Organization, Part, parse_organizations, part_of, raise_unless_created
-from adapter.swr.patience import CREATE, SAFE, Patience
+from adapter.swr.patience import CREATE, READ, Patience
 from adapter.swr.tokens import basic
 from adapter.swr.transport import Transport, read_document, refusal_of, settle
 from adapter.values import RegionHosts
@@ -37,7 +37,7 @@ class Dockyard:
 
     def organizations(self, identity: Identity) -> list[Organization]:
         """Those the account is authorised for. The credentials are known to be right when this is asked."""
-        response = self._send("GET", identity, "namespaces", SAFE)
+        response = self._send("GET", identity, "namespaces", READ)
         if response.status_code != 200:
             raise error_for(refusal_of(response))
         try:

@@ -33,7 +33,7 @@ from adapter.swr.listed import Listed, Tag, read_repository, read_tag
 from adapter.swr.management import Management, Part
 from adapter.swr.organizations import Organizations
 from adapter.swr.pages import LATER, Collection, Page, T, parse_page
-from adapter.swr.patience import SAFE, Patience
+from adapter.swr.patience import READ, Patience
 from adapter.swr.tag_lists import TagLists
 from adapter.swr.tokens import Tokens
 
@@ -77,7 +77,7 @@ class Images:
         Raises `OrganizationUnknown` when SWR says so, `Denied` when these credentials open no way to list or the
         organization may be another account's, `Unexpected`, `Unavailable`.
         """
-        self._tokens.confirm(identity)
+        self._tokens.confirm(identity, READ)
         way, ask, ways = "dockyard", self._dockyard.repositories, dockyard_queries(organization)
         if self._management.serves(identity):
             way, ask, ways = "management", self._management.repositories, repository_queries(organization)
@@ -118,7 +118,7 @@ class Images:
 
     def tags(self, identity: Identity, repository: Repository) -> list[Tag]:
         """By name. Raises `RepositoryUnknown`, `OrganizationUnknown`, `Denied`, `Unexpected`, `Unavailable`."""
-        self._tokens.confirm(identity)
+        self._tokens.confirm(identity, READ)
         if not self._management.serves(identity):
             return self._names(identity, repository)
         listing = _Listing(
@@ -178,7 +178,7 @@ class Images:
             until = min(deadline, time.monotonic() + _LONGEST_PAGE)
             query = {**way, "offset": str(offset), "limit": str(limit)}
             try:
-                part = listing.ask(query, replace(SAFE, deadline=until))
+                part = listing.ask(query, replace(READ, deadline=until))
             except DockyardAbsent:
                 if not offset:
                     raise

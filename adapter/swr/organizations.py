@@ -22,7 +22,7 @@ from adapter.identity import Identity
 from adapter.names import Repository, check_organization
 from adapter.swr.dockyard import Dockyard, DockyardAbsent
 from adapter.swr.management import Management, Organization
-from adapter.swr.patience import CREATE, SAFE
+from adapter.swr.patience import CREATE, READ, SAFE
 from adapter.swr.single import SingleFlight, longest
 from adapter.swr.tokens import PULL, Tokens
 
@@ -47,9 +47,9 @@ class Organizations:
 
     def all(self, identity: Identity) -> list[Organization]:
         """All that the account is authorised for. Raises `Denied` when these credentials open no way to list them."""
-        self._tokens.confirm(identity)
+        self._tokens.confirm(identity, READ)
         if self._management.serves(identity):
-            return self._management.organizations(identity)
+            return self._management.organizations(identity, READ)
         try:
             return self._dockyard.organizations(identity)
         except NotFound:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
@@ -20,10 +20,17 @@ class LocalAddress(http.client.HTTPException):
 @dataclass
 class Outgoing:
     """`local_allowed`: whether it may go to an address of this machine or its link. `sent`: whether its head went out,
-    on whatever connection."""
+    on whatever connection; `on_sent` is called then."""
 
     local_allowed: bool = True
+    on_sent: Callable[[], None] | None = None
     sent: bool = False
+
+    def went_out(self) -> None:
+        """Its head did."""
+        self.sent = True
+        if self.on_sent is not None:
+            self.on_sent()
 
     def check_peer(self, connection: socket.socket) -> None:
         """Before anything is sent. Raises `LocalAddress`.

@@ -23,6 +23,10 @@ class Patience:
     """How long to wait for a place in the request budget."""
     tied: bool = False
     """Whether it is over when the caller leaves, because only the caller has a use for it."""
+    connect: float | None = None
+    """For reads: seconds in which a connection must be made, repeats included. A host that could not be reached, or
+    answered nothing but 5xx, a moment ago is then not tried repeatedly (`CircuitBreaker`). None: tried like any other.
+    """
     deadline: float | None = field(default=None, compare=False)
     """The monotonic moment at which all is over, whatever `total` says: for several requests, and their bodies too."""
 
@@ -37,7 +41,14 @@ _MAX_DATE: Final = 64
 _BUSY: Final = frozenset({429, 502, 503, 504})
 
 SAFE: Final = Patience(total=60, statuses=_BUSY | {500}, broken=True)
-"""GET, HEAD, and a PUT of a whole document: repeating changes nothing."""
+"""A PUT of a whole document, and what else an upload needs: repeating changes nothing."""
+
+READ: Final = replace(SAFE, connect=5.0)
+"""GET and HEAD for a caller that can do without SWR for a while, as Harbor's proxy cache can."""
+
+READ_MANIFEST: Final = replace(READ, total=20)
+"""A manifest, or the token for one: until this is over, Harbor does not serve the copy that it has. What the first of
+several requests learns of the host counts for the next, so that all of them together take little longer."""
 
 START: Final = Patience(total=90, statuses=_BUSY | {500}, broken=True)
 """The start of an upload: Harbor never retries it rightly (`docs/facts/harbor.md D.2`); one too many is harmless."""
@@ -51,7 +62,7 @@ CREATE: Final = Patience(total=30, statuses=frozenset({429, 503}), broken=False)
 CHECK: Final = Patience(total=10, statuses=_BUSY, broken=True, answer=5.0, budgeted=False)
 """The health check: past the budget, and over within 10 s. One failed check takes a proxy cache away for minutes."""
 
-FETCH: Final = replace(SAFE, tied=True)
+FETCH: Final = replace(READ, tied=True)
 """A blob for one caller."""
 
 BUFFERED: Final = Patience(total=60, statuses=frozenset({429, 503}), broken=False, answer=600.0, tied=True)

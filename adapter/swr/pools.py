@@ -22,6 +22,7 @@ from urllib3.poolmanager import ProxyManager
 from adapter.settings import LOOPBACK
 from adapter.swr.connections import BLOCK, Plain, Secured, tls_context
 from adapter.swr.idle import IdleCloser
+from adapter.swr.resolver import Resolver
 
 _CHECKED = 5.0
 """Seconds between two looks for idle connections that SWR has ended, or that may not be used again."""
@@ -63,10 +64,17 @@ def _close_idle(waiting: Any) -> bool:
 class _Pooled:
     """Mixed into urllib3's two pools: tells of the connections that become idle."""
 
-    def __init__(self, *arguments: Any, idle: IdlePools, **options: Any) -> None:
+    def __init__(self, *arguments: Any, idle: IdlePools, resolver: Resolver, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._idle = idle
+        self._resolver = resolver
         idle.add(self)
+
+    def _new_conn(self) -> Any:
+        """urllib3's hook for a connection that is not open yet."""
+        connection = super()._new_conn()  # type: ignore[misc]
+        connection.resolver = self._resolver
+        return connection
 
     def _put_conn(self, conn: Any) -> None:
         """urllib3's hook for a connection that is not needed any more, None for one that is gone."""
@@ -93,9 +101,10 @@ class Adapter(HTTPAdapter):
     def __init__(self, ca_bundle: Path | None, pool: int) -> None:
         self._context = tls_context(ca_bundle)
         self._idle = IdlePools(_CHECKED)
+        resolver = Resolver()
         self._pools: dict[str, Any] = {
-            "http": functools.partial(_PlainPool, idle=self._idle),
-            "https": functools.partial(_TLSPool, idle=self._idle),
+            scheme: functools.partial(pool_class, idle=self._idle, resolver=resolver)
+            for scheme, pool_class in (("http", _PlainPool), ("https", _TLSPool))
         }
         super().__init__(max_retries=0, pool_maxsize=pool, pool_connections=16)
 

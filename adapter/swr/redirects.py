@@ -11,9 +11,10 @@ import requests
 from adapter.errors import Unexpected
 from adapter.identity import Identity
 from adapter.swr.addresses import names_local
+from adapter.swr.failures import LOCAL_REDIRECT
 from adapter.swr.locations import resolve
 from adapter.swr.patience import FETCH
-from adapter.swr.transport import LOCAL_REDIRECT, Transport, settle
+from adapter.swr.transport import Transport, settle
 from adapter.values import RegionHosts
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})

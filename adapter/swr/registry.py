@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -54,7 +54,7 @@ from adapter.swr.manifest_types import (
     type_of,
 )
 from adapter.swr.organizations import Organizations
-from adapter.swr.patience import FETCH, SAFE, Patience
+from adapter.swr.patience import FETCH, READ, READ_MANIFEST, SAFE, Patience
 from adapter.swr.redirects import REDIRECTS, Redirects
 from adapter.swr.tokens import PULL, PUSH, Tokens
 from adapter.swr.transport import Transport, error_body, read_document, refusal_of, settle
@@ -147,7 +147,7 @@ class Registry:
             )
 
         for last in (False, True):
-            token = self._token(identity, repository, actions, source, writing=writing)
+            token = self._token(identity, repository, actions, source, patience, writing=writing)
             response = send(method, token)
             if response.status_code not in (401, 403):
                 return self._genuine(identity, method, response)
@@ -188,7 +188,8 @@ class Registry:
     def authorize(self, identity: Identity, repository: Repository, actions: str = PUSH) -> None:
         """Raises what a request would be refused with, before anything is read from the caller, or takes a place; costs
         no request, since that needs the token too."""
-        self._token(identity, repository, actions, writing=actions != PULL)
+        patience = READ if actions == PULL else SAFE
+        self._token(identity, repository, actions, None, patience, writing=actions != PULL)
 
     def absence(self, identity: Identity, repository: Repository, error: AdapterError) -> AdapterError:
         """What a 404 to a request that needs no repository yet can mean: the organization, else the repository."""
@@ -206,14 +207,17 @@ class Registry:
         identity: Identity,
         repository: Repository,
         actions: str,
-        source: Repository | None = None,
+        source: Repository | None,
+        patience: Patience,
         *,
         writing: bool,
     ) -> str:
+        """A token that a read needs is asked for as the read is; several callers may wait for one."""
+        policy = SAFE if patience.connect is None else replace(patience, tied=False)
         try:
             if source is not None:
                 return self._tokens.bearer_of_two(identity, repository, actions, source)
-            return self._tokens.bearer(identity, repository, actions)
+            return self._tokens.bearer(identity, repository, actions, policy)
         except (Denied, OrganizationUnknown) as error:
             raise self._denial(identity, repository, error, writing=writing) from error
 
@@ -256,10 +260,14 @@ class Registry:
         path = f"/v2/{repository}/manifests/{reference}"
         headers = {"Accept": accept}
         if head:
-            response = self.exchange("HEAD", identity, repository, path, actions=PULL, headers=headers)
+            response = self.exchange(
+                "HEAD", identity, repository, path, actions=PULL, headers=headers, patience=READ_MANIFEST
+            )
             if (found := _head_of(response, reference)) is not None:
                 return found
-        response = self.exchange("GET", identity, repository, path, actions=PULL, headers=headers)
+        response = self.exchange(
+            "GET", identity, repository, path, actions=PULL, headers=headers, patience=READ_MANIFEST
+        )
         if response.status_code != 200:
             refusal = refusal_of(response)
             if refusal.status in (404, 406) and not all(accepts(accept, each) for each in TYPES):
@@ -330,7 +338,7 @@ class Registry:
     def blob(self, identity: Identity, repository: Repository, digest: str) -> Blob:
         """Whether a blob is there. Raises `BlobUnknown`."""
         path = f"/v2/{repository}/blobs/{digest}"
-        response = self.exchange("HEAD", identity, repository, path, actions=PULL)
+        response = self.exchange("HEAD", identity, repository, path, actions=PULL, patience=READ)
         settle(response)
         if response.status_code in REDIRECTS or (response.status_code == 404 and not _is_registrys(response)):
             # A pre-signed address is good for GET alone, and a 404 without a body may be anybody's: then the head is

@@ -31,7 +31,7 @@ from adapter.names import Repository, check_tag
 from adapter.swr.errors import error_for
 from adapter.swr.locations import resolve
 from adapter.swr.pages import LATER
-from adapter.swr.patience import SAFE, Patience
+from adapter.swr.patience import READ, Patience
 from adapter.swr.registry import Registry
 from adapter.swr.tokens import PULL
 from adapter.swr.transport import read_document, refusal_of
@@ -72,7 +72,7 @@ class TagLists:
         while it was read."""
         path: str | None = f"/v2/{repository}/tags/list"
         asked: set[str] = set()
-        patience = replace(SAFE, deadline=deadline)
+        patience = replace(READ, deadline=deadline)
         while path is not None:
             if time.monotonic() > deadline:
                 raise TimedOut(f"SWR's list of the tags of {repository} does not come to an end in {LONGEST:g} s")

@@ -114,7 +114,7 @@ class Tokens:
         self._refusals = Refusals(state, "registry")
         self._flights: SingleFlight[Token] = SingleFlight()
 
-    def bearer(self, identity: Identity, repository: Repository, actions: str) -> str:
+    def bearer(self, identity: Identity, repository: Repository, actions: str, patience: Patience = SAFE) -> str:
         """A token for one repository. A cached one for pushing serves pulling too.
 
         Raises `CredentialsRefused`, `OrganizationUnknown`, `Denied`, or what the transport raises.
@@ -125,13 +125,13 @@ class Tokens:
                 _tell_accepted()
                 return cached.value
         try:
-            return self._scoped(identity, name, actions).value
+            return self._scoped(identity, name, actions, patience).value
         except Denied:
             # Other clients of SWR ask for both at all times; whether it grants pulling alone, of a repository that
             # does not exist yet, is not known.
             if actions != PULL:
                 raise
-            return self._scoped(identity, name, PUSH).value
+            return self._scoped(identity, name, PUSH, patience).value
 
     def bearer_of_two(self, identity: Identity, repository: Repository, actions: str, source: Repository) -> str:
         """A token that may read `source` as well, as other clients ask for when they mount; where SWR takes one scope
@@ -148,8 +148,8 @@ class Tokens:
             self._keep(key, token)
         return value
 
-    def _scoped(self, identity: Identity, name: str, actions: str) -> Token:
-        return self._fetch(identity, (_scope(name, actions),), (identity.fingerprint, name, actions))
+    def _scoped(self, identity: Identity, name: str, actions: str, patience: Patience) -> Token:
+        return self._fetch(identity, (_scope(name, actions),), (identity.fingerprint, name, actions), patience)
 
     def forget(self, identity: Identity, repository: Repository, source: Repository | None = None) -> None:
         """Drops the tokens of a repository, and those for it and a source, because SWR refused one."""

@@ -8,34 +8,35 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
-from urllib3.exceptions import HTTPError, SSLError
+from urllib3.exceptions import HTTPError
 
 from adapter import __version__
 from adapter.documents import WAIT_SECONDS, hold
-from adapter.errors import AdapterError, CertificateUntrusted, TimedOut, Unexpected, Unreachable
+from adapter.errors import AdapterError, CertificateUntrusted, InvalidRequest, TimedOut, Unexpected, Unreachable
 from adapter.settings import SPARE_THREADS, Settings
 from adapter.state import Link
 from adapter.swr import trace
 from adapter.swr.caller import rest, tied
-from adapter.swr.connections import EarlySuccess
+from adapter.swr.circuit_breaker import CircuitBreaker
 from adapter.swr.errors import Refusal, parse_refusal
-from adapter.swr.outgoing import LocalAddress, Outgoing, sending
+from adapter.swr.failures import failure_of, wrong_answer
+from adapter.swr.outgoing import Outgoing, sending
 from adapter.swr.patience import SAFE, Patience, backoff, retry_after
 from adapter.swr.pools import Adapter, proxies_for
 from adapter.swr.rate_limit import RateLimit
-from adapter.swr.responses import InvalidHeader
 from adapter.swr.tenants import Tenants
 
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT: Final = 10.0
+_MIN_CONNECT_SECONDS: Final = 0.1
+_SERVER_ERROR: Final = 500
 LARGEST_DOCUMENT: Final = 8 << 20
 """Bytes of a JSON document or manifest that are read at most."""
 DOCUMENT_TIMEOUT: Final = 120.0
@@ -43,10 +44,6 @@ DOCUMENT_TIMEOUT: Final = 120.0
 REMAINDER_TIMEOUT: Final = 5.0
 """Seconds for the body of an answer when its status has said all that counts."""
 LARGEST_ERROR: Final = 64 << 10
-LOCAL_REDIRECT: Final = (
-    "SWR redirects a blob to {host}, an address of this machine or its link: if the object store is there, add the "
-    "host to `objects` of the region in SWR_ADAPTER_REGIONS"
-)
 
 _OWN_HEADERS: Final = {"User-Agent": f"harbor-swr-adapter/{__version__}", "Accept-Encoding": "identity"}
 
@@ -60,6 +57,7 @@ class Transport:
         self._adapter = Adapter(settings.ca_bundle, pool=settings.threads + SPARE_THREADS)
         self._proxy = settings.proxy
         self._rate_limit = RateLimit(settings.requests_per_second, link, Tenants(settings.tenants))
+        self._breaker = CircuitBreaker()
 
     def __enter__(self) -> Transport:
         return self
@@ -84,8 +82,9 @@ class Transport:
         `account` is whose budget is charged, None for the object store, which has none. `signer` is asked anew for
         each attempt. Without `local_allowed` nothing is sent to an address of this machine or its link: for addresses
         that somebody else chose. Raises `Unreachable`, `TimedOut`, `CertificateUntrusted`, `Unexpected` or `Throttled`,
-        and what `refuse_if_gone` does.
+        `InvalidRequest` for headers that cannot be sent, and what `refuse_if_gone` does.
         """
+        _check_headers(headers)
         request = requests.Request(method, url, headers={**headers, **_OWN_HEADERS}, data=body)
         with tied(patience.tied):
             return self._exchange(request, account, signer, patience, local_allowed=local_allowed)
@@ -99,7 +98,10 @@ class Transport:
         *,
         local_allowed: bool,
     ) -> requests.Response:
+        host = urlsplit(str(request.url)).netloc
+        self._refuse_unreachable(host, patience)
         until = min(time.monotonic() + patience.total, patience.deadline or float("inf"))
+        reach_until = float("inf")
         attempt, queued = 0, 0.0
         while True:
             if account is not None and patience.budgeted:
@@ -108,27 +110,61 @@ class Transport:
                 self._rate_limit.take(account, patience.queue - queued)
                 waited = time.monotonic() - before
                 queued, until = queued + waited, until + waited
+            if attempt == 0 and patience.connect is not None:
+                reach_until = time.monotonic() + patience.connect
             # A policy that repeats cuts its last attempt, so that its total holds.
             limit = patience.within(until - time.monotonic()) if patience.total else patience
-            outcome = self._attempt(request, signer, limit, Outgoing(local_allowed))
+            outgoing = Outgoing(local_allowed, lambda: self._breaker.reached(host))
+            outcome = self._attempt(request, signer, limit, outgoing, reach_until)
+            self._learn(host, account, outcome, outgoing)
             wait = self._wait_after(outcome, attempt, patience)
-            if wait is None or time.monotonic() + wait > until:
-                if isinstance(outcome, AdapterError):
-                    raise outcome
-                return outcome
+            last = until if outgoing.sent else min(until, reach_until)
+            if wait is None or time.monotonic() + wait > last or self._is_known_bad(host, account, outcome, patience):
+                break
             if isinstance(outcome, requests.Response):
                 settle(outcome)
-            log.info("%s %s: trying again in %.1f s", request.method, urlsplit(str(request.url)).netloc, wait)
+            log.info("%s %s: trying again in %.1f s", request.method, host, wait)
             rest(wait)
             attempt += 1
+        if isinstance(outcome, AdapterError):
+            raise outcome
+        if outcome.status_code >= _SERVER_ERROR and patience.connect is not None:
+            self._breaker.failed(host, account)
+        return outcome
+
+    def _refuse_unreachable(self, host: str, patience: Patience) -> None:
+        if patience.connect is not None and (refusal := self._breaker.refusal(host)) is not None:
+            raise refusal
+
+    def _learn(
+        self, host: str, account: str | None, outcome: requests.Response | AdapterError, outgoing: Outgoing
+    ) -> None:
+        if isinstance(outcome, requests.Response):
+            if outcome.status_code < _SERVER_ERROR:
+                self._breaker.answered(host, account)
+        elif not outgoing.sent and isinstance(outcome, Unreachable | TimedOut):
+            self._breaker.unreached(host, outcome)
+
+    def _is_known_bad(
+        self, host: str, account: str | None, outcome: requests.Response | AdapterError, patience: Patience
+    ) -> bool:
+        """Whether one try is enough of a host that has answered nothing but 5xx for some time."""
+        answered = isinstance(outcome, requests.Response) and outcome.status_code >= _SERVER_ERROR
+        return answered and patience.connect is not None and self._breaker.is_unavailable(host, account)
 
     def _attempt(
-        self, request: requests.Request, signer: Signer | None, patience: Patience, outgoing: Outgoing
+        self,
+        request: requests.Request,
+        signer: Signer | None,
+        patience: Patience,
+        outgoing: Outgoing,
+        reach_until: float,
     ) -> requests.Response | AdapterError:
         """The response, or the error to raise when there is to be no further attempt."""
         url = str(request.url)
         parts = urlsplit(url)
         started = time.monotonic()
+        connect = max(_MIN_CONNECT_SECONDS, min(CONNECT_TIMEOUT, patience.answer, reach_until - started))
         request_id = None
         try:
             prepared = request.prepare()
@@ -138,18 +174,15 @@ class Transport:
                 response = self._adapter.send(
                     prepared,
                     stream=True,
-                    timeout=(min(CONNECT_TIMEOUT, patience.answer), patience.answer),
+                    timeout=(connect, patience.answer),
                     proxies=dict(proxies_for(url, self._proxy)),
                 )
             request_id = response.headers.get("X-Request-Id")
-            if response.status_code == requests.codes.partial and "Range" not in prepared.headers:
+            if (wrong := wrong_answer(response)) is not None:
                 response.close()
-                return Unexpected(
-                    f"{parts.hostname} returned a part of what was requested as a whole: check for a proxy between the "
-                    "adapter and SWR"
-                )
+                return wrong
         except (requests.RequestException, HTTPError) as error:
-            failure = _failure(error, parts.hostname or "", patience)
+            failure = failure_of(error, parts.hostname or "", connect, patience.answer)
             log.info("%s %s: %s", request.method, parts.hostname, type(failure).__name__)
             return failure
         finally:
@@ -176,49 +209,11 @@ class Transport:
         return backoff(attempt, retry_after(outcome.headers.get("Retry-After"), time.time()))
 
 
-def _failure(error: Exception, host: str, patience: Patience) -> AdapterError:
-    """What went wrong, in words that name the host and what to check, never the address in full."""
-    if isinstance(error, requests.exceptions.SSLError | SSLError):
-        verify = _cause(error, ssl.SSLCertVerificationError)
-        if verify is not None:
-            reason = getattr(verify, "verify_message", "") or "verification failed"
-            return CertificateUntrusted(
-                f"the certificate of {host} is not trusted ({reason}): if a proxy intercepts TLS, put its CA into the "
-                "file that SWR_ADAPTER_CA_BUNDLE names"
-            )
-        return Unreachable(f"TLS with {host} failed")
-    if _cause(error, EarlySuccess) is not None:
-        return Unexpected(f"{host} accepted something before all of it was sent: it is not trusted")
-    invalid = _cause(error, InvalidHeader)
-    if isinstance(invalid, InvalidHeader):
-        return Unexpected(
-            f"{host} returned an invalid {invalid.field} header: check for a proxy between the adapter and SWR"
-        )
-    if _cause(error, LocalAddress) is not None:
-        return Unexpected(LOCAL_REDIRECT.format(host=host))
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return TimedOut(f"no connection to {host} within {CONNECT_TIMEOUT:g} s: check network, firewall and proxy")
-    if isinstance(error, requests.exceptions.Timeout):
-        return TimedOut(f"{host} did not answer within {patience.answer:g} s")
-    if isinstance(error, requests.exceptions.ProxyError):
-        return Unreachable(f"the proxy gives no connection to {host}: check the proxy's address and its rules")
-    reason = type(_cause(error, OSError) or error).__name__
-    words = {"gaierror": "its name cannot be resolved", "ConnectionRefusedError": "it refuses the connection"}
-    return Unreachable(f"{host} cannot be reached: {words.get(reason, 'the connection broke')}")
-
-
-def _cause(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:
-    """The first exception of a kind in the chain of causes, urllib3's `reason` included."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        if isinstance(error, kind) and not isinstance(error, requests.RequestException):
-            return error
-        inner = [part for part in error.args if isinstance(part, BaseException)]
-        error = getattr(error, "reason", None) or (inner[0] if inner else None) or error.__cause__ or error.__context__
-        if not isinstance(error, BaseException):
-            return None
-    return None
+def _check_headers(headers: Mapping[str, str]) -> None:
+    """Raises `InvalidRequest` for a value that HTTP does not allow: some come from callers, and are passed on."""
+    for name, value in headers.items():
+        if not value.isascii() or not value.replace("\t", " ").isprintable() or value != value.strip():
+            raise InvalidRequest(f"the {name} header has characters that HTTP does not allow: send printable ASCII")
 
 
 def read_document(response: requests.Response, limit: int = LARGEST_DOCUMENT, deadline: float | None = None) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 def answer(status: str, *fields: str, body: bytes = b"") -> bytes:
     """A whole answer; its length is added unless a field is about framing."""
     framed = any(field.lower().startswith(("content-length", "transfer-encoding")) for field in fields)
-    lines = [f"HTTP/1.1 {status}", *fields, *([] if framed else [f"Content-Length: {len(body)}"])]
+    lines = [f"HTTP/1.1 {status}", "Connection: close", *fields, *([] if framed else [f"Content-Length: {len(body)}"])]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 
 
@@ -61,6 +62,10 @@ class RawServer:
             line = head.partition(b" HTTP/")[0].decode()
             part = self._next(line)
             if isinstance(part, bytes):
+                found = re.search(rb"\r\nContent-Length: ([0-9]+)", head)
+                body = head.partition(b"\r\n\r\n")[2]
+                while found and len(body) < int(found[1]) and (block := connection.recv(65536)):
+                    body += block
                 connection.sendall(part)
             else:
                 part(connection)
@@ -80,8 +85,8 @@ class RawServer:
 
 
 @contextlib.contextmanager
-def raw_server(host: str = "127.0.0.1") -> Iterator[RawServer]:
-    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
+def raw_server(host: str = "127.0.0.1", port: int = 0) -> Iterator[RawServer]:
+    with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
         server = RawServer(listener)
         thread = threading.Thread(target=server.serve)
         thread.start()

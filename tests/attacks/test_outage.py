@@ -1,0 +1,203 @@
+"""SWR away, or answering nothing but 503: reads say so soon, so that Harbor serves the copy it has; uploads go on."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from adapter.errors import AdapterError, TimedOut, Unavailable, Unreachable
+from adapter.identity import Identity, parse_identity
+from adapter.names import Repository, digest_of
+from adapter.settings import Settings
+from adapter.swr import patience, resolver, transport
+from adapter.swr.client import SwrClient
+from adapter.values import RegionHosts
+from tests.attacks.raw import RawServer, answer, raw_server
+from tests.credentials import ACCESS_ID, LOGIN_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, SECRET_KEY
+from tests.services import free_ports
+
+REPOSITORY = Repository("team", "app")
+LAYER = b"a layer"
+DIGEST = digest_of(LAYER)
+ACCEPT = "application/vnd.docker.distribution.manifest.v2+json"
+BUSY = answer("503 Service Unavailable")
+UPLOADS = "POST /v2/team/app/blobs/uploads/"
+
+Read = Callable[[SwrClient, Identity], Any]
+READS: dict[str, Read] = {
+    "manifest": lambda client, who: client.registry.manifest(who, REPOSITORY, "v1", ACCEPT, head=True),
+    "blob": lambda client, who: client.registry.blob(who, REPOSITORY, DIGEST),
+    "content": lambda client, who: client.registry.open_blob(who, REPOSITORY, DIGEST),
+    "repositories": lambda client, who: client.images.repositories(who, "team"),
+    "tags": lambda client, who: client.images.tags(who, REPOSITORY),
+    "organizations": lambda client, who: client.organizations.all(who),
+}
+
+
+class Clock:
+    """Time that passes by waiting alone, as if each attempt took none."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+        self._ahead = 0.0
+        self._real = time.monotonic
+
+    def monotonic(self) -> float:
+        return self._real() + self._ahead
+
+    def rest(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self._ahead += seconds
+
+    @property
+    def waited(self) -> float:
+        return sum(self.waits)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+
+    class Time:
+        monotonic = staticmethod(found.monotonic)
+        time = staticmethod(time.time)
+
+    monkeypatch.setattr(transport, "time", Time)
+    monkeypatch.setattr(resolver, "time", Time)
+    monkeypatch.setattr(transport, "rest", found.rest)
+    # The longest waits that can be.
+    monkeypatch.setattr(transport, "backoff", lambda number, told: patience.backoff(number, told, spread=1.0))
+    return found
+
+
+@pytest.fixture
+def identity() -> Identity:
+    return parse_identity(ACCESS_ID, SECRET_KEY, ["eu-de"])
+
+
+@pytest.fixture
+def key_only() -> Identity:
+    return parse_identity(ACCESS_ID, LOGIN_KEY, ["eu-de"])
+
+
+@pytest.fixture
+def swr() -> Iterator[RawServer]:
+    with raw_server() as server:
+        yield server
+
+
+def client_at(url: str, **settings: Any) -> SwrClient:
+    return SwrClient.build(Settings(regions={"eu-de": RegionHosts(url, url)}, requests_per_second=0.0, **settings))
+
+
+@pytest.fixture
+def nobody() -> SwrClient:
+    return client_at(f"http://127.0.0.1:{free_ports(1)[0]}")
+
+
+class TestUnreachable:
+    @pytest.mark.parametrize("read", READS.values(), ids=READS)
+    def test_a_read_says_so_within_5_s_and_the_next_at_once(
+        self, read: Read, nobody: SwrClient, identity: Identity, clock: Clock
+    ) -> None:
+        with pytest.raises(Unreachable, match="it refuses the connection"):
+            read(nobody, identity)
+        assert 1 <= clock.waited <= 5
+        before = len(clock.waits)
+        for again in READS.values():
+            with pytest.raises(Unreachable, match="it refuses the connection"):
+                again(nobody, identity)
+        assert len(clock.waits) == before
+
+    def test_an_upload_goes_on_trying(self, nobody: SwrClient, identity: Identity, clock: Clock) -> None:
+        with pytest.raises(Unreachable):
+            nobody.registry.blob(identity, REPOSITORY, DIGEST)
+        read = clock.waited
+        with pytest.raises(Unreachable):
+            nobody.uploads.start(identity, REPOSITORY)
+        assert clock.waited - read > 45
+        with pytest.raises(Unreachable):
+            nobody.registry.put_manifest(identity, REPOSITORY, "v1", b"{}", ACCEPT, digest_of(b"{}"))
+        assert clock.waited - read > 90
+
+    def test_one_that_comes_back_is_read_again(self, identity: Identity, clock: Clock) -> None:
+        (port,) = free_ports(1)
+        client = client_at(f"http://127.0.0.1:{port}")
+        read = READS["content"]
+        with pytest.raises(Unreachable):
+            read(client, identity)
+        with raw_server(port=port) as server:
+            server.answer("GET /v2", answer("200 OK", body=LAYER))
+            # An upload finds out, whoever waits.
+            client.tokens.bearer(identity, REPOSITORY, "pull,push")
+            assert read(client, identity).status_code == 200
+
+    def test_names_that_nobody_resolves_and_addresses_that_drop_packets_take_5_s(
+        self, identity: Identity, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A name with several addresses gets no more time than one with one."""
+        timeouts: list[float] = []
+
+        class Dropping(socket.socket):
+            def connect(self, _: Any) -> None:
+                timeouts.append(self.gettimeout() or 0)
+                clock._ahead += timeouts[-1]
+                raise TimeoutError
+
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"192.0.2.{number}", 443)) for number in range(4)]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        monkeypatch.setattr(socket, "socket", Dropping)
+        with pytest.raises((TimedOut, Unreachable)):
+            READS["blob"](client_at("http://swr.example"), identity)
+        assert 4 <= sum(timeouts) < 5.1
+        assert len(timeouts) >= 4
+
+
+class TestUnavailable:
+    def test_a_manifest_is_given_up_after_20_s_and_the_next_after_one_try(
+        self, swr: RawServer, identity: Identity, clock: Clock
+    ) -> None:
+        swr.answer("HEAD", BUSY)
+        swr.answer("GET /v2", BUSY)
+        client = client_at(swr.url)
+        with pytest.raises(Unavailable):
+            READS["manifest"](client, identity)
+        assert 8 <= clock.waited <= 20
+        asked, waited = len(swr.asked), clock.waited
+        assert asked <= 10
+        with pytest.raises(Unavailable):
+            READS["manifest"](client, identity)
+        assert clock.waited == waited
+        assert len(swr.asked) - asked <= 2
+        # Another account's trouble is its own: SWR throttles with 503.
+        other = parse_identity(f"eu-de@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, ["eu-de"])
+        with pytest.raises(Unavailable):
+            READS["manifest"](client, other)
+        assert clock.waited - waited >= 8
+
+    def test_a_success_ends_it(self, swr: RawServer, identity: Identity, clock: Clock) -> None:
+        swr.answer("HEAD", BUSY)
+        client = client_at(swr.url)
+        with pytest.raises(AdapterError):
+            READS["blob"](client, identity)
+        swr.answer("HEAD", answer("200 OK", body=LAYER), BUSY, answer("200 OK", body=LAYER))
+        for _ in range(2):
+            assert READS["blob"](client, identity).length == len(LAYER)
+
+    def test_a_push_succeeds_through_twenty_of_them(self, swr: RawServer, identity: Identity, clock: Clock) -> None:
+        client = client_at(swr.url)
+        swr.answer("HEAD", BUSY)
+        with pytest.raises(AdapterError):
+            READS["blob"](client, identity)
+        # After 20 the longest waits that can be are just too long.
+        swr.answer(UPLOADS, *[BUSY] * 14, answer("202 Accepted", "Location: /up"))
+        swr.answer("PUT /up", answer("201 Created"))
+        swr.answer("PUT /v2", *[BUSY] * 6, answer("201 Created"))
+        location = client.uploads.start(identity, REPOSITORY)
+        client.uploads.finish(identity, REPOSITORY, location, DIGEST, LAYER)
+        digest = digest_of(b"{}")
+        assert client.registry.put_manifest(identity, REPOSITORY, "v1", b"{}", ACCEPT, digest) == digest

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+
+from adapter.errors import TimedOut, Unreachable
+from adapter.swr.circuit_breaker import (
+    MAX_ENTRIES,
+    PROBE_SECONDS,
+    UNAVAILABLE_SECONDS,
+    UNREACHABLE_SECONDS,
+    CircuitBreaker,
+)
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def breaker(clock: Clock) -> CircuitBreaker:
+    return CircuitBreaker(clock)
+
+
+def test_an_unreachable_host_is_said_at_once_then_one_request_probes(breaker: CircuitBreaker, clock: Clock) -> None:
+    assert breaker.refusal("a") is None
+    breaker.unreached("a", TimedOut("no connection to a within 5 s"))
+    refusal = breaker.refusal("a")
+    assert isinstance(refusal, TimedOut)
+    assert refusal.sentence == "no connection to a within 5 s"
+    assert breaker.refusal("b") is None
+    clock.now += UNREACHABLE_SECONDS
+    assert breaker.refusal("a") is None
+    assert breaker.refusal("a") is not None, "one probes, the others wait for it"
+    clock.now += PROBE_SECONDS
+    assert breaker.refusal("a") is None, "the probe has told nothing"
+
+
+def test_whoever_gets_through_ends_it(breaker: CircuitBreaker) -> None:
+    breaker.unreached("a", Unreachable("x"))
+    breaker.reached("a")
+    assert breaker.refusal("a") is None
+
+
+def test_5xx_are_an_accounts_own(breaker: CircuitBreaker, clock: Clock) -> None:
+    breaker.failed("a", "one")
+    assert breaker.is_unavailable("a", "one")
+    assert not breaker.is_unavailable("a", "two")
+    breaker.answered("a", "two")
+    assert breaker.is_unavailable("a", "one")
+    breaker.answered("a", "one")
+    assert not breaker.is_unavailable("a", "one")
+    breaker.failed("a", "one")
+    clock.now += UNAVAILABLE_SECONDS
+    assert not breaker.is_unavailable("a", "one")
+
+
+def test_it_does_not_grow(breaker: CircuitBreaker) -> None:
+    for number in range(3 * MAX_ENTRIES):
+        breaker.unreached(str(number), Unreachable("x"))
+        breaker.failed(str(number), None)
+    assert len(breaker._unreachable) == len(breaker._unavailable) == MAX_ENTRIES
+    assert breaker.refusal(str(3 * MAX_ENTRIES - 1)) is not None
