@@ -66,13 +66,8 @@ def seal(session: Session, identity: Identity) -> str:
 
     Raises `Unexpected` for a location of SWR that is too long.
     """
-    document = {
-        "r": str(session.repository),
-        "l": session.location,
-        "o": session.offset,
-        "i": session.id,
-        "d": session.doubtful,
-    }
+    # No object: it would begin as a JWT does, and be taken for one where logs are masked.
+    document = [str(session.repository), session.location, session.offset, session.id, session.doubtful]
     token = signed(json.dumps(document, separators=(",", ":")).encode(), identity)
     if len(session.location) > MAX_LOCATION_BYTES or len(token) > MAX_TOKEN_BYTES:
         raise Unexpected(
@@ -90,7 +85,7 @@ def signed(payload: bytes, identity: Identity) -> str:
 def unseal(sealed: str, repository: Repository, identity: Identity) -> Session:
     """Raises `UploadUnknown` for what was altered, is another account's, or belongs to another repository."""
     match _document(sealed, identity):
-        case {"r": name, "l": str(location), "o": int(offset), "i": str(number), "d": bool(doubtful)} if (
+        case [name, str(location), int(offset), str(number), bool(doubtful)] if (
             name == str(repository)
             and len(location) <= MAX_LOCATION_BYTES
             and _LOCATION.fullmatch(location)

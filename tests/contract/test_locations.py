@@ -126,10 +126,9 @@ class TestLocations:
             assert not _was_called(elsewhere)
         refused(answer, {400, 404})
 
-    @pytest.mark.parametrize("document", [{}, [], {"l": 1, "o": 0, "i": "x"}, {"l": "/v2/", "o": "x", "i": "x"}])
-    def test_a_seal_around_nonsense(self, door: Door, swr: RunningSandbox, repository: str, document: object) -> None:
-        if isinstance(document, dict):
-            document = {"r": repository, **document}
+    @pytest.mark.parametrize("rest", [[], [1, 0, "x", False], ["/v2/", "x", "x", False], {}, None])
+    def test_a_seal_around_nonsense(self, door: Door, swr: RunningSandbox, repository: str, rest: object) -> None:
+        document = [repository, *rest] if isinstance(rest, list) else rest
         forged = signed(json.dumps(document).encode(), IDENTITY)
         with silent(swr, tokens=True):
             answer = door.ask("PATCH", f"/v2/{repository}/blobs/uploads/{forged}", SMALL)
