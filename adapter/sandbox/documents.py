@@ -47,6 +47,7 @@ class Document:
     attestations: bool = False
     oci_children: bool = False
     unknown_fields: bool = False
+    artifact_type: str | None = None
 
     @property
     def is_list(self) -> bool:
@@ -63,6 +64,8 @@ class Taste:
     attestations: bool
     oci_children: bool
     unknown_fields: bool
+    index_attestations: bool
+    refused_artifact: str
 
 
 def _objects(value: object) -> list[Mapping[str, Any]]:
@@ -93,6 +96,7 @@ def read(data: bytes, content_type: str) -> Document:
             attestations=any(map(_is_attestation, entries)),
             oci_children=any(each.get("mediaType") == OCI_MANIFEST for each in entries),
             unknown_fields=strange,
+            artifact_type=value.get("artifactType"),
         )
     config = value.get("config")
     if not isinstance(config, dict) or not isinstance(config.get("digest"), str):
@@ -109,6 +113,7 @@ def read(data: bytes, content_type: str) -> Document:
         any("zstd" in str(layer.get("mediaType")) for layer in layers),
         tuple(str(layer.get("digest")) for layer in layers if layer.get("urls")),
         unknown_fields=strange,
+        artifact_type=value.get("artifactType"),
     )
 
 
@@ -137,8 +142,11 @@ def refused(document: Document, taste: Taste) -> bool:
         (document.attestations and not taste.attestations) or (document.oci_children and not taste.oci_children)
     ):
         return True
+    if document.media_type == OCI_INDEX and document.attestations and not taste.index_attestations:
+        return True
     return (
-        (document.artifact and not taste.artifacts)
+        (document.artifact_type is not None and document.artifact_type == taste.refused_artifact)
+        or (document.artifact and not taste.artifacts)
         or (document.zstd and not taste.zstd)
         or (document.unknown_fields and not taste.unknown_fields)
     )

@@ -145,6 +145,8 @@ KNOBS: tuple[Knob, ...] = (
     Knob("artifacts", True, "charts, signatures and other artifacts are accepted", _fact("6"), "UNK"),
     Knob("zstd", True, "layers compressed with zstd are accepted", _fact("10"), "3P"),
     Knob("attestations", False, "a Docker list may name attestations (off: refused)", _fact("6"), "3P"),
+    Knob("index_attestations", True, "an OCI index, where accepted, may name attestations", _fact("6"), "UNK"),
+    Knob("refused_artifact", "", "the one artifactType that is refused; empty = none", _fact("6"), "UNK"),
     Knob("oci_children", True, "a Docker list may name OCI manifests (off: refused)", _fact("10"), "HW"),
     Knob(
         "unknown_fields",

@@ -89,6 +89,8 @@ class Manifests:
             self._knobs.on("attestations"),
             self._knobs.on("oci_children"),
             self._knobs.on("unknown_fields"),
+            self._knobs.on("index_attestations"),
+            self._knobs.text("refused_artifact"),
         )
 
     def _complete(self, repository: str, document: documents.Document) -> bool:

@@ -118,7 +118,9 @@ def refusal_error(
     )
     joint = "@" if is_digest(reference) else ":"
     sentence = f"SWR does not take {repository}{joint}{reference} because it is of type {media_type}; {BUILD_FLAGS}"
-    if "docker" in media_type:
+    if is_schema_1_type(media_type):
+        sentence = f"SWR rejects {repository}{joint}{reference}, which is in Docker's schema 1, and {SCHEMA_1_ADVICE}"
+    elif "docker" in media_type:
         about_type = about_type and _names_attestations(data)
         sentence = (
             f"SWR does not take {repository}{joint}{reference}, a Docker list that names attestations; build it with "

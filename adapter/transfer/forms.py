@@ -6,34 +6,75 @@ once, looked at here, and let go before SWR is asked.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from adapter.errors import ManifestInvalid
-from adapter.swr.manifest_types import OCI_INDEX, OCI_MANIFEST
-from adapter.transfer.translate import Kind, as_descriptor, kind_of
+from adapter.swr.manifest_types import DOCKER_LIST, LISTS, OCI_INDEX, OCI_MANIFEST, type_of
+from adapter.transfer.translate import Kind, as_descriptor, is_attestation, is_translatable, kind_of
+
+_SHOWN: Final = 100
 
 
 @dataclass(frozen=True)
 class Form:
-    """`media_type`: the OCI type that the document is by its own form, None for Docker's formats and for what is none.
+    """`media_type`: the OCI type that the document is by its own form, or a Docker list that names attestations; None
+    for what is to be stored as it is or not at all. `own`: the type that it gives itself.
 
-    `kind`: what it is, `other` where `media_type` is None.
+    `kind`: what it is, `other` where `media_type` is None; `artifact`: for that, the type that says most of it.
+    `key`: what of it SWR may reject; documents that differ in none of this have the same one. `translatable`: Docker's
+    formats have a form for it.
     """
 
     media_type: str | None
+    own: str
     kind: Kind
+    key: str
+    translatable: bool = False
+    artifact: str | None = None
 
 
 def form_of(document: Mapping[str, Any]) -> Form:
     """The form of a parsed manifest. Never raises."""
-    media_type = oci_type_of(document)
-    return Form(media_type, "other" if media_type is None else kind_of(document, media_type))
+    media_type, own = original_type_of(document), type_of(document)
+    if media_type is None:
+        return Form(None, own, "other", "")
+    kind = kind_of(document, media_type)
+    artifact = _artifact(document) if kind == "other" else None
+    return Form(media_type, own, kind, _key(kind, media_type, document), is_translatable(document, kind), artifact)
 
 
-def oci_type_of(document: Mapping[str, Any]) -> str | None:
-    """An OCI index or manifest by form, every descriptor included; None for anything else.
+def _key(kind: Kind, media_type: str, document: Mapping[str, Any]) -> str:
+    """Of a fixed length, whatever types a caller makes up."""
+    entries = document.get("manifests") or document.get("layers") or []
+    told = [
+        media_type,
+        _text(document.get("artifactType")),
+        document.get("subject") is not None,
+        any(map(is_attestation, entries)) if media_type in LISTS else (document.get("config") or {}).get("mediaType"),
+        sorted({f"{entry['mediaType']} {_text(entry.get('artifactType'))}" for entry in entries}),
+    ]
+    return f"{kind}:{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]}"
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _artifact(document: Mapping[str, Any]) -> str | None:
+    """None for an image whose layers are of a kind of their own."""
+    parts = [document["config"], *(document.get("layers") or [])]
+    types = [*filter(None, [_text(document.get("artifactType"))]), *(part["mediaType"] for part in parts)]
+    found = next((str(each) for each in types if ".image." not in str(each)), None)
+    return None if found is None else "".join(letter if letter.isprintable() else "?" for letter in found[:_SHOWN])
+
+
+def original_type_of(document: Mapping[str, Any]) -> str | None:
+    """An OCI index or manifest, or a Docker list that names attestations, by form, every descriptor included; None for
+    anything else.
 
     Blobs of all kinds have digests. An image's configuration has a `config` too, and a layer may be any JSON. What is
     an index and a manifest at once is none: clients would differ about it (CVE-2021-41190).
@@ -43,6 +84,9 @@ def oci_type_of(document: Mapping[str, Any]) -> str | None:
         return None
     if own in (None, OCI_INDEX) and not {"config", "layers"} & document.keys():
         return OCI_INDEX if _are_descriptors(document.get("manifests")) else None
+    if own == DOCKER_LIST and not {"config", "layers"} & document.keys():
+        entries = document.get("manifests")
+        return DOCKER_LIST if _are_descriptors(entries) and any(map(is_attestation, entries or [])) else None
     if own in (None, OCI_MANIFEST) and "manifests" not in document:
         # Go writes a list that was never made as null.
         layers = [] if document.get("layers") is None else document["layers"]

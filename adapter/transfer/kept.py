@@ -19,10 +19,10 @@ from adapter.names import Repository, algorithm_of, digest_of
 from adapter.numerals import whole_number
 from adapter.state import MemoryState, State
 from adapter.swr.client import SwrClient
-from adapter.swr.manifest_types import OCI_INDEX, digests_in, parsed
+from adapter.swr.manifest_types import LISTS, digests_in, parsed
 from adapter.swr.tokens import PUSH
 from adapter.swr.transport import read_document
-from adapter.transfer.forms import oci_type_of
+from adapter.transfer.forms import original_type_of
 from adapter.transfer.translate import Document
 
 LARGEST: Final = 4 << 20
@@ -162,7 +162,7 @@ def _key(what: str, identity: Identity, repository: Repository, digest: str) -> 
 
 def _parts(original: Document) -> list[str]:
     """The blobs that a manifest must have beside it, each once; of an index each manifest is asked for by itself."""
-    if original.media_type == OCI_INDEX:
+    if original.media_type in LISTS:
         return []
     document = parsed(original.data) or {}
     parts = [document["config"], *(document.get("layers") or [])]
@@ -179,7 +179,7 @@ def original_in(data: bytes, digest: str) -> Document | None:
     if digest_of(data, algorithm_of(digest)) != digest:
         return None
     document = parsed(data)
-    media_type = None if document is None else oci_type_of(document)
+    media_type = None if document is None else original_type_of(document)
     if document is None or media_type is None:
         return None
     return Document(media_type, digest, data, tuple(digests_in(document)))

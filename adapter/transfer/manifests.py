@@ -13,23 +13,31 @@ import logging
 from dataclasses import dataclass
 from typing import Final
 
-from adapter.documents import parse_json
 from adapter.errors import BlobUnknown, ManifestInvalid, ManifestUnknown, TypeRefused
 from adapter.identity import Identity
 from adapter.names import Repository, is_digest
 from adapter.swr.client import SwrClient
-from adapter.swr.manifest_types import ACCEPT, DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, accepts
+from adapter.swr.manifest_types import (
+    ACCEPT,
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
+    NONE,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    accepts,
+    is_about_form,
+)
 from adapter.swr.registry import Manifest
 from adapter.transfer.forms import Form
 from adapter.transfer.kept import Kept
 from adapter.transfer.refused_types import RefusedTypes
 from adapter.transfer.stand_ins import MOST, StandIns
-from adapter.transfer.translate import Document, Kind
+from adapter.transfer.translate import Document, images_in
 
 log = logging.getLogger(__name__)
 
 _SHOWN: Final = 100
-_ORIGINALS: Final = {DOCKER_LIST: OCI_INDEX, DOCKER_MANIFEST: OCI_MANIFEST}
+_ORIGINALS: Final = {DOCKER_LIST: (OCI_INDEX, DOCKER_LIST), DOCKER_MANIFEST: (OCI_MANIFEST,)}
 
 
 @dataclass(frozen=True)
@@ -72,10 +80,11 @@ class Manifests:
         """One request as long as SWR has what was pushed: its content tells whether it has."""
         own = self._registry.manifest(identity, repository, tag, accept, head=False)
         source = own.source
-        if source is None or not accepts(accept, wanted := _ORIGINALS[source.held_as]):
+        wanted = () if source is None else [each for each in _ORIGINALS[source.held_as] if accepts(accept, each)]
+        if source is None or not wanted:
             return own
         original = self._kept.find(identity, repository, source.digest)
-        if original is None or original.media_type != wanted:
+        if original is None or original.media_type not in wanted:
             return own
         # What the list names is as sure as the list. The rest may be gone: then the original could not be pulled whole.
         unsure = set(original.names) - set(source.names)
@@ -106,21 +115,25 @@ class Manifests:
         Raises `TypeRefused` for what SWR takes in no form, `ManifestInvalid`, `OrganizationUnknown`."""
         original = self._original(pushed, form)
         if original is None:
-            return Stored(self._sent(identity, repository, reference, pushed))
-        kind = form.kind
+            try:
+                return Stored(self._sent(identity, repository, reference, pushed))
+            except ManifestInvalid as error:
+                raise _explained(repository, reference, pushed, form, error) from error
         # Under a digest everything can be kept; under a tag there are Docker's formats, for images alone.
-        elsewhere = kind != "other" or is_digest(reference)
+        elsewhere = form.kind != "other" or is_digest(reference)
+        known = form.translatable or (form.kind == "other" and is_digest(reference))
+        earlier = self._refused.age(identity, form.key) if known else None
         refusal = None
-        if not (elsewhere and self._refused.knows(identity, kind)):
+        if earlier is None:
             try:
                 return Stored(self._sent_whole(identity, repository, reference, pushed, original))
             except TypeRefused as error:
                 if not elsewhere:
-                    raise _no_image(repository, reference, pushed.data, error) from error
+                    raise _explained(repository, reference, pushed, form, error) from error
                 refusal = error
         if is_digest(reference):
-            return self._kept_for(identity, repository, original, kind)
-        return self._stood_in(identity, repository, reference, original, kind, refusal)
+            return self._kept_for(identity, repository, original, form, earlier)
+        return self._stood_in(identity, repository, reference, original, form, refusal, earlier)
 
     def _original(self, pushed: Document, form: Form) -> Document | None:
         """None for what is to SWR's taste or not at all: Docker's types, and what is not what its type says."""
@@ -152,15 +165,17 @@ class Manifests:
                 raise
         return self._sent(identity, repository, reference, pushed)
 
-    def _kept_for(self, identity: Identity, repository: Repository, original: Document, kind: Kind) -> Stored:
-        """That images are refused is learnt when one stands in for another: SWR may refuse this one for its layers."""
+    def _kept_for(
+        self, identity: Identity, repository: Repository, original: Document, form: Form, earlier: float | None
+    ) -> Stored:
+        """That images are rejected is learnt when one stands in for another: SWR may reject this one for its layers."""
         self._kept.keep(identity, repository, original, remembered=True)
         self._kept.arrived(identity, repository, [original.digest])
-        if kind == "other":
-            self._refused.learn(identity, kind)
-        log.info("SWR did not take this %s: %s@%s is kept as a blob", original.media_type, repository, original.digest)
-        warning = f"SWR did not take this {original.media_type}: it is kept as a blob of this repository"
-        return Stored(original.digest, warning)
+        if form.kind == "other" and earlier is None:
+            self._refused.learn(identity, form.key)
+        why = _why(original.media_type, earlier)
+        log.info("%s: %s@%s is kept as a blob", why, repository, original.digest)
+        return Stored(original.digest, f"{why}: it is kept as a blob of this repository")
 
     def _stood_in(
         self,
@@ -168,8 +183,9 @@ class Manifests:
         repository: Repository,
         tag: str,
         original: Document,
-        kind: Kind,
+        form: Form,
         refusal: TypeRefused | None,
+        earlier: float | None,
     ) -> Stored:
         try:
             done = self._stand_ins.put(identity, repository, tag, original)
@@ -180,31 +196,51 @@ class Manifests:
                 error.request_id = refusal.request_id
             raise
         if refusal is not None:
-            self._refused.learn(identity, kind)
-        held = done.document
+            self._refused.learn(identity, form.key)
+        held, why = done.document, _why(original.media_type, earlier)
         log.info(
-            "SWR takes no %s: %s:%s, %s, is there as %s %s%s",
-            *(original.media_type, repository, tag, original.digest, held.media_type, held.digest),
+            "%s: %s:%s, %s, is there as %s %s%s",
+            *(why, repository, tag, original.digest, held.media_type, held.digest),
             "" if done.named else ", without its original's digest, because SWR takes no annotations",
         )
-        warning = f"SWR takes no {original.media_type}: it has this image as {held.media_type} {held.digest}"
+        warning = f"{why}: it has this image as {held.media_type} {held.digest}"
         return Stored(original.digest if done.named else held.digest, warning)
 
 
-def _no_image(repository: Repository, tag: str, data: bytes, refusal: TypeRefused) -> TypeRefused:
-    """Of a chart or a signature it is of no use to say how images are built."""
-    document = parse_json(data)
-    parts = [document["config"], *(document.get("layers") or [])]
-    types = [*filter(None, [document.get("artifactType")]), *(part["mediaType"] for part in parts)]
-    kind = next((str(each) for each in types if ".image." not in str(each)), None)
-    if kind is None:
-        # It is an image, with layers of a kind of their own.
+def _why(media_type: str, earlier: float | None) -> str:
+    """What SWR said, and when: it was not asked about this one when it rejected one like it `earlier`, in seconds."""
+    if earlier is None:
+        return f"SWR rejected this {media_type}"
+    ago = f"{earlier / 60:.0f} min" if earlier >= 60 else f"{earlier:.0f} s"
+    return f"SWR rejected another {media_type} of this form {ago} ago and was not sent this one"
+
+
+def _explained(
+    repository: Repository, reference: str, pushed: Document, form: Form, refusal: ManifestInvalid
+) -> ManifestInvalid:
+    """In terms of what was pushed: how images are built is of no use for a chart, a signature or a wrong header."""
+    where = f"{repository}{'@' if is_digest(reference) else ':'}{reference}"
+    sent = pushed.media_type.partition(";")[0].strip().lower()
+    if form.own not in (NONE, sent) and is_about_form(refusal):
+        return ManifestInvalid(
+            f"SWR rejects {where} because the Content-Type {sent} does not match the manifest's mediaType "
+            f"{form.own[:_SHOWN]}: send it with its own type",
+            **refusal.of_swr(),
+        )
+    if not isinstance(refusal, TypeRefused):
         return refusal
-    return TypeRefused(
-        f"SWR does not take {repository}:{tag}, which is no container image but {kind[:_SHOWN]}: leave it out with a "
-        "filter of the replication rule",
-        **refusal.of_swr(),
-    )
+    if form.kind == "index" and not form.translatable:
+        try:
+            images_in(pushed.data)
+        except TypeRefused as error:
+            return TypeRefused(f"SWR rejects {where}: {error.sentence}", **refusal.of_swr())
+    if form.artifact is not None:
+        return TypeRefused(
+            f"SWR rejects {where}, which is no container image but {form.artifact}: leave it out with a filter if a "
+            "replication rule pushes it, else push it to a registry that accepts OCI artifacts",
+            **refusal.of_swr(),
+        )
+    return refusal
 
 
 def _manifest(original: Document) -> Manifest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from adapter.identity import Identity, hidden
@@ -19,19 +20,27 @@ OCI_CHILDREN: Final = "oci-children"
 class RefusedTypes:
     """For each region and access key apart: accounts of one SWR may be served by different versions of it.
 
-    `what` is a kind of manifest (`adapter.transfer.translate.Kind`) or one of the constants above.
+    `what` is the key of a form (`adapter.transfer.forms.Form`), so that nothing counts as rejected that was not sent,
+    or one of the constants above. Its length is bounded.
     """
 
     def __init__(self, state: State) -> None:
         self._state = state
 
     def learn(self, identity: Identity, what: str) -> None:
-        """SWR refused it; where it can be seen, because of that alone."""
-        self._state.put(_key(identity, what), b"1", LIFE)
+        """SWR rejected it; where it can be seen, because of that alone."""
+        self._state.put(_key(identity, what), str(int(time.time())).encode(), LIFE)
 
     def knows(self, identity: Identity, what: str) -> bool:
-        """Whether SWR refused it within the last hour."""
-        return self._state.get(_key(identity, what)) is not None
+        """Whether SWR rejected it within the last hour."""
+        return self.age(identity, what) is not None
+
+    def age(self, identity: Identity, what: str) -> float | None:
+        """Seconds since SWR rejected it, at most `LIFE`; None when it did not, or longer ago than that."""
+        value = self._state.get(_key(identity, what))
+        if value is None or not value.isdigit() or len(value) > 12:
+            return None
+        return min(max(0.0, time.time() - int(value)), LIFE)
 
 
 def _key(identity: Identity, what: str) -> str:

@@ -18,6 +18,7 @@ from adapter.swr.imprint import imprinted
 from adapter.swr.manifest_types import (
     ACCEPT,
     BUILD_FLAGS,
+    LISTS,
     NONE,
     OCI_INDEX,
     OCI_MANIFEST,
@@ -27,6 +28,7 @@ from adapter.swr.manifest_types import (
     type_in,
 )
 from adapter.swr.registry import Manifest, Registry
+from adapter.transfer.forms import form_of
 from adapter.transfer.kept import Kept
 from adapter.transfer.refused_types import ANNOTATIONS, OCI_CHILDREN, RefusedTypes
 from adapter.transfer.translate import Document, images_in, to_list, to_schema2
@@ -64,7 +66,7 @@ class StandIns:
     def put(self, identity: Identity, repository: Repository, tag: str, original: Document) -> StandIn:
         """Raises `TypeRefused` for what has no form in Docker's formats, `ManifestInvalid` for an index that names what
         is not there, and what SWR refuses either with. The tag is then as it was."""
-        if original.media_type == OCI_INDEX:
+        if original.media_type in LISTS:
             return self._list(identity, repository, tag, original)
         return self._tagged(identity, repository, tag, original, partial(to_schema2, original.data))
 
@@ -119,15 +121,15 @@ class StandIns:
         """What a list can name: the image as it is where SWR takes it, else as schema 2."""
         if child.native:
             return child.document
-        refused = False
-        if not self._refused.knows(identity, "image"):
+        refused, key = False, form_of(parsed(child.document.data) or {}).key
+        if not self._refused.knows(identity, key):
             try:
                 return self._native(identity, repository, child.document)
             except TypeRefused:
                 refused = True
         translated = self._schema2(identity, repository, child.document)
         if refused:
-            self._refused.learn(identity, "image")
+            self._refused.learn(identity, key)
         return translated
 
     def _schema2(self, identity: Identity, repository: Repository, image: Document) -> Document:
@@ -180,8 +182,8 @@ class StandIns:
         """With the original's digest in it; where SWR does not take that, without."""
         named = _imprinted(translated(original.digest))
         self._kept.keep(identity, repository, original, remembered=False)
-        refused = False
-        if not self._refused.knows(identity, ANNOTATIONS):
+        refused, annotations = False, f"{ANNOTATIONS}:{named.media_type}"
+        if not self._refused.knows(identity, annotations):
             try:
                 self._registry.put_manifest(identity, repository, tag, named.data, named.media_type, named.digest)
                 return StandIn(named, named=True)
@@ -201,7 +203,7 @@ class StandIns:
                 **error.of_swr(),
             ) from error
         if refused:
-            self._refused.learn(identity, ANNOTATIONS)
+            self._refused.learn(identity, annotations)
         return StandIn(bare, named=False)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 from adapter.errors import DigestInvalid, ManifestInvalid, TypeRefused
 from adapter.names import check_digest, digest_of
-from adapter.swr.manifest_types import BUILD_FLAGS, DOCKER_LIST, DOCKER_MANIFEST, LISTS, OCI_INDEX, OCI_MANIFEST, parsed
+from adapter.swr.manifest_types import BUILD_FLAGS, DOCKER_LIST, DOCKER_MANIFEST, LISTS, OCI_MANIFEST, parsed
 from adapter.swr.translated import SOURCE
 
 Kind = Literal["index", "image", "other"]
@@ -80,7 +80,7 @@ def kind_of(data: Raw, media_type: str) -> Kind:
     wanted = media_type.partition(";")[0].strip().lower()
     try:
         document = _read(data)
-        if wanted == OCI_INDEX and isinstance(document.get("manifests"), list):
+        if wanted in LISTS and isinstance(document.get("manifests"), list):
             return "index"
         if wanted != OCI_MANIFEST or document.get("artifactType") or _config(document)["mediaType"] not in _CONFIGS:
             return "other"
@@ -100,7 +100,7 @@ def images_in(index: Raw) -> list[Mapping[str, Any]]:
     if not isinstance(manifests, list):
         raise ManifestInvalid("the index is damaged: it has no list of manifests")
     found = [as_descriptor(entry, "a manifest in the index") for entry in manifests]
-    images = [entry for entry in found if not _is_attestation(entry)]
+    images = [entry for entry in found if not is_attestation(entry)]
     for image in images:
         _check_image(image)
     if not images:
@@ -110,12 +110,22 @@ def images_in(index: Raw) -> list[Mapping[str, Any]]:
     return images
 
 
+def is_translatable(document: Mapping[str, Any], kind: Kind) -> bool:
+    """Whether Docker's formats have a form for an index or an image."""
+    try:
+        if kind == "index":
+            return bool(images_in(document))
+        return kind == "image" and all(layer["mediaType"] in _LAYERS for layer in _layers(document))
+    except ManifestInvalid:
+        return False
+
+
 def _check_image(descriptor: Mapping[str, Any]) -> None:
     digest, media_type = descriptor["digest"], descriptor["mediaType"]
     if media_type in LISTS:
         raise TypeRefused(
-            f"the index holds another index, {digest}, and SWR takes no index in an index; "
-            "name the images of all platforms in one: docker buildx imagetools create --tag <image> <image>@<digest>"
+            f"the index holds another index, {digest}, and SWR rejects an index in an index: push an index that "
+            "references the images of all platforms itself"
         )
     if media_type not in (OCI_MANIFEST, DOCKER_MANIFEST):
         raise TypeRefused(
@@ -123,6 +133,12 @@ def _check_image(descriptor: Mapping[str, Any]) -> None:
             "push it under a tag of its own"
         )
     platform = _platform(descriptor)
+    if not platform and descriptor.get("artifactType"):
+        # OCI distribution spec, "Referrers Tag Schema".
+        raise TypeRefused(
+            "the index lists artifacts such as signatures, and SWR rejects it: leave out its tag with a filter if a "
+            "replication rule pushes it, else keep the artifacts in a registry that accepts OCI referrers"
+        )
     if not platform.get("architecture") or not platform.get("os"):
         raise TypeRefused(
             f"the index names no platform for {digest}, and clients of SWR choose by it; "
@@ -130,7 +146,7 @@ def _check_image(descriptor: Mapping[str, Any]) -> None:
         )
 
 
-def _is_attestation(descriptor: Mapping[str, Any]) -> bool:
+def is_attestation(descriptor: Mapping[str, Any]) -> bool:
     """By BuildKit's annotation, else by the platform that it gives to attestations."""
     annotations, platform = descriptor.get("annotations"), descriptor.get("platform")
     key, value = _ATTESTATION
@@ -152,7 +168,7 @@ def to_schema2(manifest: Raw, source: str | None) -> Document:
     if config["mediaType"] not in _CONFIGS:
         raise TypeRefused(
             f"this is no container image: its configuration is of type {_shown(config['mediaType'])}, and SWR takes "
-            "images only; leave it out with a filter of the replication rule"
+            "images only; leave it out with a filter if a replication rule pushes it"
         )
     translated = {
         "schemaVersion": 2,

@@ -33,7 +33,13 @@ def sandbox_refuses(mood: Mood, media_type: str, data: bytes) -> bool:
     knobs = Knobs(mood.knobs)
     taste = documents.Taste(
         knobs.text("oci"),
-        *(knobs.on(name) for name in ("artifacts", "zstd", "attestations", "oci_children", "unknown_fields")),
+        artifacts=knobs.on("artifacts"),
+        zstd=knobs.on("zstd"),
+        attestations=knobs.on("attestations"),
+        oci_children=knobs.on("oci_children"),
+        unknown_fields=knobs.on("unknown_fields"),
+        index_attestations=knobs.on("index_attestations"),
+        refused_artifact=knobs.text("refused_artifact"),
     )
     return documents.refused(documents.read(data, media_type), taste)
 

@@ -35,3 +35,24 @@ def test_it_is_not_known_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     refused = RefusedTypes(MemoryState())
     refused.learn(ME, "index")
     assert not refused.knows(ME, "index")
+
+
+def test_how_long_ago_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1_000_000.0]
+    monkeypatch.setattr("adapter.transfer.refused_types.time.time", lambda: now[0])
+    state = MemoryState()
+    refused = RefusedTypes(state)
+    assert refused.age(ME, "index") is None
+    refused.learn(ME, "index")
+    for seconds, age in ((0, 0), (120, 120), (-60, 0), (1e9, 3600)):
+        now[0] = 1_000_000.0 + seconds
+        assert refused.age(ME, "index") == age
+
+
+@pytest.mark.parametrize("value", [b"", b"x", b"1.5", b"9" * 5000, b"\xff"])
+def test_what_another_program_left_in_the_state_is_not_believed(value: bytes) -> None:
+    state = MemoryState()
+    RefusedTypes(state).learn(ME, "index")
+    (key,) = state._values
+    state.put(key, value, 60)
+    assert not RefusedTypes(state).knows(ME, "index")

@@ -109,6 +109,6 @@ class TestWhatSwrHas:
         with caplog.at_level("INFO", "adapter.transfer"):
             stored = adapter.put(repository, "v1", buildkit)
         digest = own(swr, repository, "v1")
-        assert stored.warning == f"SWR takes no {OCI_INDEX}: it has this image as {DOCKER_LIST} {digest}"
+        assert stored.warning == f"SWR rejected this {OCI_INDEX}: it has this image as {DOCKER_LIST} {digest}"
         (line,) = [record.getMessage() for record in caplog.records if record.name.startswith("adapter.transfer")]
         assert all(word in line for word in (f"{repository}:v1", buildkit.digest, digest))
