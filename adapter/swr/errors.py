@@ -23,6 +23,8 @@ _OUTER: Final = frozenset({"errorCode", "errorMessage", "error_code", "error_msg
 _INNER: Final = _OUTER | {"code", "message"}
 """What an error has at the top of an answer, and in a list of errors."""
 _URL_UNKNOWN: Final = "4040083"
+_BUSY: Final = "4090023"
+_TOO_MANY: Final = frozenset({"4031032", "4031042"})
 _API_UNKNOWN: Final = ".0101"
 _GATEWAY: Final = ("APIG.", "APIGW.")
 """What the codes of OTC's API gateway begin with: the documentation has the first, OTC's answers have the second."""
@@ -67,6 +69,12 @@ class Refusal:
         """Whether it says that the address is wrong: by SWR's code for that (`docs/facts/swr.md §4.12`), or by any of
         the gateway's (§3.1)."""
         return self.number == _URL_UNKNOWN or is_gateway_code(self.code)
+
+    @property
+    def passing(self) -> bool:
+        """Whether SWR's code says that the same request may be accepted a little later, whatever the status
+        (`docs/facts/swr.md §4.12`)."""
+        return self.number == _BUSY or self.number in _TOO_MANY
 
     @property
     def astray(self) -> bool:
@@ -204,8 +212,8 @@ _BY_NUMBER: Final[Mapping[str, tuple[type[AdapterError], str]]] = {
     "4010000": (errors.CredentialsRefused, "SWR refuses the credentials: check AK and SK"),
     "4040058": (errors.OrganizationUnknown, "the organization does not exist in SWR"),
     "4041061": (errors.OrganizationUnknown, "the organization does not exist in SWR"),
-    "4031032": (errors.Throttled, "SWR throttles this account: run fewer replications at once"),
-    "4031042": (errors.Throttled, "SWR throttles this account: run fewer replications at once"),
+    **dict.fromkeys(_TOO_MANY, (errors.Throttled, "SWR throttles this account: run fewer replications at once")),
+    _BUSY: (errors.Unavailable, "SWR is busy with another request for this: try again later"),
     "4000013": (errors.DigestInvalid, "SWR says that the content does not match its digest"),
     "4130025": (errors.TooLarge, "the layer is larger than SWR takes (10 GB by OTC's documentation)"),
     "4131001": (errors.TooLarge, "the content is larger than SWR takes"),

@@ -251,6 +251,6 @@ def raise_unless_created(
         settle(response)
         return
     refusal = refusal_of(response)
-    if refusal.status == 409:
+    if refusal.status == 409 and not refusal.passing:
         raise OrganizationExists(f"the organization '{name}' exists", **refusal.details())
     raise error_of(refusal)

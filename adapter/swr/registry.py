@@ -8,14 +8,12 @@ believed only in a registry's own form.
 from __future__ import annotations
 
 import contextlib
-import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
-from urllib3 import HTTPResponse
 
 from adapter.errors import (
     AccountBlocked,
@@ -55,9 +53,9 @@ from adapter.swr.manifest_types import (
 )
 from adapter.swr.organizations import Organizations
 from adapter.swr.patience import FETCH, READ, READ_MANIFEST, SAFE, Patience
-from adapter.swr.redirects import REDIRECTS, Redirects
+from adapter.swr.redirects import REDIRECTS, AddressRefused, Redirects
 from adapter.swr.tokens import PULL, PUSH, Tokens
-from adapter.swr.transport import Transport, error_body, read_document, refusal_of, settle
+from adapter.swr.transport import Transport, is_passing, read_document, refusal_of, reread_body, settle
 from adapter.values import RegionHosts
 
 _WRITING: Final = frozenset({"POST", "PUT", "PATCH"})
@@ -151,6 +149,9 @@ class Registry:
             response = send(method, token)
             if response.status_code not in (401, 403):
                 return self._genuine(identity, method, response)
+            if response.status_code == 403 and is_passing(response):
+                # The token is as good as before.
+                raise error_for(refusal_of(response))
             self._tokens.forget(identity, repository, source)
             if response.status_code == 401 and repeatable and not last:
                 settle(response)
@@ -177,12 +178,10 @@ class Registry:
         """
         if response.status_code != 404 or method == "HEAD":
             return response
-        body = error_body(response)
-        refusal = parse_refusal(404, body, response.headers)
+        refusal = parse_refusal(404, reread_body(response), response.headers)
         # To a deletion that it does not support SWR may answer 404 too: that is a registry's word, and the caller's.
         if not (refusal.is_of_registry if method == "DELETE" else refusal.is_absence):
             raise registry_error_for(refusal, identity.region)
-        response.raw = HTTPResponse(io.BytesIO(body), preload_content=False)
         return response
 
     def authorize(self, identity: Identity, repository: Repository, actions: str = PUSH) -> None:
@@ -383,9 +382,14 @@ class Registry:
 
         Raises `BlobUnknown`, `RangeInvalid`.
         """
-        response = self._blob_answer(identity, repository, digest, byte_range)
         url = self._blob_url(identity, repository, digest)
-        response = self._redirects.followed(identity, url, response, byte_range)
+        response = self._blob_answer(identity, repository, digest, byte_range)
+        try:
+            response = self._redirects.followed(identity, url, response, byte_range)
+        except AddressRefused:
+            # It may have expired while we waited: the registry gives a new one.
+            response = self._blob_answer(identity, repository, digest, byte_range)
+            response = self._redirects.followed(identity, url, response, byte_range)
         return self._content(response, repository, digest, byte_range)
 
     def _blob_url(self, identity: Identity, repository: Repository, digest: str) -> str:

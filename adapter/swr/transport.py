@@ -7,6 +7,7 @@ is logged: a line names method, host, path and status.
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
+from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError
 
 from adapter import __version__
@@ -37,6 +39,8 @@ log = logging.getLogger(__name__)
 CONNECT_TIMEOUT: Final = 10.0
 _MIN_CONNECT_SECONDS: Final = 0.1
 _SERVER_ERROR: Final = 500
+_MAY_PASS: Final = frozenset({403, 409})
+"""What SWR answers for good as a rule, and sometimes only for now."""
 LARGEST_DOCUMENT: Final = 8 << 20
 """Bytes of a JSON document or manifest that are read at most."""
 DOCUMENT_TIMEOUT: Final = 120.0
@@ -204,7 +208,8 @@ class Transport:
         if isinstance(outcome, AdapterError):
             repeat = patience.broken and not isinstance(outcome, CertificateUntrusted | Unexpected)
             return backoff(attempt, None) if repeat else None
-        if outcome.status_code not in patience.statuses:
+        throttled = requests.codes.too_many in patience.statuses and is_passing(outcome)
+        if outcome.status_code not in patience.statuses and not throttled:
             return None
         return backoff(attempt, retry_after(outcome.headers.get("Retry-After"), time.time()))
 
@@ -265,6 +270,23 @@ def error_body(response: requests.Response) -> bytes:
         return _read_remainder(response)
     except AdapterError:
         return b""
+
+
+def reread_body(response: requests.Response) -> bytes:
+    """As `error_body`; the body can be read again from the response by whoever wants it."""
+    body = error_body(response)
+    response.raw = HTTPResponse(io.BytesIO(body), headers=response.headers, preload_content=False)
+    return body
+
+
+def is_passing(response: requests.Response) -> bool:
+    """Whether SWR's code in the body says that the same request may be accepted a little later, whatever the status.
+
+    A body that may tell is read, and can be read again.
+    """
+    if response.status_code not in _MAY_PASS:
+        return False
+    return parse_refusal(response.status_code, reread_body(response), response.headers).passing
 
 
 def refusal_of(response: requests.Response) -> Refusal:

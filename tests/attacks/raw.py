@@ -31,7 +31,7 @@ def answer(status: str, *fields: str, body: bytes = b"") -> bytes:
 class RawServer:
     """Answers requests by method and the start of their path, in turn; the last answer stays. Closes after each.
 
-    `asked` are the request lines without the version, in order; token requests are granted and not listed.
+    `asked` are the request lines without the version, in order; token requests are granted, and only counted.
     """
 
     def __init__(self, listener: socket.socket) -> None:
@@ -39,6 +39,7 @@ class RawServer:
         self._answers: dict[str, list[Part]] = {}
         self._lock = threading.Lock()
         self.asked: list[str] = []
+        self.tokens = 0
         host, port = listener.getsockname()[:2]
         self.url = f"http://{host}:{port}"
 
@@ -72,6 +73,8 @@ class RawServer:
 
     def _next(self, line: str) -> Part:
         if TOKEN_PATH in line and not any(start in line for start in self._answers):
+            with self._lock:
+                self.tokens += 1
             return answer("200 OK", "Content-Type: application/json", body=json.dumps({"token": jwt()}).encode())
         with self._lock:
             self.asked.append(line)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapter.errors import AdapterError, TimedOut, Unavailable, Unreachable
+from adapter.errors import AdapterError, InvalidRequest, TimedOut, Unavailable, Unexpected, Unreachable
 from adapter.identity import Identity, parse_identity
 from adapter.names import Repository, digest_of
 from adapter.settings import Settings
@@ -201,3 +201,117 @@ class TestUnavailable:
         client.uploads.finish(identity, REPOSITORY, location, DIGEST, LAYER)
         digest = digest_of(b"{}")
         assert client.registry.put_manifest(identity, REPOSITORY, "v1", b"{}", ACCEPT, digest) == digest
+
+
+def coded(status: str, number: str) -> bytes:
+    """As the management API has it (`docs/facts/swr.md §4.12`)."""
+    return answer(status, body=b'[{"errorCode": "SVCSTG.SWR.%b", "errorMessage": "x"}]' % number.encode())
+
+
+class TestPassing:
+    """Refusals that are over soon by SWR's own code, whatever their status."""
+
+    @pytest.mark.parametrize(
+        "refusal", [coded("409 Conflict", "4090023"), coded("403 Forbidden", "4031032"), coded("403 No", "4031042")]
+    )
+    def test_is_repeated(self, swr: RawServer, identity: Identity, clock: Clock, refusal: bytes) -> None:
+        client = client_at(swr.url)
+        swr.answer("PUT /v2", refusal, refusal, answer("201 Created"))
+        assert client.registry.put_manifest(identity, REPOSITORY, "v1", b"{}", ACCEPT, digest_of(b"{}")) == digest_of(
+            b"{}"
+        )
+        assert len(clock.waits) == 2
+        swr.answer("POST /v2/manage/namespaces", refusal, answer("201 Created"))
+        client.management.create_organization(identity, "team")
+
+    @pytest.mark.parametrize(
+        ("refusal", "status"), [(coded("409 Conflict", "4090023"), 503), (coded("403 Forbidden", "4031032"), 429)]
+    )
+    def test_ends_as_what_it_is(
+        self, swr: RawServer, identity: Identity, clock: Clock, refusal: bytes, status: int
+    ) -> None:
+        client = client_at(swr.url)
+        asks: list[Callable[[], object]] = [
+            lambda: client.registry.put_manifest(identity, REPOSITORY, "v1", b"{}", ACCEPT, digest_of(b"{}")),
+            lambda: client.uploads.finish(identity, REPOSITORY, "/up", DIGEST, LAYER),
+            lambda: client.uploads.finish(identity, REPOSITORY, "/up", DIGEST, iter([LAYER])),
+            lambda: client.organizations.create(identity, "team"),
+            lambda: client.images.repositories(identity, "team"),
+        ]
+        for start in ("PUT", "POST", "GET /v2"):
+            swr.answer(start, refusal)
+        for ask in asks:
+            with pytest.raises(AdapterError) as caught:
+                ask()
+            assert caught.value.status == status, caught.value.sentence
+        assert swr.tokens <= 2, "a token is not thrown away for it"
+
+    @pytest.mark.parametrize("refusal", [coded("409 Conflict", "4090006"), coded("403 Forbidden", "4039002")])
+    def test_others_stand(self, swr: RawServer, identity: Identity, clock: Clock, refusal: bytes) -> None:
+        swr.answer("PUT", refusal)
+        with pytest.raises(AdapterError):
+            client_at(swr.url).registry.put_manifest(identity, REPOSITORY, "v1", b"{}", ACCEPT, digest_of(b"{}"))
+        assert clock.waits == []
+
+
+class TestWhoFailed:
+    @pytest.mark.parametrize(
+        ("scheme", "status", "words"),
+        [
+            ("http", "407 Proxy Authentication Required", r"the proxy requires .* SWR_ADAPTER_PROXY"),
+            ("https", "407 Proxy Authentication Required", r"the proxy requires .* SWR_ADAPTER_PROXY"),
+            ("https", "403 Forbidden", r"the proxy denies a connection to swr\.example \(403\)"),
+        ],
+    )
+    def test_a_proxy(
+        self, swr: RawServer, identity: Identity, clock: Clock, scheme: str, status: str, words: str
+    ) -> None:
+        swr.answer("GET" if scheme == "http" else "CONNECT", answer(status))
+        swr.answer("GET http://swr.example", answer(status))
+        client = client_at(f"{scheme}://swr.example", proxy=swr.url)
+        with pytest.raises(Unexpected, match=words):
+            client.uploads.start(identity, REPOSITORY)
+        with pytest.raises(Unexpected, match=words):
+            client.registry.blob(identity, REPOSITORY, DIGEST)
+        assert clock.waits == []
+
+    @pytest.mark.parametrize("value", ["\xa0a/b", "a\x01b", "a/b\r\nX: y", "\xe4", " a", "\x7f"], ids=ascii)
+    def test_a_header_that_cannot_be_sent(self, swr: RawServer, identity: Identity, clock: Clock, value: str) -> None:
+        client = client_at(swr.url)
+        asks: list[Callable[[], object]] = [
+            lambda: client.registry.manifest(identity, REPOSITORY, "v1", value, head=False),
+            lambda: client.registry.open_blob(identity, REPOSITORY, DIGEST, value),
+            lambda: client.registry.put_manifest(identity, REPOSITORY, "v1", b"{}", value, digest_of(b"{}")),
+        ]
+        for ask in asks:
+            with pytest.raises(InvalidRequest, match="characters that HTTP does not allow"):
+                ask()
+        assert clock.waits == []
+        assert swr.asked == []
+
+    def test_an_expired_address_is_asked_for_anew(self, swr: RawServer, identity: Identity) -> None:
+        expired = answer("403 Forbidden", body=b"<Error><Code>AccessDenied</Code><Message>expired</Message></Error>")
+        blob = f"GET /v2/team/app/blobs/{DIGEST}"
+        with raw_server("127.0.0.3") as store:
+            swr.answer(blob, answer("307 x", f"Location: {store.url}/a"), answer("307 x", f"Location: {store.url}/b"))
+            store.answer("GET /a", expired)
+            store.answer("GET /b", answer("200 OK", body=LAYER))
+            with client_at(swr.url).registry.open_blob(identity, REPOSITORY, DIGEST) as response:
+                assert response.content == LAYER
+            store.answer("GET /b", expired)
+            store.asked.clear()
+            with pytest.raises(Unexpected, match=r"the object store 127\.0\.0\.3 denies .*\(403 AccessDenied\)"):
+                client_at(swr.url).registry.open_blob(identity, REPOSITORY, DIGEST)
+            assert store.asked == ["GET /b", "GET /b"]
+
+    @pytest.mark.parametrize(
+        ("status", "code"), [("404 Not Found", "NoSuchBucket"), ("404 Not Found", ""), ("400 Bad Request", "NoSuchKey")]
+    )
+    def test_a_store_without_the_blob_does_not_speak_for_the_registry(
+        self, swr: RawServer, identity: Identity, status: str, code: str
+    ) -> None:
+        with raw_server("127.0.0.3") as store:
+            swr.answer(f"GET /v2/team/app/blobs/{DIGEST}", answer("307 x", f"Location: {store.url}/a"))
+            store.answer("GET", answer(status, body=f"<Error><Code>{code}</Code></Error>".encode()))
+            with pytest.raises(Unexpected, match=rf"127\.0\.0\.3 .*\({status[:3]}.*{code}\)"):
+                client_at(swr.url).registry.open_blob(identity, REPOSITORY, DIGEST)

@@ -257,6 +257,7 @@ BY_NUMBER = {
     errors.CredentialsRefused: ("4000031", "4010000"),
     errors.OrganizationUnknown: ("4040058", "4041061"),
     errors.Throttled: ("4031032", "4031042"),
+    errors.Unavailable: ("4090023",),
     errors.DigestInvalid: ("4000013",),
     errors.TooLarge: ("4130025", "4131001"),
     errors.NameInvalid: ("4001008", "4001028", "4001029", "4009010", "4009011"),
