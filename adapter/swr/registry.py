@@ -21,7 +21,6 @@ from adapter.errors import (
     BlobUnknown,
     CredentialsError,
     Denied,
-    DigestInvalid,
     ManifestUnknown,
     NotFound,
     OrganizationExists,
@@ -32,20 +31,17 @@ from adapter.errors import (
     Unexpected,
 )
 from adapter.identity import Identity
-from adapter.names import Repository, algorithm_of, check_digest, digest_of, is_digest
+from adapter.names import Repository, algorithm_of, digest_of
 from adapter.numerals import whole_number
 from adapter.swr.errors import error_for, parse_refusal, registry_error_for
 from adapter.swr.imprint import original_of
+from adapter.swr.manifest_answers import Manifest as Manifest
+from adapter.swr.manifest_answers import Source, checked, digest_told, head_of, is_of_registry
 from adapter.swr.manifest_types import (
     ACCEPT,
-    SCHEMA_1_ADVICE,
     TYPES,
     accepts,
     digests_in,
-    is_manifest,
-    is_schema_1,
-    is_schema_1_type,
-    parsed,
     refusal_error,
     said,
     type_in,
@@ -61,28 +57,6 @@ from adapter.values import RegionHosts
 _WRITING: Final = frozenset({"POST", "PUT", "PATCH"})
 COMPLETE: Final = frozenset({200, 201, 204})
 """What says that something is stored; 202 says that it is not yet."""
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """`data` is None when only its head was asked for; `length` is in bytes; `source` is what it stands for, if it
-    tells, and is never known from a head."""
-
-    media_type: str
-    digest: str
-    length: int
-    data: bytes | None = None
-    source: Source | None = None
-
-
-@dataclass(frozen=True)
-class Source:
-    """The original of a translated document: its digest, the Docker type of the translation, and the digests of the
-    manifests that the translation names."""
-
-    digest: str
-    held_as: str
-    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -174,7 +148,7 @@ class Registry:
     def _genuine(identity: Identity, method: str, response: requests.Response) -> requests.Response:
         """The response, unless it is a 404 that says nothing of what was asked for. Its body can be read as ever.
 
-        The answer to HEAD has no body: `_is_registrys` tells what its headers say.
+        The answer to HEAD has no body: `is_of_registry` tells what its headers say.
         """
         if response.status_code != 404 or method == "HEAD":
             return response
@@ -262,7 +236,7 @@ class Registry:
             response = self.exchange(
                 "HEAD", identity, repository, path, actions=PULL, headers=headers, patience=READ_MANIFEST
             )
-            if (found := _head_of(response, reference)) is not None:
+            if (found := head_of(response, reference)) is not None:
                 return found
         response = self.exchange(
             "GET", identity, repository, path, actions=PULL, headers=headers, patience=READ_MANIFEST
@@ -278,7 +252,7 @@ class Registry:
             )
         data = read_document(response)
         # Parsed once for all that is asked of it; what is kept of it is small.
-        content, digest = _checked(response, data, repository, reference, identity.region)
+        content, digest = checked(response, data, repository, reference, identity.region)
         media_type, source = type_of(content), original_of(content)
         return Manifest(
             said(response.headers.get("Content-Type")) or media_type,
@@ -323,7 +297,7 @@ class Registry:
         if response.status_code not in COMPLETE:
             raise refusal_error(refusal_of(response), repository, reference, media_type, data)
         settle(response)
-        kept = _digest_told(response)
+        kept = digest_told(response)
         if kept is not None and algorithm_of(kept) != algorithm_of(digest):
             kept = None if kept == digest_of(data, algorithm_of(kept)) else kept
         if kept not in (None, digest):
@@ -339,7 +313,7 @@ class Registry:
         path = f"/v2/{repository}/blobs/{digest}"
         response = self.exchange("HEAD", identity, repository, path, actions=PULL, patience=READ)
         settle(response)
-        if response.status_code in REDIRECTS or (response.status_code == 404 and not _is_registrys(response)):
+        if response.status_code in REDIRECTS or (response.status_code == 404 and not is_of_registry(response)):
             # A pre-signed address is good for GET alone, and a 404 without a body may be anybody's: then the head is
             # read off a GET that is closed at once.
             response = self.open_blob(identity, repository, digest)
@@ -422,83 +396,6 @@ class Registry:
                 **refusal.details(),
             )
         raise _narrow(error_for(refusal), BlobUnknown, f"{repository} has no blob {digest}")
-
-
-def _is_registrys(response: requests.Response) -> bool:
-    """Whether the headers of an answer show a registry: the version that registries announce (Docker's HTTP API V2,
-    "API Version Check"), or the header that SWR was seen to send (`docs/facts/swr.md §6`)."""
-    return "Docker-Distribution-Api-Version" in response.headers or response.headers.get("forserver") == "swr"
-
-
-def _checked(
-    response: requests.Response, data: bytes, repository: Repository, reference: str, region: str
-) -> tuple[dict[str, Any], str]:
-    """A manifest, parsed, and its digest. Raises `Unexpected` for what is not the manifest that SWR has: it would get a
-    digest of its own here, and Harbor would take it for the image."""
-    what = f"the manifest {reference} of {repository}"
-    encoding, content = response.headers.get("Content-Encoding"), parsed(data)
-    if not _is_plain(response):
-        raise Unexpected(
-            f"SWR sent {what} with Content-Encoding {encoding!r}, which was not accepted: check any proxy between the "
-            "adapter and SWR"
-        )
-    if content is None:
-        kind = response.headers.get("Content-Type")
-        raise Unexpected(
-            f"something other than a manifest came for {what} (status 200, content type {kind}, not a JSON object): "
-            f"check the `registry` of {region} in SWR_ADAPTER_REGIONS, and any proxy between the adapter and SWR"
-        )
-    digest = digest_of(data, algorithm_of(reference) if is_digest(reference) else "sha256")
-    if is_digest(reference) and digest != reference:
-        raise Unexpected(f"{what} is damaged, because it hashes to {digest}: push the image again")
-    told = _digest_told(response)
-    actual = (
-        digest if told is None or algorithm_of(told) == algorithm_of(digest) else digest_of(data, algorithm_of(told))
-    )
-    if told not in (None, actual):
-        raise Unexpected(f"{what} is damaged, because SWR announced {told} and it hashes to {actual}: try again")
-    if is_schema_1(content, response.headers.get("Content-Type")):
-        raise Unexpected(f"{what} is in Docker's schema 1, and {SCHEMA_1_ADVICE}")
-    if not is_manifest(content):
-        raise Unexpected(
-            f"something other than a manifest came for {what} (status 200, a JSON object without schemaVersion): check "
-            f"the `registry` of {region} in SWR_ADAPTER_REGIONS, and any proxy between the adapter and SWR"
-        )
-    return content, digest
-
-
-def _is_plain(response: requests.Response) -> bool:
-    """Whether the body is what it is about: nothing but `identity` is accepted, and a digest is of the content."""
-    return response.headers.get("Content-Encoding", "identity").strip().lower() in ("", "identity")
-
-
-def _digest_told(response: requests.Response) -> str | None:
-    """`Docker-Content-Digest`, None for what is not a digest of a known algorithm."""
-    try:
-        return check_digest(response.headers.get("Docker-Content-Digest", ""))
-    except DigestInvalid:
-        return None
-
-
-def _head_of(response: requests.Response, reference: str) -> Manifest | None:
-    """None when the answer lacks something that Harbor needs, is a redirect, or may be anybody's."""
-    settle(response)
-    if response.status_code == 404 and _is_registrys(response):
-        raise ManifestUnknown(f"no manifest {reference}")
-    if response.status_code != 200:
-        return None
-    told = _digest_told(response)
-    if is_digest(reference):
-        if told is not None and told != reference and algorithm_of(told) == algorithm_of(reference):
-            raise Unexpected(f"SWR announced {told} for the manifest {reference}: it is damaged, push the image again")
-        told = reference
-    elif told is not None and algorithm_of(told) != "sha256":
-        told = None  # GET answers a tag with SHA-256
-    media_type = said(response.headers.get("Content-Type"))
-    length = whole_number(response.headers.get("Content-Length"))
-    if told is None or not media_type or is_schema_1_type(media_type) or not length:
-        return None
-    return Manifest(media_type, told, length) if _is_plain(response) else None
 
 
 def _blob_length(response: requests.Response, digest: str) -> int | None:
