@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import ssl
 import time
 from typing import Any, Final
 
+from gunicorn.sock import ssl_wrap_socket
 from gunicorn.workers.gthread import TConn
 
 from adapter.heads import BoundedParser, Head, Unreader
@@ -30,6 +32,8 @@ class Connection(TConn):
     """
 
     parser: Any
+    sock: Any
+    initialized: bool
 
     def __init__(self, listener: Listener, sock: socket.socket, client: Any) -> None:
         super().__init__(listener.cfg, sock, client, listener.address)
@@ -38,6 +42,7 @@ class Connection(TConn):
         self.lingers_until: float | None = None
         self.resets = False
         self._head: Head | None = None
+        self._is_whole = False
         self._closed = False
 
     @property
@@ -59,14 +64,9 @@ class Connection(TConn):
         return found
 
     def init(self) -> None:
-        """Pool thread: TLS, if it is spoken here, and a parser with the limits of the listener."""
-        if not self.cfg.is_ssl:
-            self._make_parser()
-        fresh = not self.initialized
+        """Pool thread: a parser with the limits of the listener. TLS is spoken already."""
+        self._make_parser()
         super().init()
-        if fresh and self.cfg.is_ssl:
-            self.parser = None
-            self._make_parser()
 
     def close(self, graceful: bool = False) -> None:
         """Safe to call twice; the listener counts once."""
@@ -94,24 +94,64 @@ class Connection(TConn):
     def receive_head(self) -> bool:
         """Main loop: takes what has come; whether a thread can go on without waiting for a client that is slow.
 
-        Of TLS the first record is all that can be seen from outside, and it is left where it is.
+        TLS is for a thread, since it is work: its first record is left where it is until it is whole.
         """
         if self.cfg.is_ssl:
-            return self.initialized or first_record_is_whole(self.sock)
+            return isinstance(self.sock, ssl.SSLSocket) or first_record_is_whole(self.sock)
         try:
-            data = self.sock.recv(_PIECE)
+            return self._receive()
         except BlockingIOError:
             return False
+
+    def receive_rest(self) -> bool:
+        """Pool thread: whether the head is whole, after the next step of a TLS handshake, and with what came behind the
+        last request. Never waits for the client. Raises `OSError`, `ssl.SSLError` among them."""
+        if self._is_whole:
+            return True
+        try:
+            self._shake_hands()
+            self.sock.setblocking(False)
+            held = b"" if self._unreader is None else self._unreader.take_buffered()
+            # What is decrypted already no poller sees.
+            while not (self._add(held) if held else self._receive()):
+                held = b""
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        return True
+
+    def _shake_hands(self) -> None:
+        if self.initialized or not self.cfg.is_ssl:
+            return
+        if not isinstance(self.sock, ssl.SSLSocket):
+            self.sock = ssl_wrap_socket(self.sock, self.cfg)
+        self.sock.setblocking(False)
+        self.sock.do_handshake()
+        self.initialized = True
+
+    def _receive(self) -> bool:
+        """Takes a piece of a head; whether it is decided, or the client has ended. Raises when there is none yet."""
+        try:
+            return self._add(self.sock.recv(_PIECE))
+        except (BlockingIOError, ssl.SSLWantReadError):
+            raise
         except OSError:
-            data = b""
+            return self._add(b"")
+
+    def _add(self, data: bytes) -> bool:
+        """Without data, the client has ended."""
         if self._head is None:
             self._head = Head(self.listener.door.max_line)
-        self.listener.heads_bytes += len(data)
+        self.listener.count_heads(len(data))
         if data and not self._head.add(data):
             return False
         self._make_parser().unreader.unread(bytes(self._head.data))
         self._drop_head()
+        self._is_whole = True
         return True
+
+    def begin(self) -> None:
+        """Pool thread: the head is about to be parsed."""
+        self._is_whole = False
 
     def forget_expectation(self) -> bool:
         """Whether the client still waits for `100 Continue`, which does not come any more."""
@@ -130,7 +170,7 @@ class Connection(TConn):
         return parser
 
     def _drop_head(self) -> None:
-        self.listener.heads_bytes -= self.head_bytes
+        self.listener.count_heads(-self.head_bytes)
         self._head = None
 
 

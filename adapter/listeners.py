@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ class Reserve:
 
 
 class Listener:
-    """A listening socket and what is open on it. Main loop only.
+    """A listening socket and what is open on it. Main loop only, but for `count_heads`.
 
     `address` is its own; `heads_bytes` counts what came of heads that are not whole; `paused_until` is a time of
     `time.monotonic()` while no connection is accepted.
@@ -120,6 +121,7 @@ class Listener:
         self.count = 0
         self.heads_bytes = 0
         self.paused_until: float | None = None
+        self._lock = threading.Lock()
         self._reserve = Reserve(door.connections if door.reserved else 0)
         self._told: dict[str, float] = {}
         self._events: dict[str, int] = {}
@@ -145,6 +147,11 @@ class Listener:
         self.count -= 1
         if self.door.reserved:
             self._reserve.put_back()
+
+    def count_heads(self, size: int) -> None:
+        """So many more bytes, or fewer, of heads that are not whole."""
+        with self._lock:
+            self.heads_bytes += size
 
     def due(self, event: str) -> int:
         """Counts an event; how often it came since it was logged last, or 0 while the minute is not over."""

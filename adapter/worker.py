@@ -8,11 +8,13 @@ does not hang up, so that a few of them stall every port. Only documented or und
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import copy
 import functools
 import selectors
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -34,13 +36,13 @@ LINGER: Final = 5.0
 """Seconds in which what a client still sends is thrown away after its last answer; no thread waits."""
 PAUSE: Final = 1.0
 """Seconds of silence after which it is not waited for any longer."""
-HEAD_TIMEOUT: Final = 10.0
-"""Seconds for a TLS handshake and a head in a thread; a plain head is whole before it gets one."""
 STOPPING: Final = 2.0
 """Seconds after SIGTERM in which a connection that has not asked for anything may still do so."""
 _UNSENT: Final = 1 << 18
 """Bytes that may wait in the kernel for a slow client: of more, it reports room only when a third has gone."""
 
+_WAITS: Final = object()
+"""What `handle` returns for a connection whose client has not sent enough."""
 _RESET: Final = struct.pack("ii", 1, 0)
 """For `SO_LINGER`: the connection ends with RST."""
 _BODY: Final = frozenset({"CONTENT-LENGTH", "TRANSFER-ENCODING"})
@@ -118,7 +120,6 @@ class DoorWorker(ThreadWorker):
         return DoorPools({each.address: each.door.threads for each in self._listeners.values()})
 
     def init_process(self) -> None:
-        self._heads: dict[Connection, float] = {}
         self._ending: dict[Connection, None] = {}
         self._scratch = bytearray(1 << 18)
         self.cfg.set("post_request", _remember_response)
@@ -237,18 +238,25 @@ class DoorWorker(ThreadWorker):
             return False
         if conn.receive_head():
             return True
-        listener = conn.listener
+        self._bound_heads(conn.listener)
+        return False
+
+    def _bound_heads(self, listener: Listener) -> None:
         if listener.heads_bytes > MAX_HEADS_BYTES:
             waiting = [each for each in (*self.keepalived_conns, *self.pending_conns) if each.listener is listener]
             self._drop(max(waiting, key=lambda each: each.head_bytes))
-        return False
 
     def finish_request(self, conn: Connection, fs: futures.Future[Any]) -> None:
         """Main loop: a client that left in its TLS handshake has no socket any more."""
         if conn.sock.fileno() < 0:
             conn.close()
             return
+        if not fs.cancelled() and fs.exception() is None and fs.result() is _WAITS:
+            self._wait_again(conn)
+            return
         conn.silent_since = time.monotonic()
+        # For a request that has come behind this one.
+        conn.timeout = conn.silent_since + self.idle_timeout
         if conn.resets:
             conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             conn.close()
@@ -260,6 +268,15 @@ class DoorWorker(ThreadWorker):
         self._ending[conn] = None
         readable = functools.partial(self._throw_away, conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, readable)
+
+    def _wait_again(self, conn: Connection) -> None:
+        """Main loop: a client that has not sent a whole handshake or head waits in the poller, and its time goes on."""
+        if not self.alive:
+            conn.timeout = min(conn.timeout, time.monotonic() + STOPPING)
+        bisect.insort(self.pending_conns, conn, key=lambda each: each.timeout)
+        readable = functools.partial(self.on_pending_socket_readable, conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, readable)
+        self._bound_heads(conn.listener)
 
     def _throw_away(self, conn: Connection, _: Any) -> None:
         """Main loop: what a client still sends after its last answer (RFC 9112 section 9.6).
@@ -283,20 +300,30 @@ class DoorWorker(ThreadWorker):
 
     def handle(self, conn: Connection) -> Any:
         """Pool thread: one request, from its first byte on."""
-        self._heads[conn] = time.monotonic() + min(HEAD_TIMEOUT, self.idle_timeout)
         here.connection, here.environ, here.bodiless = conn, None, False
-        try:
+        keep = self._waiting_or_failed(conn)
+        if keep is None:
+            conn.begin()
             keep = super().handle(conn)
-        finally:
-            self._heads.pop(conn, None)
         if keep is False and not conn.resets:
             # Without a body nothing can be under way that a close would break.
             conn.end(0 if here.bodiless else LINGER)
         return keep
 
+    def _waiting_or_failed(self, conn: Connection) -> object:
+        """Pool thread: `_WAITS` while the head is not whole, False when TLS failed, None when it can be read."""
+        try:
+            return None if conn.receive_rest() else _WAITS
+        except ssl.SSLError as error:
+            # An end is no failure.
+            if error.args[0] != ssl.SSL_ERROR_EOF:
+                self.handle_error(None, conn.sock, conn.client, error)
+        except OSError:
+            pass
+        return False
+
     def handle_request(self, req: Any, conn: Connection) -> Any:
         """Pool thread: the head is complete. What comes or goes from here on may not stall longer than a while."""
-        self._heads.pop(conn, None)
         req.headers = one_cookie(req.headers)
         here.force_close = req.force_close  # type: ignore[method-assign]
         here.bodiless = not any(name in _BODY and value != "0" for name, value in req.headers)
@@ -341,17 +368,12 @@ class DoorWorker(ThreadWorker):
             self.log.error("a request failed", exc_info=exception)
 
     def notify(self) -> None:
-        """Main loop, at least once a second: ends connections whose head, or whose end, does not come."""
+        """Main loop, at least once a second: listeners that were paused, and clients that have had time to leave."""
         super().notify()
         now = time.monotonic()
         self._resume(now)
         for conn in [each for each in self._ending if each.has_lingered(now, PAUSE)]:
             self._drop(conn)
-        for conn, until in list(self._heads.items()):
-            if now > until and self._heads.pop(conn, None) is not None:
-                # Wakes the thread that reads; below TLS, whose own shutdown would wait.
-                with contextlib.suppress(OSError):
-                    socket.socket.shutdown(conn.sock, socket.SHUT_RDWR)
 
 
 class Patient(socket.socket):

@@ -13,7 +13,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from adapter.settings import UNPROVEN_CALLS
+from adapter.settings import SPARE_THREADS, UNPROVEN_CALLS
 from tests.contract.http import saying
 from tests.credentials import basic
 from tests.provider.rig import API, PlayedCore
@@ -95,6 +95,21 @@ def test_pipelined_requests_are_answered(running: RunningAdapter) -> None:
             block = connection.recv(65536)
             assert block
             got += block
+
+
+def test_half_a_request_behind_another_waits_for_its_other_half(running: RunningAdapter) -> None:
+    """More of them than the port has threads."""
+    ask = b"GET /api/version HTTP/1.1\r\nHost: x\r\n\r\n"
+    with saying(running.contract, SPARE_THREADS + THREADS + 8, ask + ask[:-2]) as opened:
+        for each in opened:
+            assert each.recv(12) == b"HTTP/1.1 400"
+        for each in opened[-3:]:
+            each.sendall(ask[-2:])
+            answer = b""
+            while answer.count(b"HTTP/1.1 400") < 1:
+                block = each.recv(65536)
+                assert block
+                answer += block
 
 
 def test_a_refusal_reaches_a_client_that_still_sends(running: RunningAdapter) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import select
 import selectors
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +19,9 @@ import pytest
 from adapter.heads import MAX_HEADERS, MAX_HEADERS_BYTES, Head
 from adapter.listeners import MAX_HEADS_BYTES, OPERATIONS_CONNECTIONS, Door, Limits, Listener, Reserve
 from adapter.server import MAX_CONTRACT_LINE_BYTES, PROVIDER_THREADS
+from adapter.settings import SPARE_THREADS
 from adapter.worker import DoorWorker
+from tests.certificates import Certificate
 from tests.contract.http import Door as Client
 from tests.contract.http import eventually
 from tests.running import RunningAdapter, running_adapter
@@ -108,6 +114,46 @@ def test_clients_that_stay_after_a_refusal_hold_no_thread(few_files: RunningAdap
         finally:
             stop.set()
             sender.join()
+
+
+def hello() -> bytes:
+    """The first that a TLS client says."""
+    said = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), said, server_hostname="x").do_handshake()
+    return said.read()
+
+
+def test_clients_that_stall_in_tls_hold_no_thread(tmp_path: Path) -> None:
+    """In the handshake, and in a head; more than the contract port has threads for all but transfers."""
+    certificate = Certificate(tmp_path)
+    settings = {"tls_certificate": certificate.chain, "tls_key": certificate.key, "threads": 4}
+    with running_adapter(REGIONS, **settings) as adapter, ExitStack() as stack:
+        door = Client(adapter.contract, context=certificate.context, documented=False)
+        opened, said = [], hello()
+        for number in range(SPARE_THREADS + 40):
+            plain = stack.enter_context(socket.create_connection(door.address, 20))
+            opened.append(plain)
+            if number % 8:
+                plain.sendall(said)
+            else:
+                tls = stack.enter_context(certificate.context.wrap_socket(plain, server_hostname="127.0.0.1"))
+                tls.sendall(ASK[:-2])
+                opened[-1] = tls
+        assert door.ask("GET", "/v2/", authorization=None).status == 401
+        assert not any(has_end(each) for each in opened), "the answer came when others had ended"
+        for each in opened:
+            if isinstance(each, ssl.SSLSocket):
+                each.settimeout(20)
+                each.sendall(ASK[-2:])
+                assert each.recv(12) == b"HTTP/1.1 401"
+
+
+def has_end(connection: socket.socket) -> bool:
+    """Whether the other side has ended a connection, whatever it has sent before."""
+    poll = select.poll()
+    poll.register(connection, select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 @pytest.mark.parametrize("files", [100, 256, 700, 1024, 4096, 1 << 20])
