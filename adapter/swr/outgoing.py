@@ -1,4 +1,4 @@
-"""One request on its way to SWR: what the connection tells of it, and which addresses it may go to."""
+"""One request on its way to SWR: what it is for, what the connection tells of it, and where it may go."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import http.client
 import socket
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from adapter.swr.addresses import is_local
+from adapter.swr.patience import SAFE, Patience
 
 
 class LocalAddress(http.client.HTTPException):
@@ -52,6 +53,26 @@ def sending(outgoing: Outgoing) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+_for_upload: Final[ContextVar[bool]] = ContextVar("for_upload", default=False)
+
+
+@contextlib.contextmanager
+def for_upload() -> Iterator[None]:
+    """Reads in this block, or in the function that this decorates, are for an upload: they are tried as long."""
+    token = _for_upload.set(True)
+    try:
+        yield
+    finally:
+        _for_upload.reset(token)
+
+
+def policy_of(patience: Patience) -> Patience:
+    """The retry policy of a request of this thread: within `for_upload`, a read is tried as long as other requests."""
+    if patience.connect is None or not _for_upload.get():
+        return patience
+    return replace(patience, connect=None, total=max(patience.total, SAFE.total))
 
 
 def current() -> Outgoing:

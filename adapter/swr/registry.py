@@ -48,6 +48,7 @@ from adapter.swr.manifest_types import (
     type_of,
 )
 from adapter.swr.organizations import Organizations
+from adapter.swr.outgoing import policy_of
 from adapter.swr.patience import FETCH, READ, READ_MANIFEST, SAFE, Patience
 from adapter.swr.redirects import REDIRECTS, AddressRefused, Redirects
 from adapter.swr.tokens import PULL, PUSH, Tokens
@@ -107,6 +108,7 @@ class Registry:
         if not path.startswith("/"):
             raise ValueError("a path on the registry starts with a slash")
         repeatable, writing = isinstance(body, bytes), method in _WRITING
+        patience = policy_of(patience)
 
         def send(method: str, token: str) -> requests.Response:
             return self._transport.send(

@@ -28,7 +28,7 @@ from adapter.swr.caller import rest, tied
 from adapter.swr.circuit_breaker import CircuitBreaker
 from adapter.swr.errors import Refusal, parse_refusal
 from adapter.swr.failures import failure_of, wrong_answer
-from adapter.swr.outgoing import Outgoing, sending
+from adapter.swr.outgoing import Outgoing, policy_of, sending
 from adapter.swr.patience import SAFE, Patience, backoff, retry_after
 from adapter.swr.pools import Adapter, proxies_for
 from adapter.swr.rate_limit import RateLimit
@@ -89,6 +89,7 @@ class Transport:
         `InvalidRequest` for headers that cannot be sent, and what `refuse_if_gone` does.
         """
         _check_headers(headers)
+        patience = policy_of(patience)
         request = requests.Request(method, url, headers={**headers, **_OWN_HEADERS}, data=body)
         with tied(patience.tied):
             return self._exchange(request, account, signer, patience, local_allowed=local_allowed)

@@ -27,6 +27,7 @@ from adapter.swr.manifest_types import (
     accepts,
     is_about_form,
 )
+from adapter.swr.outgoing import for_upload
 from adapter.swr.registry import Manifest
 from adapter.transfer.forms import Form
 from adapter.transfer.kept import Kept
@@ -109,6 +110,7 @@ class Manifests:
 
     # There
 
+    @for_upload()
     def put(self, identity: Identity, repository: Repository, reference: str, pushed: Document, form: Form) -> Stored:
         """`pushed` has the type that it was sent with, and hashes to its digest; `form` is that of its content.
 

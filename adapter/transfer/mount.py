@@ -35,6 +35,7 @@ from adapter.names import Repository
 from adapter.numerals import whole_number
 from adapter.state import State
 from adapter.swr.client import SwrClient
+from adapter.swr.outgoing import for_upload
 from adapter.transfer.blob_places import BlobPlaces
 from adapter.transfer.session import Session
 from adapter.transfer.upload import Incoming, Uploads
@@ -86,6 +87,7 @@ class Mounts:
             self._state.put(_invitation(identity, digest), str(found).encode(), _INVITED)
         return found
 
+    @for_upload()
     def mount(
         self,
         identity: Identity,

@@ -15,6 +15,7 @@ from adapter.names import Repository, digest_of
 from adapter.settings import Settings
 from adapter.swr import patience, resolver, transport
 from adapter.swr.client import SwrClient
+from adapter.swr.outgoing import for_upload
 from adapter.values import RegionHosts
 from tests.attacks.raw import RawServer, answer, raw_server
 from tests.credentials import ACCESS_ID, LOGIN_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, SECRET_KEY
@@ -123,6 +124,16 @@ class TestUnreachable:
         with pytest.raises(Unreachable):
             nobody.registry.put_manifest(identity, REPOSITORY, "v1", b"{}", ACCEPT, digest_of(b"{}"))
         assert clock.waited - read > 90
+
+    def test_nor_does_what_an_upload_reads(self, nobody: SwrClient, identity: Identity, clock: Clock) -> None:
+        """An index that is put may need the manifests that it names."""
+        with pytest.raises(Unreachable):
+            nobody.registry.blob(identity, REPOSITORY, DIGEST)
+        for read in (READS["manifest"], READS["content"]):
+            waited = clock.waited
+            with pytest.raises(Unreachable), for_upload():
+                read(nobody, identity)
+            assert clock.waited - waited > 40
 
     def test_one_that_comes_back_is_read_again(self, identity: Identity, clock: Clock) -> None:
         (port,) = free_ports(1)

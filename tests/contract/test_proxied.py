@@ -113,7 +113,7 @@ def test_a_proxy_with_a_password(far: Far, swr: RunningSandbox, repository: str,
             push_and_pull(Door(adapter.contract), swr, repository)
         assert PASSWORD not in adapter.service.output
         with running_adapter(far.regions, ca_bundle=far.ca, proxy=proxy.url) as adapter:
-            refused(check(Door(adapter.contract)), 502, "the proxy gives no connection", "check the proxy")
+            refused(check(Door(adapter.contract)), 502, "the proxy requires other credentials", "SWR_ADAPTER_PROXY")
 
 
 def test_the_usual_variables(
