@@ -37,11 +37,16 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
 
     @blueprint.route("/api/v2.0/labels", methods=["GET"])
     def labels() -> Response:
-        """SWR has none. Harbor asks at the start of each run, so credentials that fail are told here with the reason;
-        SWR out of reach is for the requests that need it."""
+        """SWR has none. Harbor asks at the start of each run, so credentials that fail are told here with the reason,
+        and so is a management API that a health check has found out of reach. A registry out of reach is for the
+        requests that need it."""
         identity = identity_of(request, swr.regions)
+        reached = False
         with contextlib.suppress(UpstreamError, Throttled):
             swr.tokens.confirm(identity, GLANCE)
+            reached = True
+        if reached:
+            swr.report_outage(identity)
         response = jsonify([])
         response.headers["X-Total-Count"] = "0"
         return response

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
-from adapter.errors import AccountBlocked, Denied
+from adapter.errors import AccountBlocked, Denied, Throttled, UpstreamError
 from adapter.identity import Identity
 from adapter.settings import Settings
 from adapter.state import State, open_state
@@ -14,7 +16,7 @@ from adapter.swr.dockyard import Dockyard
 from adapter.swr.images import Images
 from adapter.swr.management import Management
 from adapter.swr.organizations import Organizations
-from adapter.swr.patience import CHECK
+from adapter.swr.patience import CHECK, GLANCE, Patience
 from adapter.swr.regions import region_table
 from adapter.swr.registry import Registry
 from adapter.swr.tag_lists import TagLists
@@ -22,6 +24,11 @@ from adapter.swr.tokens import Tokens
 from adapter.swr.transport import Transport
 from adapter.swr.uploads import SwrUploads
 from adapter.values import RegionHosts
+
+log = logging.getLogger(__name__)
+
+_OUTAGE_SECONDS: Final = 600.0
+"""Harbor checks every five minutes; after that an outage is old news."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +61,42 @@ class SwrClient:
     def check(self, identity: Identity) -> None:
         """Asks SWR, now, whether these credentials work: the token endpoint first, the signed API only after that.
 
-        Raises `CredentialsRefused`, `ClockWrong`, or an `UpstreamError` when SWR cannot be asked; in about 10 s.
+        Raises `CredentialsRefused`, `ClockWrong`, `AccountBlocked`, or an `UpstreamError` when the token endpoint
+        cannot be asked; in about 10 s. With the management API alone out of reach the credentials are proven, and
+        manifests and blobs work, so nothing is raised: one failed check would take a proxy cache away for five minutes.
         """
         patience = replace(CHECK, deadline=time.monotonic() + CHECK.total)
         self.tokens.login(identity, patience)
-        if self.management.serves(identity):
-            try:
-                self.management.organizations(identity, patience)
-            except AccountBlocked:
-                raise
-            except Denied:
-                # The signature was accepted; not every account may list organizations.
-                return
+        if not self.management.serves(identity):
+            return
+        try:
+            self._ask_api(identity, patience)
+        except (UpstreamError, Throttled) as error:
+            log.warning("the management API of %s is out of reach: %s", identity.region, type(error).__name__)
+            self.state.put(_outage(identity), b"1", _OUTAGE_SECONDS)
+        else:
+            self._ended(identity)
+
+    def report_outage(self, identity: Identity) -> None:
+        """Raises an `UpstreamError` or `Throttled` when a check has found the management API out of reach and it still
+        is; asks nobody when none has."""
+        if self.management.serves(identity) and self.state.get(_outage(identity)) is not None:
+            self._ask_api(identity, GLANCE)
+            self._ended(identity)
+
+    def _ask_api(self, identity: Identity, patience: Patience) -> None:
+        try:
+            self.management.organizations(identity, patience)
+        except AccountBlocked:
+            raise
+        except Denied:
+            # The signature was accepted; not every account may list organizations.
+            return
+
+    def _ended(self, identity: Identity) -> None:
+        if self.state.get(_outage(identity)) is not None:
+            self.state.drop(_outage(identity))
+
+
+def _outage(identity: Identity) -> str:
+    return f"api-outage:{identity.region}"

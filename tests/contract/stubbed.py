@@ -65,6 +65,7 @@ class StubSwr:
         self.tokens = self.organizations = self.registry = self.uploads = self.images = self.management = self
         self.state = MemoryState()
         self.error: AdapterError | None = None
+        self.outage: AdapterError | None = None
         self._manifest = manifest
 
     def _come(self, *_: Any) -> None:
@@ -72,6 +73,10 @@ class StubSwr:
             raise self.error
 
     check = confirm = create = refuse_unwritable = cancel = delete_tag = authorize = _come
+
+    def report_outage(self, *_: Any) -> None:
+        if self.outage is not None:
+            raise self.outage
 
     def accepted(self, *_: Any) -> bool:
         return True

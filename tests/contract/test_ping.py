@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.contract.http import Answer, Door, asked, refused, silent
-from tests.credentials import ACCESS_KEY, PROJECT, WRONG_SECRET, basic
+from tests.credentials import ACCESS_KEY, LOGIN_KEY, PROJECT, WRONG_SECRET, basic
 from tests.running import RunningSandbox, running_adapter
 from tests.services import free_ports
 
@@ -52,6 +52,36 @@ def test_labels_stay_empty_when_swr_answers_errors(door: Door, swr: RunningSandb
     answer = door.ask("GET", "/api/v2.0/labels?scope=g", authorization=basic(f"{PROJECT}_team@{ACCESS_KEY}"))
     assert (answer.status, answer.json) == (200, [])
     assert asked(swr, "GET", "/registry/auth")
+
+
+class TestManagementApiAlone:
+    """Manifests and blobs work without it."""
+
+    @pytest.fixture(autouse=True)
+    def away(self, swr: RunningSandbox) -> None:
+        # A status that is not tried again.
+        swr.faults({"origin": "api", "status": 501, "times": 0})
+
+    def test_the_endpoint_stays_healthy_and_the_run_says_what_failed(self, door: Door, swr: RunningSandbox) -> None:
+        assert door.ask("GET", "/v2/").status == 200
+        for path in ("/api/v2.0/labels?scope=g", "/api/v2.0/projects?q=name%3D%7B%27team%27%7D"):
+            refused(door.ask("GET", path), {502, 503}, "SWR")
+        swr.faults()
+        assert door.ask("GET", "/api/v2.0/labels?scope=g").json == []
+        before = len(asked(swr, "GET", "/v2/manage"))
+        assert door.ask("GET", "/api/v2.0/labels?scope=g").json == []
+        assert len(asked(swr, "GET", "/v2/manage")) == before
+
+    def test_labels_ask_nobody_about_an_outage_that_no_check_has_seen(self, door: Door, swr: RunningSandbox) -> None:
+        swr.faults()
+        assert door.ask("GET", "/v2/").status == 200
+        swr.faults({"origin": "api", "status": 501, "times": 0})
+        assert door.ask("GET", "/api/v2.0/labels?scope=g").json == []
+
+    def test_with_the_login_key_alone_it_is_of_no_use(self, door: Door) -> None:
+        authorization = basic(secret=LOGIN_KEY)
+        for path in ("/v2/", "/api/v2.0/labels?scope=g"):
+            assert door.ask("GET", path, authorization=authorization).status == 200
 
 
 Outage = Mapping[str, tuple[Answer | None, float]]

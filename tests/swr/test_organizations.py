@@ -19,6 +19,7 @@ from adapter.errors import (
     OrganizationReserved,
     OrganizationTaken,
     OrganizationUnknown,
+    UpstreamError,
 )
 from adapter.identity import Identity
 from adapter.names import Repository
@@ -258,6 +259,29 @@ def test_check_asks_the_token_endpoint_first_and_past_the_budget(
     assert [request.path for request in swr.seen] == [TOKEN_PATH, NAMESPACES] * 3
     client.check(key_only)
     assert swr.seen[-1].path == TOKEN_PATH
+
+
+@pytest.mark.parametrize("answer", [Response("", 501), Response("<html>"), Response("", 404)])
+def test_check_passes_with_the_management_api_alone_out_of_reach(
+    swr: Swr, client: SwrClient, identity: Identity, answer: Response
+) -> None:
+    swr.answer("GET", NAMESPACES, answer, answer, {"namespaces": []})
+    client.report_outage(identity)
+    assert swr.seen == []
+    client.check(identity)
+    with pytest.raises(UpstreamError):
+        client.report_outage(identity)
+    # It is there again.
+    client.report_outage(identity)
+    count = len(swr.seen)
+    client.report_outage(identity)
+    assert len(swr.seen) == count
+
+
+def test_check_still_refuses_a_signature_that_is_refused(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    swr.answer("GET", NAMESPACES, refusal(401, "APIG.0301"))
+    with pytest.raises(CredentialsRefused):
+        client.check(identity)
 
 
 def test_check_does_not_mind_a_missing_permission_to_list(swr: Swr, client: SwrClient, identity: Identity) -> None:
