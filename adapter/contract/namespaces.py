@@ -14,7 +14,7 @@ from adapter.contract.paging import page_of, paged
 from adapter.contract.queries import alternatives, matcher, terms
 from adapter.contract.snapshots import Snapshots
 from adapter.documents import parse_json
-from adapter.errors import InvalidRequest, NameInvalid
+from adapter.errors import InvalidRequest, NameInvalid, OrganizationUnknown
 from adapter.identity import Identity
 from adapter.names import check_organization, digest_of
 from adapter.swr.client import SwrClient
@@ -26,10 +26,12 @@ _LARGEST_BODY: Final = 64 << 10
 
 @dataclass(frozen=True)
 class Wanted:
-    """A filter on names. `names` is the or-list with which Harbor asks before a push, and only then."""
+    """A filter on names. `names` is the or-list with which Harbor asks before a push, and only then; `required` is the
+    name with which it asks before a pull."""
 
     names: tuple[str, ...] | None
     matches: Callable[[str], bool]
+    required: str | None = None
 
     @property
     def key(self) -> str:
@@ -48,6 +50,11 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
         wanted = parse_filter(request.args.get("q"), request.args.get("name"))
         page = page_of(request)
         found = seen.read(identity, wanted.key, lambda: _found(swr, identity, wanted), first=page.first, size=page.size)
+        if wanted.required is not None and all(each.name != wanted.required for each in found):
+            raise OrganizationUnknown(
+                f"the organization '{wanted.required}' does not exist in SWR, or is not visible to this access key: "
+                "check the source resource filter of the replication rule"
+            )
         shown = [each for each in found if wanted.names is not None or wanted.matches(each.name)]
         return paged(request, shown, key=lambda each: each.name, show=_project)
 
@@ -74,11 +81,15 @@ def _found(swr: SwrClient, identity: Identity, wanted: Wanted) -> list[Organizat
 
 
 def parse_filter(query: str | None, name: str | None) -> Wanted:
-    """Harbor's `q=name={'a' 'b'}`, `q=name=a`, `q=name=~a`, and the older `name=a` (`docs/facts/harbor.md A.5`)."""
+    """Harbor's `q=name={'a' 'b'}`, `q=name=a`, `q=name=~a`, and the older `name=a` (`docs/facts/harbor.md A.5`).
+
+    Harbor's own list takes `name` as a part of the name. Its client asks so for each name of a pull rule's filter that
+    has no wildcard, and picks the exact one (`docs/facts/harbor.md D.4`). When there is none it lists all projects,
+    finds no repository to copy in them, and ends the run as a success: a refusal is what makes it fail, with the words.
+    """
     value = terms(query).get("name")
     if value is None:
-        # Harbor's own list takes `name` as a part of the name, and its client picks the exact one.
-        return Wanted(None, lambda each: (name or "") in each)
+        return Wanted(None, lambda each: (name or "") in each, name or None)
     return Wanted(alternatives(value), matcher(value))
 
 

@@ -70,7 +70,7 @@ def requests_of(door: Stubbed) -> list[Ask]:
     others = [
         Ask("GET", BLOB, headers={"Range": "bytes=0-6"}),
         Ask("GET", f"{PROJECTS}?page=1&page_size=1", headers={"X-Request-Id": "a.1"}),
-        Ask("GET", f"{PROJECTS}?name=t&page=2&page_size=1"),
+        Ask("GET", f"{PROJECTS}?name=team&page=2&page_size=1"),
         Ask("GET", f"{PROJECTS}?page=2&page_size=1&after=team"),
         Ask("POST", PROJECTS, TEAM, {"Content-Type": "application/json"}),
         *(Ask("GET", f"{each}?n=1&last=a") for each in (TAGS, CATALOG)),

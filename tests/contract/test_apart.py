@@ -23,6 +23,7 @@ ACCOUNTS = {
 """By the name that everything of an account's begins with."""
 
 OF_ONE = (
+    "/api/v2.0/projects?name={0}",
     "/api/v2.0/projects/{0}/repositories?page_size=1",
     "/api/v2.0/projects/{0}/repositories?page=2&page_size=1",
     "/api/v2.0/projects/{0}/repositories?page=2&page_size=1&after={0}-0",
@@ -40,7 +41,6 @@ OF_ONE = (
 OF_ALL = (
     "/api/v2.0/projects?name=&page_size=1",
     "/api/v2.0/projects?name=&page=2&page_size=1",
-    "/api/v2.0/projects?name={0}",
     "/api/v2.0/projects?q=name%3D%7B{0}%20{0}2%7D&page=2&page_size=1",
     "/v2/_catalog?n=1",
     "/v2/_catalog?n=1&last=a",

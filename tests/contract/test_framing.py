@@ -54,7 +54,7 @@ class TestHeaders:
     @pytest.mark.parametrize("host", ["", "a b", "a/b", "[::1", "evil.example:99999", "%00", "\xff", "a" * 5000])
     def test_absurd_hosts(self, door: Door, host: str) -> None:
         """A sidecar is called by many names: the Host decides nothing here."""
-        for target in ("/api/version", "/v2/team/app/manifests/..", "/api/v2.0/projects?name=x"):
+        for target in ("/api/version", "/v2/team/app/manifests/..", "/api/v2.0/projects?name="):
             head = f"GET {target} HTTP/1.1\r\nHost: {host}\r\nAuthorization: {door.authorization}\r\n\r\n"
             answer = door.raw(head.encode("latin-1"))
             assert answer is not None

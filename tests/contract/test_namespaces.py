@@ -212,6 +212,17 @@ class TestListing:
         assert "a" in names_in(listed(door, "name=a"))
         assert names_in(listed(door, "name=")) == ["a", "ab", "b", "team"]
 
+    @pytest.mark.parametrize("name", ["missing", "foreign", "te", "TEAM", "%25", "team%2Fapp"])
+    def test_a_pull_rule_with_an_organization_that_is_not_there_is_told(
+        self, door: Door, swr: RunningSandbox, name: str
+    ) -> None:
+        """An empty list, or one of other names, would end the execution as a success with nothing copied."""
+        refused(listed(door, f"name={name}"), 404, "does not exist in SWR", "source resource filter")
+        assert len(asked(swr, "GET", CREATION)) == 1
+        # Patterns, and the look-up before a push, which creates what is missing, are lists as before.
+        assert listed(door, f"q=name%3D~{name}").status == 200
+        assert names_in(listed(door, f"q=name%3D%7B%27{name}%27%7D")) == []
+
     def test_one_request_however_many_names(self, door: Door, swr: RunningSandbox) -> None:
         door.ask("GET", "/v2/")
         before = len(swr.journal())
@@ -228,7 +239,7 @@ class TestListing:
         for each in expected:
             swr.store.create_organization(each, TENANT)
         found: list[str] = []
-        link = "/api/v2.0/projects?name=page&page_size=10&with_detail=false"
+        link = "/api/v2.0/projects?q=name%3D~page&page_size=10&with_detail=false"
         for _ in range(3):
             answer = door.ask("GET", link)
             assert answer.header("X-Total-Count") == "25"

@@ -227,7 +227,8 @@ def test_lenient_parameters_are_those_that_the_door_does_not_refuse() -> None:
                 asked = replace(each, target=f"{path}?{'&'.join([*kept, f'{name}=%01'])}")
             else:
                 continue
-            refused = door.ask(asked).status >= 400
+            # An organization that is not there is not refused for its form.
+            refused = door.ask(asked).status not in {200, 201, 202, 204, 206, 404}
             assert refused is not parameter.get("x-lenient", False), (each.target, name)
             tried.add(name)
     assert {"digest", "page", "Content-Range", "q", "X-Request-Id"} <= tried
