@@ -37,7 +37,7 @@ def finite_number(value: object) -> float | None:
 def whole_in_json(value: object) -> int | None:
     """A whole number of JSON from 0 that fits into 63 bits, also written as `7.0` or `"7"`; None for anything else."""
     if isinstance(value, str):
-        return whole_number(value)
+        return whole_number(value) if value == value.strip() else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if isinstance(value, float):

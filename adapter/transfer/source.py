@@ -92,6 +92,10 @@ class TimedConnection:
         data: bytes = self._connection.recv(size)
         return data
 
+    def sendall(self, data: bytes) -> None:
+        """`100 Continue`, which the server sends before it first reads."""
+        self._connection.sendall(data)
+
 
 class Reading:
     """From a stream that gives no less than it is asked for: by pieces of what comes in about half a second.

@@ -89,7 +89,7 @@ def test_clients_that_stay_after_a_refusal_hold_no_thread(few_files: RunningAdap
     refused = b"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: deflate\r\n\r\n"
     stop, broken, rounds = threading.Event(), threading.Event(), []
     with ExitStack() as stack:
-        opened = [stack.enter_context(Client(few_files.provider).open(20)) for _ in range(2 * PROVIDER_THREADS)]
+        opened = [stack.enter_context(Client(few_files.provider).open(20)) for _ in range(PROVIDER_THREADS + 4)]
 
         def send() -> None:
             try:

@@ -254,8 +254,10 @@ def test_a_download_that_swr_ends_early_is_cut(end: int) -> None:
         taker = threading.Thread(target=lambda: [None for _ in iter(lambda: far.recv(1 << 20), b"")])
         taker.start()
         download = Download(ask(), ours)
-        list(download)
+        with pytest.raises(ConnectionResetError):
+            list(download)
         download.close()
+        ours.close()
         taker.join(10)
         assert not taker.is_alive()
 

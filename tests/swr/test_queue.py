@@ -42,7 +42,7 @@ class Queue:
             raise Throttled("no turn")
         self._pass(self._wait)
 
-    def _attempt(self, _: Any, __: Any, patience: Patience) -> requests.Response | TimedOut:
+    def _attempt(self, _: Any, __: Any, patience: Patience, *___: Any) -> requests.Response | TimedOut:
         self.left.append(patience.total)
         self._pass(1)
         return TimedOut("nothing")
