@@ -36,14 +36,18 @@ class Slow:
     def __init__(self, swr: Swr) -> None:
         self.url = swr.url
         self.waiting = 0
+        self.asked_for_tokens = 0
+        """By those whom it knows; they get them while `tokens` is set."""
+        self.tokens = threading.Event()
+        self.tokens.set()
         self._lock = threading.Lock()
         self._go_on = threading.Event()
-        self._known = {(ACCESS_KEY, PROJECT), (OTHER_ACCESS_KEY, PROJECT)}
         swr.answer("GET", TOKEN_PATH, self._token)
         swr.answer("POST", "/v2/team/app/blobs/uploads/", self._upload)
         swr.answer("GET", "/v2/manage/namespaces", {"namespaces": []})
         for number in range(MANY):
             swr.answer("GET", f"/v2/team/app/manifests/{number}", self._hang)
+            swr.answer("GET", f"/v2/team/m{number}/manifests/v1", self._hang)
 
     def go_on(self) -> None:
         self._go_on.set()
@@ -62,6 +66,9 @@ class Slow:
         known = {parse(ME).login_key, parse(OTHER).login_key}
         if authorization.password not in known or not str(authorization.username).startswith(f"{PROJECT}@"):
             return self._hang(request)
+        with self._lock:
+            self.asked_for_tokens += 1
+        self.tokens.wait(60)
         return Response(json.dumps({"token": jwt()}))
 
     @staticmethod
@@ -166,15 +173,15 @@ def test_one_account_gets_a_hundred_slots_and_not_all(adapter: RunningAdapter, s
 
 def test_a_burst_of_one_account_moves_out_of_the_slots_of_the_unproven(adapter: RunningAdapter, slow: Slow) -> None:
     """SWR accepts them and then answers nothing: who is not known yet still gets in."""
-    third = UNPROVEN_CALLS * 3 // 10
-    with (
-        many(adapter, third, lambda number: (manifest(number), ME)),
-        many(adapter, third, lambda number: (manifest(number), OTHER)),
-    ):
-        eventually(lambda: slow.waiting == third * 2)
+    burst, more = UNPROVEN_CALLS * 6 // 10, UNPROVEN_CALLS * 3 // 10
+    slow.tokens.clear()
+    with many(adapter, burst, lambda number: (f"/v2/team/m{number}/manifests/v1", ME)):
+        eventually(lambda: slow.asked_for_tokens == burst)
+        slow.tokens.set()
+        eventually(lambda: slow.waiting == burst)
         made_up = basic(secret="wrong")
-        with many(adapter, third, lambda number: (f"/v2/team/a{number}/manifests/v1", made_up)):
-            eventually(lambda: slow.waiting == third * 3)
+        with many(adapter, more, lambda number: (f"/v2/team/a{number}/manifests/v1", made_up)):
+            eventually(lambda: slow.waiting == burst + more)
 
 
 def test_the_health_check_is_answered_while_made_up_credentials_ask_for_it(adapter: RunningAdapter, slow: Slow) -> None:
