@@ -243,5 +243,5 @@ def test_two_accounts_with_different_moods(sandbox: RunningSandbox, recorded_ima
         ours.forget("blobs")
         assert ours.through(other).pulled().digest == ours.held().digest
         sandbox.store.create_organization("ours", TENANT, ACCESS_KEY, auth={OTHER_ACCESS_KEY: 0})
-        assert ours.through(other).status(index.digest) == ours.through(other).status(TAG) == 404
-        assert theirs.through(own).status(index.digest) == theirs.through(own).status(TAG) == 404
+        assert ours.through(other).status(index.digest) == ours.through(other).status(TAG) == 403
+        assert theirs.through(own).status(index.digest) == theirs.through(own).status(TAG) == 403
