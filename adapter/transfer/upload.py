@@ -67,8 +67,9 @@ class Uploads:
         Raises `UploadBusy` while another request writes to the session, `RangeInvalid` for a gap or an overlap,
         `SizeInvalid`, `TooLarge`, `UploadUnknown`.
         """
+        self._refuse_too_large(session, incoming)
         with self._sessions.writing(identity, session) as known:
-            self._check(identity, session, incoming)
+            self._check_range(identity, session, incoming)
             session, skip = self._caught_up(identity, session, known, incoming)
             with _Sent(incoming, None, self._room(session), skip, self._spare) as sent:
                 location = session.location
@@ -90,7 +91,9 @@ class Uploads:
     ) -> None:
         """A blob in one request: started and finished at SWR, when it can be taken at all. Its bytes move within a
         `transfer`, which takes a place only for whom SWR has let start."""
-        self._check(identity, Session(repository, ""), incoming)
+        session = Session(repository, "")
+        self._refuse_too_large(session, incoming)
+        self._check_range(identity, session, incoming)
         session = self.start(identity, repository)
         with transfer():
             self.finish(identity, session, digest, incoming)
@@ -101,8 +104,9 @@ class Uploads:
         Raises `DigestInvalid` before SWR gets the last block when all of it came here and hashes to something else;
         over several requests, which several replicas may have seen, SWR's own check decides. Raises as `chunk` does.
         """
+        self._refuse_too_large(session, incoming)
         with self._sessions.writing(identity, session) as known:
-            self._check(identity, session, incoming)
+            self._check_range(identity, session, incoming)
             session, skip = self._caught_up(identity, session, known, incoming)
             whole = session.offset + skip == 0
             checked = digest if whole and self._verify else None
@@ -182,12 +186,15 @@ class Uploads:
         """Bytes that the layer may still grow by."""
         return max(0, self._largest - session.offset) if self._largest else None
 
-    def _check(self, identity: Identity, session: Session, incoming: Incoming) -> None:
+    def _check_range(self, identity: Identity, session: Session, incoming: Incoming) -> None:
         if incoming.range is not None and incoming.range[0] != session.offset:
             self._sessions.refuse(identity, session)
             raise RangeInvalid(
                 f"the chunk starts at byte {incoming.range[0]}, but the upload stands at {session.offset}"
             )
+
+    def _refuse_too_large(self, session: Session, incoming: Incoming) -> None:
+        """By what is announced, whoever else writes to the upload."""
         total = session.offset + (incoming.size or 0)
         if total > sys.maxsize:
             raise TooLarge("no layer has so many bytes")

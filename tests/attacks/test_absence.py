@@ -89,10 +89,12 @@ class TestWhatAnswered:
         assert door.ask("GET", "/v2/team/elsewhere/manifests/v1").status == 502
 
     def test_from_the_object_store(self, door: Door, swr: RunningSandbox) -> None:
-        """SWR has the blob, so it is not absent; a pull-through cache would deny it."""
+        """It holds the content, so its own word for a missing key counts, and no other 404."""
         swr.store.put_blob(REPOSITORY, b"a blob")
+        answers(swr, "/data/tarsum/", {"Content-Type": "application/xml"}, "<Error><Code>NoSuchBucket</Code></Error>")
+        refused(door.ask("GET", f"/v2/{REPOSITORY}/blobs/{BLOB}"), 502, "object store", "NoSuchBucket")
         answers(swr, "/data/tarsum/", {"Content-Type": "application/xml"}, "<Error><Code>NoSuchKey</Code></Error>")
-        refused(door.ask("GET", f"/v2/{REPOSITORY}/blobs/{BLOB}"), 502, "object store", "application/xml")
+        refused(door.ask("GET", f"/v2/{REPOSITORY}/blobs/{BLOB}"), 404, "object store", code="BLOB_UNKNOWN")
 
 
 class TestRegistrys:

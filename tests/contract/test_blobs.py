@@ -21,10 +21,9 @@ from werkzeug.test import Client
 from adapter.contract import create_contract_app
 from adapter.settings import Settings
 from adapter.swr.client import SwrClient
-from adapter.swr.registry import Blob
 from tests.contract.conftest import Start, put_back
 from tests.contract.http import Answer, Door, asked, digest_of, eventually, refused, reset
-from tests.contract.stubbed import DIGEST, LAYER, StubSwr
+from tests.contract.stubbed import DIGEST, StubSwr
 from tests.credentials import basic
 from tests.running import RunningAdapter, RunningSandbox
 
@@ -272,17 +271,6 @@ class TestHead:
         assert answer.header("Content-Length") == str(len(BLOB))
         assert answer.header("Docker-Content-Digest") == digest
 
-    @pytest.mark.parametrize("told", [True, False])
-    def test_a_length_that_swr_leaves_out_of_a_head(self, told: bool) -> None:
-        """A pull-through cache takes 0 for the length; it is in the answer to a GET, or nowhere."""
-        swr = Silent(told=told)
-        app = create_contract_app(Settings(), cast("SwrClient", swr))
-        response = Client(app).head(f"/v2/team/app/blobs/{DIGEST}", headers={"Authorization": basic()})
-        assert response.status_code == 200
-        assert response.headers.get("Content-Length") == (str(len(LAYER)) if told else None)
-        assert swr.answer.raw.closed
-        response.close()
-
     @pytest.mark.parametrize("head_redirect", [False, True])
     def test_missing(self, door: Door, swr: RunningSandbox, repository: str, head_redirect: bool) -> None:
         put_back(swr, head_redirect=head_redirect)
@@ -394,24 +382,6 @@ class Kept(StubSwr):
     def open_blob(self, *called: Any) -> requests.Response:
         self.answer = super().open_blob(*called)
         return self.answer
-
-
-class Silent(Kept):
-    """Tells no length to a HEAD; `told`: to a GET."""
-
-    def __init__(self, *, told: bool) -> None:
-        super().__init__()
-        self._told = told
-
-    def blob(self, *_: Any) -> Blob:
-        return Blob(None)
-
-    def open_blob(self, *called: Any) -> requests.Response:
-        answer = super().open_blob(*called, None)
-        del answer.headers["Content-Encoding"]
-        if not self._told:
-            del answer.headers["Content-Length"]
-        return answer
 
 
 def open_connections(url: str) -> int:

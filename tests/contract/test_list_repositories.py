@@ -72,7 +72,11 @@ def test_projects_are_paged_too(door: Door, swr: RunningSandbox) -> None:
     swr.set_knobs(organizations=0)
     for number in range(25):
         swr.store.create_organization(f"o{number:02}", TENANT)
-    for query in ("name=", "name=o", f"q={quote('name={' + ' '.join(f'o{number:02}' for number in range(25)) + '}')}"):
+    for query in (
+        "name=",
+        "q=name%3D~o",
+        f"q={quote('name={' + ' '.join(f'o{number:02}' for number in range(25)) + '}')}",
+    ):
         before = len(asked(swr, "GET", "/v2/manage/namespaces"))
         found = [each["name"] for each in walk(door, f"/api/v2.0/projects?page_size=4&{query}")]
         assert found == [*(f"o{number:02}" for number in range(25)), *(["team"] if query == "name=" else [])]

@@ -49,7 +49,7 @@ def test_a_single_artifact_while_the_account_is_locked(start: Start, swr: Runnin
 
 
 def test_a_single_artifact_of_unknown_size(door: Door, swr: RunningSandbox) -> None:
-    seed(swr, "team/app", "v1", data=b'{"layers": [7]}')
+    seed(swr, "team/app", "v1", data=b'{"schemaVersion": 2, "layers": [7]}')
     found = door.ask("GET", f"{of('team/app')}/v1?with_tag=false").json
     assert (found["size"], found["manifest_media_type"]) == (None, DOCKER_MANIFEST)
 

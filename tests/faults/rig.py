@@ -261,7 +261,8 @@ def running_rig(
             own.cert_chain_pems[0].write_to_path(str(names["tls_certificate"]))
             own.private_key_pem.write_to_path(str(names["tls_key"]))
             settings |= names
-        settings = {"client_idle_timeout": IDLE, **settings}
+        # Many faults are played at once, by one tenant.
+        settings = {"client_idle_timeout": IDLE, "transfers_per_tenant": 0, **settings}
         adapter = stack.enter_context(running_adapter(regions, **settings))
         front = stack.enter_context(FaultProxy(_address(adapter.contract), opaque=front_tls))
         trust = ssl.create_default_context(cafile=str(bundle)) if front_tls else None
