@@ -1,9 +1,11 @@
-"""One client's connection: what came of its next head, since when it is silent, and which listener counts it."""
+"""One client's connection: what came of its next head, how long it may take for an answer, since when it is silent, and
+which listener counts it."""
 
 from __future__ import annotations
 
 import contextlib
 import re
+import select
 import socket
 import ssl
 import time
@@ -15,6 +17,7 @@ from gunicorn.workers.gthread import TConn
 from adapter.heads import BoundedParser, Head, Unreader
 from adapter.listeners import Listener
 from adapter.swr.caller import has_ended
+from adapter.transfer.body import DOCUMENT, Pace
 
 _PIECE: Final = 16 << 10
 """Bytes of a head that are received at once."""
@@ -22,6 +25,58 @@ _METHOD: Final = re.compile("[A-Z]{3,20}")
 _TLS_HEADER: Final = 5
 _TLS_HANDSHAKE: Final = 22
 _MAX_TLS_RECORD: Final = 18 << 10
+
+
+class _PacedSocket:
+    """Mixed into a socket: `sendall` waits for a slow client no longer than the pace of the answer allows."""
+
+    send: Any
+    gettimeout: Any
+    settimeout: Any
+    _pace = DOCUMENT
+    _waited = 0.0
+    _taken = 0
+
+    def begin_answer(self, pace: Pace) -> None:
+        """What is sent from now on is to be taken at this pace."""
+        self._pace, self._waited, self._taken = pace, 0.0, 0
+
+    def sendall(self, data: Any, flags: int = 0, /) -> None:
+        """Waits for each part as long as the connection's timeout says, and not for all of it together. Raises
+        `TimeoutError`."""
+        timeout = self.gettimeout()
+        try:
+            left = memoryview(data).cast("B")
+            while left:
+                left = left[self._send(left, flags, timeout) :]
+        finally:
+            # It is closed where the worker has ended it meanwhile.
+            with contextlib.suppress(OSError):
+                self._set_timeout(timeout)
+
+    def _send(self, data: memoryview, flags: int, timeout: float | None) -> int:
+        seconds = self._pace.grace + self._taken / self._pace.rate - self._waited
+        if seconds <= 0:
+            raise TimeoutError("the client takes an answer too slowly")
+        self._set_timeout(seconds if timeout is None else min(seconds, timeout))
+        begun = time.monotonic()
+        count: int = self.send(data, flags)
+        self._waited += time.monotonic() - begun
+        self._taken += count
+        return count
+
+    def _set_timeout(self, seconds: float | None) -> None:
+        """Only a change asks the kernel."""
+        if self.gettimeout() != seconds:
+            self.settimeout(seconds)
+
+
+class PacedSocket(_PacedSocket, socket.socket):
+    """Without TLS."""
+
+
+class PacedTLSSocket(_PacedSocket, ssl.SSLSocket):
+    """With TLS."""
 
 
 class Connection(TConn):
@@ -152,6 +207,14 @@ class Connection(TConn):
     def begin(self) -> None:
         """Pool thread: the head is about to be parsed."""
         self._is_whole = False
+        self.sock.begin_answer(DOCUMENT)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a small answer can be sent without waiting: the client takes those that were sent before."""
+        poll = select.poll()
+        poll.register(self.sock, select.POLLOUT)
+        return bool(poll.poll(0))
 
     def forget_expectation(self) -> bool:
         """Whether the client still waits for `100 Continue`, which does not come any more."""

@@ -47,6 +47,8 @@ class Doors:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         environ["adapter.force_close"] = here.force_close
+        if here.connection is not None:
+            environ["adapter.begin_answer"] = here.connection.sock.begin_answer
         here.environ = environ
         return self._by_port[int(environ["SERVER_PORT"])](environ, start_response)
 

@@ -26,7 +26,8 @@ from typing import Any, ClassVar, Final
 from gunicorn.workers.gthread import ThreadWorker
 
 from adapter import protocol_errors
-from adapter.connection import Connection
+from adapter.certificate import Certificate
+from adapter.connection import Connection, PacedSocket, PacedTLSSocket
 from adapter.errors import InternalError
 from adapter.listeners import MAX_HEADS_BYTES, PAUSE_SECONDS, Door, Listener
 from adapter.operations.logs import log_refused
@@ -43,6 +44,8 @@ _UNSENT: Final = 1 << 18
 
 _WAITS: Final = object()
 """What `handle` returns for a connection whose client has not sent enough."""
+_FULL: Final = object()
+"""The same for one whose client has not taken enough of the answers before."""
 _RESET: Final = struct.pack("ii", 1, 0)
 """For `SO_LINGER`: the connection ends with RST."""
 _BODY: Final = frozenset({"CONTENT-LENGTH", "TRANSFER-ENCODING"})
@@ -138,7 +141,7 @@ class DoorWorker(ThreadWorker):
             return self.cfg
         cfg = copy.deepcopy(self.cfg)
         cfg.set("certfile", str(certificate.chain))
-        cfg.set("ssl_context", lambda _cfg, _factory: certificate.context())
+        cfg.set("ssl_context", lambda _cfg, _factory: _tls_context(certificate))
         return cfg
 
     def set_accept_enabled(self, enabled: bool) -> None:
@@ -173,7 +176,7 @@ class DoorWorker(ThreadWorker):
             self._pause(listener, error)
             return
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
-        conn = Connection(listener, Patient(fileno=client.detach()), address)
+        conn = Connection(listener, PacedSocket(fileno=client.detach()), address)
         conn.timeout = time.monotonic() + self.idle_timeout
         self.pending_conns.append(conn)
         readable = functools.partial(self.on_pending_socket_readable, conn)
@@ -251,8 +254,9 @@ class DoorWorker(ThreadWorker):
         if conn.sock.fileno() < 0:
             conn.close()
             return
-        if not fs.cancelled() and fs.exception() is None and fs.result() is _WAITS:
-            self._wait_again(conn)
+        result = False if fs.cancelled() or fs.exception() is not None else fs.result()
+        if result is _WAITS or result is _FULL:
+            self._wait_again(conn, for_room=result is _FULL)
             return
         conn.silent_since = time.monotonic()
         # For a request that has come behind this one.
@@ -269,14 +273,23 @@ class DoorWorker(ThreadWorker):
         readable = functools.partial(self._throw_away, conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, readable)
 
-    def _wait_again(self, conn: Connection) -> None:
-        """Main loop: a client that has not sent a whole handshake or head waits in the poller, and its time goes on."""
+    def _wait_again(self, conn: Connection, *, for_room: bool) -> None:
+        """Main loop: a client that has not sent a whole handshake or head, or that has not taken the answers before,
+        waits in the poller, and its time goes on."""
         if not self.alive:
             conn.timeout = min(conn.timeout, time.monotonic() + STOPPING)
         bisect.insort(self.pending_conns, conn, key=lambda each: each.timeout)
-        readable = functools.partial(self.on_pending_socket_readable, conn)
-        self.poller.register(conn.sock, selectors.EVENT_READ, readable)
+        if for_room:
+            self.poller.register(conn.sock, selectors.EVENT_WRITE, functools.partial(self._on_room, conn))
+        else:
+            readable = functools.partial(self.on_pending_socket_readable, conn)
+            self.poller.register(conn.sock, selectors.EVENT_READ, readable)
         self._bound_heads(conn.listener)
+
+    def _on_room(self, conn: Connection, client: Any) -> None:
+        """Main loop: the next request, which came behind an answer that was not taken, can be served."""
+        if conn.sock.fileno() >= 0:
+            super().on_pending_socket_readable(conn, client)
 
     def _throw_away(self, conn: Connection, _: Any) -> None:
         """Main loop: what a client still sends after its last answer (RFC 9112 section 9.6).
@@ -311,7 +324,10 @@ class DoorWorker(ThreadWorker):
         return keep
 
     def _waiting_or_failed(self, conn: Connection) -> object:
-        """Pool thread: `_WAITS` while the head is not whole, False when TLS failed, None when it can be read."""
+        """Pool thread: `_WAITS` while the head is not whole, `_FULL` while an answer would have to wait, False when TLS
+        failed, None when it can be read."""
+        if not conn.has_room:
+            return _FULL
         try:
             return None if conn.receive_rest() else _WAITS
         except ssl.SSLError as error:
@@ -376,14 +392,11 @@ class DoorWorker(ThreadWorker):
             self._drop(conn)
 
 
-class Patient(socket.socket):
-    """Waits for each part of what is sent as long as it may take, and not for all of it together: a client may be slow
-    as long as it takes something."""
-
-    def sendall(self, data: Any, flags: int = 0, /) -> None:
-        left = memoryview(data)
-        while left:
-            left = left[self.send(left, flags) :]
+def _tls_context(certificate: Certificate) -> ssl.SSLContext:
+    """For the next connection."""
+    context = certificate.context()
+    context.sslsocket_class = PacedTLSSocket
+    return context
 
 
 def _remember_response(_worker: Any, _request: Any, _environ: Any, response: Any) -> None:

@@ -11,6 +11,7 @@ from adapter.names import check_digest, parse_repository
 from adapter.swr.client import SwrClient
 from adapter.swr.tokens import PULL
 from adapter.transfer.blob_places import BlobPlaces
+from adapter.transfer.body import BLOB
 from adapter.transfer.byte_range import asked_range
 from adapter.transfer.download import Download
 from adapter.transfer.slots import Slot, Slots
@@ -45,6 +46,9 @@ def create_blueprint(swr: SwrClient, slots: Slots, places: BlobPlaces, redirects
                 download.length = swr.registry.blob(identity, repository, digest).length
             if not download.ends_by_itself:
                 raise Unexpected("SWR sends a blob without its length: a part of it could pass for the whole")
+            if "adapter.begin_answer" in environ:
+                # Harbor may be throttled, as for an upload.
+                environ["adapter.begin_answer"](BLOB)
             return _described(transfer.answer(), digest)
 
     return blueprint
