@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from flask import Flask, g, request
+from flask import Flask, Response, g, request
 
 from adapter.contract.caller import identity_of
 from adapter.errors import Busy
@@ -32,7 +32,7 @@ class Pair:
 
 
 class _Call:
-    """The slot of one request, until it is answered or has become a transfer."""
+    """The slot of one request, until its answer has gone or it has become a transfer."""
 
     def __init__(self, pair: Pair, identity: Identity, *, accepted: bool) -> None:
         self._pair = pair
@@ -57,7 +57,8 @@ class _Call:
 
 
 def admit(app: Flask, swr: SwrClient, *, calls: Pair, checks: Pair) -> None:
-    """Every request with credentials takes one of `calls` until it is answered, or is a transfer.
+    """Every request with credentials takes one of `calls` until its answer has gone, or it is a transfer: a client that
+    takes its answers slowly holds threads with them.
 
     Harbor's health check has slots of its own: one that fails takes a proxy cache away for five minutes. Credentials
     of the wrong form are refused before they take anything.
@@ -74,9 +75,16 @@ def admit(app: Flask, swr: SwrClient, *, calls: Pair, checks: Pair) -> None:
         if (current := trace.current.get()) is not None:
             current.on_accepted = call.accepted
 
+    @app.after_request
+    def answer(response: Response) -> Response:
+        if (call := g.pop(_CALL, None)) is not None:
+            response.call_on_close(call.release)
+        return response
+
     @app.teardown_request
     def leave(_: BaseException | None) -> None:
-        _release()
+        """There is no answer."""
+        become_transfer()
 
 
 @contextlib.contextmanager
@@ -91,11 +99,12 @@ def transferring(swr: SwrClient, slots: Slots, identity: Identity, repository: R
 def moving(slots: Slots, identity: Identity) -> Iterator[None]:
     """A slot for the bytes of an upload that SWR has let start; the request gives its call slot back."""
     with slots.take(identity):
-        _release()
+        become_transfer()
         yield
 
 
-def _release() -> None:
+def become_transfer() -> None:
+    """The request gives its call slot back."""
     call = g.pop(_CALL, None)
     if call is not None:
         call.release()

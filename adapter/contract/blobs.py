@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
+from adapter.contract.admission import become_transfer
 from adapter.contract.answers import bodiless
 from adapter.contract.caller import identity_of
 from adapter.errors import Unexpected
@@ -33,6 +34,7 @@ def create_blueprint(swr: SwrClient, slots: Slots, places: BlobPlaces, redirects
         swr.registry.authorize(identity, repository, PULL)
         ask = swr.registry.blob_place if redirects == "pass" else swr.registry.open_blob
         with _Transfer(slots.take(identity)) as transfer:
+            become_transfer()
             with places.asked(identity, repository, digest):
                 wanted = asked_range(request.headers.get("Range"), request.headers.get("If-Range"), digest)
                 place = ask(identity, repository, digest, wanted)

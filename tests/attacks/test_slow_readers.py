@@ -13,6 +13,7 @@ import pytest
 from adapter.connection import PacedSocket, PacedTLSSocket
 from adapter.transfer.body import Pace
 from tests.certificates import Certificate
+from tests.contract.stubbed import DIGEST, Stubbed
 from tests.transfer.test_source import Server, answer, echoing, head
 
 IDLE = 600.0
@@ -120,3 +121,20 @@ class TestPace:
             ours.sendall(bytes(size))
             thread.join()
         assert sum(taken) == size
+
+
+def test_a_request_has_its_slot_until_its_answer_has_gone() -> None:
+    """All answers that one credential does not take must not hold all threads."""
+    door = Stubbed(calls=1)
+    asks = ["/v2/team/app/manifests/v1", "/api/v2.0/projects", f"/v2/team/app/blobs/{DIGEST}"]
+    for target in asks[:2]:
+        held = door.open(target)
+        assert held.status_code == 200
+        assert [door.open(each).status_code for each in asks] == [503] * 3
+        held.close()
+    # A download has a slot of its own.
+    held = door.open(asks[2])
+    for target in asks[:2]:
+        with door.open(target) as answer:
+            assert answer.status_code == 200
+    held.close()

@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 import requests
 from urllib3 import HTTPResponse
-from werkzeug.test import Client
+from werkzeug.test import Client, TestResponse
 
 from adapter.contract import create_contract_app
 from adapter.errors import AdapterError
@@ -198,6 +198,10 @@ class Stubbed:
         body = response.get_data()
         response.close()
         return Exchanged(ask.method, ask.target, tuple(headers.items()), ask.body, response.status_code, answered, body)
+
+    def open(self, target: str) -> TestResponse:
+        """The answer to a GET, which is not taken before it is read."""
+        return self._client.open(target, headers={"Authorization": basic()})
 
     def location(self, chunk: bytes = b"") -> str:
         """That of an upload, after a chunk if there is one."""
