@@ -15,7 +15,6 @@ from adapter.provider.core import Answer, Core
 from adapter.provider.documents import parsed, unescaped, values_at_most
 from adapter.provider.endpoints import Endpoints
 from adapter.provider.envelope import explained
-from adapter.provider.incoming import document
 from adapter.provider.inward import Inward, Order, endpoint_of, needs_stored
 from adapter.provider.lookups import NotTold, admitted, looked_up
 from adapter.provider.names import MASK
@@ -28,6 +27,7 @@ from adapter.provider.spelling import respelled
 from adapter.provider.threads import MAX_SLOW, RETRY_SECONDS, THREADS, Threads, has_body, is_crowded, until_of
 from adapter.swr import trace
 from adapter.swr.client import SwrClient
+from adapter.transfer.body import read_all
 
 LARGEST_REQUEST: Final = 1 << 20
 MAX_VALUES: Final = 1 << 14
@@ -158,7 +158,7 @@ class Door:
             return b""
         give_back = self._threads.take_body(request.environ)
         try:
-            body = document(request.environ, LARGEST_REQUEST, "an endpoint's description")
+            body = read_all(request.environ, LARGEST_REQUEST, "an endpoint's description")
         finally:
             give_back()
         if values_at_most(body) > MAX_VALUES:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import math
 import select
 import socket
 import struct
@@ -13,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from gunicorn.http import body
@@ -23,8 +23,9 @@ from werkzeug import Response
 from adapter.errors import SizeInvalid
 from adapter.provider import incoming, relay
 from adapter.provider.filters import restored
-from adapter.provider.incoming import Incoming, document
+from adapter.provider.incoming import Incoming
 from adapter.provider.threads import MAX_BODIES, MAX_SLOW, THREADS
+from adapter.transfer.body import Pace
 from tests.conftest import StartAdapter
 from tests.contract.http import eventually
 from tests.provider.conftest import another, core, portal, scripted_swr, servers, shared_adapter
@@ -201,19 +202,9 @@ def test_an_answer_that_goes_too_slowly_is_cut(monkeypatch: pytest.MonkeyPatch) 
     assert len(list(relay._paced(b"x" for _ in range(100)))) == 100
 
 
-def passed(environ: dict[str, Any]) -> object:
-    return list(Incoming(environ, lambda: None))
-
-
-def whole(environ: dict[str, Any]) -> object:
-    return document(environ, 1 << 20, "a document")
-
-
-@pytest.mark.parametrize("read", [passed, whole])
-def test_a_chunked_body_that_trickles_ends_in_time(read: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_chunked_body_that_trickles_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of gunicorn's own reader, which waits anew for each byte."""
-    monkeypatch.setattr(incoming, "BODY_SECONDS", 0.3)
-    monkeypatch.setattr(incoming, "PROMPT", 0.3)
+    monkeypatch.setattr(incoming, "PACE", Pace(0.3, math.inf))
     ours, client = socket.socketpair()
     over = threading.Event()
 
@@ -225,11 +216,12 @@ def test_a_chunked_body_that_trickles_ends_in_time(read: Callable[[Any], Any], m
 
     thread = threading.Thread(target=trickle)
     thread.start()
-    stream = body.Body(body.ChunkedReader(SimpleNamespace(), SocketUnreader(ours)))
+    unreader = SocketUnreader(ours)
+    stream = body.Body(body.ChunkedReader(SimpleNamespace(unreader=unreader), unreader))
     environ = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": stream, "gunicorn.socket": ours}
     try:
         with pytest.raises(SizeInvalid):
-            read(environ)
+            list(Incoming(environ, lambda: None))
     finally:
         over.set()
         thread.join()
