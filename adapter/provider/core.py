@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from urllib3.util.wait import wait_for_read
 
+from adapter.documents import WAIT_SECONDS, hold
 from adapter.errors import CertificateUntrusted, InvalidRequest, Unexpected, Unreachable
 from adapter.provider.headers import Headers
 from adapter.provider.responses import BLOCK, Response, left
@@ -58,13 +59,15 @@ class Answer:
     def whole(self, most: int) -> bytes | None:
         """The body, or None when it is longer than `most`; what was read then comes first in `blocks`.
 
-        Raises `Unreachable` or `Unexpected` when it does not come to its end in time.
+        Raises `Unreachable` or `Unexpected` when it does not come to its end in time, `Busy` when the process holds too
+        many documents.
         """
         if self._left is not None and self._left > most:
             return None
         size = 0
         with self._core.told():
             while block := self._next():
+                hold(len(block), WAIT_SECONDS)
                 self._ahead.append(block)
                 size += len(block)
                 if size > most:

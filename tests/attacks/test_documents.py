@@ -6,15 +6,21 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
 
+from adapter import documents
+from adapter.documents import DocumentMemory
+from adapter.errors import Busy
+from adapter.provider.core import Core
 from tests.contract.conftest import put_back
 from tests.contract.http import Answer, Door, asked, digest_of, eventually, read_answer, refused, silent
 from tests.credentials import basic
+from tests.provider.rawcore import raw_core, says
 from tests.running import RunningAdapter, RunningSandbox, running_adapter
+from tests.test_documents import request_of
 
 LARGEST = 4 << 20
 HOSTILE = (b"[" + b"{}," * ((LARGEST - 4) // 3) + b"{}]")[:LARGEST]
@@ -141,3 +147,20 @@ class TestOrder:
     def test_what_no_request_could_be_is_refused_first(self, adapter: RunningAdapter, swr: RunningSandbox) -> None:
         with silent(swr):
             refused(Door(adapter.contract).ask("PUT", "/v2/team/APP/manifests/v1", b"{}"), 400, code="NAME_INVALID")
+
+
+def test_what_core_sends_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The provider port looks into whole lists of Harbor's."""
+    monkeypatch.setattr("adapter.provider.core.WAIT_SECONDS", 0)
+    memory, body = DocumentMemory(limit=1500, reserved=0), b"x" * 1000
+    with raw_core(says(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + body)) as url:
+        for room in (True, False):
+            with closing(Core(url, None)) as core, request_of(memory), ExitStack() as stack:
+                answer = stack.enter_context(closing(core.send("GET", "/", [], None)))
+                if room:
+                    assert answer.whole(LARGEST) == body
+                    assert memory.used == len(body)
+                else:
+                    documents.hold(len(body))
+                    with pytest.raises(Busy):
+                        answer.whole(LARGEST)
