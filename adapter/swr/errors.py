@@ -29,9 +29,20 @@ _API_UNKNOWN: Final = ".0101"
 _GATEWAY: Final = ("APIG.", "APIGW.")
 """What the codes of OTC's API gateway begin with: the documentation has the first, OTC's answers have the second."""
 _ABSENT: Final = frozenset(
-    {"BLOB_UNKNOWN", "BLOB_UPLOAD_UNKNOWN", "MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "NAME_UNKNOWN", "NOT_FOUND"}
+    {
+        "BLOB_UNKNOWN",
+        "BLOB_UPLOAD_INVALID",
+        "BLOB_UPLOAD_UNKNOWN",
+        "MANIFEST_BLOB_UNKNOWN",
+        "MANIFEST_UNKNOWN",
+        "NAME_UNKNOWN",
+        "NOT_FOUND",
+    }
 )
-"""Codes with which registries say that something is not there (OCI distribution spec, "Error Codes"; Harbor's own)."""
+"""Codes with which registries say that something is not there (OCI distribution spec, "Error Codes"; Harbor's own).
+
+CNCF distribution answers an upload that cannot go on with 404 and BLOB_UPLOAD_INVALID.
+"""
 _OTHER_OCI_CODES: Final = frozenset({"DENIED", "TOOMANYREQUESTS", "UNAUTHORIZED", "UNSUPPORTED"})
 """Codes of the same specification, beside those of `_BY_OCI_CODE`, that say something else."""
 _ABSENT_IN_WORDS: Final = ("not exist", "not found", "unknown")
@@ -48,6 +59,7 @@ class Refusal:
     """An answer that is not 2xx: HTTP status, and SWR's code, message and request id where it gave them.
 
     `shaped`: its body has one of SWR's four shapes, whatever the fields hold. `content_type` is that of the body.
+    `headed`: its headers are a registry's (`has_registry_headers`).
     """
 
     status: int
@@ -57,6 +69,7 @@ class Refusal:
     retry_after: float | None = None
     shaped: bool = False
     content_type: str | None = None
+    headed: bool = False
 
     @property
     def number(self) -> str:
@@ -87,21 +100,24 @@ class Refusal:
 
     @property
     def is_of_registry(self) -> bool:
-        """Whether it is in a registry's own form, or has a number of SWR's, and does not say that the address is
-        wrong: whatever it says then, it says of what was asked for."""
-        return not self.misdirected and bool(self.number or (self.shaped and self.code))
+        """Whether it is in a registry's own form, by body or headers, or has a number of SWR's, and does not say
+        that the address is wrong: whatever it says then, it says of what was asked for."""
+        return not self.misdirected and bool(self.number or (self.shaped and self.code) or self.headed)
 
     @property
     def is_absence(self) -> bool:
         """Whether it is a 404 with which a registry, or SWR, says that what was asked for is not there.
 
-        SWR's own answer for a missing blob or manifest is not known (`docs/facts/swr.md §6`): so a code that no
-        specification has will do where its words say so. The codes that mean something else will not.
+        SWR's own answer for a missing blob or manifest is not known (`docs/facts/swr.md §6`): so a registry's headers
+        will do where the body has no code, and a code that no specification has where its words say so. The codes that
+        mean something else will not.
         """
         if self.status != 404 or not self.is_of_registry:
             return False
         if self.number:
             return self.number.startswith("404")
+        if not (self.shaped and self.code):
+            return self.headed
         unspecified = self.code not in _BY_OCI_CODE and self.code not in _OTHER_OCI_CODES
         return self.code in _ABSENT or (unspecified and any(self.says(words) for words in _ABSENT_IN_WORDS))
 
@@ -172,6 +188,17 @@ def _content_type(headers: Mapping[str, str]) -> str | None:
     return kind if kind and kind.isascii() and kind.isprintable() else None
 
 
+def has_registry_headers(headers: Mapping[str, str]) -> bool:
+    """Whether the headers of an answer show a registry: the version that registries announce (Docker's HTTP API V2,
+    "API Version Check"), or the header that SWR was seen to send (`docs/facts/swr.md §6`).
+
+    The configuration of nginx that Docker documents adds the version to nginx's own pages too: a page is never one.
+    """
+    if "html" in headers.get("Content-Type", "").lower():
+        return False
+    return "Docker-Distribution-Api-Version" in headers or headers.get("forserver", "").strip().lower() == "swr"
+
+
 def parse_refusal(status: int, body: bytes, headers: Mapping[str, str], retry_after: float | None = None) -> Refusal:
     """Reads any of the four shapes, and a plain text as the message; a body that is none of them is left out."""
     try:
@@ -187,6 +214,7 @@ def parse_refusal(status: int, body: bytes, headers: Mapping[str, str], retry_af
         retry_after,
         _is_shaped(document),
         _content_type(headers),
+        has_registry_headers(headers),
     )
 
 
@@ -337,6 +365,8 @@ def error_for(refusal: Refusal) -> AdapterError:
     known = _misdirected(refusal) or _gateway(refusal) or _registry(refusal)
     if known is not None:
         return known
+    if refusal.status == 404 and refusal.code == "BLOB_UPLOAD_INVALID":
+        return errors.UploadUnknown(f"this upload cannot go on in SWR: {refusal.quoted()}", **refusal.details())
     if refusal.status == 404 and refusal.code in _BY_OCI_CODE:
         return _BY_OCI_CODE[refusal.code or ""](f"not found in SWR: {refusal.quoted()}", **refusal.details())
     return _by_status(refusal)

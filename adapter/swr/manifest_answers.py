@@ -10,6 +10,7 @@ import requests
 from adapter.errors import DigestInvalid, ManifestUnknown, Unexpected
 from adapter.names import Repository, algorithm_of, check_digest, digest_of, is_digest
 from adapter.numerals import whole_number
+from adapter.swr.errors import has_registry_headers
 from adapter.swr.manifest_types import SCHEMA_1_ADVICE, is_manifest, is_schema_1, is_schema_1_type, parsed, said
 from adapter.swr.transport import settle
 
@@ -34,12 +35,6 @@ class Source:
     digest: str
     held_as: str
     names: tuple[str, ...]
-
-
-def is_of_registry(response: requests.Response) -> bool:
-    """Whether the headers of an answer show a registry: the version that registries announce (Docker's HTTP API V2,
-    "API Version Check"), or the header that SWR was seen to send (`docs/facts/swr.md §6`)."""
-    return "Docker-Distribution-Api-Version" in response.headers or response.headers.get("forserver") == "swr"
 
 
 def checked(
@@ -95,7 +90,7 @@ def digest_told(response: requests.Response) -> str | None:
 def head_of(response: requests.Response, reference: str) -> Manifest | None:
     """None when the answer lacks something that Harbor needs, is a redirect, or may be anybody's."""
     settle(response)
-    if response.status_code == 404 and is_of_registry(response):
+    if response.status_code == 404 and has_registry_headers(response.headers):
         raise ManifestUnknown(f"no manifest {reference}")
     if response.status_code != 200:
         return None

@@ -33,10 +33,10 @@ from adapter.errors import (
 from adapter.identity import Identity
 from adapter.names import Repository, algorithm_of, digest_of
 from adapter.numerals import whole_number
-from adapter.swr.errors import error_for, parse_refusal, registry_error_for
+from adapter.swr.errors import error_for, has_registry_headers, parse_refusal, registry_error_for
 from adapter.swr.imprint import original_of
 from adapter.swr.manifest_answers import Manifest as Manifest
-from adapter.swr.manifest_answers import Source, checked, digest_told, head_of, is_of_registry
+from adapter.swr.manifest_answers import Source, checked, digest_told, head_of
 from adapter.swr.manifest_types import (
     ACCEPT,
     TYPES,
@@ -150,7 +150,7 @@ class Registry:
     def _genuine(identity: Identity, method: str, response: requests.Response) -> requests.Response:
         """The response, unless it is a 404 that says nothing of what was asked for. Its body can be read as ever.
 
-        The answer to HEAD has no body: `is_of_registry` tells what its headers say.
+        The answer to HEAD has no body: `has_registry_headers` tells what its headers say.
         """
         if response.status_code != 404 or method == "HEAD":
             return response
@@ -315,7 +315,8 @@ class Registry:
         path = f"/v2/{repository}/blobs/{digest}"
         response = self.exchange("HEAD", identity, repository, path, actions=PULL, patience=READ)
         settle(response)
-        if response.status_code in REDIRECTS or (response.status_code == 404 and not is_of_registry(response)):
+        alien = response.status_code == 404 and not has_registry_headers(response.headers)
+        if response.status_code in REDIRECTS or alien:
             # A pre-signed address is good for GET alone, and a 404 without a body may be anybody's: then the head is
             # read off a GET that is closed at once.
             response = self.open_blob(identity, repository, digest)

@@ -91,18 +91,11 @@ class TagLists:
         return True
 
     def _page(self, identity: Identity, repository: Repository, path: str, patience: Patience) -> requests.Response:
-        """Unread. Raises `RepositoryUnknown` for a 404 in SWR's own form, `Unexpected` for any other one."""
+        """Unread. Raises `RepositoryUnknown` for a 404, which is a registry's here, and what other refusals mean."""
         response = self._registry.exchange("GET", identity, repository, path, actions=PULL, patience=patience)
         if response.status_code == 200:
             return response
-        refusal = refusal_of(response)
-        if refusal.astray:
-            raise Unexpected(
-                f"a 404 to the list of the tags of {repository} did not come from SWR's registry "
-                f"({refusal.quoted()}): check the `registry` of {identity.region} in SWR_ADAPTER_REGIONS",
-                **refusal.details(),
-            )
-        raise _narrow(error_for(refusal), repository)
+        raise _narrow(error_for(refusal_of(response)), repository)
 
     def _next(self, identity: Identity, response: requests.Response) -> str | None:
         """The path of the next page; only one on the registry gets the credentials."""

@@ -275,7 +275,10 @@ class Tokens:
         if response.status_code != 200:
             refusal = refusal_of(response)
             if refusal.status in (404, 405) and not refusal.is_absence:
-                raise Unexpected(f"{origin} has no token endpoint: is it an SWR registry?")
+                raise Unexpected(
+                    f"{origin} has no token endpoint ({refusal.described()}): is it an SWR registry?",
+                    **refusal.details(),
+                )
             raise error_for(refusal)
         try:
             document = read_document(response, deadline=patience.deadline)

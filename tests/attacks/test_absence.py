@@ -10,6 +10,7 @@ import pytest
 from adapter.sandbox.recordings.images import Image
 from tests.contract.conftest import put_back
 from tests.contract.http import Door, asked, digest_of, refused
+from tests.contract.test_indexes import put
 from tests.contract.test_manifests import seed
 from tests.credentials import ACCESS_ID, LOGIN_KEY, basic
 from tests.running import OTHER_TENANT, RunningSandbox, running_adapter
@@ -30,6 +31,25 @@ ANSWERS: list[tuple[Mapping[str, str], Any, str]] = [
 ]
 IDS = ["page", "nothing", "gateway", "older gateway", "gateway in the form", "router", "other code", "URL unknown"]
 odd = pytest.mark.parametrize(("headers", "body", "says"), ANSWERS, ids=IDS)
+
+VERSION = {"Docker-Distribution-Api-Version": "registry/2.0"}
+ABSENT: list[tuple[Mapping[str, str], Any]] = [
+    (VERSION, ""),
+    (VERSION | JSON, {"message": "Digest not found"}),
+    (VERSION | JSON, {}),
+    (VERSION | {"Content-Type": "text/plain; charset=utf-8"}, "404 page not found"),
+    ({"forserver": "swr"}, ""),
+    (VERSION | JSON, {"errors": [{"code": 404, "message": "blob"}]}),
+    (JSON, [{"errorCode": "SVCSTG.SWR.4041051", "errorMessage": "layer"}]),
+    (JSON, {"errors": [{"errorCode": "SVCSTG.SWR.4041060", "errorMessage": "manifest"}], "error_code": "4041060"}),
+    (JSON, {"errors": [{"code": "BLOB_UNKNOWN", "message": "blob unknown to registry"}]}),
+    (JSON, {"errors": [{"code": "NOT_FOUND", "message": "artifact team/x@sha256:y not found"}]}),
+]
+"""What SWR, the registries that it may descend from, and Harbor may answer. With the headers alone it is HEAD too."""
+FORMS = [
+    *("empty", "a message", "an empty object", "plain text", "SWR's header", "a number as code"),
+    *("SWR's array", "SWR's object", "docker-registry", "Harbor"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -88,16 +108,56 @@ class TestWhatAnswered:
         answers(swr, "/auth/", headers, body)
         assert door.ask("GET", "/v2/team/elsewhere/manifests/v1").status == 502
 
-    def test_from_the_object_store(self, door: Door, swr: RunningSandbox) -> None:
-        """It holds the content, so its own word for a missing key counts, and no other 404."""
+    @pytest.mark.parametrize("body", ["<Error><Code>NoSuchBucket</Code></Error>", "<html>no such page</html>"])
+    def test_from_the_object_store(self, door: Door, swr: RunningSandbox, body: str) -> None:
+        """Only of the object itself may it say that it is not there: then a push sends it again."""
         swr.store.put_blob(REPOSITORY, b"a blob")
-        answers(swr, "/data/tarsum/", {"Content-Type": "application/xml"}, "<Error><Code>NoSuchBucket</Code></Error>")
-        refused(door.ask("GET", f"/v2/{REPOSITORY}/blobs/{BLOB}"), 502, "object store", "NoSuchBucket")
+        answers(swr, "/data/tarsum/", {"Content-Type": "application/xml"}, body)
+        refused(door.ask("GET", f"/v2/{REPOSITORY}/blobs/{BLOB}"), 502, "object store", "404")
         answers(swr, "/data/tarsum/", {"Content-Type": "application/xml"}, "<Error><Code>NoSuchKey</Code></Error>")
         refused(door.ask("GET", f"/v2/{REPOSITORY}/blobs/{BLOB}"), 404, "object store", code="BLOB_UNKNOWN")
 
+    def test_a_page_with_the_version_of_a_registry_in_its_head(self, door: Door, swr: RunningSandbox) -> None:
+        """Docker's documentation has nginx add it to all that nginx answers."""
+        answers(swr, "/v2/team/", HTML | VERSION, "<html>no such page</html>")
+        for method in ("HEAD", "GET"):
+            for path in ("manifests/v1", f"blobs/{BLOB}"):
+                assert door.ask(method, f"/v2/{REPOSITORY}/{path}").status == 502
+
 
 class TestRegistrys:
+    @pytest.mark.parametrize(("headers", "body"), ABSENT, ids=FORMS)
+    @pytest.mark.parametrize("path", ["manifests/v1", f"manifests/{BLOB}", f"blobs/{BLOB}"])
+    def test_any_form_is_absence(
+        self, door: Door, swr: RunningSandbox, headers: Mapping[str, str], body: Any, path: str
+    ) -> None:
+        """Harbor looks for each blob and manifest before it sends it: anything but 404 ends the push."""
+        answers(swr, "/v2/team/", headers, body)
+        for method in ("HEAD", "GET"):
+            answer = door.ask(method, f"/v2/{REPOSITORY}/{path}")
+            assert (method, answer.status, answer.body if answer.status != 404 else b"") == (method, 404, b"")
+
+    def test_an_image_is_pushed_whatever_its_form(
+        self, door: Door, swr: RunningSandbox, recorded_images: Mapping[str, Image]
+    ) -> None:
+        image = recorded_images["hello:v1"]
+        headers, body = ABSENT[1]
+        once = {"status": 404, "headers": dict(headers), "body": body, "times": 0}
+        swr.faults({"path": "/blobs/sha256", **once}, {"path": "/manifests/", "method": "HEAD", **once})
+        for reference in ("form", image.digest):
+            assert door.ask("HEAD", f"/v2/{REPOSITORY}/manifests/{reference}").status in (404, 200)
+        for blob in image.blobs:
+            assert door.ask("HEAD", f"/v2/{REPOSITORY}/blobs/{digest_of(blob)}").status == 404
+            door.push(REPOSITORY, blob)
+        put(door, REPOSITORY, "form", image)
+
+    def test_an_upload_that_cannot_go_on_is_gone(self, door: Door, swr: RunningSandbox) -> None:
+        """CNCF distribution's answer. Harbor begins the blob again at a 404 alone."""
+        location = door.start(REPOSITORY)
+        body = {"errors": [{"code": "BLOB_UPLOAD_INVALID", "message": "blob upload invalid"}]}
+        answers(swr, "/blobs/uploads/", JSON | VERSION, body)
+        refused(door.put(location, BLOB, b"a blob"), 404, code="BLOB_UPLOAD_UNKNOWN")
+
     @pytest.mark.parametrize("path", ["manifests/v1", f"manifests/{BLOB}", f"blobs/{BLOB}"])
     def test_what_is_not_there_stays_absent(self, door: Door, swr: RunningSandbox, path: str) -> None:
         for method in ("HEAD", "GET"):
