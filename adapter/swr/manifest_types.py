@@ -30,6 +30,9 @@ OCI_ARTIFACT: Final = "application/vnd.oci.artifact.manifest.v1+json"
 _SCHEMA_1: Final = "application/vnd.docker.distribution.manifest.v1+"
 SCHEMA_1_ADVICE: Final = "Harbor does not replicate Docker schema 1: build the image again and push it"
 
+IN_TOTO: Final = "application/vnd.in-toto+json"
+"""Of a layer that is an attestation."""
+
 LISTS: Final = frozenset({DOCKER_LIST, OCI_INDEX})
 NONE: Final = "application/octet-stream"
 """The type of what is no manifest."""
@@ -121,21 +124,38 @@ def refusal_error(
     if is_schema_1_type(media_type):
         sentence = f"SWR rejects {repository}{joint}{reference}, which is in Docker's schema 1, and {SCHEMA_1_ADVICE}"
     elif "docker" in media_type:
-        about_type = about_type and _names_attestations(data)
+        about_type = about_type and _has_attestations(data)
         sentence = (
-            f"SWR does not take {repository}{joint}{reference}, a Docker list that names attestations; build it with "
-            "docker buildx build --provenance=false --sbom=false"
+            f"SWR does not take {repository}{joint}{reference}, which has attestations in Docker's formats; build it "
+            "with docker buildx build --provenance=false --sbom=false"
         )
     return TypeRefused(sentence, **refusal.details()) if about_type else error
 
 
-def _names_attestations(data: bytes) -> bool:
-    """BuildKit gives them a platform that is none."""
-    try:
-        found = parse_json(data).get("manifests")
-        return any(entry.get("platform", {}).get("os") == "unknown" for entry in found)
-    except (ValueError, AttributeError, TypeError, RecursionError):
+def _has_attestations(data: bytes) -> bool:
+    """Whether it is a list that names attestations, to which BuildKit gives a platform that is none and an annotation,
+    or an attestation itself."""
+    document = parsed(data) or {}
+    entries = document.get("manifests")
+    return is_attestation_manifest(document) or (isinstance(entries, list) and any(map(_is_attested, entries)))
+
+
+def _is_attested(entry: object) -> bool:
+    parts = entry if isinstance(entry, dict) else {}
+    platform, annotations = parts.get("platform"), parts.get("annotations")
+    return (isinstance(platform, dict) and platform.get("os") == "unknown") or (
+        isinstance(annotations, dict) and "vnd.docker.reference.type" in annotations
+    )
+
+
+def is_attestation_manifest(document: Mapping[str, Any]) -> bool:
+    """Whether all layers of a parsed manifest are attestations; with `oci-mediatypes=false` BuildKit gives it the type
+    of a Docker image
+    (https://github.com/moby/buildkit/blob/master/docs/attestations/attestation-storage.md)."""
+    layers = document.get("layers")
+    if not isinstance(layers, list) or not layers:
         return False
+    return all(isinstance(layer, dict) and layer.get("mediaType") == IN_TOTO for layer in layers)
 
 
 def is_about_form(error: AdapterError) -> bool:

@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from adapter.errors import ManifestInvalid
-from adapter.swr.manifest_types import DOCKER_LIST, LISTS, OCI_INDEX, OCI_MANIFEST, type_of
+from adapter.swr.manifest_types import (
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
+    LISTS,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    is_attestation_manifest,
+    type_of,
+)
 from adapter.transfer.translate import Kind, as_descriptor, is_attestation, is_translatable, kind_of
 
 _SHOWN: Final = 100
@@ -21,8 +29,8 @@ _SHOWN: Final = 100
 
 @dataclass(frozen=True)
 class Form:
-    """`media_type`: the OCI type that the document is by its own form, or a Docker list that names attestations; None
-    for what is to be stored as it is or not at all. `own`: the type that it gives itself.
+    """`media_type`: the OCI type that the document is by its own form, or Docker's of an attestation or of a list that
+    names some; None for what is to be stored as it is or not at all. `own`: the type that it gives itself.
 
     `kind`: what it is, `other` where `media_type` is None; `artifact`: for that, the type that says most of it.
     `key`: what of it SWR may reject; documents that differ in none of this have the same one. `translatable`: Docker's
@@ -73,8 +81,8 @@ def _artifact(document: Mapping[str, Any]) -> str | None:
 
 
 def original_type_of(document: Mapping[str, Any]) -> str | None:
-    """An OCI index or manifest, or a Docker list that names attestations, by form, every descriptor included; None for
-    anything else.
+    """An OCI index or manifest, a Docker list that names attestations, or an attestation with Docker's types, by form,
+    every descriptor included; None for anything else.
 
     Blobs of all kinds have digests. An image's configuration has a `config` too, and a layer may be any JSON. What is
     an index and a manifest at once is none: clients would differ about it (CVE-2021-41190).
@@ -87,10 +95,12 @@ def original_type_of(document: Mapping[str, Any]) -> str | None:
     if own == DOCKER_LIST and not {"config", "layers"} & document.keys():
         entries = document.get("manifests")
         return DOCKER_LIST if _are_descriptors(entries) and any(map(is_attestation, entries or [])) else None
-    if own in (None, OCI_MANIFEST) and "manifests" not in document:
+    attested = own == DOCKER_MANIFEST and is_attestation_manifest(document)
+    if (own in (None, OCI_MANIFEST) or attested) and "manifests" not in document:
         # Go writes a list that was never made as null.
         layers = [] if document.get("layers") is None else document["layers"]
-        return OCI_MANIFEST if _are_descriptors([document.get("config")]) and _are_descriptors(layers) else None
+        found = DOCKER_MANIFEST if attested else OCI_MANIFEST
+        return found if _are_descriptors([document.get("config")]) and _are_descriptors(layers) else None
     return None
 
 

@@ -21,6 +21,7 @@ from adapter.swr.manifest_types import (
     ACCEPT,
     DOCKER_LIST,
     DOCKER_MANIFEST,
+    LISTS,
     NONE,
     OCI_INDEX,
     OCI_MANIFEST,
@@ -161,7 +162,7 @@ class Manifests:
         except TypeRefused:
             raise
         except (ManifestInvalid, ManifestUnknown, BlobUnknown):
-            if original.media_type != OCI_INDEX:
+            if original.media_type not in LISTS:
                 raise
             if not self._stand_ins.restored(identity, repository, original.data):
                 raise
@@ -210,11 +211,11 @@ class Manifests:
 
 
 def _why(media_type: str, earlier: float | None) -> str:
-    """What SWR said, and when: it was not asked about this one when it rejected one like it `earlier`, in seconds."""
+    """What SWR said, and when: this one, or one like it, `earlier`, in seconds; then it was not asked again."""
     if earlier is None:
         return f"SWR rejected this {media_type}"
     ago = f"{earlier / 60:.0f} min" if earlier >= 60 else f"{earlier:.0f} s"
-    return f"SWR rejected another {media_type} of this form {ago} ago and was not sent this one"
+    return f"SWR rejected a manifest of this form, {media_type}, {ago} ago and was not sent this one"
 
 
 def _explained(

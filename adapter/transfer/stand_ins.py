@@ -20,7 +20,6 @@ from adapter.swr.manifest_types import (
     BUILD_FLAGS,
     LISTS,
     NONE,
-    OCI_INDEX,
     OCI_MANIFEST,
     digests_in,
     is_about_form,
@@ -168,7 +167,7 @@ class StandIns:
         """What the list does not name as it is, an attestation say: no tag leads to it, and SWR may remove such
         manifests (`docs/facts/swr.md §10`). As a blob it lasts as long as the index that names it."""
         for child in dropped:
-            if child.native and child.document.media_type in (OCI_MANIFEST, OCI_INDEX):
+            if child.native and form_of(parsed(child.document.data) or {}).media_type is not None:
                 self._kept.keep(identity, repository, child.document, remembered=True)
 
     def _tagged(
