@@ -121,7 +121,7 @@ def refusal_error(
     )
     joint = "@" if is_digest(reference) else ":"
     sentence = f"SWR does not take {repository}{joint}{reference} because it is of type {media_type}; {BUILD_FLAGS}"
-    if is_schema_1_type(media_type):
+    if is_schema_1_type(media_type) or (about_type and is_schema_1(parsed(data) or {})):
         sentence = f"SWR rejects {repository}{joint}{reference}, which is in Docker's schema 1, and {SCHEMA_1_ADVICE}"
     elif "docker" in media_type:
         about_type = about_type and _has_attestations(data)

@@ -56,6 +56,7 @@ from adapter.swr.transport import Transport, is_passing, read_document, refusal_
 from adapter.values import RegionHosts
 
 _WRITING: Final = frozenset({"POST", "PUT", "PATCH"})
+_OF_REGISTRY: Final = ("Docker-Content-Digest", "Docker-Distribution-Api-Version", "forserver")
 COMPLETE: Final = frozenset({200, 201, 204})
 """What says that something is stored; 202 says that it is not yet."""
 
@@ -268,7 +269,9 @@ class Registry:
         """Raises `ManifestUnknown` with the type that SWR has, when it has one that the Accept header leaves out: other
         registries answer that with 404, as if there were nothing."""
         path, headers = f"/v2/{repository}/manifests/{reference}", {"Accept": ACCEPT}
-        response = self.exchange("GET", identity, repository, path, actions=PULL, headers=headers)
+        response = self.exchange(
+            "GET", identity, repository, path, actions=PULL, headers=headers, patience=READ_MANIFEST
+        )
         if response.status_code != 200:
             settle(response)
             return
@@ -325,6 +328,14 @@ class Registry:
             raise BlobUnknown(f"{repository} has no blob {digest}")
         if response.status_code != 200:
             raise error_for(refusal_of(response))
+        if _is_page(response):
+            # Whoever took it for the blob would not send the blob. What a GET brings is hashed by who gets it.
+            response.close()
+            raise Unexpected(
+                f"a page came in place of the blob {digest} of {repository} (status 200, content type text/html): "
+                f"check the `registry` of {identity.region} in SWR_ADAPTER_REGIONS, and any proxy between the adapter "
+                "and SWR"
+            )
         length = _blob_length(response, digest)
         if length is None and response.request.method == "HEAD":
             # SWR left it out. Who is told 0 would take the blob for empty; a GET has it in its head. That the blob is
@@ -399,6 +410,13 @@ class Registry:
                 **refusal.details(),
             )
         raise _narrow(error_for(refusal), BlobUnknown, f"{repository} has no blob {digest}")
+
+
+def _is_page(response: requests.Response) -> bool:
+    """Whether the answer to a HEAD is of HTML, and nothing in it is a registry's."""
+    if response.request.method != "HEAD" or "html" not in response.headers.get("Content-Type", "").lower():
+        return False
+    return all(name not in response.headers for name in _OF_REGISTRY)
 
 
 def _blob_length(response: requests.Response, digest: str) -> int | None:

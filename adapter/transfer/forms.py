@@ -25,6 +25,9 @@ from adapter.swr.manifest_types import (
 from adapter.transfer.translate import Kind, as_descriptor, is_attestation, is_translatable, kind_of
 
 _SHOWN: Final = 100
+_EMPTY: Final = "application/vnd.oci.empty.v1+json"
+"""Of a configuration that an artifact has because it must have one (OCI image spec, "Guidance for an empty
+descriptor")."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ def _artifact(document: Mapping[str, Any]) -> str | None:
     """None for an image whose layers are of a kind of their own."""
     parts = [document["config"], *(document.get("layers") or [])]
     types = [*filter(None, [_text(document.get("artifactType"))]), *(part["mediaType"] for part in parts)]
-    found = next((str(each) for each in types if ".image." not in str(each)), None)
+    telling = [str(each) for each in types if ".image." not in str(each)]
+    found = next((each for each in telling if each != _EMPTY), telling[0] if telling else None)
     return None if found is None else "".join(letter if letter.isprintable() else "?" for letter in found[:_SHOWN])
 
 

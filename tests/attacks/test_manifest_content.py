@@ -91,6 +91,21 @@ class TestContent:
         with pytest.raises(Unexpected, match="damaged"):
             Manifests(client, translate=translate).read(ME, REPOSITORY, digest_of(GOOD), ACCEPT, head=True)
 
+    def test_a_page_is_not_a_blob(self, swr: Swr, client: SwrClient) -> None:
+        """Whoever took it for one would not send the layer."""
+        digest = digest_of(b"layer")
+        for method in ("HEAD", "GET"):
+            swr.answer(method, f"/v2/{REPOSITORY}/blobs/{digest}", said(b"<html>", "text/html; charset=utf-8"))
+        with pytest.raises(Unexpected, match="a page came in place of the blob"):
+            client.registry.blob(ME, REPOSITORY, digest)
+
+    @pytest.mark.parametrize("header", ["Docker_Content_Digest", "Docker_Distribution_Api_Version", "forserver"])
+    def test_a_blob_whose_type_says_nothing_is_one(self, swr: Swr, client: SwrClient, header: str) -> None:
+        digest = digest_of(b"layer")
+        value = digest if header == "Docker_Content_Digest" else "swr"
+        swr.answer("HEAD", f"/v2/{REPOSITORY}/blobs/{digest}", said(b"layer", "text/html", **{header: value}))
+        assert client.registry.blob(ME, REPOSITORY, digest).length == 5
+
     @pytest.mark.parametrize("digest", ["", "nonsense", digest_of(GOOD), digest_of(GOOD, "sha512")])
     @pytest.mark.parametrize("head", [True, False])
     def test_what_is(self, swr: Swr, client: SwrClient, digest: str, head: bool) -> None:

@@ -10,6 +10,7 @@ import pytest
 from adapter.errors import ManifestInvalid, TypeRefused
 from adapter.names import Repository
 from adapter.sandbox.recordings.images import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Image, dump, index, single
+from adapter.sandbox.recordings.images import artifact as thing
 from tests.running import RunningSandbox
 from tests.transfer.manifests.driver import Adapter, own
 
@@ -132,4 +133,16 @@ class TestSentences:
         with pytest.raises(ManifestInvalid, match="Content-Type") as caught:
             Adapter(swr, translate=translate).push(repository, "v1", wrong)
         assert f"the Content-Type {sent} does not match the manifest's mediaType {OCI_MANIFEST}" in str(caught.value)
+        assert "buildx" not in caught.value.sentence
+
+    def test_an_artifact_without_a_configuration(self, adapter: Adapter, swr: RunningSandbox) -> None:
+        swr.set_knobs(oci="refuse-all")
+        with pytest.raises(TypeRefused, match="no container image but text/x-notes"):
+            adapter.push(Repository("team", "notes"), "v1", thing("", [("text/x-notes", b"notes")]))
+
+    @pytest.mark.parametrize("sent", ["application/json", "application/vnd.docker.distribution.manifest.v1+prettyjws"])
+    def test_schema_1(self, adapter: Adapter, repository: Repository, sent: str) -> None:
+        old = Image(dump({"schemaVersion": 1, "name": "app", "tag": "v1", "fsLayers": []}), sent)
+        with pytest.raises(TypeRefused, match="schema 1, and Harbor does not replicate") as caught:
+            adapter.push(repository, "v1", old)
         assert "buildx" not in caught.value.sentence
