@@ -6,8 +6,6 @@ not known, because each would cost a request.
 
 from __future__ import annotations
 
-import contextlib
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -44,8 +42,6 @@ Query = Mapping[str, str]
 LONGEST: Final = 600.0
 """Seconds for a listing as a whole."""
 _LONGEST_PAGE: Final = 120.0
-LARGE_PAGE: Final = 256 << 10
-"""Bytes of a page above which it is parsed alone."""
 REMEMBERED: Final = 3600.0
 """Seconds for which the way of asking that SWR took is taken at once."""
 _MOST_WAYS: Final = 10_000
@@ -68,7 +64,6 @@ class Images:
         self._dockyard = dockyard
         self._organizations = organizations
         self._tag_lists = tag_lists
-        self._parsing_large = threading.Lock()
         self._ways = MemoryState(_MOST_WAYS)
 
     def repositories(self, identity: Identity, organization: str | None) -> list[Listed]:
@@ -186,10 +181,7 @@ class Images:
                     f"SWR's registry broke off its list of {listing.what} after {offset} entries: try again later",
                     retry_after=LATER,
                 ) from None
-            # A large page may be many times larger once it is parsed, so one of them is parsed at a time.
-            large = len(part.document) > LARGE_PAGE
-            with self._parsing_large if large else contextlib.nullcontext():
-                return parse_page(part.document, part.content_range, listing.read, listing.what)
+            return parse_page(part.document, part.content_range, listing.read, listing.what)
 
         taken = int(self._ways.get(listing.place) or b"0")
         order = sorted(range(len(listing.ways)), key=lambda number: number != taken)

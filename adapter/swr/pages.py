@@ -27,7 +27,8 @@ _MOST_PASSES: Final = 3
 _MOST_REPEATS: Final = 8
 """Pages without anything new, one after the other: a short page is shown again for each entry that comes in front."""
 _SAME_PAGES: Final = 3
-"""So many equal pages in a row are of an SWR that ignores the offset, not of entries that came in front."""
+"""So many pages in a row with the same entries, in any order, are of an SWR that ignores the offset, not of entries
+that came in front."""
 LATER: Final = 10.0
 """Seconds after which a list that did not hold still may be asked for again."""
 _TOTAL: Final = re.compile(r"[^/]*/\s*(\d{1,18})\s*", re.ASCII)
@@ -96,7 +97,7 @@ class _Reading:
     without_new: int = 0
     full: bool = False
     same: int = 0
-    last: tuple[str, ...] = ()
+    last: frozenset[str] = frozenset()
     begun: int | None = None
     before: int = 0
     steady: bool = True
@@ -107,9 +108,10 @@ class _Reading:
         self.offset += sent
         self.full = sent >= LIMIT
         self.left_out += sent - len(keys)
-        self.same = self.same + 1 if keys == self.last else 1
+        distinct = frozenset(keys)
+        self.same = self.same + 1 if distinct == self.last else 1
         self.without_new = self.without_new + 1 if keys and self.here.issuperset(keys) else 0
-        self.last = keys
+        self.last = distinct
         self.here.update(keys)
         if total is not None:
             self.begun = total if self.begun is None else self.begun

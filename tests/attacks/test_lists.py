@@ -11,15 +11,16 @@ from typing import Any
 
 import pytest
 from pytest_httpserver import HTTPServer
-from werkzeug import Response
+from werkzeug import Request, Response
 
 from adapter.contract import listing
 from adapter.contract.queries import matcher
 from adapter.contract.snapshots import Snapshots
+from adapter.documents import LARGE_BYTES, Charges, DocumentMemory, current
 from adapter.errors import TimedOut
 from adapter.identity import Identity, parse_identity
 from adapter.names import Repository, digest_of
-from adapter.swr import deletion, images
+from adapter.swr import deletion
 from adapter.swr.client import SwrClient
 from adapter.swr.deletion import Deletion
 from adapter.swr.images import Tag
@@ -28,7 +29,7 @@ from adapter.swr.manifest_types import DOCKER_LIST
 from adapter.swr.registry import Manifest
 from adapter.swr.translated import SOURCE
 from tests.contract.stubbed import Ask, Stubbed, StubSwr
-from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, SECRET_KEY
+from tests.credentials import ACCESS_ID, LOGIN_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, SECRET_KEY
 from tests.swr.scripted import Swr, client_of
 from tests.swr.test_listed import tag
 from tests.swr.test_management import NAMESPACES
@@ -85,15 +86,33 @@ class TestPages:
         assert [parsed.count(each) for each in manifests] == [1, 1]
 
     def test_a_small_page_does_not_wait_for_a_large_one(self, swr: Swr, client: SwrClient) -> None:
-        large = tag(manifest=json.dumps({"config": {"x": "y" * images.LARGE_PAGE}}))
+        large = tag(manifest=json.dumps({"config": {"x": "y" * LARGE_BYTES}}))
         swr.answer("GET", TAGS, page(tag()))
         swr.answer("GET", f"{NAMESPACES}/team/repos/large/tags", page(large))
-        with ThreadPoolExecutor(1) as pool:
-            with client.images._parsing_large:
-                waiting = pool.submit(client.images.tags, MINE, Repository("team", "large"))
-                assert len(client.images.tags(MINE, REPOSITORY)) == 1
+        memory = DocumentMemory()
+
+        def tags(repository: Repository) -> int:
+            current.set(Charges(memory))
+            return len(client.images.tags(MINE, repository))
+
+        with ThreadPoolExecutor(2) as pool:
+            with memory.parsing:
+                waiting = pool.submit(tags, Repository("team", "large"))
+                assert pool.submit(tags, REPOSITORY).result(10) == 1
                 assert not waiting.done()
-            assert len(waiting.result(10)) == 1
+            assert waiting.result(10) == 1
+
+    def test_a_dockyard_that_ignores_offset_and_order(self, swr: Swr, client: SwrClient) -> None:
+        names = [f"app{number}" for number in range(30)]
+
+        def turned(_: Request) -> Response:
+            names.append(names.pop(0))
+            found = [{"namespace": "team", "name": name} for name in names]
+            return Response(json.dumps(found), content_type="application/json")
+
+        swr.answer("GET", "/dockyard/v2/repositories", turned)
+        mine = parse_identity(ACCESS_ID, LOGIN_KEY, [PROJECT])
+        assert len(client.images.repositories(mine, "team")) == 30
 
     def test_no_type_of_megabytes_is_kept(self, swr: Swr, client: SwrClient) -> None:
         """Whoever pushes an image writes the type of its configuration; lists with it stay in memory."""
