@@ -13,7 +13,8 @@ def asked_range(value: str | None, condition: str | None, digest: str) -> str | 
 
     `value` is the `Range` of a request and `condition` its `If-Range`. A server ignores a unit that it does not know,
     a range that is none, and any range when the condition names another state of the content (RFC 9110 sections 13.1.5
-    and 14.2); several ranges it may ignore. A blob has one state, which its digest names: `"<digest>"` is its ETag.
+    and 14.2); several ranges it may ignore. One that ends before it starts it may ignore or reject: SWR decides, as for
+    one past the end. A blob has one state, which its digest names: `"<digest>"` is its ETag.
     """
     if value is None or (condition is not None and condition.strip(" \t") != f'"{digest}"'):
         return None
@@ -23,4 +24,4 @@ def asked_range(value: str | None, condition: str | None, digest: str) -> str | 
     first, last, suffix = found.groups()
     if suffix is not None:
         return f"bytes=-{suffix}"
-    return None if last and int(last) < int(first) else f"bytes={first}-{last}"
+    return f"bytes={first}-{last}"

@@ -114,7 +114,6 @@ class TestGet:
         [
             ({"Range": "BYTES=0-99"}, 206),
             ({"Range": "items=0-99"}, 200),
-            ({"Range": "bytes=99-0"}, 200),
             ({"Range": "bytes=0-99", "If-Range": '"another"'}, 200),
             ({"Range": "bytes=0-99", "If-Range": "Tue, 24 Nov 2026 07:00:00 GMT"}, 200),
             ({"Range": "bytes=0-99", "If-Range": '"{digest}"'}, 206),
@@ -127,8 +126,9 @@ class TestGet:
         answer = door.ask("GET", f"/v2/{repository}/blobs/{digest}", headers=sent)
         assert (answer.status, answer.body) == (status, BLOB if status == 200 else BLOB[:100])
 
-    def test_a_range_beyond_the_end(self, door: Door, repository: str, digest: str) -> None:
-        answer = door.ask("GET", f"/v2/{repository}/blobs/{digest}", headers={"Range": "bytes=9999999-"})
+    @pytest.mark.parametrize("asked", ["bytes=9999999-", "bytes=99-0"])
+    def test_a_range_of_nothing(self, door: Door, repository: str, digest: str, asked: str) -> None:
+        answer = door.ask("GET", f"/v2/{repository}/blobs/{digest}", headers={"Range": asked})
         refused(answer, 416, code="RANGE_INVALID")
 
     def test_an_encoding_is_passed_on_untouched(

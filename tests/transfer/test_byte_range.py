@@ -15,7 +15,7 @@ DIGEST = "sha256:" + "a" * 64
         ("Bytes=5-", "bytes=5-"),
         ("BYTES= -7 ", "bytes=-7"),
         ("bytes=3-3", "bytes=3-3"),
-        ("bytes=4-3", None),
+        ("bytes=4-3", "bytes=4-3"),
         ("bytes=-", None),
         ("bytes=a-b", None),
         ("bytes=0-1,4-5", None),
