@@ -41,8 +41,12 @@ class TransferCodingUnsupported(InvalidRequest):
 
 
 _LINE: Final = "the request line is invalid: send METHOD /path HTTP/1.1, printable ASCII, ended with CRLF"
-_HEADER: Final = "a request header is invalid: send 'Name: value' lines without control characters, ended with CRLF"
+_HEADER: Final = (
+    "a request header is invalid: send 'Name: value' lines without control characters, ended with CRLF, and Host and "
+    "Content-Type once"
+)
 _FRAMING: Final = "the framing of the request body is invalid: send either Content-Length or Transfer-Encoding: chunked"
+_FRAMING_HEADERS: Final = frozenset({"CONTENT-LENGTH", "TRANSFER-ENCODING"})
 
 _SENTENCES: Final[Mapping[type[Exception], tuple[type[AdapterError], str]]] = {
     HostMissing: (InvalidRequest, "the Host header is missing: HTTP/1.1 requires one"),
@@ -76,6 +80,8 @@ def error_for(exception: Exception, max_line: int) -> AdapterError | None:
         return None
     if isinstance(exception, server.LimitRequestLine):
         return RequestLineTooLong(f"the request line is too long: send {max_line} bytes or fewer (limit)")
+    if isinstance(exception, server.InvalidHeader) and exception.hdr in _FRAMING_HEADERS:
+        return InvalidRequest(_FRAMING)
     if not isinstance(exception, INVALID_RESPONSE):
         for kind in type(exception).__mro__:
             if kind in _SENTENCES:

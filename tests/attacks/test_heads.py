@@ -81,6 +81,21 @@ class TestEnvelope:
         assert f" status={status} " in line
         assert " door=contract " in line
 
+    @pytest.mark.parametrize(
+        ("headers", "message"),
+        [
+            (b"Content-Length: x\r\n", "the framing of the request body is invalid"),
+            (b"Content-Length: 3\r\nContent-Length: 4\r\n", "the framing of the request body is invalid"),
+            (b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", "the framing of the request body is invalid"),
+            (b"Transfer-Encoding: identity\r\n", "the framing of the request body is invalid"),
+            (b"Host: y\r\n", "a request header is invalid"),
+            (b"A: b\x00\r\n", "a request header is invalid"),
+        ],
+    )
+    def test_what_is_wrong_is_named(self, running: RunningAdapter, headers: bytes, message: str) -> None:
+        answer = ask(running.contract, b"PUT /v2/ HTTP/1.1\r\n" + headers + HOST)
+        assert (answer.status, answer.error["message"].startswith(message)) == (400, True)
+
     def test_on_api(self, running: RunningAdapter) -> None:
         answer = ask(running.contract, line_of(LINE + 1) + HOST)
         assert answer.status == 414
