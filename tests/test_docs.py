@@ -111,6 +111,15 @@ def test_readme_names_what_a_reader_needs_first() -> None:
     assert all(each in named for each in ("make demo", "make test", "python -m adapter serve"))
 
 
+def test_the_threads_of_the_contract_port_are_those_of_the_settings() -> None:
+    text = " ".join((ROOT / "docs" / "architecture.md").read_text().split())
+    waiting = settings.CALLS + settings.CHECKS + settings.UNPROVEN_CALLS + settings.UNPROVEN_CHECKS
+    assert f"{settings.SPARE_THREADS} further threads" in text
+    assert f"[{waiting} of them]" in text
+    assert f"one of {settings.CALLS} slots meanwhile; a check (`GET /v2/`) one of {settings.CHECKS}" in text
+    assert f"share {settings.UNPROVEN_CALLS} slots, and their checks {settings.UNPROVEN_CHECKS}" in text
+
+
 # Shell blocks
 
 

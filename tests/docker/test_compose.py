@@ -17,6 +17,7 @@ import yaml
 
 import adapter
 from adapter import settings
+from adapter.listeners import MAX_HEADS_BYTES
 from adapter.server import OPERATIONS_THREADS, PROVIDER_THREADS
 from adapter.settings import SPARE_THREADS
 from tests.docker.nginx import DOOR, INCLUDES, VARIANTS, Variant
@@ -102,10 +103,11 @@ def test_it_cannot_take_the_machine(service: dict[str, Any]) -> None:
     limit = service["mem_limit"]
     size = 1 << 30 if limit in ("1g", "1073741824", 1 << 30) else 0
     chosen = settings.load(service["environment"])
-    # At the start; transfers at the most that `make bench` allows each; documents, and the largest of them parsed.
-    assert size >= (100 + 6 * chosen.threads + 64 + 100 + 8 * PROVIDER_THREADS) << 20
+    # At the start; transfers at the most that `make bench` allows each; documents, the largest of them parsed; heads.
+    assert size >= ((100 + 6 * chosen.threads + 64 + 100 + 8 * PROVIDER_THREADS) << 20) + 3 * MAX_HEADS_BYTES
     threads = chosen.threads + SPARE_THREADS + PROVIDER_THREADS + OPERATIONS_THREADS
     assert service["pids_limit"] >= threads + chosen.threads + 16
+    assert f"# {threads} threads answer requests" in OVERRIDE.read_text()
     assert service["ulimits"]["nofile"] in (65536, {"soft": 65536, "hard": 65536})
 
 
