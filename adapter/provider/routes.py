@@ -85,12 +85,18 @@ def is_brought(target: str) -> bool:
 
 
 def is_forwarded(target: str) -> bool:
-    """Whether core's router reads a path of Harbor's API there. The door has no business with any other: not with
-    sign-in, the registry, tokens, or what core alone answers to its own network."""
-    return _path(target).startswith(f"{API}/")
+    """Whether core reads a path of Harbor's API there. The door has no business with any other: not with sign-in, the
+    registry, tokens, or what core alone answers to its own network.
+
+    Core has two routers. The outer one goes by how the path begins, with slashes merged (Harbor's
+    `src/server/middleware/mergeslash`); the API's own cleans the path first.
+    """
+    as_sent = re.sub("/+", "/", unquote(target.partition("?")[0]))
+    return as_sent.startswith(f"{API}/") and _path(target).startswith(f"{API}/")
 
 
 def _path(target: str) -> str:
+    """Cleaned."""
     return re.sub("^//+", "/", posixpath.normpath(unquote(target.partition("?")[0])))
 
 
