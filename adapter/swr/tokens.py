@@ -274,7 +274,8 @@ class Tokens:
         )
         if response.status_code != 200:
             refusal = refusal_of(response)
-            if refusal.status in (404, 405) and not refusal.is_absence:
+            # Another registry's headers come with its answer for an unknown path too: here only a code counts.
+            if refusal.status in (404, 405) and not (refusal.code and refusal.is_absence):
                 raise Unexpected(
                     f"{origin} has no token endpoint ({refusal.described()}): is it an SWR registry?",
                     **refusal.details(),

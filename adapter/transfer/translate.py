@@ -124,8 +124,8 @@ def _check_image(descriptor: Mapping[str, Any]) -> None:
     digest, media_type = descriptor["digest"], descriptor["mediaType"]
     if media_type in LISTS:
         raise TypeRefused(
-            f"the index holds another index, {digest}, and SWR rejects an index in an index: push an index that "
-            "references the images of all platforms itself"
+            f"the index holds another index, {digest}, and the Docker list that SWR accepts in its place holds images "
+            "only: push an index that references the images of all platforms itself"
         )
     if media_type not in (OCI_MANIFEST, DOCKER_MANIFEST):
         raise TypeRefused(

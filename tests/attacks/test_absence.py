@@ -108,6 +108,11 @@ class TestWhatAnswered:
         answers(swr, "/auth/", headers, body)
         assert door.ask("GET", "/v2/team/elsewhere/manifests/v1").status == 502
 
+    def test_from_a_registry_without_this_token_endpoint(self, door: Door, swr: RunningSandbox) -> None:
+        """As CNCF distribution answers any path that it does not know."""
+        answers(swr, "/auth/", VERSION | {"Content-Type": "text/plain; charset=utf-8"}, "404 page not found")
+        refused(door.ask("GET", "/v2/team/nowhere/manifests/v1"), 502, "has no token endpoint", "status 404")
+
     @pytest.mark.parametrize("body", ["<Error><Code>NoSuchBucket</Code></Error>", "<html>no such page</html>"])
     def test_from_the_object_store(self, door: Door, swr: RunningSandbox, body: str) -> None:
         """Only of the object itself may it say that it is not there: then a push sends it again."""
