@@ -10,12 +10,12 @@ from adapter.errors import Unexpected
 def resolve(base: str, location: str | None) -> SplitResult:
     """The absolute address of a `Location`, which may be relative to `base`. Raises `Unexpected`."""
     if not location:
-        raise Unexpected("SWR's answer lacks the Location that leads on")
+        raise Unexpected("SWR returned a redirect or an upload without a Location: report this")
     try:
         parts = urlsplit(urljoin(base, location))
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         valid = False
     if not valid or parts.username is not None or not location.isprintable() or not location.isascii():
-        raise Unexpected("SWR's answer leads to an address that is none")
+        raise Unexpected("SWR returned an invalid Location: report this")
     return parts

@@ -280,7 +280,7 @@ def _platform(descriptor: Mapping[str, Any]) -> dict[str, Any]:
     if platform is None:
         return {}
     if not isinstance(platform, dict):
-        raise ManifestInvalid(f"the index is damaged: the platform of {descriptor['digest']} is none")
+        raise ManifestInvalid(f"the index is damaged: the platform of {descriptor['digest']} is not an object")
     found: dict[str, Any] = {}
     for key in _TEXTS:
         value = platform.get(key)
