@@ -20,11 +20,13 @@ from redis.exceptions import (
 )
 from redis.retry import Retry
 
+from adapter.state.connection import REPLY_SECONDS, PlainConnection, TLSConnection
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-TIMEOUT: Final = 0.5
+TIMEOUT: Final = REPLY_SECONDS
 """Seconds for a connection, and for an answer: asking SWR costs less than waiting longer for what saves a question."""
 PAUSE: Final = 10.0
 """Seconds for which a server that failed is left alone; then one request tries it, and no other waits with it."""
@@ -58,6 +60,7 @@ class Link:
         self._client = redis.Redis(
             connection_pool=redis.ConnectionPool.from_url(
                 url,
+                connection_class=TLSConnection if parts.scheme == "rediss" else PlainConnection,
                 protocol=2,
                 driver_info=None,
                 socket_timeout=TIMEOUT,

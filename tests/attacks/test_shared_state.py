@@ -6,7 +6,8 @@ import contextlib
 import json
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -47,9 +48,14 @@ REPLIES = {
 }
 
 
-@contextlib.contextmanager
-def replying(reply: bytes) -> Iterator[str]:
+def replying(reply: bytes) -> contextlib.AbstractContextManager[str]:
     """A server that gives the same reply to whatever it is sent, as a URL."""
+    return serving(lambda connection: connection.sendall(reply))
+
+
+@contextlib.contextmanager
+def serving(reply: Callable[[socket.socket], object]) -> Iterator[str]:
+    """A server that does this with a connection for whatever it is sent, as a URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -61,7 +67,7 @@ def replying(reply: bytes) -> Iterator[str]:
         def answer(connection: socket.socket) -> None:
             with connection, contextlib.suppress(OSError):
                 while connection.recv(1 << 16):
-                    connection.sendall(reply)
+                    reply(connection)
 
         threading.Thread(target=serve, daemon=True).start()
         yield f"redis://127.0.0.1:{listener.getsockname()[1]}"
@@ -107,6 +113,39 @@ def test_a_server_that_replies_oddly_is_left_alone(caplog: pytest.LogCaptureFixt
 def test_a_value_that_is_too_large_is_none() -> None:
     with replying(b"$65537\r\n" + b"x" * 65537 + b"\r\n") as url:
         assert SharedState(Link(url)).get("a") is None
+
+
+def test_a_reply_that_trickles_is_given_up() -> None:
+    sent: list[int] = []
+
+    def trickle(connection: socket.socket) -> None:
+        connection.sendall(b":")
+        for number in range(60):
+            time.sleep(0.1)
+            connection.sendall(b"1")
+            sent.append(number)
+
+    with serving(trickle) as url:
+        RateLimit(10, Link(url)).take("eu-de/AK", 5)
+        assert len(sent) < 40
+
+
+@pytest.mark.parametrize(
+    ("start", "more"),
+    [(b"$2000000000\r\n", b"x" * 65536), (b"+", b"x" * 65536), (b"*1000000000\r\n", b":1\r\n" * 16384)],
+    ids=["a text", "a line", "a list"],
+)
+def test_a_reply_without_end_is_not_kept(start: bytes, more: bytes) -> None:
+    sent: list[int] = []
+
+    def endless(connection: socket.socket) -> None:
+        connection.sendall(start)
+        sent.extend(connection.send(more) for _ in range(1024))
+
+    with serving(endless) as url:
+        assert SharedState(Link(url)).get("a") is None
+        # What was read, and what the system's buffers take.
+        assert sum(sent) < 16 << 20
 
 
 # Values that nobody here wrote
