@@ -25,6 +25,8 @@ _METHOD: Final = re.compile("[A-Z]{3,20}")
 _TLS_HEADER: Final = 5
 _TLS_HANDSHAKE: Final = 22
 _MAX_TLS_RECORD: Final = 18 << 10
+_SMALL: Final = 64 << 10
+"""Bytes that are offered to the kernel before anybody waits."""
 
 
 class _PacedSocket:
@@ -47,12 +49,25 @@ class _PacedSocket:
         timeout = self.gettimeout()
         try:
             left = memoryview(data).cast("B")
+            if len(left) <= _SMALL:
+                left = left[self._send_at_once(left, flags) :]
             while left:
                 left = left[self._send(left, flags, timeout) :]
         finally:
             # It is closed where the worker has ended it meanwhile.
             with contextlib.suppress(OSError):
                 self._set_timeout(timeout)
+
+    def _send_at_once(self, data: memoryview, flags: int) -> int:
+        """What the kernel takes now. With a timeout Python would wait first until it reports room, which it does only
+        when far more than a small answer fits."""
+        self._set_timeout(0.0)
+        try:
+            count: int = self.send(data, flags)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+        self._taken += count
+        return count
 
     def _send(self, data: memoryview, flags: int, timeout: float | None) -> int:
         seconds = self._pace.grace + self._taken / self._pace.rate - self._waited

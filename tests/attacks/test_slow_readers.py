@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import threading
@@ -22,6 +23,7 @@ THREADS = 8
 """Of the server."""
 FEW_BYTES = 4096
 """That a client has room for."""
+UNSENT = 1 << 18
 
 
 @pytest.fixture(scope="module", params=["plain", "TLS"])
@@ -121,6 +123,23 @@ class TestPace:
             ours.sendall(bytes(size))
             thread.join()
         assert sum(taken) == size
+
+
+def test_a_small_answer_that_fits_is_not_waited_with() -> None:
+    """The kernel reports room for far more than that only."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, FEW_BYTES)
+        client.connect(server.getsockname())
+        accepted = server.accept()[0]
+        with PacedSocket(fileno=accepted.detach()) as ours:
+            ours.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
+            ours.settimeout(0)
+            while select.select([], [ours], [], 0.3)[1]:
+                ours.send(bytes(1000))
+            ours.settimeout(IDLE)
+            ours.begin_answer(Pace(0.2, 1 << 40))
+            ours.sendall(b"head")
+            ours.sendall(b"body")
 
 
 def test_a_request_has_its_slot_until_its_answer_has_gone() -> None:
