@@ -2,8 +2,9 @@
 anew each time.
 
 Only reads ask (retry policies with `connect`); uploads keep trying. That no connection can be made concerns everybody
-who asks that host. SWR answers 503 to a tenant that asks too much (`docs/facts/swr.md §4.13`), so what 5xx tell is kept
-by account.
+who asks that host, so it takes more than one attempt that failed. SWR answers 503 to a tenant that asks too much
+(`docs/facts/swr.md §4.13`), so what 5xx tell is kept by the whole credential: a secret that nobody has proven says
+nothing about others.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class CircuitBreaker:
         self._clock = clock
         self._lock = threading.Lock()
         self._unreachable: OrderedDict[Hashable, _Unreachable] = OrderedDict()
+        self._reached: OrderedDict[Hashable, float] = OrderedDict()
         self._unavailable: OrderedDict[Hashable, float] = OrderedDict()
 
     def refusal(self, host: str) -> AdapterError | None:
@@ -57,30 +59,34 @@ class CircuitBreaker:
                 return None
             return type(found.failure)(found.failure.sentence, retry_after=found.until - now)
 
-    def unreached(self, host: str, failure: AdapterError) -> None:
-        """No connection to the host could be made."""
+    def unreached(self, host: str, failure: AdapterError, since: float) -> None:
+        """A request was given up that could make no connection to the host since a moment of the clock. Means nothing
+        when others could."""
         with self._lock:
+            if self._reached.get(host, since) > since:
+                return
             _put(self._unreachable, host, _Unreachable(failure, self._clock() + UNREACHABLE_SECONDS))
 
     def reached(self, host: str) -> None:
         """A request went out to it."""
         with self._lock:
             self._unreachable.pop(host, None)
+            _put(self._reached, host, self._clock())
 
-    def is_unavailable(self, host: str, account: str | None) -> bool:
-        """Whether it answered this account nothing but 5xx lately."""
+    def is_unavailable(self, host: str, credential: str) -> bool:
+        """Whether it answered this credential nothing but 5xx lately."""
         with self._lock:
-            return self._unavailable.get((host, account), 0.0) > self._clock()
+            return self._unavailable.get((host, credential), 0.0) > self._clock()
 
-    def failed(self, host: str, account: str | None) -> None:
+    def failed(self, host: str, credential: str) -> None:
         """A read was given up after answers of 5xx alone."""
         with self._lock:
-            _put(self._unavailable, (host, account), self._clock() + UNAVAILABLE_SECONDS)
+            _put(self._unavailable, (host, credential), self._clock() + UNAVAILABLE_SECONDS)
 
-    def answered(self, host: str, account: str | None) -> None:
+    def answered(self, host: str, credential: str) -> None:
         """It answered with something else."""
         with self._lock:
-            self._unavailable.pop((host, account), None)
+            self._unavailable.pop((host, credential), None)
 
 
 def _put(entries: OrderedDict[Hashable, T], key: Hashable, value: T) -> None:

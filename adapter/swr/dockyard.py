@@ -76,6 +76,7 @@ class Dockyard:
                 "Accept": "application/json",
             },
             account=identity.account,
+            credential=identity.fingerprint,
             body=body.encode(),
             patience=patience,
         )

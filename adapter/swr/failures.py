@@ -41,11 +41,11 @@ def wrong_answer(response: requests.Response) -> AdapterError | None:
     return None
 
 
-def failure_of(error: Exception, host: str, connect: float, answer: float) -> AdapterError:
+def failure_of(error: Exception, host: str, connect: float, answer: float, *, sent: bool) -> AdapterError:
     """What went wrong, in words that name the host and what to check, never the address in full.
 
-    `connect` and `answer` are the seconds that there were. `Unexpected` and `CertificateUntrusted` do not get better
-    when the request is sent again.
+    `connect` and `answer` are the seconds that there were; `sent`: whether the request's head went out. Neither
+    `Unexpected` nor `CertificateUntrusted` gets better when the request is sent again.
     """
     known = _unusable(error, host)
     if known is not None:
@@ -54,8 +54,11 @@ def failure_of(error: Exception, host: str, connect: float, answer: float) -> Ad
         return Unreachable(f"TLS with {host} failed")
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return TimedOut(f"no connection to {host} within {connect:.2g} s: check network, firewall and proxy")
+    if isinstance(error, requests.exceptions.Timeout) and not sent:
+        # The handshake, or a proxy that accepts a connection and says nothing.
+        return TimedOut(f"no TLS connection to {host} within {connect:.2g} s: check network, firewall and proxy")
     if isinstance(error, requests.exceptions.Timeout):
-        return TimedOut(f"{host} did not answer within {answer:g} s")
+        return TimedOut(f"{host} did not answer within {answer:.3g} s")
     if isinstance(error, requests.exceptions.ProxyError):
         return _of_proxy(error, host)
     reason = type(_cause(error, OSError) or error).__name__

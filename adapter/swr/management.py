@@ -225,6 +225,7 @@ class Management:
             f"{self._regions[identity.region].api}{path}",
             headers={"Content-Type": "application/json", "Accept": "application/json"},
             account=identity.account,
+            credential=identity.fingerprint,
             body=body.encode(),
             signer=self._signer(identity),
             patience=patience,

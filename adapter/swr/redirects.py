@@ -59,6 +59,7 @@ class Redirects:
                 url,
                 headers=headers,
                 account=None,
+                credential=identity.fingerprint,
                 patience=FETCH,
                 local_allowed=self._may_be_local(identity, urlsplit(url).hostname),
             )

@@ -117,6 +117,7 @@ class Registry:
                 self.origin(identity) + path,
                 headers={**(headers or {}), "Authorization": f"Bearer {token}"},
                 account=identity.account,
+                credential=identity.fingerprint,
                 body=body,
                 patience=patience,
             )

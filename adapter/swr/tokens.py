@@ -270,6 +270,7 @@ class Tokens:
             f"{origin}/swr/auth/v2/registry/auth/?{urlencode(query)}",
             headers={"Authorization": basic(identity), "Accept": "application/json"},
             account=self._charged(identity),
+            credential=identity.fingerprint,
             patience=patience,
         )
         if response.status_code != 200:

@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT: Final = 10.0
 _MIN_CONNECT_SECONDS: Final = 0.1
+_MIN_TRIED_SECONDS: Final = 1.0
+"""For which a host must have been out of reach before others are told so: one connection may fail for any reason."""
 _SERVER_ERROR: Final = 500
 _MAY_PASS: Final = frozenset({403, 409})
 """What SWR answers for good as a rule, and sometimes only for now."""
@@ -76,6 +78,7 @@ class Transport:
         *,
         headers: Mapping[str, str],
         account: str | None,
+        credential: str = "",
         body: bytes | Iterable[Any] = b"",
         signer: Signer | None = None,
         patience: Patience = SAFE,
@@ -83,21 +86,23 @@ class Transport:
     ) -> requests.Response:
         """One exchange; the response's body is not read yet and must be read or closed.
 
-        `account` is whose budget is charged, None for the object store, which has none. `signer` is asked anew for
-        each attempt. Without `local_allowed` nothing is sent to an address of this machine or its link: for addresses
-        that somebody else chose. Raises `Unreachable`, `TimedOut`, `CertificateUntrusted`, `Unexpected` or `Throttled`,
-        `InvalidRequest` for headers that cannot be sent, and what `refuse_if_gone` does.
+        `account` is whose budget is charged, None for the object store, which has none. `credential` is the fingerprint
+        of whom the 5xx of a host are remembered for (`CircuitBreaker`). `signer` is asked anew each time. Without
+        `local_allowed` nothing is sent to an address of this machine or its link: for addresses that somebody else
+        chose. Raises `Unreachable`, `TimedOut`, `CertificateUntrusted`, `Unexpected` or `Throttled`, `InvalidRequest`
+        for headers that cannot be sent, and what `refuse_if_gone` does.
         """
         _check_headers(headers)
         patience = policy_of(patience)
         request = requests.Request(method, url, headers={**headers, **_OWN_HEADERS}, data=body)
         with tied(patience.tied):
-            return self._exchange(request, account, signer, patience, local_allowed=local_allowed)
+            return self._exchange(request, account, credential, signer, patience, local_allowed=local_allowed)
 
     def _exchange(
         self,
         request: requests.Request,
         account: str | None,
+        credential: str,
         signer: Signer | None,
         patience: Patience,
         *,
@@ -106,8 +111,8 @@ class Transport:
         host = urlsplit(str(request.url)).netloc
         self._refuse_unreachable(host, patience)
         until = min(time.monotonic() + patience.total, patience.deadline or float("inf"))
-        reach_until = float("inf")
         attempt, queued = 0, 0.0
+        away_since: float | None = None
         while True:
             if account is not None and patience.budgeted:
                 # SWR has no part in the time that a request waits here for its turn.
@@ -115,26 +120,28 @@ class Transport:
                 self._rate_limit.take(account, patience.queue - queued)
                 waited = time.monotonic() - before
                 queued, until = queued + waited, until + waited
-            if attempt == 0 and patience.connect is not None:
-                reach_until = time.monotonic() + patience.connect
+                away_since = None if away_since is None else away_since + waited
+            away_since = time.monotonic() if away_since is None else away_since
+            reach_until = away_since + (patience.connect or float("inf"))
             # A policy that repeats cuts its last attempt, so that its total holds.
             limit = patience.within(until - time.monotonic()) if patience.total else patience
             outgoing = Outgoing(local_allowed, lambda: self._breaker.reached(host))
             outcome = self._attempt(request, signer, limit, outgoing, reach_until)
-            self._learn(host, account, outcome, outgoing)
             wait = self._wait_after(outcome, attempt, patience)
             last = until if outgoing.sent else min(until, reach_until)
-            if wait is None or time.monotonic() + wait > last or self._is_known_bad(host, account, outcome, patience):
+            if wait is None or time.monotonic() + wait > last:
+                break
+            if self._is_known_bad(host, credential, outcome, patience):
                 break
             if isinstance(outcome, requests.Response):
                 settle(outcome)
             log.info("%s %s: trying again in %.1f s", request.method, host, wait)
             rest(wait)
             attempt += 1
+            away_since = None if outgoing.sent else away_since
+        self._learn(host, credential, outcome, patience, None if outgoing.sent else away_since)
         if isinstance(outcome, AdapterError):
             raise outcome
-        if outcome.status_code >= _SERVER_ERROR and patience.connect is not None:
-            self._breaker.failed(host, account)
         return outcome
 
     def _refuse_unreachable(self, host: str, patience: Patience) -> None:
@@ -142,20 +149,31 @@ class Transport:
             raise refusal
 
     def _learn(
-        self, host: str, account: str | None, outcome: requests.Response | AdapterError, outgoing: Outgoing
+        self,
+        host: str,
+        credential: str,
+        outcome: requests.Response | AdapterError,
+        patience: Patience,
+        away_since: float | None,
     ) -> None:
+        """What the end of an exchange tells others. `away_since`: when the host was first out of reach, if it was to
+        the end."""
         if isinstance(outcome, requests.Response):
             if outcome.status_code < _SERVER_ERROR:
-                self._breaker.answered(host, account)
-        elif not outgoing.sent and isinstance(outcome, Unreachable | TimedOut):
-            self._breaker.unreached(host, outcome)
+                self._breaker.answered(host, credential)
+            elif patience.connect is not None and outcome.status_code in patience.statuses:
+                self._breaker.failed(host, credential)
+        elif away_since is None or time.monotonic() - away_since < _MIN_TRIED_SECONDS:
+            return
+        elif isinstance(outcome, Unreachable | TimedOut):
+            self._breaker.unreached(host, outcome, away_since)
 
     def _is_known_bad(
-        self, host: str, account: str | None, outcome: requests.Response | AdapterError, patience: Patience
+        self, host: str, credential: str, outcome: requests.Response | AdapterError, patience: Patience
     ) -> bool:
         """Whether one try is enough of a host that has answered nothing but 5xx for some time."""
         answered = isinstance(outcome, requests.Response) and outcome.status_code >= _SERVER_ERROR
-        return answered and patience.connect is not None and self._breaker.is_unavailable(host, account)
+        return answered and patience.connect is not None and self._breaker.is_unavailable(host, credential)
 
     def _attempt(
         self,
@@ -187,7 +205,7 @@ class Transport:
                 response.close()
                 return wrong
         except (requests.RequestException, HTTPError) as error:
-            failure = failure_of(error, parts.hostname or "", connect, patience.answer)
+            failure = failure_of(error, parts.hostname or "", connect, patience.answer, sent=outgoing.sent)
             log.info("%s %s: %s", request.method, parts.hostname, type(failure).__name__)
             return failure
         finally:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,10 +19,12 @@ from adapter.settings import Settings
 from adapter.swr import patience, resolver, transport
 from adapter.swr.client import SwrClient
 from adapter.swr.outgoing import for_upload
+from adapter.swr.patience import READ
 from adapter.values import RegionHosts
 from tests.attacks.raw import RawServer, answer, raw_server
-from tests.credentials import ACCESS_ID, LOGIN_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, SECRET_KEY
+from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, SECRET_KEY
 from tests.services import free_ports
+from tests.swr.scripted import jwt
 
 REPOSITORY = Repository("team", "app")
 LAYER = b"a layer"
@@ -40,10 +45,11 @@ READS: dict[str, Read] = {
 
 
 class Clock:
-    """Time that passes by waiting alone, as if each attempt took none."""
+    """Time that passes by waiting alone, as if each attempt took none. `hook` is called after each wait."""
 
     def __init__(self) -> None:
         self.waits: list[float] = []
+        self.hook: Callable[[float], None] | None = None
         self._ahead = 0.0
         self._real = time.monotonic
 
@@ -53,6 +59,8 @@ class Clock:
     def rest(self, seconds: float) -> None:
         self.waits.append(seconds)
         self._ahead += seconds
+        if self.hook is not None:
+            self.hook(seconds)
 
     @property
     def waited(self) -> float:
@@ -81,8 +89,8 @@ def identity() -> Identity:
 
 
 @pytest.fixture
-def key_only() -> Identity:
-    return parse_identity(ACCESS_ID, LOGIN_KEY, ["eu-de"])
+def other() -> Identity:
+    return parse_identity(f"eu-de@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, ["eu-de"])
 
 
 @pytest.fixture
@@ -167,10 +175,47 @@ class TestUnreachable:
         assert 4 <= sum(timeouts) < 5.1
         assert len(timeouts) >= 4
 
+    def test_one_connection_that_fails_is_nobody_elses(self, clock: Clock, identity: Identity, other: Identity) -> None:
+        """While the first waits to try again, another one reads."""
+        (port,) = free_ports(1)
+        client = client_at(f"http://127.0.0.1:{port}")
+        with ExitStack() as stack:
+
+            def meanwhile(_: float) -> None:
+                clock.hook = None
+                stack.enter_context(raw_server(port=port)).answer("HEAD", answer("200 OK", body=LAYER))
+                assert READS["blob"](client, other).length == len(LAYER)
+
+            clock.hook = meanwhile
+            assert READS["blob"](client, identity).length == len(LAYER)
+
+    def test_nor_is_one_after_answers(self, clock: Clock, identity: Identity, other: Identity) -> None:
+        """It is given up, but the host was out of reach for one attempt."""
+        (port,) = free_ports(1)
+        client = client_at(f"http://127.0.0.1:{port}")
+        with ExitStack() as stack:
+
+            def gone(_: float) -> None:
+                if clock.waited > 8:
+                    stack.close()
+
+            clock.hook = gone
+            stack.enter_context(raw_server(port=port)).answer("HEAD", BUSY)
+            with pytest.raises(Unreachable):
+                READS["blob"](client, identity)
+            stack.enter_context(raw_server(port=port)).answer("HEAD", answer("200 OK", body=LAYER))
+            assert READS["blob"](client, other).length == len(LAYER)
+
+    def test_a_handshake_that_does_not_come_is_no_answer_that_does_not(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent, transport.Transport(Settings()) as sending:
+            url, policy = f"https://127.0.0.1:{silent.getsockname()[1]}", replace(READ, connect=0.3)
+            with pytest.raises(TimedOut, match=r"no TLS connection to 127\.0\.0\.1 within 0\.3 s"):
+                sending.send("GET", url, headers={}, account=None, patience=policy)
+
 
 class TestUnavailable:
     def test_a_manifest_is_given_up_after_20_s_and_the_next_after_one_try(
-        self, swr: RawServer, identity: Identity, clock: Clock
+        self, swr: RawServer, identity: Identity, other: Identity, clock: Clock
     ) -> None:
         swr.answer("HEAD", BUSY)
         swr.answer("GET /v2", BUSY)
@@ -185,10 +230,32 @@ class TestUnavailable:
         assert clock.waited == waited
         assert len(swr.asked) - asked <= 2
         # Another account's trouble is its own: SWR throttles with 503.
-        other = parse_identity(f"eu-de@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, ["eu-de"])
         with pytest.raises(Unavailable):
             READS["manifest"](client, other)
         assert clock.waited - waited >= 8
+
+    def test_a_made_up_secret_says_nothing_of_others(self, swr: RawServer, identity: Identity, clock: Clock) -> None:
+        """SWR knows neither yet, and so both wait for the same turns."""
+        token = answer("200 OK", body=json.dumps({"token": jwt()}).encode())
+        client = client_at(swr.url)
+        swr.answer("GET /swr/auth", BUSY)
+        with pytest.raises(Unavailable):
+            READS["manifest"](client, parse_identity(ACCESS_ID, "made-up", ["eu-de"]))
+        swr.answer("GET /swr/auth", BUSY, token)
+        swr.answer("HEAD", answer("200 OK", body=LAYER))
+        assert READS["blob"](client, identity).length == len(LAYER)
+
+    def test_a_store_that_is_busy_for_one_is_not_for_others(
+        self, swr: RawServer, identity: Identity, other: Identity, clock: Clock
+    ) -> None:
+        client = client_at(swr.url)
+        with raw_server("127.0.0.3") as store:
+            swr.answer("GET /v2", answer("307 x", f"Location: {store.url}/a"))
+            store.answer("GET", BUSY)
+            with pytest.raises(Unavailable):
+                READS["content"](client, identity)
+            store.answer("GET", BUSY, answer("200 OK", body=LAYER))
+            assert READS["content"](client, other).content == LAYER
 
     def test_a_success_ends_it(self, swr: RawServer, identity: Identity, clock: Clock) -> None:
         swr.answer("HEAD", BUSY)

@@ -31,7 +31,7 @@ def breaker(clock: Clock) -> CircuitBreaker:
 
 def test_an_unreachable_host_is_said_at_once_then_one_request_probes(breaker: CircuitBreaker, clock: Clock) -> None:
     assert breaker.refusal("a") is None
-    breaker.unreached("a", TimedOut("no connection to a within 5 s"))
+    breaker.unreached("a", TimedOut("no connection to a within 5 s"), clock.now)
     refusal = breaker.refusal("a")
     assert isinstance(refusal, TimedOut)
     assert refusal.sentence == "no connection to a within 5 s"
@@ -43,13 +43,24 @@ def test_an_unreachable_host_is_said_at_once_then_one_request_probes(breaker: Ci
     assert breaker.refusal("a") is None, "the probe has told nothing"
 
 
-def test_whoever_gets_through_ends_it(breaker: CircuitBreaker) -> None:
-    breaker.unreached("a", Unreachable("x"))
+def test_whoever_gets_through_ends_it(breaker: CircuitBreaker, clock: Clock) -> None:
+    breaker.unreached("a", Unreachable("x"), clock.now)
     breaker.reached("a")
     assert breaker.refusal("a") is None
 
 
-def test_5xx_are_an_accounts_own(breaker: CircuitBreaker, clock: Clock) -> None:
+def test_one_that_others_reach_is_not_unreachable(breaker: CircuitBreaker, clock: Clock) -> None:
+    begun = clock.now
+    clock.now += 1
+    breaker.reached("a")
+    clock.now += 4
+    breaker.unreached("a", TimedOut("x"), begun)
+    assert breaker.refusal("a") is None
+    breaker.unreached("a", TimedOut("x"), clock.now - 1)
+    assert breaker.refusal("a") is not None
+
+
+def test_5xx_are_a_credentials_own(breaker: CircuitBreaker, clock: Clock) -> None:
     breaker.failed("a", "one")
     assert breaker.is_unavailable("a", "one")
     assert not breaker.is_unavailable("a", "two")
@@ -64,7 +75,9 @@ def test_5xx_are_an_accounts_own(breaker: CircuitBreaker, clock: Clock) -> None:
 
 def test_it_does_not_grow(breaker: CircuitBreaker) -> None:
     for number in range(3 * MAX_ENTRIES):
-        breaker.unreached(str(number), Unreachable("x"))
-        breaker.failed(str(number), None)
-    assert len(breaker._unreachable) == len(breaker._unavailable) == MAX_ENTRIES
+        breaker.unreached(str(number), Unreachable("x"), 0)
+        breaker.failed(str(number), "one")
+    for number in range(3 * MAX_ENTRIES):
+        breaker.reached(f"other{number}")
+    assert len(breaker._unreachable) == len(breaker._unavailable) == len(breaker._reached) == MAX_ENTRIES
     assert breaker.refusal(str(3 * MAX_ENTRIES - 1)) is not None
