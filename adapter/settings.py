@@ -22,16 +22,16 @@ from adapter.values import Bind, RegionHosts
 
 PREFIX: Final = "SWR_ADAPTER_"
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-SPARE_THREADS: Final = 352
+SPARE_THREADS: Final = 456
 """Threads of the contract door that no transfer gets: Harbor lists a hundred repositories at once, for one rule."""
-CALLS: Final = 168
-"""How many of them requests with credentials may take, so that the challenge without any never waits for SWR. One
-credential gets three quarters."""
+CALLS: Final = 272
+"""How many of them requests with credentials may take, so that the challenge without any never waits for SWR. Three
+quarters are for anybody: enough for two Harbors that list a hundred repositories each at midnight."""
 CHECKS: Final = 16
 """How many of them checks of credentials may take, besides `CALLS`."""
 UNPROVEN_CALLS: Final = 136
 """How many of them requests may take whose credentials SWR has not accepted lately, in place of `CALLS`. A hundred
-lists at once may be the first that a replica sees of a credential; one gets three quarters of these too."""
+lists at once may be the first that a replica sees of a credential, and one gets three quarters of these."""
 UNPROVEN_CHECKS: Final = 8
 """The same in place of `CHECKS`."""
 

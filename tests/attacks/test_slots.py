@@ -171,6 +171,18 @@ def test_one_account_gets_a_hundred_slots_and_not_all(adapter: RunningAdapter, s
     eventually(lambda: starts(adapter, ME))
 
 
+def test_two_accounts_get_a_hundred_slots_each(adapter: RunningAdapter, slow: Slow) -> None:
+    """As two Harbors list, whose rules run at the same hour."""
+    assert starts(adapter, ME)
+    assert starts(adapter, OTHER)
+    with (
+        many(adapter, 100, lambda number: (manifest(number), ME)) as mine,
+        many(adapter, 100, lambda number: (manifest(number), OTHER)) as others,
+    ):
+        eventually(lambda: slow.waiting + refusals([*mine, *others]) == 200)
+        assert slow.waiting == 200
+
+
 def test_a_burst_of_one_account_moves_out_of_the_slots_of_the_unproven(adapter: RunningAdapter, slow: Slow) -> None:
     """SWR accepts them and then answers nothing: who is not known yet still gets in."""
     burst, more = UNPROVEN_CALLS * 6 // 10, UNPROVEN_CALLS * 3 // 10
