@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Mapping
@@ -71,16 +72,21 @@ class SwrClient:
             return
         try:
             self._ask_api(identity, patience)
-        except (UpstreamError, Throttled) as error:
+        except Throttled:
+            # The API is there, and the requests of a run are repeated.
+            return
+        except UpstreamError as error:
             log.warning("the management API of %s is out of reach: %s", identity.region, type(error).__name__)
             self.state.put(_outage(identity), b"1", _OUTAGE_SECONDS)
         else:
             self._ended(identity)
 
     def report_outage(self, identity: Identity) -> None:
-        """Raises an `UpstreamError` or `Throttled` when a check has found the management API out of reach and it still
-        is; asks nobody when none has."""
-        if self.management.serves(identity) and self.state.get(_outage(identity)) is not None:
+        """Raises an `UpstreamError` when a check has found the management API out of reach and it still is; asks nobody
+        when none has."""
+        if not self.management.serves(identity) or self.state.get(_outage(identity)) is None:
+            return
+        with contextlib.suppress(Throttled):
             self._ask_api(identity, GLANCE)
             self._ended(identity)
 

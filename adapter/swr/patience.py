@@ -68,8 +68,8 @@ FETCH: Final = replace(READ, tied=True)
 BUFFERED: Final = Patience(total=60, statuses=frozenset({429, 503}), broken=False, answer=600.0, tied=True)
 """A small part of an upload, kept in memory: repeated only when SWR says that it did not look at it."""
 
-GLANCE: Final = Patience(total=3, statuses=_BUSY, broken=True, answer=4.0, budgeted=False)
-"""A question whose answer can be done without."""
+GLANCE: Final = Patience(total=3, statuses=_BUSY, broken=True, answer=4.0, queue=3.0)
+"""A question whose answer can be done without. Within the rate limit: any number of callers may cause one each."""
 
 STREAM: Final = Patience(total=0, statuses=frozenset(), broken=False, answer=600.0, tied=True)
 """A streamed body is never sent twice; SWR may think long about a large layer before it answers."""

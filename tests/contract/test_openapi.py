@@ -13,7 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from adapter import errors
 from adapter.contract import create_contract_app
-from adapter.errors import AdapterError, Throttled, Unreachable
+from adapter.errors import AdapterError, Unreachable
 from adapter.settings import Settings
 from adapter.swr.client import SwrClient
 from tests.contract.asks import (
@@ -78,9 +78,8 @@ def run() -> tuple[list[Exchanged], set[str]]:
         # Whose location is not one is asked for credentials at SWR.
         swr.error = kind("no")
         ask(refused, [Ask(method, f"{UPLOADS}x") for method in ("GET", "HEAD")])
-    for outage in (Unreachable("no"), Throttled("no", retry_after=7.0)):
-        swr.error, swr.outage = None, outage
-        ask(refused, [Ask(method, "/api/v2.0/labels?scope=g") for method in ("GET", "HEAD")])
+    swr.error, swr.outage = None, Unreachable("no")
+    ask(refused, [Ask(method, "/api/v2.0/labels?scope=g") for method in ("GET", "HEAD")])
     door = Stubbed(max_layer_bytes=100)
     for _, _, each in (*malformed(door), *unfit(door)):
         ask(door, [each] if each.method != "GET" else [each, replace(each, method="HEAD")])

@@ -19,12 +19,14 @@ from adapter.errors import (
     OrganizationReserved,
     OrganizationTaken,
     OrganizationUnknown,
+    Throttled,
     UpstreamError,
 )
-from adapter.identity import Identity
+from adapter.identity import Identity, parse_identity
 from adapter.names import Repository
 from adapter.swr.client import SwrClient
 from adapter.swr.management import Organization
+from adapter.swr.patience import GLANCE
 from adapter.swr.tokens import PUSH
 from tests.swr.scripted import TOKEN_PATH, Swr, client_of, jwt
 from tests.swr.test_management import NAMESPACES, entry, refusal
@@ -276,6 +278,34 @@ def test_check_passes_with_the_management_api_alone_out_of_reach(
     count = len(swr.seen)
     client.report_outage(identity)
     assert len(swr.seen) == count
+
+
+def test_an_api_that_throttles_is_there(swr: Swr, client: SwrClient, identity: Identity) -> None:
+    """What a run asks is repeated for longer than this question is."""
+    swr.answer("GET", NAMESPACES, Response("", 501), throttled := Response("", 429, {"Retry-After": "60"}))
+    client.check(identity)
+    client.report_outage(identity)
+    swr.answer("GET", NAMESPACES, throttled, Response("", 501))
+    client.state.drop("api-outage:eu-de")
+    client.check(identity)
+    client.report_outage(identity)
+
+
+def test_questions_that_anybody_may_cause_keep_to_the_rate_limit(
+    swr: Swr, identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether an organization is missing, for each read in it; and of whom SWR does not know, whether it does."""
+    monkeypatch.setattr("adapter.swr.rate_limit.rest", lambda _: None)
+    swr.answer("GET", f"{NAMESPACES}/team", refusal(404, "SVCSTG.SWR.4040058"))
+    client = client_of(swr, requests_per_second=1)
+    client.tokens.login(identity)
+    missing = [client.organizations.is_missing(identity, "team", OrganizationUnknown("x")) for _ in range(9)]
+    assert missing == [True] * 3 + [False] * 6
+    swr.answer("GET", TOKEN_PATH, refusal(401, "X"))
+    for number in range(9):
+        with pytest.raises((CredentialsRefused, Throttled)):
+            client.tokens.confirm(parse_identity("eu-de@AK", f"secret{number}", ["eu-de"]), GLANCE)
+    assert swr.count("GET", TOKEN_PATH) <= 4
 
 
 def test_check_still_refuses_a_signature_that_is_refused(swr: Swr, client: SwrClient, identity: Identity) -> None:
