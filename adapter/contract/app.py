@@ -56,13 +56,15 @@ def create_contract_app(settings: Settings, swr: SwrClient) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    tenants = Tenants(settings.tenants)
     slots = Slots(
         settings.threads,
         "transfers (limit, SWR_ADAPTER_THREADS)",
-        tenants=Tenants(settings.tenants),
+        tenants=tenants,
         per_tenant=settings.transfers_per_tenant,
     )
-    admit(app, swr, calls=_pair(CALLS, UNPROVEN_CALLS, "requests"), checks=_pair(CHECKS, UNPROVEN_CHECKS, "checks"))
+    calls = _pair(CALLS, UNPROVEN_CALLS, "requests", tenants)
+    admit(app, swr, calls=calls, checks=_pair(CHECKS, UNPROVEN_CHECKS, "checks", tenants))
     places = BlobPlaces(swr.state)
     spare = threading.Semaphore(spare_cores())
     transfers = Uploads(
@@ -88,10 +90,10 @@ def create_contract_app(settings: Settings, swr: SwrClient) -> Flask:
     return app
 
 
-def _pair(number: int, unproven: int, what: str) -> Pair:
+def _pair(number: int, unproven: int, what: str, tenants: Tenants) -> Pair:
     return Pair(
-        Slots(number, f"{what} (fixed limit)"),
-        Slots(unproven, f"{what} with credentials that SWR has not accepted lately (fixed limit)"),
+        Slots(number, f"{what} (fixed limit)", tenants=tenants),
+        Slots(unproven, f"{what} with credentials that SWR has not accepted lately (fixed limit)", unproven=True),
     )
 
 

@@ -40,35 +40,46 @@ class Slot:
 class Slots:
     """`number` slots; `what` they are for, and the setting, stand in the sentence of a refusal. Safe for threads.
 
-    While more than a quarter is free, anybody gets one. The last quarter is for credentials that hold few, and the last
-    eighth of these for regions that hold few as well: so neither one credential nor one region that does not answer
-    takes all of them. With `per_tenant`, a tenant holds that many at most.
+    While more than a quarter is free, anybody gets one. The last quarter is for tenants that hold few, and the last
+    eighth of these for regions that hold few as well: so neither one tenant nor one region that does not answer takes
+    all of them. With `per_tenant`, a tenant holds that many at most. `unproven`: SWR may never have accepted the
+    credentials; then each takes the place of a tenant, since anybody can name an access key.
     """
 
-    def __init__(self, number: int, what: str, *, tenants: Tenants | None = None, per_tenant: int = 0) -> None:
+    def __init__(
+        self,
+        number: int,
+        what: str,
+        *,
+        tenants: Tenants | None = None,
+        per_tenant: int = 0,
+        unproven: bool = False,
+    ) -> None:
         self._number = number
         self._what = what
         self._few = max(1, number // 16)
         self._tenants = tenants or Tenants({})
         self._per_tenant = per_tenant
+        self._unproven = unproven
         self._lock = threading.Lock()
         self._taken = 0
         self._held: Counter[str] = Counter()
 
     def take(self, identity: Identity) -> Slot:
         """Never waits, because waiting would need a thread. Raises `Busy`."""
-        credential, region = f"credential:{identity.fingerprint}", f"region:{identity.region}"
-        tenant = f"tenant:{self._tenants.key_of(identity.account)}"
+        # One access key has as many credentials as there are names of projects, so they do not tell tenants apart.
+        whose = identity.fingerprint if self._unproven else self._tenants.key_of(identity.account)
+        tenant, region = f"tenant:{whose}", f"region:{identity.region}"
         with self._lock:
-            refusal = self._refusal(credential, region, tenant)
+            refusal = self._refusal(tenant, region)
             if refusal is None:
                 self._taken += 1
-                self._held.update((credential, region, tenant))
+                self._held.update((tenant, region))
         if refusal is not None:
             raise Busy(refusal, retry_after=RETRY_AFTER)
-        return Slot(partial(self._give_back, (credential, region, tenant)))
+        return Slot(partial(self._give_back, (tenant, region)))
 
-    def _refusal(self, credential: str, region: str, tenant: str) -> str | None:
+    def _refusal(self, tenant: str, region: str) -> str | None:
         free = self._number - self._taken
         if free <= 0:
             return f"all {self._number} {self._what} are in progress: try again later"
@@ -77,8 +88,8 @@ class Slots:
                 f"{self._per_tenant} transfers of this tenant are in progress "
                 "(limit, SWR_ADAPTER_TRANSFERS_PER_TENANT): run fewer replications at once, or raise the limit"
             )
-        if free * 4 <= self._number and self._held[credential] >= self._few:
-            return self._reserved(self._held[credential], "access key")
+        if free * 4 <= self._number and self._held[tenant] >= self._few:
+            return self._reserved(self._held[tenant], "access key" if self._unproven else "tenant")
         if free * 8 <= self._number and self._held[region] >= self._few:
             return self._reserved(self._held[region], "region")
         return None

@@ -220,7 +220,7 @@ def test_credentials_of_the_wrong_form_take_no_slot(adapter: RunningAdapter, slo
 
 
 def identity(access_key: str, project: str = PROJECT) -> Identity:
-    return parse_identity(f"{project}@{access_key}", "secret", [project])
+    return parse_identity(f"{project}@{access_key}", "secret", [project.partition("_")[0]])
 
 
 def taken(slots: Slots, whose: Callable[[int], Identity], most: int = 1000) -> int:
@@ -242,6 +242,23 @@ def test_the_last_quarter_is_for_those_who_hold_few(number: int) -> None:
     if rest:
         assert taken(slots, lambda _: identity("B")) >= 1
     assert taken(slots, lambda each: identity(f"C{each}")) <= rest
+
+
+@pytest.mark.parametrize("tenants", [{}, {"acme": [f"A{number}" for number in range(1000)]}], ids=["project", "AK"])
+def test_many_projects_or_access_keys_of_a_tenant_are_one(tenants: dict[str, list[str]]) -> None:
+    slots = Slots(32, "requests", tenants=Tenants(tenants))
+
+    def whose(number: int) -> Identity:
+        return identity(f"A{number}") if tenants else identity("A", f"{PROJECT}_{number}")
+
+    assert taken(slots, whose) == 24
+    assert taken(slots, lambda _: identity("B")) == 2
+
+
+def test_nobody_takes_the_slots_of_an_access_key_by_its_name() -> None:
+    slots = Slots(32, "requests", unproven=True)
+    assert taken(slots, lambda _: parse_identity(f"{PROJECT}@A", "made-up", [PROJECT])) == 24
+    assert taken(slots, lambda _: identity("A")) == 2
 
 
 @pytest.mark.parametrize("number", [32, 168])
