@@ -121,7 +121,9 @@ def refusal_error(
     )
     joint = "@" if is_digest(reference) else ":"
     sentence = f"SWR does not take {repository}{joint}{reference} because it is of type {media_type}; {BUILD_FLAGS}"
-    if is_schema_1_type(media_type) or (about_type and is_schema_1(parsed(data) or {})):
+    # Whoever sends it under another type of manifest is told about that type: its content is not parsed for it.
+    untyped = media_type.partition(";")[0].strip().lower() not in TYPES
+    if is_schema_1_type(media_type) or (about_type and untyped and is_schema_1(parsed(data) or {})):
         sentence = f"SWR rejects {repository}{joint}{reference}, which is in Docker's schema 1, and {SCHEMA_1_ADVICE}"
     elif "docker" in media_type:
         about_type = about_type and _has_attestations(data)

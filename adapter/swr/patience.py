@@ -38,6 +38,8 @@ class Patience:
 _LONGEST_RETRY_AFTER: Final = 86_400.0
 _MAX_DATE: Final = 64
 """Characters of a date in any of HTTP's forms."""
+MAX_BACKOFF_SECONDS: Final = 4.0
+"""Between two attempts: twenty refusals in a row still fit into a minute."""
 _BUSY: Final = frozenset({429, 502, 503, 504})
 
 SAFE: Final = Patience(total=60, statuses=_BUSY | {500}, broken=True)
@@ -76,9 +78,9 @@ STREAM: Final = Patience(total=0, statuses=frozenset(), broken=False, answer=600
 
 
 def backoff(attempt: int, retry_after: float | None, *, spread: float | None = None) -> float:
-    """Seconds to wait after an attempt (from 0): doubling with jitter up to 8 s, or what the server asked for."""
+    """Seconds to wait after an attempt (from 0): doubling with jitter up to 4 s, or what the server asked for."""
     jitter = random.random() if spread is None else spread  # noqa: S311 - spreads load, guards nothing
-    wait = min(8.0, 0.25 * 2.0**attempt) * (0.5 + jitter / 2)
+    wait = min(MAX_BACKOFF_SECONDS, 0.25 * 2.0**attempt) * (0.5 + jitter / 2)
     return wait if retry_after is None else max(retry_after, wait / 4)
 
 

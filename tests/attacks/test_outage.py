@@ -189,8 +189,11 @@ class TestUnreachable:
             clock.hook = meanwhile
             assert READS["blob"](client, identity).length == len(LAYER)
 
-    def test_nor_is_one_after_answers(self, clock: Clock, identity: Identity, other: Identity) -> None:
+    def test_nor_is_one_after_answers(
+        self, clock: Clock, identity: Identity, other: Identity, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """It is given up, but the host was out of reach for one attempt."""
+        monkeypatch.setattr(patience, "MAX_BACKOFF_SECONDS", 8.0)
         (port,) = free_ports(1)
         client = client_at(f"http://127.0.0.1:{port}")
         with ExitStack() as stack:
@@ -271,10 +274,9 @@ class TestUnavailable:
         swr.answer("HEAD", BUSY)
         with pytest.raises(AdapterError):
             READS["blob"](client, identity)
-        # After 20 the longest waits that can be are just too long.
-        swr.answer(UPLOADS, *[BUSY] * 14, answer("202 Accepted", "Location: /up"))
+        swr.answer(UPLOADS, *[BUSY] * 20, answer("202 Accepted", "Location: /up"))
         swr.answer("PUT /up", answer("201 Created"))
-        swr.answer("PUT /v2", *[BUSY] * 6, answer("201 Created"))
+        swr.answer("PUT /v2", *[BUSY] * 12, answer("201 Created"))
         location = client.uploads.start(identity, REPOSITORY)
         client.uploads.finish(identity, REPOSITORY, location, DIGEST, LAYER)
         digest = digest_of(b"{}")
