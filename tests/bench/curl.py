@@ -48,8 +48,8 @@ http {{
     }}
     location ~ /manifests/ {{
       default_type application/vnd.oci.image.manifest.v1+json;
-      add_header Docker-Content-Digest sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a;
-      return 200 '{{}}';
+      add_header Docker-Content-Digest sha256:bafebd36189ad3688b7b3915ea55d461e0bfcfbdde11e54b0a123999fb6be50f;
+      return 200 '{{"schemaVersion":2}}';
     }}
     location ~ /blobs/uploads/$ {{
       add_header Location "$uri$request_id" always;

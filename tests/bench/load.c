@@ -155,7 +155,7 @@ static int give_blob(struct link *l, const char *path) {
 static int answer(struct link *l) {
     static const char *manifest =
         "Content-Type: application/vnd.oci.image.manifest.v1+json\r\nDocker-Content-Digest: "
-        "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a\r\n";
+        "sha256:bafebd36189ad3688b7b3915ea55d461e0bfcfbdde11e54b0a123999fb6be50f\r\n";
     char method[8], path[4096], headers[4200];
     if (sscanf(l->head, "%7s %4095s", method, path) != 2 || discard(l, body_size(l))) return -1;
     if (!strcmp(method, "POST")) {
@@ -165,7 +165,7 @@ static int answer(struct link *l) {
     if (!strcmp(method, "PUT")) return respond(l, "201 Created", "", "");
     if (strstr(path, "/auth/"))
         return respond(l, "200 OK", "Content-Type: application/json\r\n", "{\"token\":\"bench\",\"expires_in\":3600}");
-    if (strstr(path, "/manifests/")) return respond(l, "200 OK", manifest, "{}");
+    if (strstr(path, "/manifests/")) return respond(l, "200 OK", manifest, "{\"schemaVersion\":2}");
     if (strstr(path, "/blobs/")) return give_blob(l, path);
     return respond(l, "404 Not Found", "", "");
 }
