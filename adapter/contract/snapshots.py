@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 KEPT: Final = 120.0
 """Seconds."""
-LONGEST: Final = 600.0
+FETCH_SECONDS: Final = 600.0
 """Seconds that anybody waits for a list that another one asked for, as long as one may take."""
 MOST: Final = 100_000
 """Weight of all lists that are kept; the last one is kept whatever its weight."""
@@ -73,7 +73,7 @@ class Snapshots(Generic[T]):
         if not first and (kept := self._find(key)) is not None:
             return kept
         begun = False
-        until = time.monotonic() + LONGEST
+        until = time.monotonic() + FETCH_SECONDS
 
         def begin() -> Sequence[T]:
             nonlocal begun
@@ -84,7 +84,7 @@ class Snapshots(Generic[T]):
             return entries
 
         try:
-            entries, _ = self._flights.do(key, begin, timeout=LONGEST)
+            entries, _ = self._flights.do(key, begin, timeout=FETCH_SECONDS)
         except AdapterError:
             if begun or not first:
                 raise

@@ -13,7 +13,7 @@ from adapter.transfer.source import source_of
 PACE: Final = Pace(60.0, math.inf)
 """Of a body that is passed on, whatever its length."""
 
-SMALL: Final = 64 << 10
+MAX_WAITING_BYTES: Final = 64 << 10
 """Bytes that a socket holds while nobody reads."""
 
 
@@ -23,7 +23,7 @@ def has_arrived(environ: Mapping[str, Any]) -> bool:
     The names of gunicorn are those of `adapter.transfer.source`; where they have changed, nothing has arrived.
     """
     length = announced_length(environ)
-    if length is None or length > SMALL:
+    if length is None or length > MAX_WAITING_BYTES:
         return False
     try:
         connection, unreader = environ["gunicorn.socket"], environ["wsgi.input"].reader.unreader
