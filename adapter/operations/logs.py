@@ -114,7 +114,7 @@ class _Request:
             return None
 
     def failed(self, error: BaseException) -> None:
-        """There is no answer of the application's."""
+        """The application gave no response."""
         self._status = 500
         self._environ.setdefault("adapter.error", f"{type(error).__name__}: the response could not be sent")
 

@@ -14,8 +14,8 @@ from adapter.values import RegionHosts
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 LONGEST_URL: Final = 1024
-"""Characters of a URL that is looked into; Harbor stores 256. What is longer is no endpoint of anybody's, and would
-stay in the caches of parsed URLs, here and in urllib, at whatever length a stranger sends it."""
+"""Characters of a URL that is parsed; Harbor stores 256. A longer URL cannot be a stored endpoint, and would stay in
+the caches of parsed URLs, here and in urllib, however long it is."""
 
 
 def stored_form(url: str) -> str | None:

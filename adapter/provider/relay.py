@@ -46,7 +46,7 @@ def headers_of(request: Request) -> Headers:
 
 
 def incoming(request: Request, threads: Threads) -> Body | None:
-    """The body as it comes; None where there is none. Raises `Busy`."""
+    """The body as it arrives, None for a request without a body. Raises `Busy`."""
     if not has_body(request.environ):
         return None if request.content_length is None else b""
     return Incoming(request.environ, threads.take_body(request.environ)), announced_length(request.environ)
