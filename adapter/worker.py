@@ -12,6 +12,8 @@ import bisect
 import contextlib
 import copy
 import functools
+import logging
+import os
 import selectors
 import socket
 import ssl
@@ -103,6 +105,7 @@ class DoorWorker(ThreadWorker):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._listeners: dict[Any, Listener] = {}
+        self._quits = False
         super().__init__(*arguments, **options)
 
     @classmethod
@@ -111,8 +114,9 @@ class DoorWorker(ThreadWorker):
 
     @property
     def nr_conns(self) -> int:
-        """gunicorn's count of connections; the listeners have it."""
-        return sum(listener.count for listener in self._listeners.values())
+        """gunicorn's count of connections; the listeners have it. The main loop ends when there are none, or after
+        SIGINT."""
+        return 0 if self._quits else sum(listener.count for listener in self._listeners.values())
 
     @nr_conns.setter
     def nr_conns(self, _: int) -> None:
@@ -121,6 +125,22 @@ class DoorWorker(ThreadWorker):
     def get_thread_pool(self) -> futures.Executor:
         """gunicorn's hook for a pool of one's own."""
         return DoorPools({each.address: each.door.threads for each in self._listeners.values()})
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """SIGINT or SIGQUIT: the process ends without waiting for requests.
+
+        Only leaves word for the main loop. gunicorn would end the thread pool here, and wait for ever for a lock that
+        the main loop holds when the signal comes while it hands over a request.
+        """
+        self._quits = True
+        self.handle_exit(sig, frame)
+
+    def run(self) -> None:
+        super().run()
+        if self._quits:
+            logging.shutdown()
+            # An ordinary end would wait for the threads that still serve a request.
+            os._exit(0)
 
     def init_process(self) -> None:
         self._ending: dict[Connection, None] = {}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -7,6 +8,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Iterator
+from concurrent import futures
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ from adapter import server
 from adapter.cli import main
 from adapter.server import Doors, temporary_directory
 from adapter.settings import SettingsError
+from tests.contract.http import eventually
 from tests.services import free_ports, running
 
 
@@ -67,6 +72,38 @@ def test_a_signal_ends_it(number: signal.Signals) -> None:
     assert "Traceback" not in service.output
     lines = [json.loads(line) for line in service.output.splitlines()]
     assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
+
+
+@contextlib.contextmanager
+def asking(port: int, path: str) -> Iterator[None]:
+    """Clients that send one request after another, each on a new connection."""
+    ended = threading.Event()
+
+    def ask() -> None:
+        while not ended.is_set():
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                get(port, path)
+
+    with futures.ThreadPoolExecutor(8) as pool:
+        for _ in range(8):
+            pool.submit(ask)
+        try:
+            yield
+        finally:
+            ended.set()
+
+
+def test_an_interrupt_ends_it_while_requests_come() -> None:
+    """Wherever the main loop is when the signal comes, and whatever lock it holds."""
+    env, contract, operations = environment()
+    for _ in range(3):
+        with (
+            running("interrupt", "serve", env=env, port=operations, path="/probe/healthy") as service,
+            asking(contract, "/v2/"),
+        ):
+            eventually(lambda: service.output.count("/v2/") > 20)
+            service.process.send_signal(signal.SIGINT)
+            assert service.process.wait(20) == 0
 
 
 def test_a_setting_without_effect_is_told() -> None:
