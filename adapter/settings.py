@@ -34,6 +34,8 @@ UNPROVEN_CALLS: Final = 136
 lists at once may be the first that a replica sees of a credential, and one gets three quarters of these."""
 UNPROVEN_CHECKS: Final = 8
 """The same in place of `CHECKS`."""
+UNPROVEN_CREDENTIALS: Final = 32
+"""How many such credentials are asked about at once."""
 
 
 _SERVICE_LINK: Final = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)$")

@@ -118,6 +118,7 @@ def test_the_threads_of_the_contract_port_are_those_of_the_settings() -> None:
     assert f"[{waiting} of them]" in text
     assert f"one of {settings.CALLS} slots meanwhile; a check (`GET /v2/`) one of {settings.CHECKS}" in text
     assert f"share {settings.UNPROVEN_CALLS} slots, and their checks {settings.UNPROVEN_CHECKS}" in text
+    assert f"{settings.UNPROVEN_CREDENTIALS} different ones hold slots" in text
 
 
 # Shell blocks

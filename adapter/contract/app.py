@@ -33,7 +33,7 @@ from adapter.errors import (
     MethodUnsupported,
     RouteUnknown,
 )
-from adapter.settings import CALLS, CHECKS, UNPROVEN_CALLS, UNPROVEN_CHECKS, Settings
+from adapter.settings import CALLS, CHECKS, UNPROVEN_CALLS, UNPROVEN_CHECKS, UNPROVEN_CREDENTIALS, Settings
 from adapter.swr.client import SwrClient
 from adapter.swr.tenants import Tenants
 from adapter.transfer.blob_places import BlobPlaces
@@ -93,7 +93,11 @@ def create_contract_app(settings: Settings, swr: SwrClient) -> Flask:
 def _pair(number: int, unproven: int, what: str, tenants: Tenants) -> Pair:
     return Pair(
         Slots(number, f"{what} (fixed limit)", tenants=tenants),
-        Slots(unproven, f"{what} with credentials that SWR has not accepted lately (fixed limit)", unproven=True),
+        Slots(
+            unproven,
+            f"{what} with credentials that SWR has not accepted lately (fixed limit)",
+            credentials=min(unproven, UNPROVEN_CREDENTIALS),
+        ),
     )
 
 

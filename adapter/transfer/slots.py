@@ -42,8 +42,9 @@ class Slots:
 
     While more than a quarter is free, anybody gets one. The last quarter is for tenants that hold few, and the last
     eighth of these for regions that hold few as well: so neither one tenant nor one region that does not answer takes
-    all of them. With `per_tenant`, a tenant holds that many at most. `unproven`: SWR may never have accepted the
-    credentials; then each takes the place of a tenant, since anybody can name an access key.
+    all of them. With `per_tenant`, a tenant holds that many at most. With `credentials`, the slots are for credentials
+    that SWR may never have accepted: each counts as a tenant, since anybody can name an access key, and that many hold
+    slots at once, the last eighth of them for regions that have few.
     """
 
     def __init__(
@@ -53,27 +54,31 @@ class Slots:
         *,
         tenants: Tenants | None = None,
         per_tenant: int = 0,
-        unproven: bool = False,
+        credentials: int = 0,
     ) -> None:
         self._number = number
         self._what = what
         self._few = max(1, number // 16)
         self._tenants = tenants or Tenants({})
         self._per_tenant = per_tenant
-        self._unproven = unproven
+        self._credentials = credentials
         self._lock = threading.Lock()
         self._taken = 0
         self._held: Counter[str] = Counter()
+        self._holders: Counter[str] = Counter()
+        """How many of the credentials of each region hold slots."""
 
     def take(self, identity: Identity) -> Slot:
         """Never waits, because waiting would need a thread. Raises `Busy`."""
         # One access key has as many credentials as there are names of projects, so they do not tell tenants apart.
-        whose = identity.fingerprint if self._unproven else self._tenants.key_of(identity.account)
+        whose = identity.fingerprint if self._credentials else self._tenants.key_of(identity.account)
         tenant, region = f"tenant:{whose}", f"region:{identity.region}"
         with self._lock:
             refusal = self._refusal(tenant, region)
             if refusal is None:
                 self._taken += 1
+                if tenant not in self._held:
+                    self._holders[region] += 1
                 self._held.update((tenant, region))
         if refusal is not None:
             raise Busy(refusal, retry_after=RETRY_AFTER)
@@ -83,16 +88,26 @@ class Slots:
         free = self._number - self._taken
         if free <= 0:
             return f"all {self._number} {self._what} are in progress: try again later"
+        if self._credentials and tenant not in self._held and (refusal := self._credentials_refusal(region)):
+            return refusal
         if self._per_tenant and self._held[tenant] >= self._per_tenant:
             return (
                 f"{self._per_tenant} transfers of this tenant are in progress "
                 "(limit, SWR_ADAPTER_TRANSFERS_PER_TENANT): run fewer replications at once, or raise the limit"
             )
         if free * 4 <= self._number and self._held[tenant] >= self._few:
-            return self._reserved(self._held[tenant], "access key" if self._unproven else "tenant")
+            return self._reserved(self._held[tenant], "access key" if self._credentials else "tenant")
         if free * 8 <= self._number and self._held[region] >= self._few:
             return self._reserved(self._held[region], "region")
         return None
+
+    def _credentials_refusal(self, region: str) -> str | None:
+        """Why credentials that hold no slot yet get none."""
+        held, most = self._holders.total(), self._credentials
+        free = most - held
+        if free > 0 and (free * 8 > most or self._holders[region] < max(1, most // 16)):
+            return None
+        return f"{self._taken} {self._what} of {held} different credentials are in progress: try again later"
 
     def _reserved(self, held: int, whose: str) -> str:
         return (
@@ -101,9 +116,9 @@ class Slots:
         )
 
     def _give_back(self, holders: tuple[str, ...]) -> None:
+        tenant, region = holders
         with self._lock:
             self._taken -= 1
-            for holder in holders:
-                self._held[holder] -= 1
-                if not self._held[holder]:
-                    del self._held[holder]
+            self._held -= Counter(holders)
+            if tenant not in self._held:
+                self._holders -= Counter((region,))

@@ -16,7 +16,7 @@ from werkzeug import Request, Response
 
 from adapter.errors import Busy
 from adapter.identity import Identity, parse_identity
-from adapter.settings import CALLS, CHECKS, UNPROVEN_CALLS, UNPROVEN_CHECKS
+from adapter.settings import CALLS, CHECKS, UNPROVEN_CALLS, UNPROVEN_CHECKS, UNPROVEN_CREDENTIALS
 from adapter.swr.tenants import Tenants
 from adapter.transfer.slots import Slots
 from tests.contract.http import Door, eventually, refused, saying
@@ -142,9 +142,9 @@ def test_secrets_that_swr_does_not_know_share_a_few_slots(adapter: RunningAdapte
         return f"/v2/team/app-{number}/manifests/v1", basic(secret="wrong" if same else f"wrong{number}")
 
     with many(adapter, MANY, ask) as opened:
-        least = MANY - UNPROVEN_CALLS
-        eventually(lambda: refusals(opened) >= least)
-        assert slow.waiting <= UNPROVEN_CALLS
+        most = UNPROVEN_CALLS if same else UNPROVEN_CREDENTIALS
+        eventually(lambda: refusals(opened) >= MANY - most)
+        assert slow.waiting <= most
         assert starts(adapter, ME)
 
 
@@ -153,7 +153,7 @@ def test_a_silent_region_leaves_slots_to_others(adapter: RunningAdapter, slow: S
         return "/v2/team/app/manifests/v1", basic(f"{SILENT_PROJECT}@AK{number}", "secret")
 
     with many(adapter, MANY, ask) as opened:
-        eventually(lambda: refusals(opened) >= MANY - UNPROVEN_CALLS)
+        eventually(lambda: refusals(opened) >= MANY - UNPROVEN_CREDENTIALS)
         # Not even their credentials were known before.
         assert starts(adapter, ME)
         assert starts(adapter, OTHER)
@@ -256,9 +256,21 @@ def test_many_projects_or_access_keys_of_a_tenant_are_one(tenants: dict[str, lis
 
 
 def test_nobody_takes_the_slots_of_an_access_key_by_its_name() -> None:
-    slots = Slots(32, "requests", unproven=True)
+    slots = Slots(32, "requests", credentials=32)
     assert taken(slots, lambda _: parse_identity(f"{PROJECT}@A", "made-up", [PROJECT])) == 24
     assert taken(slots, lambda _: identity("A")) == 2
+
+
+def test_few_unproven_credentials_hold_slots_at_once() -> None:
+    slots = Slots(128, "requests", credentials=16)
+    held = [slots.take(identity(f"A{number}")) for number in range(14)]
+    with pytest.raises(Busy, match="14 requests of 14 different credentials"):
+        slots.take(identity("A14"))
+    more = [slots.take(identity("A0")) for _ in range(20)]
+    for each in (*held[1:], *more):
+        each.release()
+    assert taken(slots, lambda each: identity(f"B{each}")) == 13
+    assert taken(slots, lambda each: identity(f"C{each}", "eu-nl")) == 1
 
 
 @pytest.mark.parametrize("number", [32, 168])
