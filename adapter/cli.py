@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from adapter import __version__, settings
-from adapter.identity import login_key
+from adapter.credentials import login_key
 from adapter.settings import Settings, SettingsError
 
 

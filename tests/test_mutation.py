@@ -33,7 +33,7 @@ def test_every_module_has_its_score() -> None:
     code, printed = scored([line for module in MODULES for line in results(module, 17, 3)])
     assert code == 0
     assert printed.count(" 17 of   20 found    85.0 %") == len(MODULES)
-    assert "adapter.names.xǁClassǁsome__mutmut_3: survived" in printed
+    assert "adapter.references.xǁClassǁsome__mutmut_3: survived" in printed
 
 
 @pytest.mark.parametrize("status", ["survived", "no tests", "not checked", "suspicious", "segfault"])

@@ -9,10 +9,10 @@ from typing import Final
 
 from flask import Flask, Response, g, request
 
-from adapter.contract.caller import identity_of
+from adapter.contract.caller import credentials_of
+from adapter.credentials import Credentials
 from adapter.errors import Busy
-from adapter.identity import Identity
-from adapter.names import Repository
+from adapter.references import Repository
 from adapter.swr import trace
 from adapter.swr.client import SwrClient
 from adapter.transfer.slots import Slot, Slots
@@ -34,11 +34,11 @@ class Pair:
 class _Call:
     """The slot of one request, until its answer has gone or it has become a transfer."""
 
-    def __init__(self, pair: Pair, identity: Identity, *, accepted: bool) -> None:
+    def __init__(self, pair: Pair, credentials: Credentials, *, accepted: bool) -> None:
         self._pair = pair
-        self._identity = identity
+        self._credentials = credentials
         self._proven = accepted
-        self._slot: Slot | None = (pair.proven if accepted else pair.unproven).take(identity)
+        self._slot: Slot | None = (pair.proven if accepted else pair.unproven).take(credentials)
 
     def accepted(self) -> None:
         """SWR accepts the credentials: the request leaves the slots for unproven ones, where another may be waiting to
@@ -46,7 +46,7 @@ class _Call:
         if self._slot is None or self._proven:
             return
         with contextlib.suppress(Busy):
-            unproven, self._slot = self._slot, self._pair.proven.take(self._identity)
+            unproven, self._slot = self._slot, self._pair.proven.take(self._credentials)
             self._proven = True
             unproven.release()
 
@@ -68,9 +68,9 @@ def admit(app: Flask, swr: SwrClient, *, calls: Pair, checks: Pair) -> None:
     def enter() -> None:
         if "Authorization" not in request.headers or request.endpoint is None or request.endpoint in _NEVER_WAIT:
             return
-        identity = identity_of(request, swr.regions)
+        credentials = credentials_of(request, swr.regions)
         pair = checks if request.endpoint == _CHECK else calls
-        call = _Call(pair, identity, accepted=swr.tokens.accepted(identity))
+        call = _Call(pair, credentials, accepted=swr.tokens.accepted(credentials))
         setattr(g, _CALL, call)
         if (current := trace.current.get()) is not None:
             current.on_accepted = call.accepted
@@ -88,17 +88,17 @@ def admit(app: Flask, swr: SwrClient, *, calls: Pair, checks: Pair) -> None:
 
 
 @contextlib.contextmanager
-def transferring(swr: SwrClient, slots: Slots, identity: Identity, repository: Repository) -> Iterator[None]:
+def transferring(swr: SwrClient, slots: Slots, credentials: Credentials, repository: Repository) -> Iterator[None]:
     """A slot for an upload's bytes; only for those whom SWR lets push. Raises `Busy`, or what SWR's refusal means."""
-    swr.registry.authorize(identity, repository)
-    with moving(slots, identity):
+    swr.registry.authorize(credentials, repository)
+    with moving(slots, credentials):
         yield
 
 
 @contextlib.contextmanager
-def moving(slots: Slots, identity: Identity) -> Iterator[None]:
+def moving(slots: Slots, credentials: Credentials) -> Iterator[None]:
     """A slot for the bytes of an upload that SWR has let start; the request gives its call slot back."""
-    with slots.take(identity):
+    with slots.take(credentials):
         become_transfer()
         yield
 

@@ -6,9 +6,9 @@ from flask import Blueprint, Response, request
 
 from adapter.contract.admission import become_transfer
 from adapter.contract.answers import bodiless
-from adapter.contract.caller import identity_of
+from adapter.contract.caller import credentials_of
 from adapter.errors import Unexpected
-from adapter.names import check_digest, parse_repository
+from adapter.references import check_digest, parse_repository
 from adapter.swr.client import SwrClient
 from adapter.swr.tokens import PULL
 from adapter.transfer.blob_places import BlobPlaces
@@ -24,20 +24,20 @@ def create_blueprint(swr: SwrClient, slots: Slots, places: BlobPlaces, redirects
 
     @blueprint.route("/v2/<path:name>/blobs/<digest>", methods=["GET"])
     def get(name: str, digest: str) -> Response:
-        identity = identity_of(request, swr.regions)
+        credentials = credentials_of(request, swr.regions)
         repository, digest = parse_repository(name), check_digest(digest)
         if request.method == "HEAD":
-            with places.asked(identity, repository, digest):
-                found = swr.registry.blob(identity, repository, digest)
+            with places.asked(credentials, repository, digest):
+                found = swr.registry.blob(credentials, repository, digest)
             return _described(_head(found.length), digest)
         # A stranger takes no place.
-        swr.registry.authorize(identity, repository, PULL)
+        swr.registry.authorize(credentials, repository, PULL)
         ask = swr.registry.blob_place if redirects == "pass" else swr.registry.open_blob
-        with _Transfer(slots.take(identity)) as transfer:
+        with _Transfer(slots.take(credentials)) as transfer:
             become_transfer()
-            with places.asked(identity, repository, digest):
+            with places.asked(credentials, repository, digest):
                 wanted = asked_range(request.headers.get("Range"), request.headers.get("If-Range"), digest)
-                place = ask(identity, repository, digest, wanted)
+                place = ask(credentials, repository, digest, wanted)
             if isinstance(place, str):
                 # It opens the blob to whoever has it, for a while.
                 return bodiless(307, {"Location": place, "Cache-Control": "no-store"})
@@ -45,7 +45,7 @@ def create_blueprint(swr: SwrClient, slots: Slots, places: BlobPlaces, redirects
             download = transfer.begun(Download(place, environ.get("gunicorn.socket"), environ.get("adapter.sent")))
             if download.whole and download.length is None:
                 # Harbor's proxy cache takes what has no length for empty (`docs/facts/harbor.md D.8`).
-                download.length = swr.registry.blob(identity, repository, digest).length
+                download.length = swr.registry.blob(credentials, repository, digest).length
             if not download.ends_by_itself:
                 raise Unexpected("SWR sends a blob without its length: a part of it could pass for the whole")
             if "adapter.begin_answer" in environ:

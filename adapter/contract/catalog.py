@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from adapter.contract.caller import identity_of
+from adapter.contract.caller import credentials_of
 from adapter.contract.cursor import begins, count_of, cut
 from adapter.contract.snapshots import Snapshots
-from adapter.identity import Identity
+from adapter.credentials import Credentials
 from adapter.swr.client import SwrClient
 
 
@@ -18,12 +18,12 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
 
     @blueprint.route("/v2/_catalog", methods=["GET"])
     def catalog() -> Response:
-        identity, count = identity_of(request, swr.regions), count_of(request)
-        found = seen.read(identity, "catalog", lambda: _names(swr, identity), first=begins(request), size=count)
+        credentials, count = credentials_of(request, swr.regions), count_of(request)
+        found = seen.read(credentials, "catalog", lambda: _names(swr, credentials), first=begins(request), size=count)
         return cut(request, "repositories", found)
 
     return blueprint
 
 
-def _names(swr: SwrClient, identity: Identity) -> list[str]:
-    return sorted({str(each.repository) for each in swr.images.repositories(identity, None)})
+def _names(swr: SwrClient, credentials: Credentials) -> list[str]:
+    return sorted({str(each.repository) for each in swr.images.repositories(credentials, None)})

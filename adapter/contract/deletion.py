@@ -5,11 +5,11 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from adapter.contract.answers import bodiless
-from adapter.contract.caller import identity_of
+from adapter.contract.caller import credentials_of
 from adapter.contract.queries import repository_in
+from adapter.credentials import Credentials
 from adapter.errors import DeletionRefused, ManifestUnknown, RepositoryUnknown
-from adapter.identity import Identity
-from adapter.names import Repository, check_reference, check_tag, is_digest, parse_repository
+from adapter.references import Repository, check_reference, check_tag, is_digest, parse_repository
 from adapter.swr.client import SwrClient
 from adapter.swr.deletion import Deletion
 from adapter.transfer.manifests import Manifests
@@ -23,12 +23,12 @@ def create_blueprint(swr: SwrClient, manifests: Manifests, *, translated: bool) 
     blueprint = Blueprint("deletion", __name__)
     deletion = Deletion(swr.registry, swr.images, swr.management, translated=translated)
 
-    def delete_all(identity: Identity, repository: Repository, digest: str) -> None:
+    def delete_all(credentials: Credentials, repository: Repository, digest: str) -> None:
         try:
-            deletion.manifest(identity, repository, digest)
+            deletion.manifest(credentials, repository, digest)
         except (ManifestUnknown, RepositoryUnknown) as unknown:
             # GET serves it, so it is not gone; and SWR is not known to delete blobs.
-            if not manifests.is_kept(identity, repository, digest):
+            if not manifests.is_kept(credentials, repository, digest):
                 raise
             raise DeletionRefused(
                 f"no tag of {repository} carries {digest}, and SWR deletes only by tag: nothing was deleted; what is "
@@ -39,21 +39,21 @@ def create_blueprint(swr: SwrClient, manifests: Manifests, *, translated: bool) 
 
     @blueprint.route("/v2/<path:name>/manifests/<reference>", methods=["DELETE"])
     def manifest(name: str, reference: str) -> Response:
-        identity = identity_of(request, swr.regions)
+        credentials = credentials_of(request, swr.regions)
         repository, reference = parse_repository(name), check_reference(reference)
         if is_digest(reference):
-            delete_all(identity, repository, reference)
+            delete_all(credentials, repository, reference)
         else:
-            deletion.tag(identity, repository, reference)
+            deletion.tag(credentials, repository, reference)
         return bodiless(202, {})
 
     @blueprint.route(
         "/api/v2.0/projects/<project>/repositories/<path:name>/artifacts/<reference>/tags/<tag>", methods=["DELETE"]
     )
     def tag(project: str, name: str, reference: str, tag: str) -> Response:
-        identity = identity_of(request, swr.regions)
+        credentials = credentials_of(request, swr.regions)
         repository = repository_in(project, name)
-        deletion.tag_of(identity, repository, check_reference(reference), check_tag(tag))
+        deletion.tag_of(credentials, repository, check_reference(reference), check_tag(tag))
         return bodiless(200, {}, on_v2=False)
 
     return blueprint

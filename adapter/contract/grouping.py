@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from adapter.names import Repository
+from adapter.references import Repository
 from adapter.swr.images import Tag
 
 _IMAGES: Final = frozenset(

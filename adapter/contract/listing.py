@@ -9,15 +9,15 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from adapter.contract.caller import identity_of
+from adapter.contract.caller import credentials_of
 from adapter.contract.grouping import Artifact, described, grouped
 from adapter.contract.paging import page_of, paged
 from adapter.contract.queries import matcher, repository_in, terms
 from adapter.contract.snapshots import Snapshots
 from adapter.documents import parse_json
 from adapter.errors import AccountBlocked, Denied, NotFound
-from adapter.names import Repository, check_reference, is_digest
 from adapter.numerals import whole_in_json
+from adapter.references import Repository, check_reference, is_digest
 from adapter.swr.client import SwrClient
 from adapter.swr.images import Listed, Tag
 from adapter.swr.listed import config_type_of
@@ -34,13 +34,13 @@ def create_blueprint(swr: SwrClient, manifests: Manifests) -> Blueprint:
 
     @blueprint.route("/api/v2.0/projects/<project>/repositories", methods=["GET"])
     def repositories(project: str) -> Response:
-        identity, page = identity_of(request, swr.regions), page_of(request)
+        credentials, page = credentials_of(request, swr.regions), page_of(request)
         organization, query = repository_in(project, "any").organization, request.args.get("q")
         wanted = _named(terms(query))
         found = repositories_seen.read(
-            identity,
+            credentials,
             _list_name(organization, query),
-            lambda: list(filter(wanted, swr.images.repositories(identity, organization))),
+            lambda: list(filter(wanted, swr.images.repositories(credentials, organization))),
             first=page.first,
             size=page.size,
         )
@@ -48,13 +48,13 @@ def create_blueprint(swr: SwrClient, manifests: Manifests) -> Blueprint:
 
     @blueprint.route("/api/v2.0/projects/<project>/repositories/<path:name>/artifacts", methods=["GET"])
     def artifacts(project: str, name: str) -> Response:
-        identity, page = identity_of(request, swr.regions), page_of(request)
+        credentials, page = credentials_of(request, swr.regions), page_of(request)
         repository, query = repository_in(project, name), request.args.get("q")
         wanted = _wanted(terms(query))
         found = artifacts_seen.read(
-            identity,
+            credentials,
             _list_name(str(repository), query),
-            lambda: list(filter(wanted, grouped(swr.images.tags(identity, repository)))),
+            lambda: list(filter(wanted, grouped(swr.images.tags(credentials, repository)))),
             first=page.first,
             size=page.size,
         )
@@ -62,17 +62,17 @@ def create_blueprint(swr: SwrClient, manifests: Manifests) -> Blueprint:
 
     @blueprint.route("/api/v2.0/projects/<project>/repositories/<path:name>/artifacts/<reference>", methods=["GET"])
     def artifact(project: str, name: str, reference: str) -> Response:
-        identity = identity_of(request, swr.regions)
+        credentials = credentials_of(request, swr.regions)
         repository, reference = repository_in(project, name), check_reference(reference)
-        manifest = manifests.read(identity, repository, reference, ACCEPT, head=False)
+        manifest = manifests.read(credentials, repository, reference, ACCEPT, head=False)
         tags = []
         if request.args.get("with_tag", "true") != "false":
             # Many artifacts of a repository are asked for at once, so whoever asks meanwhile shares one list.
             tags = _tags_of(
                 lambda: artifacts_seen.read(
-                    identity,
+                    credentials,
                     str(repository),
-                    lambda: grouped(swr.images.tags(identity, repository)),
+                    lambda: grouped(swr.images.tags(credentials, repository)),
                     first=True,
                     size=None,
                 ),

@@ -8,10 +8,10 @@ from typing import Final
 from flask import Blueprint, Request, Response, request
 
 from adapter.contract.answers import bodiless
-from adapter.contract.caller import identity_of
+from adapter.contract.caller import credentials_of
 from adapter.documents import TooManyValues, parse_json
 from adapter.errors import DigestInvalid, ManifestInvalid, ManifestUnknown, TagInvalid
-from adapter.names import algorithm_of, check_reference, digest_of, is_digest, parse_repository
+from adapter.references import algorithm_of, check_reference, digest_of, is_digest, parse_repository
 from adapter.swr.client import SwrClient
 from adapter.swr.manifest_types import ACCEPT
 from adapter.swr.registry import Manifest
@@ -31,7 +31,7 @@ def create_blueprint(swr: SwrClient, manifests: Manifests) -> Blueprint:
 
     @blueprint.route("/v2/<path:name>/manifests/<reference>", methods=["GET"])
     def get(name: str, reference: str) -> Response:
-        identity = identity_of(request, swr.regions)
+        credentials = credentials_of(request, swr.regions)
         repository = parse_repository(name)
         try:
             check_reference(reference)
@@ -39,23 +39,23 @@ def create_blueprint(swr: SwrClient, manifests: Manifests) -> Blueprint:
             # Nothing can have it, so it is not there (OCI distribution spec, "Pulling manifests").
             raise ManifestUnknown(f"{repository} has no such manifest: {error.sentence}") from None
         accept = request.headers.get("Accept") or ACCEPT
-        return _answer(manifests.read(identity, repository, reference, accept, head=request.method == "HEAD"))
+        return _answer(manifests.read(credentials, repository, reference, accept, head=request.method == "HEAD"))
 
     @blueprint.route("/v2/<path:name>/manifests/<reference>", methods=["PUT"])
     def put(name: str, reference: str) -> Response:
-        identity = identity_of(request, swr.regions)
+        credentials = credentials_of(request, swr.regions)
         repository, reference = parse_repository(name), check_reference(reference)
         if is_digest(reference):
             check_supported(reference)
         refuse_larger(request.environ, LARGEST, "a manifest")
         # Nobody whom SWR does not know has a document read; the token is the one that the PUT to SWR needs.
-        swr.registry.authorize(identity, repository)
+        swr.registry.authorize(credentials, repository)
         data = read_manifest(request)
         media_type, form = looked_at(data, request.headers.get("Content-Type"))
         digest = digest_of(data, algorithm_of(reference) if is_digest(reference) else "sha256")
         if is_digest(reference) and digest != reference:
             raise DigestInvalid(f"the manifest hashes to {digest}, not to {reference}")
-        stored = manifests.put(identity, repository, reference, Document(media_type, digest, data), form)
+        stored = manifests.put(credentials, repository, reference, Document(media_type, digest, data), form)
         where = f"/v2/{repository}/manifests/{stored.digest}"
         return bodiless(201, {"Location": where, "Docker-Content-Digest": stored.digest} | _warning(stored))
 

@@ -7,9 +7,9 @@ from typing import Final
 
 from flask import Blueprint, Response, request
 
-from adapter.contract.caller import identity_of
+from adapter.contract.caller import credentials_of
 from adapter.contract.paging import paged
-from adapter.names import check_digest
+from adapter.references import check_digest
 from adapter.swr.client import SwrClient
 from adapter.transfer.mount import Mounts
 
@@ -22,9 +22,9 @@ def create_blueprint(swr: SwrClient, mounts: Mounts) -> Blueprint:
 
     @blueprint.route("/api/v2.0/repositories", methods=["GET"])
     def repositories() -> Response:
-        identity = identity_of(request, swr.regions)
+        credentials = credentials_of(request, swr.regions)
         asked = _BLOB.search(request.args.get("q", ""))
-        found = None if asked is None else mounts.offer(identity, check_digest(asked[1].strip()))
+        found = None if asked is None else mounts.offer(credentials, check_digest(asked[1].strip()))
         names = [] if found is None else [str(found)]
         return paged(request, names, key=str, show=lambda name: {"name": name})
 

@@ -9,14 +9,14 @@ from typing import Any, Final
 from flask import Blueprint, Request, Response, request
 
 from adapter.contract.answers import bodiless
-from adapter.contract.caller import identity_of
+from adapter.contract.caller import credentials_of
 from adapter.contract.paging import page_of, paged
 from adapter.contract.queries import alternatives, matcher, terms
 from adapter.contract.snapshots import Snapshots
+from adapter.credentials import Credentials
 from adapter.documents import parse_json
 from adapter.errors import InvalidRequest, NameInvalid, OrganizationUnknown
-from adapter.identity import Identity
-from adapter.names import check_organization, digest_of
+from adapter.references import check_organization, digest_of
 from adapter.swr.client import SwrClient
 from adapter.swr.management import Organization
 from adapter.transfer.body import read_all
@@ -46,10 +46,12 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
 
     @blueprint.route("/api/v2.0/projects", methods=["GET"])
     def projects() -> Response:
-        identity = identity_of(request, swr.regions)
+        credentials = credentials_of(request, swr.regions)
         wanted = parse_filter(request.args.get("q"), request.args.get("name"))
         page = page_of(request)
-        found = seen.read(identity, wanted.key, lambda: _found(swr, identity, wanted), first=page.first, size=page.size)
+        found = seen.read(
+            credentials, wanted.key, lambda: _found(swr, credentials, wanted), first=page.first, size=page.size
+        )
         if wanted.required is not None and all(each.name != wanted.required for each in found):
             raise OrganizationUnknown(
                 f"the organization '{wanted.required}' does not exist in SWR, or is not visible to this access key: "
@@ -60,21 +62,21 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
 
     @blueprint.route("/api/v2.0/projects", methods=["POST"])
     def create() -> Response:
-        identity = identity_of(request, swr.regions)
+        credentials = credentials_of(request, swr.regions)
         # Nothing of a stranger is read. The creation needs the same proof, so it costs no request.
-        swr.tokens.confirm(identity)
+        swr.tokens.confirm(credentials)
         name = _name_in(request)
-        swr.organizations.create(identity, name)
+        swr.organizations.create(credentials, name)
         return bodiless(201, {"Location": f"/api/v2.0/projects/{name}"}, on_v2=False)
 
     return blueprint
 
 
-def _found(swr: SwrClient, identity: Identity, wanted: Wanted) -> list[Organization]:
+def _found(swr: SwrClient, credentials: Credentials, wanted: Wanted) -> list[Organization]:
     """By name."""
     if wanted.names is None:
-        return sorted(swr.organizations.all(identity), key=lambda each: each.name)
-    found = sorted(swr.organizations.named(identity, wanted.names), key=lambda each: each.name)
+        return sorted(swr.organizations.all(credentials), key=lambda each: each.name)
+    found = sorted(swr.organizations.named(credentials, wanted.names), key=lambda each: each.name)
     for organization in found:
         swr.organizations.refuse_unwritable(organization)
     return found

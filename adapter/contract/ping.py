@@ -6,7 +6,7 @@ import contextlib
 
 from flask import Blueprint, Response, jsonify, request
 
-from adapter.contract.caller import identity_of
+from adapter.contract.caller import credentials_of
 from adapter.contract.envelope import harbor_body
 from adapter.errors import CredentialsError, Throttled, UpstreamError
 from adapter.swr.client import SwrClient
@@ -20,7 +20,7 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
     @blueprint.route("/api/version", methods=["GET"])
     def version() -> Response:
         try:
-            identity_of(request, swr.regions)
+            credentials_of(request, swr.regions)
         except CredentialsError as error:
             # 400, not 401: Harbor takes "nothing entered" together with 401 for healthy.
             body = harbor_body(error, str(request.environ.get("adapter.request_id", "-")))
@@ -40,13 +40,13 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
         """SWR has none. Harbor asks at the start of each run, so credentials that fail are told here with the reason,
         and so is a management API that a health check has found out of reach. A registry out of reach is for the
         requests that need it."""
-        identity = identity_of(request, swr.regions)
+        credentials = credentials_of(request, swr.regions)
         reached = False
         with contextlib.suppress(UpstreamError, Throttled):
-            swr.tokens.confirm(identity, GLANCE)
+            swr.tokens.confirm(credentials, GLANCE)
             reached = True
         if reached:
-            swr.report_outage(identity)
+            swr.report_outage(credentials)
         response = jsonify([])
         response.headers["X-Total-Count"] = "0"
         return response

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import unquote
 
-from adapter.names import Repository, parse_repository
+from adapter.references import Repository, parse_repository
 
 Match = Callable[[str], bool]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from adapter.contract.caller import identity_of
+from adapter.contract.caller import credentials_of
 from adapter.swr.client import SwrClient
 
 
@@ -14,7 +14,7 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
 
     @blueprint.route("/v2/", methods=["GET"])
     def check() -> Response:
-        swr.check(identity_of(request, swr.regions))
+        swr.check(credentials_of(request, swr.regions))
         response = Response(b"{}", content_type="application/json")
         response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
         return response

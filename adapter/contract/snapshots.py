@@ -13,8 +13,8 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
+from adapter.credentials import Credentials
 from adapter.errors import AdapterError
-from adapter.identity import Identity
 from adapter.swr.single import SingleFlight
 
 T = TypeVar("T")
@@ -62,14 +62,14 @@ class Snapshots(Generic[T]):
         self._flights: SingleFlight[Sequence[T]] = SingleFlight()
 
     def read(
-        self, identity: Identity, name: str, fetch: Callable[[], Sequence[T]], *, first: bool, size: int | None
+        self, credentials: Credentials, name: str, fetch: Callable[[], Sequence[T]], *, first: bool, size: int | None
     ) -> Sequence[T]:
         """The list `name`, fetched when the first page is wanted, or when it is not kept; once for all who wait for it.
 
         It is kept when it has more entries than the page of `size`, None for one that holds all. Raises what `fetch`
         raises.
         """
-        key = (identity.fingerprint, name)
+        key = (credentials.fingerprint, name)
         if not first and (kept := self._find(key)) is not None:
             return kept
         begun = False
@@ -80,7 +80,7 @@ class Snapshots(Generic[T]):
             begun = True
             entries = fetch()
             # Before anyone can begin the next call, whose newer list this one must not replace.
-            self._keep(key, identity.account, entries, needed=size is not None and len(entries) > size)
+            self._keep(key, credentials.account, entries, needed=size is not None and len(entries) > size)
             return entries
 
         try:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from adapter.contract.caller import identity_of
+from adapter.contract.caller import credentials_of
 from adapter.contract.cursor import begins, count_of, cut
 from adapter.contract.snapshots import Snapshots
-from adapter.names import parse_repository
+from adapter.references import parse_repository
 from adapter.swr.client import SwrClient
 from adapter.swr.tag_lists import TagLists
 
@@ -20,10 +20,14 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
 
     @blueprint.route("/v2/<path:name>/tags/list", methods=["GET"])
     def tags(name: str) -> Response:
-        identity, count = identity_of(request, swr.regions), count_of(request)
+        credentials, count = credentials_of(request, swr.regions), count_of(request)
         repository = parse_repository(name)
         found = seen.read(
-            identity, str(repository), lambda: lists.names(identity, repository), first=begins(request), size=count
+            credentials,
+            str(repository),
+            lambda: lists.names(credentials, repository),
+            first=begins(request),
+            size=count,
         )
         return cut(request, "tags", found, name=str(repository))
 

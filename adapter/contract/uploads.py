@@ -13,10 +13,10 @@ from flask import Blueprint, Request, Response, request
 
 from adapter.contract.admission import moving, transferring
 from adapter.contract.answers import bodiless
-from adapter.contract.caller import identity_of
+from adapter.contract.caller import credentials_of
+from adapter.credentials import Credentials
 from adapter.errors import DigestInvalid, NameInvalid, RangeInvalid, UploadUnknown
-from adapter.identity import Identity
-from adapter.names import Repository, parse_repository
+from adapter.references import Repository, parse_repository
 from adapter.swr.client import SwrClient
 from adapter.transfer.body import announced_length
 from adapter.transfer.checksum import check_supported
@@ -38,74 +38,81 @@ def create_blueprint(
     blueprint = Blueprint("uploads", __name__)
     collection, location = "/v2/<path:name>/blobs/uploads/", "/v2/<path:name>/blobs/uploads/<sealed>"
 
-    def opened(name: str, sealed: str) -> tuple[Identity, Session]:
-        identity = identity_of(request, swr.regions)
-        return identity, _opened(swr, identity, parse_repository(name), sealed)
+    def opened(name: str, sealed: str) -> tuple[Credentials, Session]:
+        credentials = credentials_of(request, swr.regions)
+        return credentials, _opened(swr, credentials, parse_repository(name), sealed)
 
     @blueprint.route(collection, methods=["POST"])
     def start(name: str) -> Response:
-        identity = identity_of(request, swr.regions)
+        credentials = credentials_of(request, swr.regions)
         repository = parse_repository(name)
         if (digest := request.args.get("digest")) is not None:
             incoming = incoming_of(request)
-            moved = functools.partial(moving, slots, identity)
-            transfers.whole(identity, repository, check_supported(digest), incoming, moved)
+            moved = functools.partial(moving, slots, credentials)
+            transfers.whole(credentials, repository, check_supported(digest), incoming, moved)
             return _created(repository, digest)
         if (wanted := request.args.get("mount")) is None:
-            return _accepted(transfers.start(identity, repository), identity, public_url)
-        transfer = functools.partial(transferring, swr, slots, identity, repository)
-        session = _mounted(transfers, mounts, identity, repository, check_supported(wanted), transfer)
-        return _created(repository, wanted) if session is None else _accepted(session, identity, public_url)
+            return _accepted(transfers.start(credentials, repository), credentials, public_url)
+        transfer = functools.partial(transferring, swr, slots, credentials, repository)
+        session = _mounted(transfers, mounts, credentials, repository, check_supported(wanted), transfer)
+        return _created(repository, wanted) if session is None else _accepted(session, credentials, public_url)
 
     @blueprint.route(location, methods=["PATCH"])
     def chunk(name: str, sealed: str) -> Response:
-        identity, session = opened(name, sealed)
+        credentials, session = opened(name, sealed)
         with (
-            _told_where(transfers, session, identity, public_url),
-            transferring(swr, slots, identity, session.repository),
+            _told_where(transfers, session, credentials, public_url),
+            transferring(swr, slots, credentials, session.repository),
         ):
-            return _accepted(transfers.chunk(identity, session, incoming_of(request)), identity, public_url)
+            return _accepted(transfers.chunk(credentials, session, incoming_of(request)), credentials, public_url)
 
     @blueprint.route(location, methods=["PUT"])
     def finish(name: str, sealed: str) -> Response:
-        identity, session = opened(name, sealed)
+        credentials, session = opened(name, sealed)
         digest = request.args.get("digest")
         if digest is None:
             raise DigestInvalid("the upload cannot be finished without its digest: add ?digest=sha256:<hex>")
         check_supported(digest)
         with (
-            _told_where(transfers, session, identity, public_url),
-            transferring(swr, slots, identity, session.repository),
+            _told_where(transfers, session, credentials, public_url),
+            transferring(swr, slots, credentials, session.repository),
         ):
-            transfers.finish(identity, session, digest, incoming_of(request))
+            transfers.finish(credentials, session, digest, incoming_of(request))
         return _created(session.repository, digest)
 
     @blueprint.route(location, methods=["GET"])
     def status(name: str, sealed: str) -> Response:
-        identity, session = opened(name, sealed)
-        return _accepted(transfers.standing(identity, session, harbor=_is_harbor(request)), identity, public_url, 204)
+        credentials, session = opened(name, sealed)
+        return _accepted(
+            transfers.standing(credentials, session, harbor=_is_harbor(request)), credentials, public_url, 204
+        )
 
     @blueprint.route(location, methods=["DELETE"])
     def cancel(name: str, sealed: str) -> Response:
-        identity, session = opened(name, sealed)
-        transfers.cancel(identity, session)
+        credentials, session = opened(name, sealed)
+        transfers.cancel(credentials, session)
         return bodiless(204, {})
 
     return blueprint
 
 
-def _opened(swr: SwrClient, identity: Identity, repository: Repository, sealed: str) -> Session:
+def _opened(swr: SwrClient, credentials: Credentials, repository: Repository, sealed: str) -> Session:
     """Raises `UploadUnknown`, but what SWR refuses the credentials with if they are wrong: the secret is the key of the
     location's signature, so no location fits a wrong one."""
     try:
-        return unseal(sealed, repository, identity)
+        return unseal(sealed, repository, credentials)
     except UploadUnknown:
-        swr.registry.authorize(identity, repository)
+        swr.registry.authorize(credentials, repository)
         raise
 
 
 def _mounted(
-    transfers: Uploads, mounts: Mounts, identity: Identity, repository: Repository, digest: str, transfer: Transfer
+    transfers: Uploads,
+    mounts: Mounts,
+    credentials: Credentials,
+    repository: Repository,
+    digest: str,
+    transfer: Transfer,
 ) -> Session | None:
     """None when the blob is there, else the upload that is open for it: also where `from` can name no repository (OCI
     distribution spec, "Mounting a blob from another repository"), but to Harbor, which takes 202 for mounted."""
@@ -115,8 +122,8 @@ def _mounted(
     except NameInvalid:
         if harbor:
             raise
-        return transfers.start(identity, repository)
-    return mounts.mount(identity, repository, digest, source, harbor=harbor, transfer=transfer)
+        return transfers.start(credentials, repository)
+    return mounts.mount(credentials, repository, digest, source, harbor=harbor, transfer=transfer)
 
 
 def _is_harbor(incoming: Request) -> bool:
@@ -132,25 +139,27 @@ def incoming_of(incoming: Request) -> Incoming:
     )
 
 
-def _accepted(session: Session, identity: Identity, public_url: str | None, status: int = 202) -> Response:
+def _accepted(session: Session, credentials: Credentials, public_url: str | None, status: int = 202) -> Response:
     headers = {"Range": session.range, "Docker-Upload-UUID": session.id}
-    return bodiless(status, _where(session, identity, public_url) | headers)
+    return bodiless(status, _where(session, credentials, public_url) | headers)
 
 
-def _where(session: Session, identity: Identity, public_url: str | None) -> dict[str, str]:
+def _where(session: Session, credentials: Credentials, public_url: str | None) -> dict[str, str]:
     """Where the upload goes on, and how far it is; without a byte there is no Range, because `0-0` reads as one."""
-    path = f"/v2/{session.repository}/blobs/uploads/{seal(session, identity)}"
+    path = f"/v2/{session.repository}/blobs/uploads/{seal(session, credentials)}"
     return {"Location": _absolute(path, public_url)} | ({"Range": session.range} if session.offset else {})
 
 
 @contextlib.contextmanager
-def _told_where(transfers: Uploads, session: Session, identity: Identity, public_url: str | None) -> Iterator[None]:
+def _told_where(
+    transfers: Uploads, session: Session, credentials: Credentials, public_url: str | None
+) -> Iterator[None]:
     """A refused range says where the upload stands."""
     try:
         yield
     except RangeInvalid as error:
-        latest = transfers.latest(identity, session)
-        error.headers |= _where(replace(latest, doubtful=True), identity, public_url)
+        latest = transfers.latest(credentials, session)
+        error.headers |= _where(replace(latest, doubtful=True), credentials, public_url)
         raise
 
 

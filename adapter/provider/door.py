@@ -8,8 +8,8 @@ from typing import Final
 
 from flask import Request, Response
 
+from adapter.credentials import Credentials
 from adapter.errors import AdapterError, Busy, CredentialsError, Denied, InvalidRequest, RouteUnknown, TooLarge
-from adapter.identity import Identity
 from adapter.provider import headers, relay, routes
 from adapter.provider.core import Answer, Core
 from adapter.provider.documents import parsed, unescaped, values_at_most
@@ -99,8 +99,8 @@ class Door:
             return told.response
         unconfirmed = None
         # SWR is asked for nobody whom core does not know: it would tell strangers which credentials are good.
-        if order.identity is not None and (order.asked or admitted(self._core, request, until)):
-            unconfirmed = self._check(order.identity)
+        if order.credentials is not None and (order.asked or admitted(self._core, request, until)):
+            unconfirmed = self._check(order.credentials)
         sent = body if order.document is document else respelled(text, document, order.document).encode()
         response = _with_reason(request, relay.asked(self._core, request, target, sent, until), unconfirmed)
         if route.kind is Kind.EDIT:
@@ -125,7 +125,7 @@ class Door:
         order = self._inward.edit(document, stored) if route.kind is Kind.EDIT else self._inward.ping(document, stored)
         return replace(order, asked=True)
 
-    def _check(self, identity: Identity) -> AdapterError | None:
+    def _check(self, credentials: Credentials) -> AdapterError | None:
         """The contract door's own check, because the portal shows a reason only where the door gives it.
 
         Raises `CredentialsError` or `Denied`. Where SWR cannot be asked, or too many ask it already, core decides;
@@ -134,9 +134,9 @@ class Door:
         if not self._checks.acquire(blocking=False):
             return None
         if (current := trace.current.get()) is not None:
-            current.account = identity.shown
+            current.account = credentials.shown
         try:
-            self._swr.check(identity)
+            self._swr.check(credentials)
         except (CredentialsError, Denied):
             raise
         except AdapterError as error:

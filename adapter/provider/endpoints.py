@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from adapter.credentials import region_of
 from adapter.errors import InvalidRequest
-from adapter.identity import region_of
 from adapter.values import RegionHosts
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from adapter.credentials import FORM, Credentials, parse_credentials
 from adapter.errors import AccessIdMalformed, InvalidRequest
-from adapter.identity import FORM, Identity, parse_identity
 from adapter.provider.endpoints import Endpoints
 from adapter.provider.names import CARRIERS, MASK, NAMES, is_one_of
 
@@ -22,7 +22,7 @@ class Order:
     """What goes to core, and the credentials that SWR is asked about before."""
 
     document: Any
-    identity: Identity | None = None
+    credentials: Credentials | None = None
     asked: bool = False
     """Whether core has shown the stored endpoint to the caller."""
 
@@ -71,11 +71,11 @@ class Inward:
         if not named:
             # A script that knows the adapter by its own URL. Without credentials the contract door says what to enter.
             told = access_id or _text(credential, "access_secret")
-            return Order(document, self._identity(access_id, secret) if told else None)
+            return Order(document, self._credentials(access_id, secret) if told else None)
         region = self.endpoints.region_of_url(_text(tidy, "url"))
-        identity = self._identity(access_id, secret)
-        self._match(region, identity)
-        return Order({**tidy, "type": self.carrier, "url": self.endpoints.adapter}, identity)
+        credentials = self._credentials(access_id, secret)
+        self._match(region, credentials)
+        return Order({**tidy, "type": self.carrier, "url": self.endpoints.adapter}, credentials)
 
     def _changes(self, document: Any, tidy: dict[str, Any], stored: Mapping[str, Any]) -> Order:
         after = dict(tidy)
@@ -84,40 +84,40 @@ class Inward:
         if _is_masked(after.get("access_secret")):
             del after["access_secret"]
         given = {key for key in ("url", "access_key", "access_secret") if after.get(key) is not None}
-        identity = None
+        credentials = None
         if given:
             region = self.endpoints.region_of_url(_text(after, "url")) if "url" in given else None
             secret = _text(after, "access_secret") if "access_secret" in given else None
-            identity = self._changed_identity(after, stored, secret)
-            self._match(region, identity)
+            credentials = self._changed_identity(after, stored, secret)
+            self._match(region, credentials)
             if region is not None:
                 # As it is stored: core forgets the secret of an endpoint whose URL changes (docs/facts/harbor.md A.5).
                 after["url"] = stored["url"] if self._stored_here(stored) else self.endpoints.adapter
-            identity = identity if secret is not None else None
-        return Order(document if after == document else after, identity)
+            credentials = credentials if secret is not None else None
+        return Order(document if after == document else after, credentials)
 
-    def _changed_identity(self, after: dict[str, Any], stored: Mapping[str, Any], secret: str | None) -> Identity:
+    def _changed_identity(self, after: dict[str, Any], stored: Mapping[str, Any], secret: str | None) -> Credentials:
         """With the stored Access ID where none was sent; a stored secret is not known here, and not needed."""
         if after.get("access_key") is not None:
             access_id = _text(after, "access_key")
         else:
             access_id = _text(_tidy(stored.get("credential")), "access_key")
-        return self._identity(access_id, "stored" if secret is None else secret)
+        return self._credentials(access_id, "stored" if secret is None else secret)
 
-    def _identity(self, access_id: str, secret: str) -> Identity:
+    def _credentials(self, access_id: str, secret: str) -> Credentials:
         if secret.strip() and not access_id.strip():
             raise AccessIdMalformed(f"an Access Secret without Access ID: {FORM}")
         if any("\ud800" <= letter <= "\udfff" for letter in secret):
             # Half a surrogate pair is JSON, but no text: no key can be made from it.
             raise InvalidRequest("access_secret must be text")
-        return parse_identity(access_id, secret, self.endpoints.regions)
+        return parse_credentials(access_id, secret, self.endpoints.regions)
 
-    def _match(self, region: str | None, identity: Identity) -> None:
+    def _match(self, region: str | None, credentials: Credentials) -> None:
         """The region shown is that of the Access ID, so both must say the same."""
-        if region is not None and region != identity.region:
+        if region is not None and region != credentials.region:
             raise InvalidRequest(
-                f"the Endpoint URL is that of region {region}, but project '{identity.project}' of the Access ID lies "
-                f"in {identity.region}: enter {self.endpoints.registry(identity.region)} as Endpoint URL, "
+                f"the Endpoint URL is that of region {region}, but project '{credentials.project}' of the Access ID "
+                f"lies in {credentials.region}: enter {self.endpoints.registry(credentials.region)} as Endpoint URL, "
                 f"or the Access ID of a project in {region}"
             )
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from adapter.identity import FORM, login_key
+from adapter.credentials import FORM, login_key
 from adapter.sandbox import demo_scenes
 from adapter.sandbox.demo_rows import REPOSITORIES, Row, table
 from adapter.sandbox.player import Player, Result

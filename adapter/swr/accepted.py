@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from adapter.identity import Identity
+from adapter.credentials import Credentials
 from adapter.state import MemoryState, State
 
 LIFE_SECONDS: Final = 3600.0
@@ -25,25 +25,25 @@ class Accepted:
         self._believed = MemoryState(_MAX_ENTRIES)
         self._written = MemoryState(_MAX_ENTRIES)
 
-    def note(self, identity: Identity) -> None:
+    def note(self, credentials: Credentials) -> None:
         """SWR accepted the credentials just now."""
-        key = _key(identity)
+        key = _key(credentials)
         self._believed.put(key, _YES, _BELIEVED_SECONDS)
         if self._written.get(key) is None:
             self._written.put(key, _YES, _RENEWED_AFTER_SECONDS)
             self._state.put(key, _YES, LIFE_SECONDS)
 
-    def withdraw(self, identity: Identity) -> None:
+    def withdraw(self, credentials: Credentials) -> None:
         """SWR refused the credentials just now."""
-        key = _key(identity)
+        key = _key(credentials)
         self._believed.drop(key)
         if self._state.get(key) is not None:
             self._written.drop(key)
             self._state.drop(key)
 
-    def lately(self, identity: Identity) -> bool:
+    def lately(self, credentials: Credentials) -> bool:
         """Whether SWR accepted the credentials within the last hour, and has not refused them since."""
-        key = _key(identity)
+        key = _key(credentials)
         if self._believed.get(key) is not None:
             return True
         if self._state.get(key) != _YES:
@@ -52,5 +52,5 @@ class Accepted:
         return True
 
 
-def _key(identity: Identity) -> str:
-    return f"accepted:{identity.fingerprint}"
+def _key(credentials: Credentials) -> str:
+    return f"accepted:{credentials.fingerprint}"

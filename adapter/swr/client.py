@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from adapter.credentials import Credentials
 from adapter.errors import AccountBlocked, Denied, Throttled, UpstreamError
-from adapter.identity import Identity
 from adapter.settings import Settings
 from adapter.state import State, open_state
 from adapter.swr.dockyard import Dockyard
@@ -59,7 +59,7 @@ class SwrClient:
         images = Images(tokens, management, dockyard, organizations, TagLists(registry))
         return cls(regions, tokens, management, organizations, images, registry, SwrUploads(registry), state)
 
-    def check(self, identity: Identity) -> None:
+    def check(self, credentials: Credentials) -> None:
         """Asks SWR, now, whether these credentials work: the token endpoint first, the signed API only after that.
 
         Raises `CredentialsRefused`, `ClockWrong`, `AccountBlocked`, or an `UpstreamError` when the token endpoint
@@ -67,42 +67,42 @@ class SwrClient:
         manifests and blobs work, so nothing is raised: one failed check would take a proxy cache away for five minutes.
         """
         patience = replace(CHECK, deadline=time.monotonic() + CHECK.total)
-        self.tokens.login(identity, patience)
-        if not self.management.serves(identity):
+        self.tokens.login(credentials, patience)
+        if not self.management.serves(credentials):
             return
         try:
-            self._ask_api(identity, patience)
+            self._ask_api(credentials, patience)
         except Throttled:
             # The API is there, and the requests of a run are repeated.
             return
         except UpstreamError as error:
-            log.warning("the management API of %s is out of reach: %s", identity.region, type(error).__name__)
-            self.state.put(_outage(identity), b"1", _OUTAGE_SECONDS)
+            log.warning("the management API of %s is out of reach: %s", credentials.region, type(error).__name__)
+            self.state.put(_outage(credentials), b"1", _OUTAGE_SECONDS)
         else:
-            self._ended(identity)
+            self._ended(credentials)
 
-    def report_outage(self, identity: Identity) -> None:
+    def report_outage(self, credentials: Credentials) -> None:
         """Raises an `UpstreamError` when a check has found the management API out of reach and it still is; asks nobody
         when none has."""
-        if not self.management.serves(identity) or self.state.get(_outage(identity)) is None:
+        if not self.management.serves(credentials) or self.state.get(_outage(credentials)) is None:
             return
         with contextlib.suppress(Throttled):
-            self._ask_api(identity, GLANCE)
-            self._ended(identity)
+            self._ask_api(credentials, GLANCE)
+            self._ended(credentials)
 
-    def _ask_api(self, identity: Identity, patience: Patience) -> None:
+    def _ask_api(self, credentials: Credentials, patience: Patience) -> None:
         try:
-            self.management.organizations(identity, patience)
+            self.management.organizations(credentials, patience)
         except AccountBlocked:
             raise
         except Denied:
             # The signature was accepted; not every account may list organizations.
             return
 
-    def _ended(self, identity: Identity) -> None:
-        if self.state.get(_outage(identity)) is not None:
-            self.state.drop(_outage(identity))
+    def _ended(self, credentials: Credentials) -> None:
+        if self.state.get(_outage(credentials)) is not None:
+            self.state.drop(_outage(credentials))
 
 
-def _outage(identity: Identity) -> str:
-    return f"api-outage:{identity.region}"
+def _outage(credentials: Credentials) -> str:
+    return f"api-outage:{credentials.region}"

@@ -12,8 +12,8 @@ from urllib.parse import quote, urlencode
 
 import requests
 
+from adapter.credentials import Credentials
 from adapter.errors import AdapterError, Unexpected
-from adapter.identity import Identity
 from adapter.swr.errors import error_for
 from adapter.swr.management import Organization, Part, parse_organizations, part_of, raise_unless_created
 from adapter.swr.patience import CREATE, READ, Patience
@@ -35,9 +35,9 @@ class Dockyard:
         self._transport = transport
         self._regions = regions
 
-    def organizations(self, identity: Identity) -> list[Organization]:
+    def organizations(self, credentials: Credentials) -> list[Organization]:
         """Those the account is authorised for. The credentials are known to be right when this is asked."""
-        response = self._send("GET", identity, "namespaces", READ)
+        response = self._send("GET", credentials, "namespaces", READ)
         if response.status_code != 200:
             raise error_for(refusal_of(response))
         try:
@@ -45,18 +45,18 @@ class Dockyard:
         except Unexpected:
             raise DockyardAbsent("no list of organizations") from None
 
-    def create_organization(self, identity: Identity, name: str) -> None:
+    def create_organization(self, credentials: Credentials, name: str) -> None:
         """Raises `OrganizationExists` for 409."""
-        response = self._send("POST", identity, "namespaces", CREATE, json.dumps({"namespace": name}))
+        response = self._send("POST", credentials, "namespaces", CREATE, json.dumps({"namespace": name}))
         if "html" in response.headers.get("Content-Type", ""):
             settle(response)
             raise DockyardAbsent("a page for people")
         raise_unless_created(response, name)
 
-    def repositories(self, identity: Identity, query: Mapping[str, str], patience: Patience) -> Part:
+    def repositories(self, credentials: Credentials, query: Mapping[str, str], patience: Patience) -> Part:
         """A page of the account's repositories, as `Management.repositories` has it."""
         target = f"repositories?{urlencode(query, quote_via=quote)}"
-        response = self._send("GET", identity, target, patience)
+        response = self._send("GET", credentials, target, patience)
         if response.status_code != 200:
             raise error_for(refusal_of(response))
         if "html" in response.headers.get("Content-Type", ""):
@@ -65,18 +65,18 @@ class Dockyard:
         return part_of(response, patience)
 
     def _send(
-        self, method: str, identity: Identity, target: str, patience: Patience, body: str = ""
+        self, method: str, credentials: Credentials, target: str, patience: Patience, body: str = ""
     ) -> requests.Response:
         response = self._transport.send(
             method,
-            f"{self._regions[identity.region].registry}/dockyard/v2/{target}",
+            f"{self._regions[credentials.region].registry}/dockyard/v2/{target}",
             headers={
-                "Authorization": basic(identity),
+                "Authorization": basic(credentials),
                 "Content-Type": "application/json; charset=utf-8",
                 "Accept": "application/json",
             },
-            account=identity.account,
-            credential=identity.fingerprint,
+            account=credentials.account,
+            credential=credentials.fingerprint,
             body=body.encode(),
             patience=patience,
         )

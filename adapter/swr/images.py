@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Generic
 
+from adapter.credentials import Credentials
 from adapter.errors import (
     AccountBlocked,
     Denied,
@@ -23,8 +24,7 @@ from adapter.errors import (
     RepositoryUnknown,
     Unavailable,
 )
-from adapter.identity import Identity
-from adapter.names import Repository
+from adapter.references import Repository
 from adapter.state import MemoryState
 from adapter.swr.dockyard import Dockyard, DockyardAbsent
 from adapter.swr.listed import Listed, Tag, read_repository, read_tag
@@ -66,21 +66,21 @@ class Images:
         self._tag_lists = tag_lists
         self._ways = MemoryState(_MOST_WAYS)
 
-    def repositories(self, identity: Identity, organization: str | None) -> list[Listed]:
+    def repositories(self, credentials: Credentials, organization: str | None) -> list[Listed]:
         """Of one organization, or all that the account sees, by name.
 
         Raises `OrganizationUnknown` when SWR says so, `Denied` when these credentials open no way to list or the
         organization may be another account's, `Unexpected`, `Unavailable`.
         """
-        self._tokens.confirm(identity, READ)
+        self._tokens.confirm(credentials, READ)
         way, ask, ways = "dockyard", self._dockyard.repositories, dockyard_queries(organization)
-        if self._management.serves(identity):
+        if self._management.serves(credentials):
             way, ask, ways = "management", self._management.repositories, repository_queries(organization)
         listing = _Listing(
-            place=f"{identity.account} {way} repositories",
+            place=f"{credentials.account} {way} repositories",
             what="repositories",
             ways=ways,
-            ask=lambda query, patience: ask(identity, query, patience),
+            ask=lambda query, patience: ask(credentials, query, patience),
             read=read_repository,
             key=lambda listed: str(listed.repository),
         )
@@ -90,7 +90,7 @@ class Images:
             sentence = (
                 "repositories cannot be listed with the login key alone on this SWR: enter the SK as Access Secret"
             )
-            raise Denied(_without_host(identity) or sentence) from None
+            raise Denied(_without_host(credentials) or sentence) from None
         except OrganizationUnknown:
             raise
         except NotFound:
@@ -99,28 +99,28 @@ class Images:
         # Filters of SWR may be fuzzy (`docs/facts/swr.md §4.4`).
         mine = [each for each in found if organization in (None, each.organization)]
         if organization is not None and not mine:
-            self._refuse_unknown(identity, organization)
+            self._refuse_unknown(credentials, organization)
         return mine
 
-    def _refuse_unknown(self, identity: Identity, organization: str) -> None:
+    def _refuse_unknown(self, credentials: Credentials, organization: str) -> None:
         """A list of nothing may be of an organization that is empty, missing, or another account's. The permission may
         have been lost, so it is not said to be missing: whoever believed that would delete copies of its images."""
-        if not self._organizations.named(identity, [organization]):
+        if not self._organizations.named(credentials, [organization]):
             raise Denied(
                 f"the organization '{organization}' does not exist in SWR, or is not yours: check the name filter of "
                 "the replication rule, or have its owner grant the permission to read it"
             )
 
-    def tags(self, identity: Identity, repository: Repository) -> list[Tag]:
+    def tags(self, credentials: Credentials, repository: Repository) -> list[Tag]:
         """By name. Raises `RepositoryUnknown`, `OrganizationUnknown`, `Denied`, `Unexpected`, `Unavailable`."""
-        self._tokens.confirm(identity, READ)
-        if not self._management.serves(identity):
-            return self._names(identity, repository)
+        self._tokens.confirm(credentials, READ)
+        if not self._management.serves(credentials):
+            return self._names(credentials, repository)
         listing = _Listing(
-            place=f"{identity.account} tags",
+            place=f"{credentials.account} tags",
             what=f"tags of {repository}",
             ways=tag_queries(),
-            ask=lambda query, patience: self._management.tags(identity, repository, query, patience),
+            ask=lambda query, patience: self._management.tags(credentials, repository, query, patience),
             read=read_tag,
             key=lambda tag: tag.name,
         )
@@ -132,17 +132,17 @@ class Images:
                 return []
             raise _narrow(error, repository) from error
 
-    def _names(self, identity: Identity, repository: Repository) -> list[Tag]:
-        names = self._tag_lists.names(identity, repository)
-        if not names and not self._is_listed(identity, repository):
+    def _names(self, credentials: Credentials, repository: Repository) -> list[Tag]:
+        names = self._tag_lists.names(credentials, repository)
+        if not names and not self._is_listed(credentials, repository):
             raise RepositoryUnknown(f"SWR knows no repository {repository}")
         return [Tag(name, None, None, None, None, is_list=False) for name in names]
 
-    def _is_listed(self, identity: Identity, repository: Repository) -> bool:
+    def _is_listed(self, credentials: Credentials, repository: Repository) -> bool:
         """SWR's registry answers alike for a repository without tags and for one that is not there
         (`docs/facts/swr.md §6`). Raises `Denied` when these credentials do not show which."""
         try:
-            found = self.repositories(identity, repository.organization)
+            found = self.repositories(credentials, repository.organization)
         except AccountBlocked:
             raise
         except Denied as error:
@@ -152,14 +152,14 @@ class Images:
             ) from error
         return any(each.repository == repository for each in found)
 
-    def delete_tag(self, identity: Identity, repository: Repository, tag: str) -> None:
+    def delete_tag(self, credentials: Credentials, repository: Repository, tag: str) -> None:
         """Raises `ManifestUnknown`, `RepositoryUnknown`, `OrganizationUnknown`, `Denied`."""
-        self._tokens.confirm(identity)
-        if not self._management.serves(identity):
+        self._tokens.confirm(credentials)
+        if not self._management.serves(credentials):
             sentence = "tags cannot be deleted in SWR with the login key alone: enter the SK as Access Secret"
-            raise Denied(_without_host(identity) or sentence)
+            raise Denied(_without_host(credentials) or sentence)
         try:
-            self._management.delete_tag(identity, repository, tag)
+            self._management.delete_tag(credentials, repository, tag)
         except NotFound as error:
             if (error.swr_code or "").rpartition(".")[2] in _NO_SUCH_TAG:
                 raise ManifestUnknown(f"SWR has no tag {tag} of {repository}", **error.of_swr()) from error
@@ -238,12 +238,12 @@ def tag_queries() -> list[Query]:
     return [order, {"filter": "order_column::tag|order_type::asc"}, {}]
 
 
-def _without_host(identity: Identity) -> str | None:
+def _without_host(credentials: Credentials) -> str | None:
     """What to do when the SK is there, and still nothing can be signed."""
-    if identity.secret_key is None:
+    if credentials.secret_key is None:
         return None
     return (
-        f"the management API of {identity.region} is not known: name it as `api` of the region in SWR_ADAPTER_REGIONS"
+        f"the management API of {credentials.region} is unknown: name it as `api` of the region in SWR_ADAPTER_REGIONS"
     )
 
 

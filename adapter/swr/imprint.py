@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from adapter.documents import parse_json
-from adapter.names import digest_of
+from adapter.references import digest_of
 from adapter.swr.translated import source_in
 
 IMPRINT: Final = "harbor-swr-adapter.content.digest"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from adapter.errors import DigestInvalid, NameInvalid, TagInvalid, Unexpected
-from adapter.names import Repository, check_digest, check_tag, parse_repository
 from adapter.numerals import whole_in_json
+from adapter.references import Repository, check_digest, check_tag, parse_repository
 from adapter.swr.imprint import original_of
 from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, LISTS, NONE, parsed, type_of
 from adapter.swr.times import read_time

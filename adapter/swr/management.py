@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 import requests
 from requests_auth_aws_sigv4 import AWSSigV4
 
+from adapter.credentials import Credentials
 from adapter.documents import parse_json
 from adapter.errors import (
     AccountBlocked,
@@ -23,9 +24,8 @@ from adapter.errors import (
     OrganizationUnknown,
     Unexpected,
 )
-from adapter.identity import Identity
-from adapter.names import Repository
 from adapter.numerals import whole_in_json
+from adapter.references import Repository
 from adapter.state import State
 from adapter.swr import signing
 from adapter.swr.errors import Refusal, error_for, management_error_for
@@ -59,11 +59,11 @@ class Part:
     content_range: str | None
 
 
-def sdk_signer(identity: Identity) -> Signer:
+def sdk_signer(credentials: Credentials) -> Signer:
     """Signs with OTC's own scheme."""
 
     def apply(request: requests.PreparedRequest) -> requests.PreparedRequest:
-        assert identity.secret_key is not None  # noqa: S101 - `Management.serves` was asked
+        assert credentials.secret_key is not None  # noqa: S101 - `Management.serves` was asked
         body = request.body if isinstance(request.body, bytes) else b""
         # Only what nobody on the way may change is signed.
         signed = signing.sign(
@@ -71,8 +71,8 @@ def sdk_signer(identity: Identity) -> Signer:
             str(request.url),
             {"Content-Type": request.headers["Content-Type"]},
             body,
-            access_key=identity.access_key,
-            secret_key=identity.secret_key,
+            access_key=credentials.access_key,
+            secret_key=credentials.secret_key,
             now=datetime.now(UTC),
         )
         request.headers.update(signed)
@@ -81,13 +81,13 @@ def sdk_signer(identity: Identity) -> Signer:
     return apply
 
 
-def aws4_signer(identity: Identity) -> Signer:
+def aws4_signer(credentials: Credentials) -> Signer:
     """Signs with AWS Signature Version 4, for gateways that take it."""
     auth = AWSSigV4(
         SERVICE,
-        aws_access_key_id=identity.access_key,
-        aws_secret_access_key=identity.secret_key,
-        region=identity.region,
+        aws_access_key_id=credentials.access_key,
+        aws_secret_access_key=credentials.secret_key,
+        region=credentials.region,
     )
 
     def apply(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -99,7 +99,7 @@ def aws4_signer(identity: Identity) -> Signer:
     return apply
 
 
-SIGNERS: Final[Mapping[str, Callable[[Identity], Signer]]] = {"sdk": sdk_signer, "aws4": aws4_signer}
+SIGNERS: Final[Mapping[str, Callable[[Credentials], Signer]]] = {"sdk": sdk_signer, "aws4": aws4_signer}
 
 
 def parse_organizations(document: bytes) -> list[Organization]:
@@ -136,98 +136,100 @@ class Management:
         self._signer = SIGNERS[scheme]
         self._refusals = Refusals(state, "api")
 
-    def serves(self, identity: Identity) -> bool:
+    def serves(self, credentials: Credentials) -> bool:
         """Whether calls can be signed at all: the SK is known, and so is the region's management host."""
-        return identity.secret_key is not None and self._regions[identity.region].api is not None
+        return credentials.secret_key is not None and self._regions[credentials.region].api is not None
 
-    def organizations(self, identity: Identity, patience: Patience = SAFE) -> list[Organization]:
+    def organizations(self, credentials: Credentials, patience: Patience = SAFE) -> list[Organization]:
         """Those the account is authorised for; SWR does not page them (`docs/facts/swr.md §4.2`).
 
         Raises `Unexpected` when it is not SWR that says that there are none.
         """
         try:
-            return parse_organizations(self._get(identity, "/v2/manage/namespaces", patience))
+            return parse_organizations(self._get(credentials, "/v2/manage/namespaces", patience))
         except NotFound:
             return []
 
-    def organization(self, identity: Identity, name: str, *, certain: bool = False) -> Organization | None:
+    def organization(self, credentials: Credentials, name: str, *, certain: bool = False) -> Organization | None:
         """One organization, None when there is none. Raises `Denied` for one of another account.
 
         Before a creation any 404 will do: if it came from elsewhere, the creation is what tells. Where it is to be
         `certain`, only SWR's own code for a missing organization will.
         """
         patience = GLANCE if certain else SAFE
-        response = self._send("GET", identity, f"/v2/manage/namespaces/{quote(name, safe='')}", patience)
+        response = self._send("GET", credentials, f"/v2/manage/namespaces/{quote(name, safe='')}", patience)
         if response.status_code != 200:
             refusal = refusal_of(response)
             error = error_for(refusal)
             if isinstance(error, OrganizationUnknown) or (isinstance(error, NotFound) and not certain):
                 return None
-            raise self._noted(identity, management_error_for(refusal, identity.region))
+            raise self._noted(credentials, management_error_for(refusal, credentials.region))
         document = read_document(response, deadline=None)
         try:
             return parse_organization(parse_json(document))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise Unexpected("SWR's description of the organization cannot be read") from None
 
-    def create_organization(self, identity: Identity, name: str) -> None:
+    def create_organization(self, credentials: Credentials, name: str) -> None:
         """Raises `OrganizationExists` for 409, which does not say whose it is (`docs/facts/swr.md §4.13`)."""
-        response = self._send("POST", identity, "/v2/manage/namespaces", CREATE, json.dumps({"namespace": name}))
+        response = self._send("POST", credentials, "/v2/manage/namespaces", CREATE, json.dumps({"namespace": name}))
         try:
-            raise_unless_created(response, name, partial(management_error_for, region=identity.region))
+            raise_unless_created(response, name, partial(management_error_for, region=credentials.region))
         except AdapterError as error:
-            raise self._noted(identity, error) from None
+            raise self._noted(credentials, error) from None
 
-    def repositories(self, identity: Identity, query: Mapping[str, str], patience: Patience) -> Part:
+    def repositories(self, credentials: Credentials, query: Mapping[str, str], patience: Patience) -> Part:
         """A page of the account's repositories; `query` has the filter, offset and limit (`docs/facts/swr.md §4.4`)."""
-        return self._part(identity, "/v2/manage/repos", query, patience)
+        return self._part(credentials, "/v2/manage/repos", query, patience)
 
-    def tags(self, identity: Identity, repository: Repository, query: Mapping[str, str], patience: Patience) -> Part:
+    def tags(
+        self, credentials: Credentials, repository: Repository, query: Mapping[str, str], patience: Patience
+    ) -> Part:
         """A page of a repository's tags (`docs/facts/swr.md §4.5`)."""
-        return self._part(identity, f"{repository_path(repository)}/tags", query, patience)
+        return self._part(credentials, f"{repository_path(repository)}/tags", query, patience)
 
-    def delete_tag(self, identity: Identity, repository: Repository, tag: str) -> None:
+    def delete_tag(self, credentials: Credentials, repository: Repository, tag: str) -> None:
         """The documented way to delete one tag (`docs/facts/swr.md §4.5`)."""
         path = f"{repository_path(repository)}/tags/{quote(tag, safe='')}"
-        response = self._send("DELETE", identity, path, CREATE)
+        response = self._send("DELETE", credentials, path, CREATE)
         if not 200 <= response.status_code < 300:
-            raise self._refused(identity, response)
+            raise self._refused(credentials, response)
         settle(response)
 
-    def _part(self, identity: Identity, path: str, query: Mapping[str, str], patience: Patience) -> Part:
-        response = self._ask(identity, f"{path}?{urlencode(query, quote_via=quote)}", patience)
+    def _part(self, credentials: Credentials, path: str, query: Mapping[str, str], patience: Patience) -> Part:
+        response = self._ask(credentials, f"{path}?{urlencode(query, quote_via=quote)}", patience)
         return part_of(response, patience)
 
-    def _get(self, identity: Identity, path: str, patience: Patience) -> bytes:
-        return read_document(self._ask(identity, path, patience), deadline=patience.deadline)
+    def _get(self, credentials: Credentials, path: str, patience: Patience) -> bytes:
+        return read_document(self._ask(credentials, path, patience), deadline=patience.deadline)
 
-    def _ask(self, identity: Identity, path: str, patience: Patience) -> requests.Response:
-        response = self._send("GET", identity, path, patience)
+    def _ask(self, credentials: Credentials, path: str, patience: Patience) -> requests.Response:
+        response = self._send("GET", credentials, path, patience)
         if response.status_code != 200:
-            raise self._refused(identity, response)
+            raise self._refused(credentials, response)
         return response
 
-    def _refused(self, identity: Identity, response: requests.Response) -> AdapterError:
-        return self._noted(identity, management_error_for(refusal_of(response), identity.region))
+    def _refused(self, credentials: Credentials, response: requests.Response) -> AdapterError:
+        return self._noted(credentials, management_error_for(refusal_of(response), credentials.region))
 
-    def _noted(self, identity: Identity, error: AdapterError) -> AdapterError:
+    def _noted(self, credentials: Credentials, error: AdapterError) -> AdapterError:
         """Remembers what another signature would only make worse."""
         if isinstance(error, CredentialsError | AccountBlocked):
-            self._refusals.remember(identity, error)
+            self._refusals.remember(credentials, error)
         return error
 
     def _send(
-        self, method: str, identity: Identity, path: str, patience: Patience, body: str = ""
+        self, method: str, credentials: Credentials, path: str, patience: Patience, body: str = ""
     ) -> requests.Response:
-        self._refusals.raise_remembered(identity)
+        self._refusals.raise_remembered(credentials)
         return self._transport.send(
             method,
-            f"{self._regions[identity.region].api}{path}",
+            f"{self._regions[credentials.region].api}{path}",
             headers={"Content-Type": "application/json", "Accept": "application/json"},
-            account=identity.account,
-            credential=identity.fingerprint,
+            account=credentials.account,
+            credential=credentials.fingerprint,
             body=body.encode(),
-            signer=self._signer(identity),
+            signer=self._signer(credentials),
             patience=patience,
         )
 

@@ -8,8 +8,8 @@ from typing import Any
 import requests
 
 from adapter.errors import DigestInvalid, ManifestUnknown, Unexpected
-from adapter.names import Repository, algorithm_of, check_digest, digest_of, is_digest
 from adapter.numerals import whole_number
+from adapter.references import Repository, algorithm_of, check_digest, digest_of, is_digest
 from adapter.swr.errors import has_registry_headers
 from adapter.swr.manifest_types import SCHEMA_1_ADVICE, is_manifest, is_schema_1, is_schema_1_type, parsed, said
 from adapter.swr.transport import settle
@@ -75,7 +75,7 @@ def checked(
 
 
 def _is_plain(response: requests.Response) -> bool:
-    """Whether the body is what it is about: nothing but `identity` is accepted, and a digest is of the content."""
+    """Whether the body is what it is about: nothing but `credentials` is accepted, and a digest is of the content."""
     return response.headers.get("Content-Encoding", "identity").strip().lower() in ("", "identity")
 
 

@@ -10,7 +10,7 @@ from werkzeug.http import parse_accept_header
 
 from adapter.documents import parse_json
 from adapter.errors import AdapterError, InvalidRequest, ManifestInvalid, TypeRefused
-from adapter.names import Repository, is_digest
+from adapter.references import Repository, is_digest
 from adapter.swr.errors import Refusal, error_for
 
 OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"

@@ -13,8 +13,8 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any, Final
 
+from adapter.credentials import hidden
 from adapter.errors import Throttled
-from adapter.identity import hidden
 from adapter.state import Away, Link, UnexpectedReply
 from adapter.state.shared import PREFIX
 from adapter.swr.caller import rest

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import requests
 
+from adapter.credentials import Credentials
 from adapter.errors import AdapterError, BlobUnknown, Unavailable, Unexpected
-from adapter.identity import Identity
 from adapter.swr.addresses import names_local
 from adapter.swr.failures import LOCAL_REDIRECT
 from adapter.swr.locations import resolve
@@ -40,7 +40,7 @@ class Redirects:
         self._regions = regions
 
     def followed(
-        self, identity: Identity, url: str, response: requests.Response, byte_range: str | None
+        self, credentials: Credentials, url: str, response: requests.Response, byte_range: str | None
     ) -> requests.Response:
         """The answer at the end of the redirects that begin with the response of `url`, which may be none.
 
@@ -53,40 +53,40 @@ class Redirects:
         for _ in range(_MOST):
             if response.status_code not in REDIRECTS:
                 break
-            url = self.target(identity, url, response)
+            url = self.target(credentials, url, response)
             response = self._transport.send(
                 "GET",
                 url,
                 headers=headers,
                 account=None,
-                credential=identity.fingerprint,
+                credential=credentials.fingerprint,
                 patience=FETCH,
-                local_allowed=self._may_be_local(identity, urlsplit(url).hostname),
+                local_allowed=self._may_be_local(credentials, urlsplit(url).hostname),
             )
         if urlsplit(url).netloc != urlsplit(begun).netloc and response.status_code not in _OF_CONTENT:
             raise _store_error(urlsplit(url).hostname or "", response)
         return response
 
-    def target(self, identity: Identity, url: str, response: requests.Response) -> str:
+    def target(self, credentials: Credentials, url: str, response: requests.Response) -> str:
         """Where a redirect leads. SWR uses many buckets, so any host will do unless the region pins them; never from
         https down to http. Raises `Unexpected`."""
         settle(response)
         parts = resolve(url, response.headers.get("Location"))
         if parts.scheme != "https" and urlsplit(url).scheme == "https":
             raise Unexpected("SWR redirects a blob to an address that is not https")
-        pinned = self._regions[identity.region].objects
+        pinned = self._regions[credentials.region].objects
         if pinned and parts.hostname not in pinned:
             raise Unexpected(
                 f"SWR redirects a blob to {parts.hostname}, which the region's `objects` in SWR_ADAPTER_REGIONS "
                 "does not list"
             )
         host = parts.hostname or ""
-        if names_local(host) and not self._may_be_local(identity, host):
+        if names_local(host) and not self._may_be_local(credentials, host):
             raise Unexpected(LOCAL_REDIRECT.format(host=host))
         return parts.geturl()
 
-    def _may_be_local(self, identity: Identity, host: str | None) -> bool:
-        hosts = self._regions[identity.region]
+    def _may_be_local(self, credentials: Credentials, host: str | None) -> bool:
+        hosts = self._regions[credentials.region]
         registry = urlsplit(hosts.registry).hostname or ""
         return host == registry or host in hosts.objects or names_local(registry)
 

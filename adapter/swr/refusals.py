@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from adapter.credentials import Credentials
 from adapter.errors import AccountBlocked, AdapterError, ClockWrong, CredentialsRefused
-from adapter.identity import Identity
 from adapter.state import MemoryState, State
 
 LIFE: Final = 30.0
@@ -30,16 +30,16 @@ class Refusals:
         self._here = MemoryState(10_000)
         self._door = door
 
-    def remember(self, identity: Identity, error: AdapterError) -> None:
+    def remember(self, credentials: Credentials, error: AdapterError) -> None:
         """For the next 30 s. What is no refusal of credentials is not kept."""
         name = type(error).__name__
         if _KINDS.get(name) is type(error):
             document = {"kind": name, "sentence": error.sentence, **error.of_swr()}
-            self._store(name).put(self._key(identity), json.dumps(document).encode(), LIFE)
+            self._store(name).put(self._key(credentials), json.dumps(document).encode(), LIFE)
 
-    def raise_remembered(self, identity: Identity) -> None:
+    def raise_remembered(self, credentials: Credentials) -> None:
         """Raises an error of the same kind, with the same words, if there is one."""
-        key = self._key(identity)
+        key = self._key(credentials)
         value = self._here.get(key) or self._state.get(key)
         if value is not None and (error := _revived(value)) is not None:
             raise error
@@ -48,8 +48,8 @@ class Refusals:
         """A wrong clock is this machine's: another replica's may be right."""
         return self._here if name == ClockWrong.__name__ else self._state
 
-    def _key(self, identity: Identity) -> str:
-        return f"refused:{self._door}:{identity.fingerprint}"
+    def _key(self, credentials: Credentials) -> str:
+        return f"refused:{self._door}:{credentials.fingerprint}"
 
 
 def _revived(value: bytes) -> AdapterError | None:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from adapter.credentials import Credentials
 from adapter.errors import (
     AccountBlocked,
     AdapterError,
@@ -30,9 +31,8 @@ from adapter.errors import (
     Unavailable,
     Unexpected,
 )
-from adapter.identity import Identity
-from adapter.names import Repository, algorithm_of, digest_of
 from adapter.numerals import whole_number
+from adapter.references import Repository, algorithm_of, digest_of
 from adapter.swr.errors import error_for, has_registry_headers, parse_refusal, registry_error_for
 from adapter.swr.imprint import original_of
 from adapter.swr.manifest_answers import Manifest as Manifest
@@ -84,14 +84,14 @@ class Registry:
         self._organizations = organizations
         self._redirects = Redirects(transport, regions)
 
-    def origin(self, identity: Identity) -> str:
+    def origin(self, credentials: Credentials) -> str:
         """`https://host` of the identity's registry: the only one that gets an Authorization header."""
-        return self._regions[identity.region].registry
+        return self._regions[credentials.region].registry
 
     def exchange(
         self,
         method: str,
-        identity: Identity,
+        credentials: Credentials,
         repository: Repository,
         path: str,
         *,
@@ -114,23 +114,23 @@ class Registry:
         def send(method: str, token: str) -> requests.Response:
             return self._transport.send(
                 method,
-                self.origin(identity) + path,
+                self.origin(credentials) + path,
                 headers={**(headers or {}), "Authorization": f"Bearer {token}"},
-                account=identity.account,
-                credential=identity.fingerprint,
+                account=credentials.account,
+                credential=credentials.fingerprint,
                 body=body,
                 patience=patience,
             )
 
         for last in (False, True):
-            token = self._token(identity, repository, actions, source, patience, writing=writing)
+            token = self._token(credentials, repository, actions, source, patience, writing=writing)
             response = send(method, token)
             if response.status_code not in (401, 403):
-                return self._genuine(identity, method, response)
+                return self._genuine(credentials, method, response)
             if response.status_code == 403 and is_passing(response):
                 # The token is as good as before.
                 raise error_for(refusal_of(response))
-            self._tokens.forget(identity, repository, source)
+            self._tokens.forget(credentials, repository, source)
             if response.status_code == 401 and repeatable and not last:
                 settle(response)
                 continue
@@ -146,10 +146,10 @@ class Registry:
             refusal = refusal_of(again)
         elif method == "HEAD":
             again.close()
-        raise self._denial(identity, repository, error_for(refusal), writing=writing)
+        raise self._denial(credentials, repository, error_for(refusal), writing=writing)
 
     @staticmethod
-    def _genuine(identity: Identity, method: str, response: requests.Response) -> requests.Response:
+    def _genuine(credentials: Credentials, method: str, response: requests.Response) -> requests.Response:
         """The response, unless it is a 404 that says nothing of what was asked for. Its body can be read as ever.
 
         The answer to HEAD has no body: `has_registry_headers` tells what its headers say.
@@ -159,29 +159,29 @@ class Registry:
         refusal = parse_refusal(404, reread_body(response), response.headers)
         # To a deletion that it does not support SWR may answer 404 too: that is a registry's word, and the caller's.
         if not (refusal.is_of_registry if method == "DELETE" else refusal.is_absence):
-            raise registry_error_for(refusal, identity.region)
+            raise registry_error_for(refusal, credentials.region)
         return response
 
-    def authorize(self, identity: Identity, repository: Repository, actions: str = PUSH) -> None:
+    def authorize(self, credentials: Credentials, repository: Repository, actions: str = PUSH) -> None:
         """Raises what a request would be refused with, before anything is read from the caller, or takes a place; costs
         no request, since that needs the token too."""
         patience = READ if actions == PULL else SAFE
-        self._token(identity, repository, actions, None, patience, writing=actions != PULL)
+        self._token(credentials, repository, actions, None, patience, writing=actions != PULL)
 
-    def absence(self, identity: Identity, repository: Repository, error: AdapterError) -> AdapterError:
+    def absence(self, credentials: Credentials, repository: Repository, error: AdapterError) -> AdapterError:
         """What a 404 to a request that needs no repository yet can mean: the organization, else the repository."""
-        if self._organizations.exists(identity, repository.organization):
+        if self._organizations.exists(credentials, repository.organization):
             return _narrow(error, RepositoryUnknown, f"SWR knows no repository {repository}")
-        return self._denial(identity, repository, OrganizationUnknown(error.sentence), writing=True)
+        return self._denial(credentials, repository, OrganizationUnknown(error.sentence), writing=True)
 
-    def make_organization(self, identity: Identity, name: str) -> None:
+    def make_organization(self, credentials: Credentials, name: str) -> None:
         """With one POST to SWR, however many uploads find it missing at once. Raises as `Organizations.create` does."""
         with contextlib.suppress(OrganizationExists):
-            self._organizations.create(identity, name)
+            self._organizations.create(credentials, name)
 
     def _token(
         self,
-        identity: Identity,
+        credentials: Credentials,
         repository: Repository,
         actions: str,
         source: Repository | None,
@@ -193,13 +193,13 @@ class Registry:
         policy = SAFE if patience.connect is None else replace(patience, tied=False)
         try:
             if source is not None:
-                return self._tokens.bearer_of_two(identity, repository, actions, source)
-            return self._tokens.bearer(identity, repository, actions, policy)
+                return self._tokens.bearer_of_two(credentials, repository, actions, source)
+            return self._tokens.bearer(credentials, repository, actions, policy)
         except (Denied, OrganizationUnknown) as error:
-            raise self._denial(identity, repository, error, writing=writing) from error
+            raise self._denial(credentials, repository, error, writing=writing) from error
 
     def _denial(
-        self, identity: Identity, repository: Repository, error: AdapterError, *, writing: bool
+        self, credentials: Credentials, repository: Repository, error: AdapterError, *, writing: bool
     ) -> AdapterError:
         """SWR answers a missing organization with 401; only asking for it tells it from a missing permission.
 
@@ -210,8 +210,8 @@ class Registry:
         if not isinstance(error, Denied | CredentialsError | OrganizationUnknown) or isinstance(error, AccountBlocked):
             return error
         name = repository.organization
-        unseen = isinstance(error, OrganizationUnknown) or not self._organizations.exists(identity, name)
-        if unseen and not writing and not self._organizations.is_missing(identity, name, error):
+        unseen = isinstance(error, OrganizationUnknown) or not self._organizations.exists(credentials, name)
+        if unseen and not writing and not self._organizations.is_missing(credentials, name, error):
             return Denied(
                 f"the organization '{name}' does not exist in SWR, or belongs to another account: check the name, and "
                 "have its owner grant the permission to read",
@@ -231,32 +231,32 @@ class Registry:
     # Manifests
 
     def manifest(
-        self, identity: Identity, repository: Repository, reference: str, accept: str, *, head: bool
+        self, credentials: Credentials, repository: Repository, reference: str, accept: str, *, head: bool
     ) -> Manifest:
         """Raises `ManifestUnknown`. What SWR leaves out of a HEAD is taken from the document itself."""
         path = f"/v2/{repository}/manifests/{reference}"
         headers = {"Accept": accept}
         if head:
             response = self.exchange(
-                "HEAD", identity, repository, path, actions=PULL, headers=headers, patience=READ_MANIFEST
+                "HEAD", credentials, repository, path, actions=PULL, headers=headers, patience=READ_MANIFEST
             )
             if (found := head_of(response, reference)) is not None:
                 return found
         response = self.exchange(
-            "GET", identity, repository, path, actions=PULL, headers=headers, patience=READ_MANIFEST
+            "GET", credentials, repository, path, actions=PULL, headers=headers, patience=READ_MANIFEST
         )
         if response.status_code != 200:
             refusal = refusal_of(response)
             if refusal.status in (404, 406) and not all(accepts(accept, each) for each in TYPES):
-                self._raise_if_excluded(identity, repository, reference, accept)
+                self._raise_if_excluded(credentials, repository, reference, accept)
             raise _narrow(
-                registry_error_for(refusal, identity.region),
+                registry_error_for(refusal, credentials.region),
                 ManifestUnknown,
                 f"{repository} has no manifest {reference}",
             )
         data = read_document(response)
         # Parsed once for all that is asked of it; what is kept of it is small.
-        content, digest = checked(response, data, repository, reference, identity.region)
+        content, digest = checked(response, data, repository, reference, credentials.region)
         media_type, source = type_of(content), original_of(content)
         return Manifest(
             said(response.headers.get("Content-Type")) or media_type,
@@ -266,12 +266,12 @@ class Registry:
             None if source is None else Source(source, media_type, tuple(digests_in(content))),
         )
 
-    def _raise_if_excluded(self, identity: Identity, repository: Repository, reference: str, accept: str) -> None:
+    def _raise_if_excluded(self, credentials: Credentials, repository: Repository, reference: str, accept: str) -> None:
         """Raises `ManifestUnknown` with the type that SWR has, when it has one that the Accept header leaves out: other
         registries answer that with 404, as if there were nothing."""
         path, headers = f"/v2/{repository}/manifests/{reference}", {"Accept": ACCEPT}
         response = self.exchange(
-            "GET", identity, repository, path, actions=PULL, headers=headers, patience=READ_MANIFEST
+            "GET", credentials, repository, path, actions=PULL, headers=headers, patience=READ_MANIFEST
         )
         if response.status_code != 200:
             settle(response)
@@ -285,7 +285,13 @@ class Registry:
             )
 
     def put_manifest(
-        self, identity: Identity, repository: Repository, reference: str, data: bytes, media_type: str, digest: str
+        self,
+        credentials: Credentials,
+        repository: Repository,
+        reference: str,
+        data: bytes,
+        media_type: str,
+        digest: str,
     ) -> str:
         """The digest under which SWR keeps it; `digest` is that of the data, by the reference's algorithm.
 
@@ -293,7 +299,7 @@ class Registry:
         """
         response = self.exchange(
             "PUT",
-            identity,
+            credentials,
             repository,
             f"/v2/{repository}/manifests/{reference}",
             actions=PUSH,
@@ -314,16 +320,16 @@ class Registry:
 
     # Blobs
 
-    def blob(self, identity: Identity, repository: Repository, digest: str) -> Blob:
+    def blob(self, credentials: Credentials, repository: Repository, digest: str) -> Blob:
         """Whether a blob is there. Raises `BlobUnknown`."""
         path = f"/v2/{repository}/blobs/{digest}"
-        response = self.exchange("HEAD", identity, repository, path, actions=PULL, patience=READ)
+        response = self.exchange("HEAD", credentials, repository, path, actions=PULL, patience=READ)
         settle(response)
         alien = response.status_code == 404 and not has_registry_headers(response.headers)
         if response.status_code in REDIRECTS or alien:
             # A pre-signed address is good for GET alone, and a 404 without a body may be anybody's: then the head is
             # read off a GET that is closed at once.
-            response = self.open_blob(identity, repository, digest)
+            response = self.open_blob(credentials, repository, digest)
             response.close()
         if response.status_code == 404:
             raise BlobUnknown(f"{repository} has no blob {digest}")
@@ -334,62 +340,62 @@ class Registry:
             response.close()
             raise Unexpected(
                 f"a page came in place of the blob {digest} of {repository} (status 200, content type text/html): "
-                f"check the `registry` of {identity.region} in SWR_ADAPTER_REGIONS, and any proxy between the adapter "
-                "and SWR"
+                f"check the `registry` of {credentials.region} in SWR_ADAPTER_REGIONS, and any proxy between "
+                "the adapter and SWR"
             )
         length = _blob_length(response, digest)
         if length is None and response.request.method == "HEAD":
             # SWR left it out. Who is told 0 would take the blob for empty; a GET has it in its head. That the blob is
             # there is known, whatever becomes of the GET.
             with contextlib.suppress(AdapterError):
-                response = self.open_blob(identity, repository, digest)
+                response = self.open_blob(credentials, repository, digest)
                 response.close()
                 length = _blob_length(response, digest)
         return Blob(length)
 
     def blob_place(
-        self, identity: Identity, repository: Repository, digest: str, byte_range: str | None = None
+        self, credentials: Credentials, repository: Repository, digest: str, byte_range: str | None = None
     ) -> str | requests.Response:
         """The address in the object store that SWR sends to; where it sends the blob itself, that answer, unread.
 
         The address opens the blob to anyone for a while, so it is a secret. Raises as `open_blob` does.
         """
-        response = self._blob_answer(identity, repository, digest, byte_range)
-        url = self._blob_url(identity, repository, digest)
+        response = self._blob_answer(credentials, repository, digest, byte_range)
+        url = self._blob_url(credentials, repository, digest)
         if response.status_code in REDIRECTS:
-            target = self._redirects.target(identity, url, response)
+            target = self._redirects.target(credentials, url, response)
             if urlsplit(target).netloc != urlsplit(url).netloc:
                 return target
             # The registry's own addresses are of no use to a client that has no token for it.
-            response = self._redirects.followed(identity, url, response, byte_range)
+            response = self._redirects.followed(credentials, url, response, byte_range)
         return self._content(response, repository, digest, byte_range)
 
     def open_blob(
-        self, identity: Identity, repository: Repository, digest: str, byte_range: str | None = None
+        self, credentials: Credentials, repository: Repository, digest: str, byte_range: str | None = None
     ) -> requests.Response:
         """An unread response of 200 or 206; redirects are followed without credentials.
 
         Raises `BlobUnknown`, `RangeInvalid`.
         """
-        url = self._blob_url(identity, repository, digest)
-        response = self._blob_answer(identity, repository, digest, byte_range)
+        url = self._blob_url(credentials, repository, digest)
+        response = self._blob_answer(credentials, repository, digest, byte_range)
         try:
-            response = self._redirects.followed(identity, url, response, byte_range)
+            response = self._redirects.followed(credentials, url, response, byte_range)
         except AddressRefused:
             # It may have expired while we waited: the registry gives a new one.
-            response = self._blob_answer(identity, repository, digest, byte_range)
-            response = self._redirects.followed(identity, url, response, byte_range)
+            response = self._blob_answer(credentials, repository, digest, byte_range)
+            response = self._redirects.followed(credentials, url, response, byte_range)
         return self._content(response, repository, digest, byte_range)
 
-    def _blob_url(self, identity: Identity, repository: Repository, digest: str) -> str:
-        return f"{self.origin(identity)}/v2/{repository}/blobs/{digest}"
+    def _blob_url(self, credentials: Credentials, repository: Repository, digest: str) -> str:
+        return f"{self.origin(credentials)}/v2/{repository}/blobs/{digest}"
 
     def _blob_answer(
-        self, identity: Identity, repository: Repository, digest: str, byte_range: str | None
+        self, credentials: Credentials, repository: Repository, digest: str, byte_range: str | None
     ) -> requests.Response:
         headers = {"Range": byte_range} if byte_range else {}
         path = f"/v2/{repository}/blobs/{digest}"
-        return self.exchange("GET", identity, repository, path, actions=PULL, headers=headers, patience=FETCH)
+        return self.exchange("GET", credentials, repository, path, actions=PULL, headers=headers, patience=FETCH)
 
     @staticmethod
     def _content(

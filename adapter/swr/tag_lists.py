@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from adapter.credentials import Credentials
 from adapter.documents import dropping, parse_json
 from adapter.errors import (
     AdapterError,
@@ -26,8 +27,7 @@ from adapter.errors import (
     Unavailable,
     Unexpected,
 )
-from adapter.identity import Identity
-from adapter.names import Repository, check_tag
+from adapter.references import Repository, check_tag
 from adapter.swr.errors import error_for
 from adapter.swr.locations import resolve
 from adapter.swr.pages import LATER
@@ -50,7 +50,7 @@ class TagLists:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
-    def names(self, identity: Identity, repository: Repository) -> list[str]:
+    def names(self, credentials: Credentials, repository: Repository) -> list[str]:
         """In the order of their bytes, each once.
 
         Raises `RepositoryUnknown` when it is the first page that is not there, `OrganizationUnknown`, `Denied`,
@@ -59,7 +59,7 @@ class TagLists:
         found: set[str] = set()
         deadline = time.monotonic() + LONGEST
         for _ in range(_MOST_PASSES):
-            if self._pass(identity, repository, found, deadline):
+            if self._pass(credentials, repository, found, deadline):
                 return sorted(found)
         raise Unavailable(
             f"SWR's list of the tags of {repository} broke off after {len(found)} tags each of the {_MOST_PASSES} "
@@ -67,7 +67,7 @@ class TagLists:
             retry_after=LATER,
         )
 
-    def _pass(self, identity: Identity, repository: Repository, found: set[str], deadline: float) -> bool:
+    def _pass(self, credentials: Credentials, repository: Repository, found: set[str], deadline: float) -> bool:
         """Adds the tags of all pages to `found`; False when a page after the first one is not there: the list changed
         while it was read."""
         path: str | None = f"/v2/{repository}/tags/list"
@@ -79,25 +79,27 @@ class TagLists:
             if path in asked or len(asked) == MOST_PAGES or len(found) > MOST_TAGS:
                 raise Unexpected(f"SWR's list of the tags of {repository} does not come to an end")
             try:
-                response = self._page(identity, repository, path, patience)
+                response = self._page(credentials, repository, path, patience)
             except NotFound:
                 if not asked and not found:
                     raise
                 return False
             asked.add(path)
-            path = self._next(identity, response)
+            path = self._next(credentials, response)
             with dropping():
                 found |= tags_in(read_document(response, deadline=deadline))
         return True
 
-    def _page(self, identity: Identity, repository: Repository, path: str, patience: Patience) -> requests.Response:
+    def _page(
+        self, credentials: Credentials, repository: Repository, path: str, patience: Patience
+    ) -> requests.Response:
         """Unread. Raises `RepositoryUnknown` for a 404, which is a registry's here, and what other refusals mean."""
-        response = self._registry.exchange("GET", identity, repository, path, actions=PULL, patience=patience)
+        response = self._registry.exchange("GET", credentials, repository, path, actions=PULL, patience=patience)
         if response.status_code == 200:
             return response
         raise _narrow(error_for(refusal_of(response)), repository)
 
-    def _next(self, identity: Identity, response: requests.Response) -> str | None:
+    def _next(self, credentials: Credentials, response: requests.Response) -> str | None:
         """The path of the next page; only one on the registry gets the credentials."""
         link = _NEXT.search(response.headers.get("Link", ""))
         if link is None:
@@ -107,7 +109,7 @@ class TagLists:
         except Unexpected:
             response.close()
             raise
-        own = urlsplit(self._registry.origin(identity))
+        own = urlsplit(self._registry.origin(credentials))
         if target.hostname != own.hostname or not target.path.startswith("/v2/"):
             response.close()
             raise Unexpected("SWR continues a list of tags at another place: not followed")

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlencode
 
+from adapter.credentials import Credentials
 from adapter.documents import parse_json
 from adapter.errors import (
     AdapterError,
@@ -28,9 +29,8 @@ from adapter.errors import (
     Unexpected,
     Unreachable,
 )
-from adapter.identity import Identity
-from adapter.names import Repository
 from adapter.numerals import finite_number
+from adapter.references import Repository
 from adapter.state import State
 from adapter.swr import trace
 from adapter.swr.accepted import Accepted
@@ -95,9 +95,9 @@ def _claims(token: str) -> Mapping[str, object]:
     return claims if isinstance(claims, dict) else {}
 
 
-def basic(identity: Identity) -> str:
+def basic(credentials: Credentials) -> str:
     """The `Authorization` that the registry host takes for its own API and the token endpoint."""
-    return "Basic " + base64.b64encode(f"{identity.access_id}:{identity.login_key}".encode()).decode()
+    return "Basic " + base64.b64encode(f"{credentials.access_id}:{credentials.login_key}".encode()).decode()
 
 
 class Tokens:
@@ -114,94 +114,94 @@ class Tokens:
         self._refusals = Refusals(state, "registry")
         self._flights: SingleFlight[Token] = SingleFlight()
 
-    def bearer(self, identity: Identity, repository: Repository, actions: str, patience: Patience = SAFE) -> str:
+    def bearer(self, credentials: Credentials, repository: Repository, actions: str, patience: Patience = SAFE) -> str:
         """A token for one repository. A cached one for pushing serves pulling too.
 
         Raises `CredentialsRefused`, `OrganizationUnknown`, `Denied`, or what the transport raises.
         """
         name = str(repository)
         for wanted in {actions, PUSH} if actions == PULL else {actions}:
-            if (cached := self._cached((identity.fingerprint, name, wanted))) is not None:
+            if (cached := self._cached((credentials.fingerprint, name, wanted))) is not None:
                 _tell_accepted()
                 return cached.value
         try:
-            return self._scoped(identity, name, actions, patience).value
+            return self._scoped(credentials, name, actions, patience).value
         except Denied:
             # Other clients of SWR ask for both at all times; whether it grants pulling alone, of a repository that
             # does not exist yet, is not known.
             if actions != PULL:
                 raise
-            return self._scoped(identity, name, PUSH, patience).value
+            return self._scoped(credentials, name, PUSH, patience).value
 
-    def bearer_of_two(self, identity: Identity, repository: Repository, actions: str, source: Repository) -> str:
+    def bearer_of_two(self, credentials: Credentials, repository: Repository, actions: str, source: Repository) -> str:
         """A token that may read `source` as well, as other clients ask for when they mount; where SWR takes one scope
         only, one for the repository alone. Raises as `bearer` does."""
-        key = (identity.fingerprint, f"{repository} {source}", actions)
+        key = (credentials.fingerprint, f"{repository} {source}", actions)
         if (cached := self._cached(key)) is not None:
             _tell_accepted()
             return cached.value
         try:
-            return self._fetch(identity, (_scope(repository, actions), _scope(source, PULL)), key, MOUNT).value
+            return self._fetch(credentials, (_scope(repository, actions), _scope(source, PULL)), key, MOUNT).value
         except (Denied, InvalidRequest, NotFound, Unavailable, Unexpected):
-            value = self.bearer(identity, repository, actions)
-        if (token := self._cached((identity.fingerprint, str(repository), actions))) is not None:
+            value = self.bearer(credentials, repository, actions)
+        if (token := self._cached((credentials.fingerprint, str(repository), actions))) is not None:
             self._keep(key, token)
         return value
 
-    def _scoped(self, identity: Identity, name: str, actions: str, patience: Patience) -> Token:
-        return self._fetch(identity, (_scope(name, actions),), (identity.fingerprint, name, actions), patience)
+    def _scoped(self, credentials: Credentials, name: str, actions: str, patience: Patience) -> Token:
+        return self._fetch(credentials, (_scope(name, actions),), (credentials.fingerprint, name, actions), patience)
 
-    def forget(self, identity: Identity, repository: Repository, source: Repository | None = None) -> None:
+    def forget(self, credentials: Credentials, repository: Repository, source: Repository | None = None) -> None:
         """Drops the tokens of a repository, and those for it and a source, because SWR refused one."""
         names = [str(repository)] + ([f"{repository} {source}"] if source is not None else [])
         with self._lock:
             for name in names:
                 for actions in (PULL, PUSH, ALL):
-                    self._drop((identity.fingerprint, name, actions))
+                    self._drop((credentials.fingerprint, name, actions))
 
-    def begin_anew(self, identity: Identity, organization: str) -> None:
+    def begin_anew(self, credentials: Credentials, organization: str) -> None:
         """From now on nobody takes the refusal of a request that went out before the organization was there."""
 
         def outdated(flight: tuple[tuple[str, str, str], Patience]) -> bool:
             (fingerprint, name, _), _ = flight
-            return fingerprint == identity.fingerprint and name.partition("/")[0] == organization
+            return fingerprint == credentials.fingerprint and name.partition("/")[0] == organization
 
         self._flights.leave(outdated)
 
-    def login(self, identity: Identity, patience: Patience = SAFE) -> None:
+    def login(self, credentials: Credentials, patience: Patience = SAFE) -> None:
         """Asks SWR now whether the credentials are right, as `docker login` does: a token without a scope.
 
         Raises `CredentialsRefused`, remembered for 30 s, or what the transport raises.
         """
         try:
-            self._fetch(identity, (), (identity.fingerprint, "", ""), patience, anew=True)
+            self._fetch(credentials, (), (credentials.fingerprint, "", ""), patience, anew=True)
         except InvalidRequest:
             # This SWR wants a scope. What it says of one that nobody may use still tells whether it knows the caller.
             with contextlib.suppress(Denied, NotFound):
-                key = (identity.fingerprint, _NOBODYS, PULL)
-                self._fetch(identity, (_scope(_NOBODYS, PULL),), key, patience, anew=True)
-            self._accepted.note(identity)
+                key = (credentials.fingerprint, _NOBODYS, PULL)
+                self._fetch(credentials, (_scope(_NOBODYS, PULL),), key, patience, anew=True)
+            self._accepted.note(credentials)
             _tell_accepted()
 
-    def accepted(self, identity: Identity) -> bool:
+    def accepted(self, credentials: Credentials) -> bool:
         """Whether SWR accepted these credentials within the last hour, or gave a token that is still good. Asks
         nobody."""
-        return self._is_live(identity) or self._accepted.lately(identity)
+        return self._is_live(credentials) or self._accepted.lately(credentials)
 
-    def confirm(self, identity: Identity, patience: Patience = SAFE) -> None:
+    def confirm(self, credentials: Credentials, patience: Patience = SAFE) -> None:
         """Like `login`, but a token that is still good is proof enough.
 
         Comes before every signed call: five bad signatures lock an AK for five minutes (`docs/facts/swr.md §3.1`).
         """
-        if self._is_live(identity):
+        if self._is_live(credentials):
             _tell_accepted()
             return
-        self.login(identity, patience)
+        self.login(credentials, patience)
 
-    def _is_live(self, identity: Identity) -> bool:
+    def _is_live(self, credentials: Credentials) -> bool:
         """Whether there is a token of these credentials that is good now."""
         with self._lock:
-            latest = self._latest.get(identity.fingerprint)
+            latest = self._latest.get(credentials.fingerprint)
             return latest is not None and latest[1] > time.monotonic()
 
     def _cached(self, key: tuple[str, str, str]) -> Token | None:
@@ -211,7 +211,7 @@ class Tokens:
 
     def _fetch(
         self,
-        identity: Identity,
+        credentials: Credentials,
         scopes: Scopes,
         key: tuple[str, str, str],
         patience: Patience = SAFE,
@@ -222,11 +222,11 @@ class Tokens:
             # Whoever looked into the cache just before the last flight ended finds its token there.
             if not anew and (cached := self._cached(key)) is not None:
                 return cached
-            token = self._ask(identity, scopes, patience)
+            token = self._ask(credentials, scopes, patience)
             self._keep(key, token)
             return token
 
-        self._refusals.raise_remembered(identity)
+        self._refusals.raise_remembered(credentials)
         token, _ = self._flights.do((key, patience), fetch, timeout=longest(patience))
         _tell_accepted()
         return token
@@ -246,31 +246,31 @@ class Tokens:
         if key[0] in self._latest and self._latest[key[0]][0] == key:
             del self._latest[key[0]]
 
-    def _ask(self, identity: Identity, scopes: Scopes, patience: Patience) -> Token:
+    def _ask(self, credentials: Credentials, scopes: Scopes, patience: Patience) -> Token:
         try:
-            return self._request(identity, scopes, patience)
+            return self._request(credentials, scopes, patience)
         except CredentialsRefused as error:
             # 401 may mean bad credentials, or only that they do not allow this scope: asked without one, SWR tells.
             if len(scopes) > 1 or (scopes and not _certain(error)):
                 with contextlib.suppress(InvalidRequest):
-                    self._ask(identity, (), patience)
+                    self._ask(credentials, (), patience)
                 raise Denied(
                     f"SWR gives this account no access to {scopes[0].split(':')[1]}: have an administrator grant it",
                     **error.of_swr(),
                 ) from error
-            self._accepted.withdraw(identity)
-            self._refusals.remember(identity, error)
+            self._accepted.withdraw(credentials)
+            self._refusals.remember(credentials, error)
             raise
 
-    def _request(self, identity: Identity, scopes: Scopes, patience: Patience) -> Token:
+    def _request(self, credentials: Credentials, scopes: Scopes, patience: Patience) -> Token:
         query = [("service", SERVICE), *(("scope", each) for each in scopes)]
-        origin = self._regions[identity.region].registry
+        origin = self._regions[credentials.region].registry
         response = self._transport.send(
             "GET",
             f"{origin}/swr/auth/v2/registry/auth/?{urlencode(query)}",
-            headers={"Authorization": basic(identity), "Accept": "application/json"},
-            account=self._charged(identity),
-            credential=identity.fingerprint,
+            headers={"Authorization": basic(credentials), "Accept": "application/json"},
+            account=self._charged(credentials),
+            credential=credentials.fingerprint,
             patience=patience,
         )
         if response.status_code != 200:
@@ -289,15 +289,15 @@ class Tokens:
             # start of an upload that ends here.
             if not patience.broken:
                 raise
-            return self._request(identity, scopes, replace(patience, broken=False))
+            return self._request(credentials, scopes, replace(patience, broken=False))
         token = _read_token(document, origin)
-        self._accepted.note(identity)
+        self._accepted.note(credentials)
         _tell_accepted()
         return token
 
-    def _charged(self, identity: Identity) -> str:
+    def _charged(self, credentials: Credentials) -> str:
         """Whose rate limit a request counts for. What anybody may have made up counts for nobody's."""
-        return identity.account if self.accepted(identity) else f"{identity.region}/{_NOT_ACCEPTED}"
+        return credentials.account if self.accepted(credentials) else f"{credentials.region}/{_NOT_ACCEPTED}"
 
 
 def _tell_accepted() -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from adapter.documents import parse_json
 from adapter.errors import DigestInvalid
-from adapter.names import check_digest
+from adapter.references import check_digest
 from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST
 
 SOURCE: Final = "harbor-swr-adapter.source.digest"

@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import requests
 
+from adapter.credentials import Credentials
 from adapter.errors import (
     AccountBlocked,
     AdapterError,
@@ -25,8 +26,7 @@ from adapter.errors import (
     Unexpected,
     UploadUnknown,
 )
-from adapter.identity import Identity
-from adapter.names import Repository
+from adapter.references import Repository
 from adapter.swr.errors import error_for
 from adapter.swr.locations import resolve
 from adapter.swr.patience import BUFFERED, MOUNT, START, STREAM
@@ -53,7 +53,7 @@ class SwrUploads:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
-    def start(self, identity: Identity, repository: Repository, *, create: bool = True) -> str:
+    def start(self, credentials: Credentials, repository: Repository, *, create: bool = True) -> str:
         """The location of a new upload. An organization that is missing is made, for callers that ask for none before
         they push (`docs/facts/harbor.md D.5`); here only, since nothing else means to fill it. Without `create` it is
         not: a manifest makes none.
@@ -61,17 +61,17 @@ class SwrUploads:
         Raises `Denied`, `OrganizationTaken`, `OrganizationQuota`, `CreationRefused`, `OrganizationUnknown`.
         """
         try:
-            return self._start(identity, repository)
+            return self._start(credentials, repository)
         except OrganizationUnknown:
             if not create:
                 raise
-            self._registry.make_organization(identity, repository.organization)
-            return self._start(identity, repository)
+            self._registry.make_organization(credentials, repository.organization)
+            return self._start(credentials, repository)
 
-    def _start(self, identity: Identity, repository: Repository) -> str:
+    def _start(self, credentials: Credentials, repository: Repository) -> str:
         response = self._registry.exchange(
             "POST",
-            identity,
+            credentials,
             repository,
             f"/v2/{repository}/blobs/uploads/",
             actions=PUSH,
@@ -79,10 +79,10 @@ class SwrUploads:
             patience=START,
         )
         if response.status_code == 404:
-            raise self._registry.absence(identity, repository, error_for(refusal_of(response)))
-        return self._next_location(identity, response, None)
+            raise self._registry.absence(credentials, repository, error_for(refusal_of(response)))
+        return self._next_location(credentials, response, None)
 
-    def mount(self, identity: Identity, repository: Repository, digest: str, source: Repository) -> Mounting:
+    def mount(self, credentials: Credentials, repository: Repository, digest: str, source: Repository) -> Mounting:
         """Asks for a blob of another repository, and believes only what SWR says of this very blob.
 
         That SWR mounts at all is not known (`docs/facts/swr.md §6`); other registries open an upload where they do
@@ -93,13 +93,13 @@ class SwrUploads:
         headers = {"Content-Length": "0"}
         try:
             response = self._registry.exchange(
-                "POST", identity, repository, path, actions=PUSH, headers=headers, patience=MOUNT, source=source
+                "POST", credentials, repository, path, actions=PUSH, headers=headers, patience=MOUNT, source=source
             )
             if response.status_code == 202:
-                return Mounting(False, self._next_location(identity, response, None))
+                return Mounting(False, self._next_location(credentials, response, None))
             if response.status_code in COMPLETE:
                 settle(response)
-                return Mounting(_names(response, digest) or self._holds(identity, repository, digest))
+                return Mounting(_names(response, digest) or self._holds(credentials, repository, digest))
             if response.status_code in MOUNT.statuses:
                 raise error_for(refusal_of(response))
             settle(response)
@@ -109,24 +109,24 @@ class SwrUploads:
             pass
         return Mounting(False)
 
-    def _holds(self, identity: Identity, repository: Repository, digest: str) -> bool:
+    def _holds(self, credentials: Credentials, repository: Repository, digest: str) -> bool:
         try:
-            self._registry.blob(identity, repository, digest)
+            self._registry.blob(credentials, repository, digest)
         except (BlobUnknown, RepositoryUnknown):
             return False
         return True
 
     def chunk(
-        self, identity: Identity, repository: Repository, location: str, body: Stream, content_range: str | None
+        self, credentials: Credentials, repository: Repository, location: str, body: Stream, content_range: str | None
     ) -> str:
         """Appends bytes; the next location. `content_range` is `first-last`, both inclusive."""
         headers = {"Content-Type": "application/octet-stream"} | _range(content_range)
-        response = self._stream("PATCH", identity, repository, location, body, headers)
-        return self._next_location(identity, response, location)
+        response = self._stream("PATCH", credentials, repository, location, body, headers)
+        return self._next_location(credentials, response, location)
 
     def finish(
         self,
-        identity: Identity,
+        credentials: Credentials,
         repository: Repository,
         location: str,
         digest: str,
@@ -137,7 +137,7 @@ class SwrUploads:
         joint = "&" if "?" in location else "?"
         headers = {"Content-Type": "application/octet-stream"} | _range(content_range)
         path = f"{location}{joint}digest={quote(digest, safe='')}"
-        response = self._stream("PUT", identity, repository, path, body, headers)
+        response = self._stream("PUT", credentials, repository, path, body, headers)
         if response.status_code not in COMPLETE:
             raise _upload_error(error_for(refusal_of(response)))
         settle(response)
@@ -145,21 +145,21 @@ class SwrUploads:
         if kept != digest:
             raise Unexpected(f"SWR keeps the upload as {kept}, but it is {digest}")
 
-    def status(self, identity: Identity, repository: Repository, location: str) -> tuple[str, int | None]:
+    def status(self, credentials: Credentials, repository: Repository, location: str) -> tuple[str, int | None]:
         """The location to go on at, and how many bytes SWR has: None where it does not tell.
 
         That SWR answers this at all is not documented (`docs/facts/swr.md §6`); `0-0` can mean no byte or one.
         """
-        response = self._registry.exchange("GET", identity, repository, location, actions=PUSH)
+        response = self._registry.exchange("GET", credentials, repository, location, actions=PUSH)
         found = _RANGE.fullmatch(response.headers.get("Range", ""))
         if not 200 <= response.status_code < 300 or found is None or found[1] == "0":
             settle(response)
             return location, None
-        return self._next_location(identity, response, location), int(found[1]) + 1
+        return self._next_location(credentials, response, location), int(found[1]) + 1
 
-    def cancel(self, identity: Identity, repository: Repository, location: str) -> None:
+    def cancel(self, credentials: Credentials, repository: Repository, location: str) -> None:
         """Drops an upload. Raises `UploadUnknown`."""
-        response = self._registry.exchange("DELETE", identity, repository, location, actions=PUSH)
+        response = self._registry.exchange("DELETE", credentials, repository, location, actions=PUSH)
         if not 200 <= response.status_code < 300:
             raise _upload_error(error_for(refusal_of(response)))
         settle(response)
@@ -167,7 +167,7 @@ class SwrUploads:
     def _stream(
         self,
         method: str,
-        identity: Identity,
+        credentials: Credentials,
         repository: Repository,
         path: str,
         body: Stream,
@@ -178,10 +178,10 @@ class SwrUploads:
             headers["Content-Length"] = str(len(body))
             patience = BUFFERED
         return self._registry.exchange(
-            method, identity, repository, path, actions=PUSH, headers=headers, body=body, patience=patience
+            method, credentials, repository, path, actions=PUSH, headers=headers, body=body, patience=patience
         )
 
-    def _next_location(self, identity: Identity, response: requests.Response, previous: str | None) -> str:
+    def _next_location(self, credentials: Credentials, response: requests.Response, previous: str | None) -> str:
         if not 200 <= response.status_code < 300:
             raise _upload_error(error_for(refusal_of(response)))
         settle(response)
@@ -189,7 +189,7 @@ class SwrUploads:
         if location is None and previous is not None:
             return previous  # only the start of an upload must have a Location
         target = resolve(str(response.url), location)
-        if target.hostname != urlsplit(self._registry.origin(identity)).hostname:
+        if target.hostname != urlsplit(self._registry.origin(credentials)).hostname:
             raise Unexpected(f"SWR moves an upload to another host, {target.hostname}: not followed")
         return (target.path + (f"?{target.query}" if target.query else "")).replace(" ", "%20")
 

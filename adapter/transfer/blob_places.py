@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import Final
 
+from adapter.credentials import Credentials
 from adapter.errors import BlobUnknown, NameInvalid
-from adapter.identity import Identity
-from adapter.names import Repository, parse_repository
+from adapter.references import Repository, parse_repository
 from adapter.state import State
 
 LIFE: Final = 86_400.0
@@ -24,33 +24,33 @@ class BlobPlaces:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def saw(self, identity: Identity, repository: Repository, digest: str) -> None:
+    def saw(self, credentials: Credentials, repository: Repository, digest: str) -> None:
         """SWR has the blob there."""
-        self._state.put(_key(identity, digest), str(repository).encode(), LIFE)
+        self._state.put(_key(credentials, digest), str(repository).encode(), LIFE)
 
     @contextlib.contextmanager
-    def asked(self, identity: Identity, repository: Repository, digest: str) -> Iterator[None]:
+    def asked(self, credentials: Credentials, repository: Repository, digest: str) -> Iterator[None]:
         """Learns from the end of the block, in which SWR is asked for the blob."""
         try:
             yield
         except BlobUnknown:
-            self.gone(identity, repository, digest)
+            self.gone(credentials, repository, digest)
             raise
-        self.saw(identity, repository, digest)
+        self.saw(credentials, repository, digest)
 
-    def of(self, identity: Identity, digest: str) -> Repository | None:
+    def of(self, credentials: Credentials, digest: str) -> Repository | None:
         """Where the blob was, if anywhere."""
-        value = self._state.get(_key(identity, digest))
+        value = self._state.get(_key(credentials, digest))
         try:
             return None if value is None else parse_repository(value.decode())
         except (NameInvalid, UnicodeDecodeError):
             return None
 
-    def gone(self, identity: Identity, repository: Repository, digest: str) -> None:
+    def gone(self, credentials: Credentials, repository: Repository, digest: str) -> None:
         """SWR has it there no more."""
-        if self.of(identity, digest) == repository:
-            self._state.drop(_key(identity, digest))
+        if self.of(credentials, digest) == repository:
+            self._state.drop(_key(credentials, digest))
 
 
-def _key(identity: Identity, digest: str) -> str:
-    return f"blob:{identity.fingerprint}:{digest}"
+def _key(credentials: Credentials, digest: str) -> str:
+    return f"blob:{credentials.fingerprint}:{digest}"

@@ -12,7 +12,7 @@ import threading
 from queue import SimpleQueue
 
 from adapter.errors import DigestInvalid
-from adapter.names import algorithm_of, check_digest
+from adapter.references import algorithm_of, check_digest
 
 Block = bytes | memoryview
 

@@ -10,7 +10,7 @@ import contextlib
 import threading
 from collections.abc import Generator, Iterable, Iterator
 
-from adapter.names import algorithm_of, digest_of
+from adapter.references import algorithm_of, digest_of
 from adapter.transfer.body import BUFFERS
 from adapter.transfer.checksum import Block, Checksum, compare
 

@@ -13,10 +13,10 @@ from typing import Final
 
 import requests
 
+from adapter.credentials import Credentials
 from adapter.errors import AdapterError, BlobUnknown, ManifestInvalid, NotFound, RangeInvalid, Unexpected
-from adapter.identity import Identity
-from adapter.names import Repository, algorithm_of, digest_of
 from adapter.numerals import whole_number
+from adapter.references import Repository, algorithm_of, digest_of
 from adapter.state import MemoryState, State
 from adapter.swr.client import SwrClient
 from adapter.swr.manifest_types import LISTS, digests_in, parsed
@@ -57,7 +57,7 @@ class Kept:
         self._others = MemoryState(MOST_MISSED)
         self._missed: State = MemoryState(MOST_MISSED) if alone else swr.state
 
-    def keep(self, identity: Identity, repository: Repository, original: Document, *, remembered: bool) -> None:
+    def keep(self, credentials: Credentials, repository: Repository, original: Document, *, remembered: bool) -> None:
         """Puts it into SWR, as a blob. `remembered`: it is taken to be there for a while without asking.
 
         Raises what SWR refuses an upload with, and `ManifestInvalid` for more parts than are looked for later. An
@@ -67,65 +67,67 @@ class Kept:
             raise ManifestInvalid(
                 f"the manifest names more than {MOST_PARTS} blobs, and SWR rejects its type: use fewer layers"
             )
-        self._swr.registry.authorize(identity, repository, PUSH)
-        location = self._swr.uploads.start(identity, repository, create=False)
+        self._swr.registry.authorize(credentials, repository, PUSH)
+        location = self._swr.uploads.start(credentials, repository, create=False)
         try:
-            self._swr.uploads.finish(identity, repository, location, original.digest, original.data)
+            self._swr.uploads.finish(credentials, repository, location, original.digest, original.data)
         except AdapterError as error:
             with contextlib.suppress(AdapterError):
-                self._swr.uploads.cancel(identity, repository, location)
+                self._swr.uploads.cancel(credentials, repository, location)
             if isinstance(error, RangeInvalid):
                 raise Unexpected(f"SWR takes no manifest as a blob: {error.sentence}", **error.of_swr()) from error
             raise
         if remembered:
-            self._remember(identity, repository, original)
+            self._remember(credentials, repository, original)
 
-    def find(self, identity: Identity, repository: Repository, digest: str, *, fresh: bool = False) -> Document | None:
+    def find(
+        self, credentials: Credentials, repository: Repository, digest: str, *, fresh: bool = False
+    ) -> Document | None:
         """The original of that digest, None when no blob is one. Raises what SWR cannot be asked for.
 
         `fresh`: what was there a while ago does not count, and what an image names must be there as well. Nothing in
         SWR holds it until a tag does, and whoever hears that the image is there sends none of it.
         """
-        if not fresh and (found := self.recall(identity, repository, digest)) is not None:
+        if not fresh and (found := self.recall(credentials, repository, digest)) is not None:
             return found
-        original = self._fetched(identity, repository, digest)
-        if original is not None and fresh and not self._is_whole(identity, repository, original):
+        original = self._fetched(credentials, repository, digest)
+        if original is not None and fresh and not self._is_whole(credentials, repository, original):
             original = None
         if original is not None:
-            self._remember(identity, repository, original)
+            self._remember(credentials, repository, original)
         elif fresh:
             for store in (self._cache, self._large):
-                store.drop(_key("kept", identity, repository, digest))
+                store.drop(_key("kept", credentials, repository, digest))
         return original
 
-    def _is_whole(self, identity: Identity, repository: Repository, original: Document) -> bool:
+    def _is_whole(self, credentials: Credentials, repository: Repository, original: Document) -> bool:
         parts = _parts(original)
         if len(parts) > MOST_PARTS:
             return False
         try:
             for digest in parts:
-                self._swr.registry.blob(identity, repository, digest)
+                self._swr.registry.blob(credentials, repository, digest)
         except BlobUnknown:
             return False
         return True
 
-    def recall(self, identity: Identity, repository: Repository, digest: str) -> Document | None:
+    def recall(self, credentials: Credentials, repository: Repository, digest: str) -> Document | None:
         """The same without asking SWR."""
-        key = _key("kept", identity, repository, digest)
+        key = _key("kept", credentials, repository, digest)
         data = self._cache.get(key) or self._large.get(key)
         return None if data is None else original_in(data, digest)
 
-    def _remember(self, identity: Identity, repository: Repository, original: Document) -> None:
+    def _remember(self, credentials: Credentials, repository: Repository, original: Document) -> None:
         store = self._cache if len(original.data) <= CACHED else self._large
-        store.put(_key("kept", identity, repository, original.digest), original.data, LIFE)
+        store.put(_key("kept", credentials, repository, original.digest), original.data, LIFE)
 
-    def _fetched(self, identity: Identity, repository: Repository, digest: str) -> Document | None:
+    def _fetched(self, credentials: Credentials, repository: Repository, digest: str) -> Document | None:
         """What a blob is never changes, so one that is no manifest is read once to find that out."""
-        key = _key("blob", identity, repository, digest)
+        key = _key("blob", credentials, repository, digest)
         if self._others.get(key) is not None:
             return None
         try:
-            response = self._swr.registry.open_blob(identity, repository, digest)
+            response = self._swr.registry.open_blob(credentials, repository, digest)
         except NotFound:
             return None
         if _is_too_large(response):
@@ -142,22 +144,22 @@ class Kept:
 
     # Manifests that somebody looked for in vain
 
-    def missed(self, identity: Identity, repository: Repository, digest: str) -> None:
+    def missed(self, credentials: Credentials, repository: Repository, digest: str) -> None:
         """Neither a manifest nor a blob has the digest now."""
-        self._missed.put(_key("missed", identity, repository, digest), b"1", MISSED)
+        self._missed.put(_key("missed", credentials, repository, digest), b"1", MISSED)
 
-    def arrived(self, identity: Identity, repository: Repository, digests: Iterable[str]) -> None:
+    def arrived(self, credentials: Credentials, repository: Repository, digests: Iterable[str]) -> None:
         """They are there now."""
         for digest in digests:
-            self._missed.drop(_key("missed", identity, repository, digest))
+            self._missed.drop(_key("missed", credentials, repository, digest))
 
-    def lacks(self, identity: Identity, repository: Repository, digests: Iterable[str]) -> bool:
+    def lacks(self, credentials: Credentials, repository: Repository, digests: Iterable[str]) -> bool:
         """Whether one of them was looked for in vain lately."""
-        return any(self._missed.get(_key("missed", identity, repository, digest)) is not None for digest in digests)
+        return any(self._missed.get(_key("missed", credentials, repository, digest)) is not None for digest in digests)
 
 
-def _key(what: str, identity: Identity, repository: Repository, digest: str) -> str:
-    return f"{what}:{identity.fingerprint}:{repository}:{digest}"
+def _key(what: str, credentials: Credentials, repository: Repository, digest: str) -> str:
+    return f"{what}:{credentials.fingerprint}:{repository}:{digest}"
 
 
 def _parts(original: Document) -> list[str]:

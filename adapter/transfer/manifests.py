@@ -13,9 +13,9 @@ import logging
 from dataclasses import dataclass
 from typing import Final
 
+from adapter.credentials import Credentials
 from adapter.errors import BlobUnknown, ManifestInvalid, ManifestUnknown, TypeRefused
-from adapter.identity import Identity
-from adapter.names import Repository, is_digest
+from adapter.references import Repository, is_digest
 from adapter.swr.client import SwrClient
 from adapter.swr.manifest_types import (
     ACCEPT,
@@ -62,81 +62,85 @@ class Manifests:
 
     # Back
 
-    def read(self, identity: Identity, repository: Repository, reference: str, accept: str, *, head: bool) -> Manifest:
+    def read(
+        self, credentials: Credentials, repository: Repository, reference: str, accept: str, *, head: bool
+    ) -> Manifest:
         """Raises `ManifestUnknown`. `head`: the content may be left out."""
         if not self._translate:
-            return self._registry.manifest(identity, repository, reference, accept, head=head)
+            return self._registry.manifest(credentials, repository, reference, accept, head=head)
         if not is_digest(reference):
-            return self._by_tag(identity, repository, reference, accept)
+            return self._by_tag(credentials, repository, reference, accept)
         try:
-            return self._registry.manifest(identity, repository, reference, accept, head=head)
+            return self._registry.manifest(credentials, repository, reference, accept, head=head)
         except ManifestUnknown:
             # Asked anew: whoever hears that it is there does not send it, nor its layers.
-            original = self._kept.find(identity, repository, reference, fresh=True)
+            original = self._kept.find(credentials, repository, reference, fresh=True)
             if original is None:
-                self._kept.missed(identity, repository, reference)
+                self._kept.missed(credentials, repository, reference)
                 raise
         return _manifest(original)
 
-    def _by_tag(self, identity: Identity, repository: Repository, tag: str, accept: str) -> Manifest:
+    def _by_tag(self, credentials: Credentials, repository: Repository, tag: str, accept: str) -> Manifest:
         """One request as long as SWR has what was pushed: its content tells whether it has."""
-        own = self._registry.manifest(identity, repository, tag, accept, head=False)
+        own = self._registry.manifest(credentials, repository, tag, accept, head=False)
         source = own.source
         wanted = () if source is None else [each for each in _ORIGINALS[source.held_as] if accepts(accept, each)]
         if source is None or not wanted:
             return own
-        original = self._kept.find(identity, repository, source.digest)
+        original = self._kept.find(credentials, repository, source.digest)
         if original is None or original.media_type not in wanted:
             return own
         # What the list names is as sure as the list. The rest may be gone: then the original could not be pulled whole.
         unsure = set(original.names) - set(source.names)
-        if len(unsure) > MOST or not self._has_all(identity, repository, unsure):
+        if len(unsure) > MOST or not self._has_all(credentials, repository, unsure):
             return own
         return _manifest(original)
 
-    def _has_all(self, identity: Identity, repository: Repository, digests: set[str]) -> bool:
+    def _has_all(self, credentials: Credentials, repository: Repository, digests: set[str]) -> bool:
         """What was looked for in vain may have come meanwhile, through another replica or with another secret."""
         for digest in digests:
-            if self._kept.lacks(identity, repository, [digest]):
+            if self._kept.lacks(credentials, repository, [digest]):
                 try:
-                    self.read(identity, repository, digest, ACCEPT, head=True)
+                    self.read(credentials, repository, digest, ACCEPT, head=True)
                 except ManifestUnknown:
                     return False
-                self._kept.arrived(identity, repository, [digest])
+                self._kept.arrived(credentials, repository, [digest])
         return True
 
-    def is_kept(self, identity: Identity, repository: Repository, digest: str) -> bool:
+    def is_kept(self, credentials: Credentials, repository: Repository, digest: str) -> bool:
         """Whether a manifest is there only because it was kept: no tag leads to it."""
-        return self._translate and self._kept.find(identity, repository, digest, fresh=True) is not None
+        return self._translate and self._kept.find(credentials, repository, digest, fresh=True) is not None
 
     # There
 
     @for_upload()
-    def put(self, identity: Identity, repository: Repository, reference: str, pushed: Document, form: Form) -> Stored:
+    def put(
+        self, credentials: Credentials, repository: Repository, reference: str, pushed: Document, form: Form
+    ) -> Stored:
         """`pushed` has the type that it was sent with, and hashes to its digest; `form` is that of its content.
 
         Raises `TypeRefused` for what SWR takes in no form, `ManifestInvalid`, `OrganizationUnknown`."""
         original = self._original(pushed, form)
         if original is None:
             try:
-                return Stored(self._sent(identity, repository, reference, pushed))
+                return Stored(self._sent(credentials, repository, reference, pushed))
             except ManifestInvalid as error:
                 raise _explained(repository, reference, pushed, form, error) from error
         # Under a digest everything can be kept; under a tag there are Docker's formats, for images alone.
         elsewhere = form.kind != "other" or is_digest(reference)
         known = form.translatable or (form.kind == "other" and is_digest(reference))
-        earlier = self._refused.age(identity, form.key) if known else None
+        earlier = self._refused.age(credentials, form.key) if known else None
         refusal = None
         if earlier is None:
             try:
-                return Stored(self._sent_whole(identity, repository, reference, pushed, original))
+                return Stored(self._sent_whole(credentials, repository, reference, pushed, original))
             except TypeRefused as error:
                 if not elsewhere:
                     raise _explained(repository, reference, pushed, form, error) from error
                 refusal = error
         if is_digest(reference):
-            return self._kept_for(identity, repository, original, form, earlier)
-        return self._stood_in(identity, repository, reference, original, form, refusal, earlier)
+            return self._kept_for(credentials, repository, original, form, earlier)
+        return self._stood_in(credentials, repository, reference, original, form, refusal, earlier)
 
     def _original(self, pushed: Document, form: Form) -> Document | None:
         """None for what is to SWR's taste or not at all: Docker's types, and what is not what its type says."""
@@ -145,44 +149,44 @@ class Manifests:
             return None
         return Document(form.media_type, pushed.digest, pushed.data)
 
-    def _sent(self, identity: Identity, repository: Repository, reference: str, pushed: Document) -> str:
+    def _sent(self, credentials: Credentials, repository: Repository, reference: str, pushed: Document) -> str:
         digest = self._registry.put_manifest(
-            identity, repository, reference, pushed.data, pushed.media_type, pushed.digest
+            credentials, repository, reference, pushed.data, pushed.media_type, pushed.digest
         )
         if self._translate and is_digest(reference):
-            self._kept.arrived(identity, repository, [reference])
+            self._kept.arrived(credentials, repository, [reference])
         return digest
 
     def _sent_whole(
-        self, identity: Identity, repository: Repository, reference: str, pushed: Document, original: Document
+        self, credentials: Credentials, repository: Repository, reference: str, pushed: Document, original: Document
     ) -> str:
         """As it is. An index may name what was kept as a blob when SWR did not take it, and takes today."""
         try:
-            return self._sent(identity, repository, reference, pushed)
+            return self._sent(credentials, repository, reference, pushed)
         except TypeRefused:
             raise
         except (ManifestInvalid, ManifestUnknown, BlobUnknown):
             if original.media_type not in LISTS:
                 raise
-            if not self._stand_ins.restored(identity, repository, original.data):
+            if not self._stand_ins.restored(credentials, repository, original.data):
                 raise
-        return self._sent(identity, repository, reference, pushed)
+        return self._sent(credentials, repository, reference, pushed)
 
     def _kept_for(
-        self, identity: Identity, repository: Repository, original: Document, form: Form, earlier: float | None
+        self, credentials: Credentials, repository: Repository, original: Document, form: Form, earlier: float | None
     ) -> Stored:
         """That images are rejected is learnt when one stands in for another: SWR may reject this one for its layers."""
-        self._kept.keep(identity, repository, original, remembered=True)
-        self._kept.arrived(identity, repository, [original.digest])
+        self._kept.keep(credentials, repository, original, remembered=True)
+        self._kept.arrived(credentials, repository, [original.digest])
         if form.kind == "other" and earlier is None:
-            self._refused.learn(identity, form.key)
+            self._refused.learn(credentials, form.key)
         why = _why(original.media_type, earlier)
         log.info("%s: %s@%s is kept as a blob", why, repository, original.digest)
         return Stored(original.digest, f"{why}: it is kept as a blob of this repository")
 
     def _stood_in(
         self,
-        identity: Identity,
+        credentials: Credentials,
         repository: Repository,
         tag: str,
         original: Document,
@@ -191,7 +195,7 @@ class Manifests:
         earlier: float | None,
     ) -> Stored:
         try:
-            done = self._stand_ins.put(identity, repository, tag, original)
+            done = self._stand_ins.put(credentials, repository, tag, original)
         except ManifestInvalid as error:
             if refusal is not None and error.swr_code is None:
                 # SWR's own words, where the error has none.
@@ -199,7 +203,7 @@ class Manifests:
                 error.request_id = refusal.request_id
             raise
         if refusal is not None:
-            self._refused.learn(identity, form.key)
+            self._refused.learn(credentials, form.key)
         held, why = done.document, _why(original.media_type, earlier)
         log.info(
             "%s: %s:%s, %s, is there as %s %s%s",

@@ -18,6 +18,7 @@ from typing import Final
 
 import requests
 
+from adapter.credentials import Credentials
 from adapter.errors import (
     AccountBlocked,
     AdapterError,
@@ -30,9 +31,8 @@ from adapter.errors import (
     SizeInvalid,
     Unexpected,
 )
-from adapter.identity import Identity
-from adapter.names import Repository
 from adapter.numerals import whole_number
+from adapter.references import Repository
 from adapter.state import State
 from adapter.swr.client import SwrClient
 from adapter.swr.outgoing import for_upload
@@ -58,7 +58,7 @@ _UNABLE: Final = 86_400.0
 class _Wanted:
     """One mount; `bound` to an answer that Harbor cannot misread."""
 
-    identity: Identity
+    credentials: Credentials
     target: Repository
     digest: str
     source: Repository
@@ -78,19 +78,19 @@ class Mounts:
         # What is copied is checked in any case, and SWR took it before, however large it is.
         self._uploads = Uploads(swr.uploads, verify=True, largest=0, places=places, spare=spare)
 
-    def offer(self, identity: Identity, digest: str) -> Repository | None:
+    def offer(self, credentials: Credentials, digest: str) -> Repository | None:
         """The repository that a mount of the blob may name, None when it is better sent. SWR is not asked."""
-        if self._mode == NEVER or (self._mode == AUTO and self._unable(identity)):
+        if self._mode == NEVER or (self._mode == AUTO and self._unable(credentials)):
             return None
-        found = self._places.of(identity, digest)
+        found = self._places.of(credentials, digest)
         if found is not None:
-            self._state.put(_invitation(identity, digest), str(found).encode(), _INVITED)
+            self._state.put(_invitation(credentials, digest), str(found).encode(), _INVITED)
         return found
 
     @for_upload()
     def mount(
         self,
-        identity: Identity,
+        credentials: Credentials,
         target: Repository,
         digest: str,
         source: Repository | None,
@@ -104,61 +104,61 @@ class Mounts:
         for a blob that is not (any more) in the source, `Denied`, `Unexpected`, or what SWR answers: whatever fails so
         is not offered again. Raises `Busy`.
         """
-        bound = harbor or self._is_invited(identity, digest, source)
+        bound = harbor or self._is_invited(credentials, digest, source)
         if self._mode == NEVER:
             if bound:
                 raise InvalidRequest("mounts are switched off (SWR_ADAPTER_MOUNT): the layer is sent instead")
-            return self._uploads.start(identity, target)
-        source = source or self._places.of(identity, digest)
+            return self._uploads.start(credentials, target)
+        source = source or self._places.of(credentials, digest)
         if source is None:
             if bound:
                 raise BlobUnknown(f"no repository is known that has the blob {digest}")
-            return self._uploads.start(identity, target)
+            return self._uploads.start(credentials, target)
         try:
-            session = self._mounted(_Wanted(identity, target, digest, source, bound, transfer))
+            session = self._mounted(_Wanted(credentials, target, digest, source, bound, transfer))
         except Busy:
             raise
         except AdapterError:
-            self._places.gone(identity, source, digest)
+            self._places.gone(credentials, source, digest)
             raise
         if session is None:
-            self._places.saw(identity, target, digest)
+            self._places.saw(credentials, target, digest)
         return session
 
-    def _is_invited(self, identity: Identity, digest: str, source: Repository | None) -> bool:
+    def _is_invited(self, credentials: Credentials, digest: str, source: Repository | None) -> bool:
         """Whether the mount is the one that was offered: a client that names another source did not ask for offers."""
-        offered = self._state.get(_invitation(identity, digest))
+        offered = self._state.get(_invitation(credentials, digest))
         return source is not None and offered == str(source).encode()
 
     def _mounted(self, wanted: _Wanted) -> Session | None:
         """By SWR, if it does; else an upload for a client that may have one, else by copying."""
         session = None
-        if asked := not self._unable(wanted.identity):
-            mounting = self._swr.uploads.mount(wanted.identity, wanted.target, wanted.digest, wanted.source)
+        if asked := not self._unable(wanted.credentials):
+            mounting = self._swr.uploads.mount(wanted.credentials, wanted.target, wanted.digest, wanted.source)
             if mounting.done:
                 return None
             if mounting.location is not None:
                 session = Session(wanted.target, mounting.location)
         if not wanted.bound and self._mode == AUTO:
-            return session or self._uploads.start(wanted.identity, wanted.target)
+            return session or self._uploads.start(wanted.credentials, wanted.target)
         try:
             content = self._opened(wanted)
         except AdapterError as error:
             absent = isinstance(error, BlobUnknown | Denied) and not isinstance(error, AccountBlocked)
             if absent and not wanted.bound:
-                return session or self._uploads.start(wanted.identity, wanted.target)
-            self._drop(wanted.identity, session)
+                return session or self._uploads.start(wanted.credentials, wanted.target)
+            self._drop(wanted.credentials, session)
             raise
         with contextlib.closing(content):
-            self._copy(wanted, session or self._uploads.start(wanted.identity, wanted.target), content)
+            self._copy(wanted, session or self._uploads.start(wanted.credentials, wanted.target), content)
         if asked:
-            log.info("SWR does not mount for %s: a layer was copied instead", wanted.identity.shown)
-            self._state.put(_inability(wanted.identity), b"1", _UNABLE)
+            log.info("SWR does not mount for %s: a layer was copied instead", wanted.credentials.shown)
+            self._state.put(_inability(wanted.credentials), b"1", _UNABLE)
         return None
 
     def _opened(self, wanted: _Wanted) -> requests.Response:
         try:
-            return self._swr.registry.open_blob(wanted.identity, wanted.source, wanted.digest)
+            return self._swr.registry.open_blob(wanted.credentials, wanted.source, wanted.digest)
         except NotFound as error:
             raise BlobUnknown(
                 f"{wanted.source} has no blob {wanted.digest} that this account may read: the layer is sent instead",
@@ -169,24 +169,24 @@ class Mounts:
         incoming = Incoming(_Fetched(content), whole_number(content.headers.get("Content-Length")))
         try:
             with wanted.transfer():
-                self._uploads.finish(wanted.identity, session, wanted.digest, incoming)
+                self._uploads.finish(wanted.credentials, session, wanted.digest, incoming)
         except Busy:
-            self._drop(wanted.identity, session)
+            self._drop(wanted.credentials, session)
             raise
         except (DigestInvalid, SizeInvalid) as error:
-            self._drop(wanted.identity, session)
+            self._drop(wanted.credentials, session)
             raise Unexpected(
                 f"the blob {wanted.digest} cannot be copied from {wanted.source}: {error.sentence}", **error.of_swr()
             ) from error
 
-    def _drop(self, identity: Identity, session: Session | None) -> None:
+    def _drop(self, credentials: Credentials, session: Session | None) -> None:
         """An upload that nobody will go on with; SWR forgets it by itself some day."""
         if session is not None:
             with contextlib.suppress(AdapterError):
-                self._uploads.cancel(identity, session)
+                self._uploads.cancel(credentials, session)
 
-    def _unable(self, identity: Identity) -> bool:
-        return self._state.get(_inability(identity)) is not None
+    def _unable(self, credentials: Credentials) -> bool:
+        return self._state.get(_inability(credentials)) is not None
 
 
 class _Fetched:
@@ -207,9 +207,9 @@ class _Fetched:
         """Whoever asked for the answer closes it."""
 
 
-def _invitation(identity: Identity, digest: str) -> str:
-    return f"offer:{identity.fingerprint}:{digest}"
+def _invitation(credentials: Credentials, digest: str) -> str:
+    return f"offer:{credentials.fingerprint}:{digest}"
 
 
-def _inability(identity: Identity) -> str:
-    return f"unmountable:{identity.fingerprint}"
+def _inability(credentials: Credentials) -> str:
+    return f"unmountable:{credentials.fingerprint}"

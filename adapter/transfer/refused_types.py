@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from adapter.identity import Identity, hidden
+from adapter.credentials import Credentials, hidden
 from adapter.state import State
 
 LIFE: Final = 3600.0
@@ -27,21 +27,21 @@ class RefusedTypes:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def learn(self, identity: Identity, what: str) -> None:
+    def learn(self, credentials: Credentials, what: str) -> None:
         """SWR rejected it; where it can be seen, because of that alone."""
-        self._state.put(_key(identity, what), str(int(time.time())).encode(), LIFE)
+        self._state.put(_key(credentials, what), str(int(time.time())).encode(), LIFE)
 
-    def knows(self, identity: Identity, what: str) -> bool:
+    def knows(self, credentials: Credentials, what: str) -> bool:
         """Whether SWR rejected it within the last hour."""
-        return self.age(identity, what) is not None
+        return self.age(credentials, what) is not None
 
-    def age(self, identity: Identity, what: str) -> float | None:
+    def age(self, credentials: Credentials, what: str) -> float | None:
         """Seconds since SWR rejected it, at most `LIFE`; None when it did not, or longer ago than that."""
-        value = self._state.get(_key(identity, what))
+        value = self._state.get(_key(credentials, what))
         if value is None or not value.isdigit() or len(value) > 12:
             return None
         return min(max(0.0, time.time() - int(value)), LIFE)
 
 
-def _key(identity: Identity, what: str) -> str:
-    return f"refused-type:{hidden(identity.account)}:{what}"
+def _key(credentials: Credentials, what: str) -> str:
+    return f"refused-type:{hidden(credentials.account)}:{what}"

@@ -19,9 +19,9 @@ from typing import Final
 from itsdangerous import BadData, Signer
 from itsdangerous.encoding import base64_decode, base64_encode
 
+from adapter.credentials import Credentials
 from adapter.errors import Unexpected, UploadUnknown
-from adapter.identity import Identity
-from adapter.names import Repository
+from adapter.references import Repository
 
 # A caller has the key and could seal anything: what is no path must not become another host's address.
 _LOCATION: Final = re.compile(r"/[!-~]*", re.ASCII)
@@ -57,18 +57,18 @@ class Session:
         return f"0-{max(self.offset - 1, 0)}"
 
 
-def _signer(identity: Identity) -> Signer:
-    return Signer(identity.login_key, salt=_SALT, digest_method=hashlib.sha256, key_derivation="hmac")
+def _signer(credentials: Credentials) -> Signer:
+    return Signer(credentials.login_key, salt=_SALT, digest_method=hashlib.sha256, key_derivation="hmac")
 
 
-def seal(session: Session, identity: Identity) -> str:
+def seal(session: Session, credentials: Credentials) -> str:
     """The token: a path segment of URL-safe letters, digits, `-`, `_` and `.`; `MAX_TOKEN_BYTES` at most.
 
     Raises `Unexpected` for a location of SWR that is too long.
     """
     # No object: it would begin as a JWT does, and be taken for one where logs are masked.
     document = [str(session.repository), session.location, session.offset, session.id, session.doubtful]
-    token = signed(json.dumps(document, separators=(",", ":")).encode(), identity)
+    token = signed(json.dumps(document, separators=(",", ":")).encode(), credentials)
     if len(session.location) > MAX_LOCATION_BYTES or len(token) > MAX_TOKEN_BYTES:
         raise Unexpected(
             f"SWR returned an upload location of {len(session.location)} bytes (limit {MAX_LOCATION_BYTES}): report "
@@ -77,14 +77,14 @@ def seal(session: Session, identity: Identity) -> str:
     return token
 
 
-def signed(payload: bytes, identity: Identity) -> str:
+def signed(payload: bytes, credentials: Credentials) -> str:
     """`base64url(payload).base64url(HMAC-SHA256)`."""
-    return _signer(identity).sign(base64_encode(payload)).decode()
+    return _signer(credentials).sign(base64_encode(payload)).decode()
 
 
-def unseal(sealed: str, repository: Repository, identity: Identity) -> Session:
+def unseal(sealed: str, repository: Repository, credentials: Credentials) -> Session:
     """Raises `UploadUnknown` for what was altered, is another account's, or belongs to another repository."""
-    match _document(sealed, identity):
+    match _document(sealed, credentials):
         case [name, str(location), int(offset), str(number), bool(doubtful)] if (
             name == str(repository)
             and len(location) <= MAX_LOCATION_BYTES
@@ -96,11 +96,11 @@ def unseal(sealed: str, repository: Repository, identity: Identity) -> Session:
     raise UploadUnknown("upload not found: start the upload again")
 
 
-def _document(sealed: str, identity: Identity) -> object:
+def _document(sealed: str, credentials: Credentials) -> object:
     """What is signed in a token, None where nothing is."""
     if len(sealed) > MAX_TOKEN_BYTES:
         return None
     try:
-        return json.loads(base64_decode(_signer(identity).unsign(sealed)))
+        return json.loads(base64_decode(_signer(credentials).unsign(sealed)))
     except (BadData, ValueError, RecursionError):
         return None

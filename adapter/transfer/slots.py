@@ -9,8 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from adapter.credentials import Credentials
 from adapter.errors import Busy
-from adapter.identity import Identity
 from adapter.swr.tenants import Tenants
 
 RETRY_AFTER: Final = 5.0
@@ -68,11 +68,11 @@ class Slots:
         self._holders: Counter[str] = Counter()
         """How many of the credentials of each region hold slots."""
 
-    def take(self, identity: Identity) -> Slot:
+    def take(self, credentials: Credentials) -> Slot:
         """Never waits, because waiting would need a thread. Raises `Busy`."""
         # One access key has as many credentials as there are names of projects, so they do not tell tenants apart.
-        whose = identity.fingerprint if self._credentials else self._tenants.key_of(identity.account)
-        tenant, region = f"tenant:{whose}", f"region:{identity.region}"
+        whose = credentials.fingerprint if self._credentials else self._tenants.key_of(credentials.account)
+        tenant, region = f"tenant:{whose}", f"region:{credentials.region}"
         with self._lock:
             refusal = self._refusal(tenant, region)
             if refusal is None:

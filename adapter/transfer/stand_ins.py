@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from adapter.credentials import Credentials
 from adapter.errors import InvalidRequest, ManifestInvalid, ManifestUnknown, TypeRefused
-from adapter.identity import Identity
-from adapter.names import Repository, digest_of
+from adapter.references import Repository, digest_of
 from adapter.swr.imprint import imprinted
 from adapter.swr.manifest_types import (
     ACCEPT,
@@ -62,27 +62,27 @@ class StandIns:
         self._kept = kept
         self._refused = refused
 
-    def put(self, identity: Identity, repository: Repository, tag: str, original: Document) -> StandIn:
+    def put(self, credentials: Credentials, repository: Repository, tag: str, original: Document) -> StandIn:
         """Raises `TypeRefused` for what has no form in Docker's formats, `ManifestInvalid` for an index that names what
         is not there, and what SWR refuses either with. The tag is then as it was."""
         if original.media_type in LISTS:
-            return self._list(identity, repository, tag, original)
-        return self._tagged(identity, repository, tag, original, partial(to_schema2, original.data))
+            return self._list(credentials, repository, tag, original)
+        return self._tagged(credentials, repository, tag, original, partial(to_schema2, original.data))
 
-    def restored(self, identity: Identity, repository: Repository, index: bytes) -> bool:
+    def restored(self, credentials: Credentials, repository: Repository, index: bytes) -> bool:
         """Puts as manifests into SWR those of an index that were kept as blobs; whether there was any.
 
         SWR takes today what it refused when they came. Raises what SWR refuses them with.
         """
-        children = self._children(identity, repository, digests_in(index))
+        children = self._children(credentials, repository, digests_in(index))
         found = [child for child in children.values() if not child.native]
         for child in found:
-            self._native(identity, repository, child.document)
+            self._native(credentials, repository, child.document)
         return bool(found)
 
     # Children
 
-    def _children(self, identity: Identity, repository: Repository, digests: list[str]) -> dict[str, _Child]:
+    def _children(self, credentials: Credentials, repository: Repository, digests: list[str]) -> dict[str, _Child]:
         """All manifests that an index names, by digest. They are read before anything is written: what SWR forgets
         upon a push is then here."""
         if len(digests) > MOST:
@@ -90,20 +90,22 @@ class StandIns:
         found: dict[str, _Child] = {}
         room = MOST_BYTES
         for digest in digests:
-            found[digest] = self._child(identity, repository, digest)
+            found[digest] = self._child(credentials, repository, digest)
             room -= len(found[digest].document.data)
             if room < 0:
                 raise ManifestInvalid(f"the manifests that the index names are larger than {MOST_BYTES} bytes together")
-        self._kept.arrived(identity, repository, digests)
+        self._kept.arrived(credentials, repository, digests)
         return found
 
-    def _child(self, identity: Identity, repository: Repository, digest: str) -> _Child:
-        if (original := self._kept.recall(identity, repository, digest)) is not None:
+    def _child(self, credentials: Credentials, repository: Repository, digest: str) -> _Child:
+        if (original := self._kept.recall(credentials, repository, digest)) is not None:
             return _Child(original, native=False)
         try:
-            return _Child(_held(self._registry.manifest(identity, repository, digest, ACCEPT, head=False)), native=True)
+            return _Child(
+                _held(self._registry.manifest(credentials, repository, digest, ACCEPT, head=False)), native=True
+            )
         except ManifestUnknown:
-            original = self._kept.find(identity, repository, digest)
+            original = self._kept.find(credentials, repository, digest)
         if original is None:
             raise ManifestInvalid(
                 f"the index names {digest}, which {repository} does not have (any more): push it again, and the index "
@@ -111,29 +113,29 @@ class StandIns:
             )
         return _Child(original, native=False)
 
-    def _native(self, identity: Identity, repository: Repository, document: Document) -> Document:
+    def _native(self, credentials: Credentials, repository: Repository, document: Document) -> Document:
         digest = document.digest
-        self._registry.put_manifest(identity, repository, digest, document.data, document.media_type, digest)
+        self._registry.put_manifest(credentials, repository, digest, document.data, document.media_type, digest)
         return document
 
-    def _image(self, identity: Identity, repository: Repository, child: _Child) -> Document:
+    def _image(self, credentials: Credentials, repository: Repository, child: _Child) -> Document:
         """What a list can name: the image as it is where SWR takes it, else as schema 2."""
         if child.native:
             return child.document
         refused, key = False, form_of(parsed(child.document.data) or {}).key
-        if not self._refused.knows(identity, key):
+        if not self._refused.knows(credentials, key):
             try:
-                return self._native(identity, repository, child.document)
+                return self._native(credentials, repository, child.document)
             except TypeRefused:
                 refused = True
-        translated = self._schema2(identity, repository, child.document)
+        translated = self._schema2(credentials, repository, child.document)
         if refused:
-            self._refused.learn(identity, key)
+            self._refused.learn(credentials, key)
         return translated
 
-    def _schema2(self, identity: Identity, repository: Repository, image: Document) -> Document:
+    def _schema2(self, credentials: Credentials, repository: Repository, image: Document) -> Document:
         try:
-            return self._native(identity, repository, to_schema2(image.data, None))
+            return self._native(credentials, repository, to_schema2(image.data, None))
         except TypeRefused:
             raise
         except ManifestInvalid as error:
@@ -143,36 +145,36 @@ class StandIns:
 
     # The tag
 
-    def _list(self, identity: Identity, repository: Repository, tag: str, index: Document) -> StandIn:
+    def _list(self, credentials: Credentials, repository: Repository, tag: str, index: Document) -> StandIn:
         entries, named = _contents(index.data)
         images = dict.fromkeys(str(image["digest"]) for image in entries)
-        children = self._children(identity, repository, named)
-        self._save(identity, repository, [child for digest, child in children.items() if digest not in images])
-        documents = {digest: self._image(identity, repository, children[digest]) for digest in images}
+        children = self._children(credentials, repository, named)
+        self._save(credentials, repository, [child for digest, child in children.items() if digest not in images])
+        documents = {digest: self._image(credentials, repository, children[digest]) for digest in images}
         oci = {digest for digest, each in documents.items() if each.media_type == OCI_MANIFEST}
-        if oci and not self._refused.knows(identity, OCI_CHILDREN):
+        if oci and not self._refused.knows(credentials, OCI_CHILDREN):
             try:
-                return self._tagged(identity, repository, tag, index, partial(to_list, entries, documents))
+                return self._tagged(credentials, repository, tag, index, partial(to_list, entries, documents))
             except InvalidRequest as error:
                 if not is_about_form(error):
                     raise
-        self._save(identity, repository, [children[digest] for digest in oci])
-        docker = documents | {digest: self._schema2(identity, repository, documents[digest]) for digest in oci}
-        done = self._tagged(identity, repository, tag, index, partial(to_list, entries, docker))
+        self._save(credentials, repository, [children[digest] for digest in oci])
+        docker = documents | {digest: self._schema2(credentials, repository, documents[digest]) for digest in oci}
+        done = self._tagged(credentials, repository, tag, index, partial(to_list, entries, docker))
         if oci:
-            self._refused.learn(identity, OCI_CHILDREN)
+            self._refused.learn(credentials, OCI_CHILDREN)
         return done
 
-    def _save(self, identity: Identity, repository: Repository, dropped: list[_Child]) -> None:
+    def _save(self, credentials: Credentials, repository: Repository, dropped: list[_Child]) -> None:
         """What the list does not name as it is, an attestation say: no tag leads to it, and SWR may remove such
         manifests (`docs/facts/swr.md §10`). As a blob it lasts as long as the index that names it."""
         for child in dropped:
             if child.native and form_of(parsed(child.document.data) or {}).media_type is not None:
-                self._kept.keep(identity, repository, child.document, remembered=True)
+                self._kept.keep(credentials, repository, child.document, remembered=True)
 
     def _tagged(
         self,
-        identity: Identity,
+        credentials: Credentials,
         repository: Repository,
         tag: str,
         original: Document,
@@ -180,11 +182,11 @@ class StandIns:
     ) -> StandIn:
         """With the original's digest in it; where SWR does not take that, without."""
         named = _imprinted(translated(original.digest))
-        self._kept.keep(identity, repository, original, remembered=False)
+        self._kept.keep(credentials, repository, original, remembered=False)
         refused, annotations = False, f"{ANNOTATIONS}:{named.media_type}"
-        if not self._refused.knows(identity, annotations):
+        if not self._refused.knows(credentials, annotations):
             try:
-                self._registry.put_manifest(identity, repository, tag, named.data, named.media_type, named.digest)
+                self._registry.put_manifest(credentials, repository, tag, named.data, named.media_type, named.digest)
                 return StandIn(named, named=True)
             except InvalidRequest as error:
                 if not is_about_form(error):
@@ -192,7 +194,7 @@ class StandIns:
                 refused = True
         bare = translated(None)
         try:
-            self._registry.put_manifest(identity, repository, tag, bare.data, bare.media_type, bare.digest)
+            self._registry.put_manifest(credentials, repository, tag, bare.data, bare.media_type, bare.digest)
         except InvalidRequest as error:
             if not is_about_form(error):
                 raise
@@ -202,7 +204,7 @@ class StandIns:
                 **error.of_swr(),
             ) from error
         if refused:
-            self._refused.learn(identity, annotations)
+            self._refused.learn(credentials, annotations)
         return StandIn(bare, named=False)
 
 

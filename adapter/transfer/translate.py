@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from adapter.errors import DigestInvalid, ManifestInvalid, TypeRefused
-from adapter.names import check_digest, digest_of
+from adapter.references import check_digest, digest_of
 from adapter.swr.manifest_types import BUILD_FLAGS, DOCKER_LIST, DOCKER_MANIFEST, LISTS, OCI_MANIFEST, parsed
 from adapter.swr.translated import SOURCE
 

@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Final
 
+from adapter.credentials import Credentials
 from adapter.errors import RangeInvalid, TooLarge, Unexpected, UploadUnknown, UpstreamError
-from adapter.identity import Identity
-from adapter.names import Repository
+from adapter.references import Repository
 from adapter.swr.uploads import SwrUploads
 from adapter.transfer.blob_places import BlobPlaces
 from adapter.transfer.body import BUFFERS, UNHASHED, Body, peek
@@ -57,33 +57,33 @@ class Uploads:
         self._verify = verify
         self._largest = largest
 
-    def start(self, identity: Identity, repository: Repository) -> Session:
+    def start(self, credentials: Credentials, repository: Repository) -> Session:
         """Opens an upload at SWR."""
-        return Session(repository, self._swr.start(identity, repository))
+        return Session(repository, self._swr.start(credentials, repository))
 
-    def chunk(self, identity: Identity, session: Session, incoming: Incoming) -> Session:
+    def chunk(self, credentials: Credentials, session: Session, incoming: Incoming) -> Session:
         """Appends a chunk; of one that comes again SWR gets what it has not.
 
         Raises `UploadBusy` while another request writes to the session, `RangeInvalid` for a gap or an overlap,
         `SizeInvalid`, `TooLarge`, `UploadUnknown`.
         """
         self._refuse_too_large(session, incoming)
-        with self._sessions.writing(identity, session) as known:
-            self._check_range(identity, session, incoming)
-            session, skip = self._caught_up(identity, session, known, incoming)
+        with self._sessions.writing(credentials, session) as known:
+            self._check_range(credentials, session, incoming)
+            session, skip = self._caught_up(credentials, session, known, incoming)
             with _Sent(incoming, None, self._room(session), skip, self._spare) as sent:
                 location = session.location
                 if not sent.nothing_new:
-                    self._begin(identity, session, sent)
+                    self._begin(credentials, session, sent)
                     rest = content_range(incoming.range, session.offset + skip)
-                    location = self._swr.chunk(identity, session.repository, location, sent.body, rest)
+                    location = self._swr.chunk(credentials, session.repository, location, sent.body, rest)
                 advanced = session.advanced(location, sent.finished())
-            self._sessions.accept(identity, advanced)
+            self._sessions.accept(credentials, advanced)
             return advanced
 
     def whole(
         self,
-        identity: Identity,
+        credentials: Credentials,
         repository: Repository,
         digest: str,
         incoming: Incoming,
@@ -93,32 +93,32 @@ class Uploads:
         `transfer`, which takes a place only for whom SWR has let start."""
         session = Session(repository, "")
         self._refuse_too_large(session, incoming)
-        self._check_range(identity, session, incoming)
-        session = self.start(identity, repository)
+        self._check_range(credentials, session, incoming)
+        session = self.start(credentials, repository)
         with transfer():
-            self.finish(identity, session, digest, incoming)
+            self.finish(credentials, session, digest, incoming)
 
-    def finish(self, identity: Identity, session: Session, digest: str, incoming: Incoming) -> None:
+    def finish(self, credentials: Credentials, session: Session, digest: str, incoming: Incoming) -> None:
         """Ends the upload; the body is all of it, its last chunk, or nothing.
 
         Raises `DigestInvalid` before SWR gets the last block when all of it came here and hashes to something else;
         over several requests, which several replicas may have seen, SWR's own check decides. Raises as `chunk` does.
         """
         self._refuse_too_large(session, incoming)
-        with self._sessions.writing(identity, session) as known:
-            self._check_range(identity, session, incoming)
-            session, skip = self._caught_up(identity, session, known, incoming)
+        with self._sessions.writing(credentials, session) as known:
+            self._check_range(credentials, session, incoming)
+            session, skip = self._caught_up(credentials, session, known, incoming)
             whole = session.offset + skip == 0
             checked = digest if whole and self._verify else None
             with _Sent(incoming, checked, self._room(session), skip, self._spare) as sent:
                 rest = None if whole or sent.nothing_new else content_range(incoming.range, session.offset + skip)
-                self._begin(identity, session, sent)
-                self._swr.finish(identity, session.repository, session.location, digest, sent.body, rest)
+                self._begin(credentials, session, sent)
+                self._swr.finish(credentials, session.repository, session.location, digest, sent.body, rest)
                 sent.finished()
-            self._sessions.end(identity, session)
-        self._places.saw(identity, session.repository, digest)
+            self._sessions.end(credentials, session)
+        self._places.saw(credentials, session.repository, digest)
 
-    def standing(self, identity: Identity, session: Session, *, harbor: bool) -> Session:
+    def standing(self, credentials: Credentials, session: Session, *, harbor: bool) -> Session:
         """Where the upload goes on. Raises `UploadUnknown` while nothing is accepted: `0-0` would read as one byte.
 
         A client that was refused a first chunk out of order expects just that (OCI distribution spec, "Pushing a blob
@@ -128,38 +128,40 @@ class Uploads:
         After a chunk that may have broken SWR is asked. Raises `UploadUnknown` when SWR has lost the upload or cannot
         say where it stands: Harbor then starts the blob again, and otherwise would go on with a dead upload.
         """
-        known = self._sessions.known(identity, session)
+        known = self._sessions.known(credentials, session)
         if known.ended:
             raise UploadUnknown("the upload has ended: start a new upload")
         if not session.offset and (harbor or known.refused != 0):
             raise UploadUnknown("nothing of this upload is accepted yet: send it from its first byte")
         if session.offset and not known.writing and (session.doubtful or known.begun is not None):
-            self._refuse_lost(identity, known.of(session))
+            self._refuse_lost(credentials, known.of(session))
         return replace(session, doubtful=True)
 
-    def latest(self, identity: Identity, session: Session) -> Session:
+    def latest(self, credentials: Credentials, session: Session) -> Session:
         """The session, or where it stands by now, as far as this process knows."""
-        return self._sessions.known(identity, session).of(session)
+        return self._sessions.known(credentials, session).of(session)
 
-    def cancel(self, identity: Identity, session: Session) -> None:
+    def cancel(self, credentials: Credentials, session: Session) -> None:
         """Drops the upload at SWR."""
-        self._swr.cancel(identity, session.repository, session.location)
-        self._sessions.end(identity, session)
+        self._swr.cancel(credentials, session.repository, session.location)
+        self._sessions.end(credentials, session)
 
-    def _begin(self, identity: Identity, session: Session, sent: _Sent) -> None:
+    def _begin(self, credentials: Credentials, session: Session, sent: _Sent) -> None:
         """What sends nothing leaves no doubt about what SWR has."""
         if sent.body:
-            self._sessions.begin(identity, session)
+            self._sessions.begin(credentials, session)
 
-    def _refuse_lost(self, identity: Identity, session: Session) -> None:
+    def _refuse_lost(self, credentials: Credentials, session: Session) -> None:
         try:
-            _, count = self._swr.status(identity, session.repository, session.location)
+            _, count = self._swr.status(credentials, session.repository, session.location)
         except UpstreamError:
             count = None
         if count is None or count < session.offset:
             raise UploadUnknown("SWR may have lost this upload when its last chunk broke off: start a new upload")
 
-    def _caught_up(self, identity: Identity, session: Session, known: Known, incoming: Incoming) -> tuple[Session, int]:
+    def _caught_up(
+        self, credentials: Credentials, session: Session, known: Known, incoming: Incoming
+    ) -> tuple[Session, int]:
         """Where SWR stands when a chunk comes again, and how many bytes of the chunk it has already.
 
         Harbor repeats a chunk on the same location after any error (`docs/facts/harbor.md D.2`).
@@ -168,7 +170,7 @@ class Uploads:
         stale, broken = latest.offset > session.offset, known.begun is not None
         if not (stale or broken or session.doubtful):
             return session, 0
-        location, count = self._swr.status(identity, session.repository, latest.location)
+        location, count = self._swr.status(credentials, session.repository, latest.location)
         if count is None or count < latest.offset:
             if broken and (stale or incoming.range is None):
                 raise UploadUnknown("SWR does not tell how much it has of this upload: start a new upload")
@@ -176,7 +178,7 @@ class Uploads:
             location, count = latest.location, latest.offset
         skip = count - session.offset
         if skip and incoming.range is None:
-            self._sessions.refuse(identity, session)
+            self._sessions.refuse(credentials, session)
             raise RangeInvalid(f"the upload stands at byte {count} already: send Content-Range with the chunk")
         if skip > (incoming.size or 0):
             raise UploadUnknown("SWR has more of this upload than was sent: start a new upload")
@@ -186,9 +188,9 @@ class Uploads:
         """Bytes that the layer may still grow by."""
         return max(0, self._largest - session.offset) if self._largest else None
 
-    def _check_range(self, identity: Identity, session: Session, incoming: Incoming) -> None:
+    def _check_range(self, credentials: Credentials, session: Session, incoming: Incoming) -> None:
         if incoming.range is not None and incoming.range[0] != session.offset:
-            self._sessions.refuse(identity, session)
+            self._sessions.refuse(credentials, session)
             raise RangeInvalid(
                 f"the chunk starts at byte {incoming.range[0]}, but the upload stands at {session.offset}"
             )

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+from adapter.credentials import Credentials
 from adapter.errors import UploadBusy, UploadUnknown
-from adapter.identity import Identity
 from adapter.transfer.session import Session
 
 MAX_SESSIONS: Final = 16384
@@ -50,16 +50,16 @@ class UploadSessions:
         self._known: OrderedDict[Key, Known] = OrderedDict()
         self._writing: set[Key] = set()
 
-    def known(self, identity: Identity, session: Session) -> Known:
+    def known(self, credentials: Credentials, session: Session) -> Known:
         """What is known of the session now."""
-        key = _key(identity, session)
+        key = _key(credentials, session)
         with self._lock:
             return replace(self._known.get(key, Known()), writing=key in self._writing)
 
     @contextlib.contextmanager
-    def writing(self, identity: Identity, session: Session) -> Iterator[Known]:
+    def writing(self, credentials: Credentials, session: Session) -> Iterator[Known]:
         """The only request that writes to the session. Raises `UploadBusy`, and `UploadUnknown` when it has ended."""
-        key = _key(identity, session)
+        key = _key(credentials, session)
         with self._lock:
             known = self._known.get(key, Known())
             if known.ended:
@@ -77,24 +77,24 @@ class UploadSessions:
             with self._lock:
                 self._writing.discard(key)
 
-    def begin(self, identity: Identity, session: Session) -> None:
+    def begin(self, credentials: Credentials, session: Session) -> None:
         """Bytes of a chunk go to SWR from here on."""
-        self._note(identity, session, begun=session.offset)
+        self._note(credentials, session, begun=session.offset)
 
-    def accept(self, identity: Identity, session: Session) -> None:
+    def accept(self, credentials: Credentials, session: Session) -> None:
         """SWR has taken the chunk: the session as it is now."""
-        self._note(identity, session, latest=session, begun=None, refused=None)
+        self._note(credentials, session, latest=session, begun=None, refused=None)
 
-    def refuse(self, identity: Identity, session: Session) -> None:
+    def refuse(self, credentials: Credentials, session: Session) -> None:
         """A chunk came that does not begin where the upload stands."""
-        self._note(identity, session, refused=session.offset)
+        self._note(credentials, session, refused=session.offset)
 
-    def end(self, identity: Identity, session: Session) -> None:
+    def end(self, credentials: Credentials, session: Session) -> None:
         """The upload was finished or cancelled."""
-        self._note(identity, session, latest=None, begun=None, refused=None, ended=True)
+        self._note(credentials, session, latest=None, begun=None, refused=None, ended=True)
 
-    def _note(self, identity: Identity, session: Session, **changes: object) -> None:
-        key = _key(identity, session)
+    def _note(self, credentials: Credentials, session: Session, **changes: object) -> None:
+        key = _key(credentials, session)
         with self._lock:
             self._known[key] = replace(self._known.get(key, Known()), **changes)  # type: ignore[arg-type]
             self._known.move_to_end(key)
@@ -102,6 +102,6 @@ class UploadSessions:
                 self._known.popitem(last=False)
 
 
-def _key(identity: Identity, session: Session) -> Key:
+def _key(credentials: Credentials, session: Session) -> Key:
     """Not the id alone: whoever knows the id of another caller's session must not block it."""
-    return identity.fingerprint, session.id
+    return credentials.fingerprint, session.id

@@ -16,10 +16,10 @@ from werkzeug import Request, Response
 from adapter.contract import listing
 from adapter.contract.queries import matcher
 from adapter.contract.snapshots import Snapshots
+from adapter.credentials import Credentials, parse_credentials
 from adapter.documents import LARGE_BYTES, Charges, DocumentMemory, current
 from adapter.errors import TimedOut
-from adapter.identity import Identity, parse_identity
-from adapter.names import Repository, digest_of
+from adapter.references import Repository, digest_of
 from adapter.swr import deletion
 from adapter.swr.client import SwrClient
 from adapter.swr.deletion import Deletion
@@ -36,8 +36,8 @@ from tests.swr.test_management import NAMESPACES
 
 REPOSITORY = Repository("team", "app")
 TAGS = f"{NAMESPACES}/team/repos/app/tags"
-MINE = parse_identity(ACCESS_ID, SECRET_KEY, [PROJECT])
-OTHERS = parse_identity(f"{PROJECT}@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, [PROJECT])
+MINE = parse_credentials(ACCESS_ID, SECRET_KEY, [PROJECT])
+OTHERS = parse_credentials(f"{PROJECT}@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, [PROJECT])
 DIGEST = "sha256:" + "a" * 64
 
 
@@ -111,7 +111,7 @@ class TestPages:
             return Response(json.dumps(found), content_type="application/json")
 
         swr.answer("GET", "/dockyard/v2/repositories", turned)
-        mine = parse_identity(ACCESS_ID, LOGIN_KEY, [PROJECT])
+        mine = parse_credentials(ACCESS_ID, LOGIN_KEY, [PROJECT])
         assert len(client.images.repositories(mine, "team")) == 30
 
     def test_no_type_of_megabytes_is_kept(self, swr: Swr, client: SwrClient) -> None:
@@ -169,18 +169,18 @@ class TestFilters:
 class TestKeptLists:
     def test_an_account_with_many_lists_displaces_its_own(self) -> None:
         seen = Snapshots[int](most=100)
-        asked: list[Identity] = []
+        asked: list[Credentials] = []
 
-        def fetch(identity: Identity) -> list[int]:
-            asked.append(identity)
+        def fetch(credentials: Credentials) -> list[int]:
+            asked.append(credentials)
             return list(range(9))
 
         seen.read(OTHERS, "theirs", lambda: fetch(OTHERS), first=True, size=1)
         for number in range(200):
             seen.read(MINE, f"list {number}", lambda: fetch(MINE), first=True, size=1)
-        for identity, name in ((OTHERS, "theirs"), (MINE, "list 199")):
+        for credentials, name in ((OTHERS, "theirs"), (MINE, "list 199")):
             asked.clear()
-            seen.read(identity, name, lambda: fetch(identity), first=False, size=1)  # noqa: B023 - called at once
+            seen.read(credentials, name, lambda: fetch(credentials), first=False, size=1)  # noqa: B023 - called at once
             assert asked == []
         assert sum(each.weight for each in seen._kept.values()) <= 100
         assert sum(map(len, seen._keys.values())) == len(seen._kept)

@@ -10,9 +10,9 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
+from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import Unexpected
-from adapter.identity import Identity, parse_identity
-from adapter.names import Repository, digest_of
+from adapter.references import Repository, digest_of
 from adapter.sandbox.recordings.images import OCI_INDEX, Image
 from adapter.swr.client import SwrClient
 from adapter.swr.manifest_types import ACCEPT, DOCKER_LIST, DOCKER_MANIFEST
@@ -24,7 +24,7 @@ from tests.credentials import ACCESS_ID, PROJECT, SECRET_KEY
 from tests.running import RunningSandbox, running_adapter
 from tests.swr.scripted import Swr, client_of
 
-ME: Identity = parse_identity(ACCESS_ID, SECRET_KEY, [PROJECT])
+ME: Credentials = parse_credentials(ACCESS_ID, SECRET_KEY, [PROJECT])
 REPOSITORY = Repository("team", "app")
 GOOD = json.dumps({"schemaVersion": 2, "mediaType": DOCKER_MANIFEST, "config": {}, "layers": []}).encode()
 SCHEMA_1 = json.dumps({"schemaVersion": 1, "name": "app", "tag": "v1", "fsLayers": []}).encode()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapter.names import Repository, digest_of
+from adapter.references import Repository, digest_of
 from adapter.sandbox.recordings.images import Image, dump
 from tests.running import TENANT, RunningSandbox
 from tests.transfer.manifests.driver import Adapter
@@ -42,7 +42,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
         return new(algorithm, data)
 
     monkeypatch.setattr("adapter.documents.json.loads", parse)
-    monkeypatch.setattr("adapter.names.hashlib.new", hashing)
+    monkeypatch.setattr("adapter.references.hashlib.new", hashing)
     return counted
 
 

@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from adapter.identity import Identity
-from adapter.names import Repository
+from adapter.credentials import Credentials
+from adapter.references import Repository
 from adapter.state import Away, Link, MemoryState, SharedState
 from adapter.swr.accepted import Accepted
 from adapter.swr.client import SwrClient
 from adapter.swr.rate_limit import RateLimit
 from adapter.swr.tokens import PULL
 from tests.contract.stubbed import DIGEST, Ask, Stubbed, StubSwr
-from tests.swr.conftest import client, identity, scripted_server, swr  # noqa: F401 - fixtures
+from tests.swr.conftest import client, credentials, scripted_server, swr  # noqa: F401 - fixtures
 from tests.swr.scripted import Swr
 
 REPLIES = {
@@ -207,10 +207,10 @@ def test_what_is_read_of_credentials_is_checked(
     odd: Says,
     swr: Swr,  # noqa: F811
     client: SwrClient,  # noqa: F811
-    identity: Identity,  # noqa: F811
+    credentials: Credentials,  # noqa: F811
 ) -> None:
     swr.grant()
     client.tokens._refusals._state = odd
     client.tokens._accepted._state = odd
-    assert client.tokens.bearer(identity, Repository("org", "repo"), PULL)
-    assert Accepted(odd).lately(identity) == (odd.get("") == b"1")
+    assert client.tokens.bearer(credentials, Repository("org", "repo"), PULL)
+    assert Accepted(odd).lately(credentials) == (odd.get("") == b"1")

@@ -14,8 +14,8 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import Busy
-from adapter.identity import Identity, parse_identity
 from adapter.settings import CALLS, CHECKS, UNPROVEN_CALLS, UNPROVEN_CHECKS, UNPROVEN_CREDENTIALS
 from adapter.swr.tenants import Tenants
 from adapter.transfer.slots import Slots
@@ -76,10 +76,10 @@ class Slow:
         return Response(status=202, headers={"Location": "/v2/team/app/blobs/uploads/x?_state=y"})
 
 
-def parse(authorization: str) -> Identity:
+def parse(authorization: str) -> Credentials:
     secrets = {ME: (ACCESS_KEY, SECRET_KEY), OTHER: (OTHER_ACCESS_KEY, OTHER_SECRET_KEY)}
     access_key, secret = secrets[authorization]
-    return parse_identity(f"{PROJECT}@{access_key}", secret, [PROJECT])
+    return parse_credentials(f"{PROJECT}@{access_key}", secret, [PROJECT])
 
 
 @pytest.fixture(scope="module")
@@ -219,11 +219,11 @@ def test_credentials_of_the_wrong_form_take_no_slot(adapter: RunningAdapter, slo
 # Slots by themselves
 
 
-def identity(access_key: str, project: str = PROJECT) -> Identity:
-    return parse_identity(f"{project}@{access_key}", "secret", [project.partition("_")[0]])
+def credentials(access_key: str, project: str = PROJECT) -> Credentials:
+    return parse_credentials(f"{project}@{access_key}", "secret", [project.partition("_")[0]])
 
 
-def taken(slots: Slots, whose: Callable[[int], Identity], most: int = 1000) -> int:
+def taken(slots: Slots, whose: Callable[[int], Credentials], most: int = 1000) -> int:
     """How many slots can be taken, and kept."""
     for number in range(most):
         try:
@@ -236,59 +236,59 @@ def taken(slots: Slots, whose: Callable[[int], Identity], most: int = 1000) -> i
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 8, 32, 168])
 def test_the_last_quarter_is_for_those_who_hold_few(number: int) -> None:
     slots = Slots(number, "transfers")
-    mine = taken(slots, lambda _: identity("A"))
+    mine = taken(slots, lambda _: credentials("A"))
     assert mine == number - number // 4
     rest = number - mine
     if rest:
-        assert taken(slots, lambda _: identity("B")) >= 1
-    assert taken(slots, lambda each: identity(f"C{each}")) <= rest
+        assert taken(slots, lambda _: credentials("B")) >= 1
+    assert taken(slots, lambda each: credentials(f"C{each}")) <= rest
 
 
 @pytest.mark.parametrize("tenants", [{}, {"acme": [f"A{number}" for number in range(1000)]}], ids=["project", "AK"])
 def test_many_projects_or_access_keys_of_a_tenant_are_one(tenants: dict[str, list[str]]) -> None:
     slots = Slots(32, "requests", tenants=Tenants(tenants))
 
-    def whose(number: int) -> Identity:
-        return identity(f"A{number}") if tenants else identity("A", f"{PROJECT}_{number}")
+    def whose(number: int) -> Credentials:
+        return credentials(f"A{number}") if tenants else credentials("A", f"{PROJECT}_{number}")
 
     assert taken(slots, whose) == 24
-    assert taken(slots, lambda _: identity("B")) == 2
+    assert taken(slots, lambda _: credentials("B")) == 2
 
 
 def test_nobody_takes_the_slots_of_an_access_key_by_its_name() -> None:
     slots = Slots(32, "requests", credentials=32)
-    assert taken(slots, lambda _: parse_identity(f"{PROJECT}@A", "made-up", [PROJECT])) == 24
-    assert taken(slots, lambda _: identity("A")) == 2
+    assert taken(slots, lambda _: parse_credentials(f"{PROJECT}@A", "made-up", [PROJECT])) == 24
+    assert taken(slots, lambda _: credentials("A")) == 2
 
 
 def test_few_unproven_credentials_hold_slots_at_once() -> None:
     slots = Slots(128, "requests", credentials=16)
-    held = [slots.take(identity(f"A{number}")) for number in range(14)]
+    held = [slots.take(credentials(f"A{number}")) for number in range(14)]
     with pytest.raises(Busy, match="14 requests of 14 different credentials"):
-        slots.take(identity("A14"))
-    more = [slots.take(identity("A0")) for _ in range(20)]
+        slots.take(credentials("A14"))
+    more = [slots.take(credentials("A0")) for _ in range(20)]
     for each in (*held[1:], *more):
         each.release()
-    assert taken(slots, lambda each: identity(f"B{each}")) == 13
-    assert taken(slots, lambda each: identity(f"C{each}", "eu-nl")) == 1
+    assert taken(slots, lambda each: credentials(f"B{each}")) == 13
+    assert taken(slots, lambda each: credentials(f"C{each}", "eu-nl")) == 1
 
 
 @pytest.mark.parametrize("number", [32, 168])
 def test_the_last_eighth_is_for_other_regions(number: int) -> None:
     slots = Slots(number, "transfers")
-    assert taken(slots, lambda each: identity(f"A{each}", "eu-silent")) == number - number // 8
-    assert taken(slots, lambda _: identity("B")) == number // 16
+    assert taken(slots, lambda each: credentials(f"A{each}", "eu-silent")) == number - number // 8
+    assert taken(slots, lambda _: credentials("B")) == number // 16
 
 
 def test_a_slot_is_given_back_once_and_nothing_is_kept() -> None:
     slots = Slots(2, "transfers")
-    first, second = slots.take(identity("A")), slots.take(identity("B"))
+    first, second = slots.take(credentials("A")), slots.take(credentials("B"))
     with pytest.raises(Busy, match="all 2 transfers are in progress"):
-        slots.take(identity("C"))
+        slots.take(credentials("C"))
     first.release()
     first.release()
-    with slots.take(identity("C")), pytest.raises(Busy):
-        slots.take(identity("A"))
+    with slots.take(credentials("C")), pytest.raises(Busy):
+        slots.take(credentials("A"))
     second.release()
     assert not slots._held
     assert slots._taken == 0
@@ -296,9 +296,9 @@ def test_a_slot_is_given_back_once_and_nothing_is_kept() -> None:
 
 def test_a_tenant_has_a_limit_of_its_own() -> None:
     slots = Slots(32, "transfers", tenants=Tenants({"acme": ["A", "B"]}), per_tenant=5)
-    assert taken(slots, lambda each: identity("AB"[each % 2])) == 5
+    assert taken(slots, lambda each: credentials("AB"[each % 2])) == 5
     with pytest.raises(Busy, match="SWR_ADAPTER_TRANSFERS_PER_TENANT") as caught:
-        slots.take(identity("B"))
+        slots.take(credentials("B"))
     assert caught.value.retry_after
-    assert taken(slots, lambda _: identity("C")) == 5
-    assert taken(slots, lambda _: identity("A", "eu-nl")) == 5
+    assert taken(slots, lambda _: credentials("C")) == 5
+    assert taken(slots, lambda _: credentials("A", "eu-nl")) == 5

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from adapter.contract.listing import _size
+from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import AdapterError, SizeInvalid, TimedOut, Unexpected, Unreachable
-from adapter.identity import Identity, parse_identity
-from adapter.names import Repository, digest_of
+from adapter.references import Repository, digest_of
 from adapter.settings import Settings
 from adapter.swr import trace
 from adapter.swr.client import SwrClient
@@ -45,8 +45,8 @@ def swr() -> Iterator[RawServer]:
 
 
 @pytest.fixture
-def identity() -> Identity:
-    return parse_identity(ACCESS_ID, SECRET_KEY, ["eu-de"])
+def credentials() -> Credentials:
+    return parse_credentials(ACCESS_ID, SECRET_KEY, ["eu-de"])
 
 
 class TestHeaders:
@@ -64,15 +64,15 @@ class TestHeaders:
         ],
         ids=ascii,
     )
-    def test_what_no_server_may_send_on_is_refused(self, swr: RawServer, identity: Identity, field: str) -> None:
+    def test_what_no_server_may_send_on_is_refused(self, swr: RawServer, credentials: Credentials, field: str) -> None:
         swr.answer(BLOB, answer("200 OK", field, body=LAYER))
         with pytest.raises(Unexpected, match=f"returned an invalid {field.partition(':')[0]} header"):
-            swr.client().registry.open_blob(identity, REPOSITORY, DIGEST)
+            swr.client().registry.open_blob(credentials, REPOSITORY, DIGEST)
         assert len(swr.asked) == 1, "a head that is no good does not get better"
 
-    def test_what_is_not_sent_on_may_hold_more_than_ascii(self, swr: RawServer, identity: Identity) -> None:
+    def test_what_is_not_sent_on_may_hold_more_than_ascii(self, swr: RawServer, credentials: Credentials) -> None:
         swr.answer(BLOB, answer("200 OK", "Content-Disposition: \xe4\r\n folded", "X-Tab: a\tb", body=LAYER))
-        swr.client().registry.open_blob(identity, REPOSITORY, DIGEST).close()
+        swr.client().registry.open_blob(credentials, REPOSITORY, DIGEST).close()
 
     def test_no_slot_of_a_transfer_is_lost(self, swr: RawServer) -> None:
         regions = {PROJECT: {"registry": swr.url, "api": swr.url}}
@@ -119,37 +119,37 @@ class TestRedirects:
             *("169.254.169.254", "[fe80::1]", "inside.example"),
         ],
     )
-    def test_to_this_machine_is_not_followed(self, swr: RawServer, identity: Identity, host: str) -> None:
+    def test_to_this_machine_is_not_followed(self, swr: RawServer, credentials: Credentials, host: str) -> None:
         port = urlsplit(swr.url).port
         swr.answer(BLOB, answer("307 Temporary Redirect", f"Location: http://{host}:{port}/secret"))
         with pytest.raises(Unexpected, match=r"an address of this machine or its link: .*`objects`"):
-            client_at(swr).registry.open_blob(identity, REPOSITORY, DIGEST)
+            client_at(swr).registry.open_blob(credentials, REPOSITORY, DIGEST)
         assert swr.asked == [BLOB]
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "localhost.", "[fe80::1]"])
-    def test_nor_is_a_client_sent_there(self, swr: RawServer, identity: Identity, host: str) -> None:
+    def test_nor_is_a_client_sent_there(self, swr: RawServer, credentials: Credentials, host: str) -> None:
         swr.answer(BLOB, answer("307 Temporary Redirect", f"Location: http://{host}/secret"))
         with pytest.raises(Unexpected, match="of this machine or its link"):
-            client_at(swr).registry.blob_place(identity, REPOSITORY, DIGEST)
+            client_at(swr).registry.blob_place(credentials, REPOSITORY, DIGEST)
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "169.254.169.254", "localhost", "127.1"])
-    def test_nor_is_a_proxy_asked_for_it(self, swr: RawServer, identity: Identity, host: str) -> None:
+    def test_nor_is_a_proxy_asked_for_it(self, swr: RawServer, credentials: Credentials, host: str) -> None:
         swr.answer(
             f"GET http://registry.example/v2/team/app/blobs/{DIGEST}", answer("307 x", f"Location: http://{host}/")
         )
         regions = {"eu-de": RegionHosts("http://registry.example")}
         client = SwrClient.build(Settings(regions=regions, requests_per_second=0.0, proxy=swr.url))
         with pytest.raises(Unexpected, match="of this machine or its link"):
-            client.registry.open_blob(identity, REPOSITORY, DIGEST)
+            client.registry.open_blob(credentials, REPOSITORY, DIGEST)
         assert len(swr.asked) == 1
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "inside.example", "registry.example"])
-    def test_what_the_region_names_is(self, swr: RawServer, identity: Identity, host: str) -> None:
+    def test_what_the_region_names_is(self, swr: RawServer, credentials: Credentials, host: str) -> None:
         port = urlsplit(swr.url).port
         swr.answer(BLOB, answer("307 Temporary Redirect", f"Location: http://{host}:{port}/there"))
         swr.answer("GET /there", answer("200 OK", body=LAYER))
         objects = () if host == "registry.example" else (host,)
-        with client_at(swr, *objects).registry.open_blob(identity, REPOSITORY, DIGEST) as response:
+        with client_at(swr, *objects).registry.open_blob(credentials, REPOSITORY, DIGEST) as response:
             assert response.content == LAYER
 
     def test_a_connection_that_is_there_already_is_not_used_for_it(self) -> None:
@@ -241,21 +241,21 @@ class TestFraming:
         ],
         ids=lambda value: str(value)[:60],
     )
-    def test_is_refused(self, swr: RawServer, identity: Identity, status: str, fields: list[str]) -> None:
+    def test_is_refused(self, swr: RawServer, credentials: Credentials, status: str, fields: list[str]) -> None:
         swr.answer(BLOB, answer(status, *fields, body=LAYER))
         with pytest.raises(Unexpected, match=r"returned an invalid (Content-Length|Transfer-Encoding|Content-Range)"):
-            swr.client().registry.open_blob(identity, REPOSITORY, DIGEST, "bytes=0-6")
+            swr.client().registry.open_blob(credentials, REPOSITORY, DIGEST, "bytes=0-6")
         assert len(swr.asked) == 1
 
-    def test_a_part_that_nobody_asked_for(self, swr: RawServer, identity: Identity) -> None:
+    def test_a_part_that_nobody_asked_for(self, swr: RawServer, credentials: Credentials) -> None:
         swr.answer(BLOB, answer("206 Partial Content", "Content-Range: bytes 0-6/9", body=LAYER))
         with pytest.raises(Unexpected, match="a part of what was requested as a whole"):
-            swr.client().registry.open_blob(identity, REPOSITORY, DIGEST)
+            swr.client().registry.open_blob(credentials, REPOSITORY, DIGEST)
 
     @pytest.mark.parametrize("content_range", ["bytes 0-6/9", "bytes 0-6/*"])
-    def test_one_that_was_asked_for(self, swr: RawServer, identity: Identity, content_range: str) -> None:
+    def test_one_that_was_asked_for(self, swr: RawServer, credentials: Credentials, content_range: str) -> None:
         swr.answer(BLOB, answer("206 Partial Content", f"Content-Range: {content_range}", body=LAYER))
-        with swr.client().registry.open_blob(identity, REPOSITORY, DIGEST, "bytes=0-6") as response:
+        with swr.client().registry.open_blob(credentials, REPOSITORY, DIGEST, "bytes=0-6") as response:
             assert response.content == LAYER
 
     @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from werkzeug.test import Client, TestResponse
 
 from adapter.contract import create_contract_app
 from adapter.errors import AdapterError
-from adapter.names import digest_of
 from adapter.operations.logs import RequestLog, StartResponse
+from adapter.references import digest_of
 from adapter.settings import CALLS, Settings
 from adapter.state import MemoryState
 from adapter.swr.client import SwrClient

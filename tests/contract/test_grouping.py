@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.contract.grouping import Artifact, described, grouped, type_of
-from adapter.names import Repository
+from adapter.references import Repository
 from adapter.swr.images import Tag
 from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_MANIFEST
 

@@ -9,8 +9,8 @@ import socket
 
 import pytest
 
-from adapter.identity import parse_identity
-from adapter.names import parse_repository
+from adapter.credentials import parse_credentials
+from adapter.references import parse_repository
 from adapter.swr.regions import region_table
 from adapter.transfer.session import Session, seal, signed
 from tests.contract.conftest import PUBLIC_HOST
@@ -25,7 +25,7 @@ from tests.contract.http import (
 from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, SECRET_KEY, basic
 from tests.running import RunningSandbox
 
-IDENTITY = parse_identity(ACCESS_ID, SECRET_KEY, region_table({}))
+IDENTITY = parse_credentials(ACCESS_ID, SECRET_KEY, region_table({}))
 
 
 def _was_called(server: socket.socket) -> bool:

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
+from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import OrganizationExists
-from adapter.identity import Identity, parse_identity
 from adapter.swr.management import Organization
 from adapter.swr.organizations import Organizations
 from adapter.swr.regions import region_table
@@ -65,13 +65,13 @@ class TestCreation:
         management = Counted()
         organizations = Organizations(Believing(), management, Absent(), may_create=True)  # type: ignore[arg-type]
         organizations._flights = Slow(lambda: second())
-        identity = parse_identity(ACCESS_ID, SECRET_KEY, region_table({}))
+        credentials = parse_credentials(ACCESS_ID, SECRET_KEY, region_table({}))
 
         def second() -> None:
             with contextlib.suppress(OrganizationExists):
-                organizations.create(identity, "late")
+                organizations.create(credentials, "late")
 
-        organizations.create(identity, "late")
+        organizations.create(credentials, "late")
         assert management.posts == 1
 
     def test_a_chunked_body_is_read_too(self, door: Door, swr: RunningSandbox, name: str) -> None:
@@ -116,23 +116,23 @@ class Counted:
 
     posts = 0
 
-    def serves(self, _: Identity) -> bool:
+    def serves(self, _: Credentials) -> bool:
         return True
 
-    def create_organization(self, _: Identity, __: str) -> None:
+    def create_organization(self, _: Credentials, __: str) -> None:
         self.posts += 1
 
-    def organization(self, _: Identity, name: str) -> Organization:
+    def organization(self, _: Credentials, name: str) -> Organization:
         return Organization(name, 7)
 
-    def organizations(self, _: Identity, *__: object) -> list[Organization]:
+    def organizations(self, _: Credentials, *__: object) -> list[Organization]:
         return [Organization("late", 7)]
 
 
 class Believing:
     """Tokens that confirm every credential, and that nobody is asking for."""
 
-    def confirm(self, _: Identity) -> None:
+    def confirm(self, _: Credentials) -> None:
         return None
 
     def begin_anew(self, *_: object) -> None:

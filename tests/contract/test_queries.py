@@ -4,7 +4,7 @@ import pytest
 
 from adapter.contract.queries import alternatives, matcher, repository_in, terms
 from adapter.errors import NameInvalid
-from adapter.names import Repository
+from adapter.references import Repository
 
 
 @pytest.mark.parametrize(

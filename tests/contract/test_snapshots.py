@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from adapter.contract.snapshots import Snapshots
+from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import RepositoryUnknown
-from adapter.identity import Identity, parse_identity
 from tests.credentials import ACCESS_ID, LOGIN_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, SECRET_KEY
 
-MINE = parse_identity(ACCESS_ID, SECRET_KEY, [PROJECT])
+MINE = parse_credentials(ACCESS_ID, SECRET_KEY, [PROJECT])
 
 
 class Source:
@@ -38,13 +38,13 @@ def test_a_first_page_is_asked_for_and_the_others_follow_it() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        parse_identity(f"{PROJECT}@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, [PROJECT]),
-        parse_identity(ACCESS_ID, LOGIN_KEY, [PROJECT]),
-        parse_identity(ACCESS_ID, OTHER_SECRET_KEY, [PROJECT]),
-        parse_identity(f"{PROJECT}_x@{ACCESS_ID.partition('@')[2]}", SECRET_KEY, [PROJECT]),
+        parse_credentials(f"{PROJECT}@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, [PROJECT]),
+        parse_credentials(ACCESS_ID, LOGIN_KEY, [PROJECT]),
+        parse_credentials(ACCESS_ID, OTHER_SECRET_KEY, [PROJECT]),
+        parse_credentials(f"{PROJECT}_x@{ACCESS_ID.partition('@')[2]}", SECRET_KEY, [PROJECT]),
     ],
 )
-def test_other_credentials_have_lists_of_their_own(other: Identity) -> None:
+def test_other_credentials_have_lists_of_their_own(other: Credentials) -> None:
     seen, source = Snapshots[int](), Source()
     assert seen.read(MINE, "a", source, first=True, size=0) == [1]
     assert seen.read(other, "a", source, first=False, size=0) == [2]

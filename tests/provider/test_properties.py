@@ -79,7 +79,7 @@ def test_in_after_out_is_what_was_stored(stored: dict[str, Any]) -> None:
     assert ENDPOINTS.region_of_url(shown["url"]) == ENDPOINTS.region_of_access_id(stored["credential"]["access_key"])
     order = INWARD.create(shown)
     assert order.document == stored
-    assert order.identity is not None
+    assert order.credentials is not None
 
 
 @relaxed

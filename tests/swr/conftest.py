@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from pytest_httpserver import HTTPServer
 
-from adapter.identity import Identity, parse_identity
+from adapter.credentials import Credentials, parse_credentials
 from adapter.swr.client import SwrClient
 from tests.credentials import ACCESS_ID, LOGIN_KEY, SECRET_KEY
 from tests.swr.scripted import Swr, client_of
@@ -31,11 +31,11 @@ def client(swr: Swr) -> SwrClient:
 
 
 @pytest.fixture
-def identity() -> Identity:
-    return parse_identity(ACCESS_ID, SECRET_KEY, ["eu-de"])
+def credentials() -> Credentials:
+    return parse_credentials(ACCESS_ID, SECRET_KEY, ["eu-de"])
 
 
 @pytest.fixture
-def key_only() -> Identity:
+def key_only() -> Credentials:
     """The same account, entered with its login key."""
-    return parse_identity(ACCESS_ID, LOGIN_KEY, ["eu-de"])
+    return parse_credentials(ACCESS_ID, LOGIN_KEY, ["eu-de"])

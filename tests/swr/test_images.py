@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from werkzeug import Request, Response
 
+from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import (
     AdapterError,
     CredentialsRefused,
@@ -22,8 +23,7 @@ from adapter.errors import (
     Unavailable,
     Unexpected,
 )
-from adapter.identity import Identity, parse_identity
-from adapter.names import Repository
+from adapter.references import Repository
 from adapter.swr import images
 from adapter.swr.client import SwrClient
 from adapter.values import RegionHosts
@@ -56,46 +56,46 @@ def asked(swr: Swr, path: str) -> list[dict[str, str]]:
 # Repositories
 
 
-def test_repositories_of_an_organization(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_repositories_of_an_organization(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     """SWR's filter may be fuzzy."""
     others = repository(namespace="team2"), repository(name="b$c"), repository(name="NO")
     swr.answer("GET", REPOS, page(*others, repository(name="a")))
-    found = client.images.repositories(identity, "team")
+    found = client.images.repositories(credentials, "team")
     assert [str(each.repository) for each in found] == ["team/a", "team/b/c"]
     order = {"order_column": "name", "order_type": "asc", "offset": "0", "limit": "100"}
     assert asked(swr, REPOS) == [{"namespace": "team", **order}]
     assert [request.path for request in swr.seen] == [TOKEN_PATH, REPOS]
 
 
-def test_all_repositories(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_all_repositories(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", REPOS, page(repository(namespace="z"), repository(namespace="b")))
-    assert [str(each.repository) for each in client.images.repositories(identity, None)] == ["b/app", "z/app"]
+    assert [str(each.repository) for each in client.images.repositories(credentials, None)] == ["b/app", "z/app"]
     assert "namespace" not in asked(swr, REPOS)[0]
 
 
 @pytest.mark.parametrize("answer", [page(), Response("null"), refusal(404, "SVCSTG.SWR.4040009")])
 def test_an_organization_without_repositories(
-    swr: Swr, client: SwrClient, identity: Identity, answer: Response
+    swr: Swr, client: SwrClient, credentials: Credentials, answer: Response
 ) -> None:
     swr.answer("GET", REPOS, answer)
     swr.answer("GET", NAMESPACES, {"namespaces": [entry("team")]})
-    assert client.images.repositories(identity, "team") == []
+    assert client.images.repositories(credentials, "team") == []
     with pytest.raises(Denied, match="'other' does not exist in SWR, or is not yours"):
-        client.images.repositories(identity, "other")
+        client.images.repositories(credentials, "other")
 
 
 @pytest.mark.parametrize("answer", ASTRAY)
 def test_what_another_server_does_not_have_is_neither_empty_nor_gone(
-    swr: Swr, client: SwrClient, identity: Identity, answer: Response
+    swr: Swr, client: SwrClient, credentials: Credentials, answer: Response
 ) -> None:
     """Harbor would take a deletion for done, and a pull rule for finished."""
     for method, path in (("GET", REPOS), ("GET", TAGS), ("DELETE", f"{TAGS}/v1")):
         swr.answer(method, path, answer)
     for call in (
-        lambda: client.images.repositories(identity, None),
-        lambda: client.images.repositories(identity, "team"),
-        lambda: client.images.tags(identity, NESTED),
-        lambda: client.images.delete_tag(identity, NESTED, "v1"),
+        lambda: client.images.repositories(credentials, None),
+        lambda: client.images.repositories(credentials, "team"),
+        lambda: client.images.tags(credentials, NESTED),
+        lambda: client.images.delete_tag(credentials, NESTED, "v1"),
     ):
         with pytest.raises(Unexpected, match="check the `api` of eu-de in SWR_ADAPTER_REGIONS"):
             call()
@@ -111,45 +111,45 @@ def test_what_another_server_does_not_have_is_neither_empty_nor_gone(
     ],
 )
 def test_a_404_in_any_shape_of_swr_is_of_what_was_asked_for(
-    swr: Swr, client: SwrClient, identity: Identity, body: Any
+    swr: Swr, client: SwrClient, credentials: Credentials, body: Any
 ) -> None:
     for method, path in (("GET", REPOS), ("GET", TAGS), ("DELETE", f"{TAGS}/v1")):
         swr.answer(method, path, Response(json.dumps(body), 404))
-    assert client.images.repositories(identity, None) == []
+    assert client.images.repositories(credentials, None) == []
     with pytest.raises(RepositoryUnknown):
-        client.images.tags(identity, NESTED)
+        client.images.tags(credentials, NESTED)
     with pytest.raises(RepositoryUnknown):
-        client.images.delete_tag(identity, NESTED, "v1")
+        client.images.delete_tag(credentials, NESTED, "v1")
 
 
-def test_nothing_is_signed_with_a_wrong_secret(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_nothing_is_signed_with_a_wrong_secret(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", TOKEN_PATH, Response(json.dumps({"errors": [{"message": "Authenticate Error"}]}), 401))
     for _ in range(2):
         with pytest.raises(CredentialsRefused):
-            client.images.repositories(identity, None)
+            client.images.repositories(credentials, None)
         with pytest.raises(CredentialsRefused):
-            client.images.tags(identity, NESTED)
+            client.images.tags(credentials, NESTED)
         with pytest.raises(CredentialsRefused):
-            client.images.delete_tag(identity, NESTED, "v1")
+            client.images.delete_tag(credentials, NESTED, "v1")
     assert [request.path for request in swr.seen] == [TOKEN_PATH]
 
 
-def test_an_organization_that_swr_does_not_know(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_an_organization_that_swr_does_not_know(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", REPOS, refusal(404, "SVCSTG.SWR.4040058"))
     with pytest.raises(OrganizationUnknown):
-        client.images.repositories(identity, "team")
+        client.images.repositories(credentials, "team")
 
 
 # Tags
 
 
-def test_tags_of_a_nested_repository(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_tags_of_a_nested_repository(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", TAGS, page(tag(Tag="v2"), tag(Tag="v1"), tag(Tag="")))
-    assert [each.name for each in client.images.tags(identity, NESTED)] == ["v1", "v2"]
+    assert [each.name for each in client.images.tags(credentials, NESTED)] == ["v1", "v2"]
     assert asked(swr, TAGS) == [{"order_column": "tag", "order_type": "asc", "offset": "0", "limit": "100"}]
 
 
-def test_pages_are_asked_for_by_where_the_last_one_ended(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_pages_are_asked_for_by_where_the_last_one_ended(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     stored = [tag(Tag=f"v{number}") for number in range(9)]
 
     def cut(request: Request) -> Response:
@@ -157,7 +157,7 @@ def test_pages_are_asked_for_by_where_the_last_one_ended(swr: Swr, client: SwrCl
         return page(*stored[offset : offset + 4], total=9)
 
     swr.answer("GET", TAGS, cut)
-    assert len(client.images.tags(identity, NESTED)) == 9
+    assert len(client.images.tags(credentials, NESTED)) == 9
     assert [(each["offset"], each["limit"]) for each in asked(swr, TAGS)] == [("0", "100"), ("4", "100"), ("8", "100")]
 
 
@@ -176,20 +176,22 @@ def test_pages_are_asked_for_by_where_the_last_one_ended(swr: Swr, client: SwrCl
     ],
 )
 def test_tags_that_cannot_be_listed(
-    swr: Swr, client: SwrClient, identity: Identity, answer: Response, kind: type[AdapterError]
+    swr: Swr, client: SwrClient, credentials: Credentials, answer: Response, kind: type[AdapterError]
 ) -> None:
     swr.answer("GET", TAGS, answer)
     with pytest.raises(AdapterError) as caught:
-        client.images.tags(identity, NESTED)
+        client.images.tags(credentials, NESTED)
     assert type(caught.value) is kind
 
 
-def test_a_repository_without_a_list_of_tags_has_none(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_a_repository_without_a_list_of_tags_has_none(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", TAGS, refusal(404, "SVCSTG.SWR.4041057"))
-    assert client.images.tags(identity, NESTED) == []
+    assert client.images.tags(credentials, NESTED) == []
 
 
-def test_parameters_that_swr_refuses_are_left_out_from_then_on(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_parameters_that_swr_refuses_are_left_out_from_then_on(
+    swr: Swr, client: SwrClient, credentials: Credentials
+) -> None:
     def bare(request: Request) -> Response:
         if set(request.args) != {"offset", "limit"}:
             return refusal(400, "SVCSTG.SWR.4000014")
@@ -197,7 +199,7 @@ def test_parameters_that_swr_refuses_are_left_out_from_then_on(swr: Swr, client:
 
     swr.answer("GET", TAGS, bare)
     for _ in range(2):
-        assert [each.name for each in client.images.tags(identity, NESTED)] == ["v1"]
+        assert [each.name for each in client.images.tags(credentials, NESTED)] == ["v1"]
     assert [sorted(set(each) - {"offset", "limit"}) for each in asked(swr, TAGS)] == [
         ["order_column", "order_type"],
         ["filter"],
@@ -206,7 +208,7 @@ def test_parameters_that_swr_refuses_are_left_out_from_then_on(swr: Swr, client:
     ]
 
 
-def test_each_account_has_its_own_way_of_asking(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_each_account_has_its_own_way_of_asking(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     """SWR may treat them differently; and one way may be right for some hours only, as long as it is rolled out."""
     old = True
 
@@ -220,9 +222,9 @@ def test_each_account_has_its_own_way_of_asking(swr: Swr, client: SwrClient, ide
         return "filter" in asked(swr, REPOS)[before]
 
     swr.answer("GET", REPOS, answer)
-    asker = identity
+    asker = credentials
     assert [first(), first()] == [False, True]
-    asker = parse_identity(f"{PROJECT}@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, ["eu-de"])
+    asker = parse_credentials(f"{PROJECT}@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, ["eu-de"])
     old = False
     assert [first(), first()] == [False, False]
 
@@ -231,7 +233,7 @@ def test_each_account_has_its_own_way_of_asking(swr: Swr, client: SwrClient, ide
 def test_a_way_of_asking_is_remembered_for_a_time(
     swr: Swr,
     client: SwrClient,
-    identity: Identity,
+    credentials: Credentials,
     monkeypatch: pytest.MonkeyPatch,
     seconds: float,
     requests: list[int],
@@ -240,25 +242,27 @@ def test_a_way_of_asking_is_remembered_for_a_time(
     swr.answer("GET", REPOS, lambda each: page() if "filter" in each.args else refusal(400, "SVCSTG.SWR.4000055"))
     for number in requests:
         before = len(asked(swr, REPOS))
-        assert client.images.repositories(identity, None) == []
+        assert client.images.repositories(credentials, None) == []
         assert len(asked(swr, REPOS)) - before == number
 
 
-def test_a_way_that_swr_takes_no_more_costs_a_look_for_another(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_a_way_that_swr_takes_no_more_costs_a_look_for_another(
+    swr: Swr, client: SwrClient, credentials: Credentials
+) -> None:
     taken = "filter"
 
     def answer(request: Request) -> Response:
         return page(tag()) if taken in request.args else refusal(400, "SVCSTG.SWR.4000014")
 
     swr.answer("GET", TAGS, answer)
-    assert len(client.images.tags(identity, NESTED)) == 1
+    assert len(client.images.tags(credentials, NESTED)) == 1
     taken = "order_column"
-    assert len(client.images.tags(identity, NESTED)) == 1
+    assert len(client.images.tags(credentials, NESTED)) == 1
     assert ["filter" in each for each in asked(swr, TAGS)] == [False, True, True, False]
 
 
 def test_a_list_that_does_not_hold_still_is_not_given_out_in_part(
-    swr: Swr, client: SwrClient, identity: Identity
+    swr: Swr, client: SwrClient, credentials: Credentials
 ) -> None:
     def shrinking(request: Request) -> Response:
         offset = int(request.args["offset"])
@@ -266,31 +270,31 @@ def test_a_list_that_does_not_hold_still_is_not_given_out_in_part(
 
     swr.answer("GET", TAGS, shrinking)
     with pytest.raises(Unavailable, match="changed each of the 3 times that it was read") as caught:
-        client.images.tags(identity, NESTED)
+        client.images.tags(credentials, NESTED)
     assert caught.value.retry_after == 10.0
 
 
-def test_an_older_swr_wants_a_filter(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_an_older_swr_wants_a_filter(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     def filtered(request: Request) -> Response:
         if "filter" not in request.args:
             return refusal(400, "SVCSTG.SWR.4000055")
         return page(repository())
 
     swr.answer("GET", REPOS, filtered)
-    assert len(client.images.repositories(identity, "team")) == 1
+    assert len(client.images.repositories(credentials, "team")) == 1
     assert asked(swr, REPOS)[-1]["filter"] == "center::self|namespace::team"
 
 
-def test_a_refusal_of_every_form_is_told(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_a_refusal_of_every_form_is_told(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", TAGS, refusal(400, "SVCSTG.SWR.4000014", "no such parameter"))
     with pytest.raises(AdapterError, match="no such parameter"):
-        client.images.tags(identity, NESTED)
+        client.images.tags(credentials, NESTED)
 
 
 # Bounds
 
 
-def test_a_body_of_a_hundred_megabytes(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_a_body_of_a_hundred_megabytes(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     """Read no further than a page can be; the sender meets a closed connection."""
     sent = 0
 
@@ -306,13 +310,15 @@ def test_a_body_of_a_hundred_megabytes(swr: Swr, client: SwrClient, identity: Id
     swr.answer("GET", TAGS, endless)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(Unexpected, match="more than"):
-        client.images.tags(identity, NESTED)
+        client.images.tags(credentials, NESTED)
     assert sent < 60 << 20
     # In KiB. The server of this test is in the same process.
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
 
 
-def test_a_page_that_trickles(swr: Swr, client: SwrClient, identity: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_trickles(
+    swr: Swr, client: SwrClient, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(images, "LONGEST", 0.5)
     stop = threading.Event()
 
@@ -326,18 +332,18 @@ def test_a_page_that_trickles(swr: Swr, client: SwrClient, identity: Identity, m
     swr.answer("GET", TAGS, trickle)
     try:
         with pytest.raises(TimedOut):
-            client.images.tags(identity, NESTED)
+            client.images.tags(credentials, NESTED)
     finally:
         stop.set()
 
 
-def test_many_lists_at_once_stay_within_the_budget(swr: Swr, identity: Identity) -> None:
+def test_many_lists_at_once_stay_within_the_budget(swr: Swr, credentials: Credentials) -> None:
     """They wait for each other; one proof of the credentials serves them all."""
     client = client_of(swr, requests_per_second=40.0)
     for number in range(60):
         swr.answer("GET", f"{NAMESPACES}/team/repos/r{number}/tags", page(tag()))
     with ThreadPoolExecutor(60) as pool:
-        found = list(pool.map(lambda n: client.images.tags(identity, Repository("team", f"r{n}")), range(60)))
+        found = list(pool.map(lambda n: client.images.tags(credentials, Repository("team", f"r{n}")), range(60)))
     assert [len(each) for each in found] == [1] * 60
     assert swr.count("GET", TOKEN_PATH) == 1
     assert len(swr.seen) == 61
@@ -346,7 +352,7 @@ def test_many_lists_at_once_stay_within_the_budget(swr: Swr, identity: Identity)
 # With the login key alone
 
 
-def test_dockyard_lists_repositories(swr: Swr, client: SwrClient, key_only: Identity) -> None:
+def test_dockyard_lists_repositories(swr: Swr, client: SwrClient, key_only: Credentials) -> None:
     swr.answer("GET", DOCKYARD, page(repository(), repository(name="a/b")))
     found = client.images.repositories(key_only, "team")
     assert [each.name for each in found] == ["a/b", "app"]
@@ -358,26 +364,26 @@ def test_dockyard_lists_repositories(swr: Swr, client: SwrClient, key_only: Iden
     "answer", [404, 401, 405, 301, Response("<html>", content_type="text/html"), refusal(404, "X"), *ASTRAY]
 )
 def test_without_dockyard_the_secret_key_is_asked_for(
-    swr: Swr, client: SwrClient, key_only: Identity, answer: Any
+    swr: Swr, client: SwrClient, key_only: Credentials, answer: Any
 ) -> None:
     swr.answer("GET", DOCKYARD, answer)
     with pytest.raises(Denied, match="cannot be listed with the login key alone on this SWR: enter the SK"):
         client.images.repositories(key_only, "team")
 
 
-def test_without_dockyard_and_without_a_management_host(swr: Swr, identity: Identity) -> None:
+def test_without_dockyard_and_without_a_management_host(swr: Swr, credentials: Credentials) -> None:
     """As in eu-ch2, whose host is not known (`docs/facts/swr.md §1`)."""
     client = client_of(swr, regions={"eu-de": RegionHosts(swr.url)})
     swr.answer("GET", DOCKYARD, 404)
-    with pytest.raises(Denied, match="management API of eu-de is not known"):
-        client.images.repositories(identity, "team")
-    with pytest.raises(Denied, match="management API of eu-de is not known"):
-        client.images.delete_tag(identity, NESTED, "v1")
+    with pytest.raises(Denied, match="management API of eu-de is unknown"):
+        client.images.repositories(credentials, "team")
+    with pytest.raises(Denied, match="management API of eu-de is unknown"):
+        client.images.delete_tag(credentials, NESTED, "v1")
 
 
 @pytest.mark.parametrize(("code", "kind"), [("4040009", Denied), ("4040058", OrganizationUnknown)])
 def test_what_dockyard_has_not(
-    swr: Swr, client: SwrClient, key_only: Identity, code: str, kind: type[AdapterError]
+    swr: Swr, client: SwrClient, key_only: Credentials, code: str, kind: type[AdapterError]
 ) -> None:
     """Its own code shows that it is there. An empty list does not tell whose the organization is."""
     swr.answer("GET", DOCKYARD, refusal(404, f"SVCSTG.SWR.{code}"))
@@ -392,7 +398,7 @@ def test_what_dockyard_has_not(
     [refusal(404, "SVCSTG.SWR.4041057"), Response("null"), *(Response(status=code) for code in (404, 401, 302))],
 )
 def test_a_later_page_that_is_not_there_empties_nothing(
-    swr: Swr, client: SwrClient, identity: Identity, key_only: Identity, answer: Response
+    swr: Swr, client: SwrClient, credentials: Credentials, key_only: Credentials, answer: Response
 ) -> None:
     def cut(entry: dict[str, Any]) -> Callable[[Request], Response]:
         return lambda request: page(entry, total=150) if request.args["offset"] == "0" else answer
@@ -401,9 +407,9 @@ def test_a_later_page_that_is_not_there_empties_nothing(
     swr.answer("GET", DOCKYARD, cut(repository()))
     swr.answer("GET", TAGS, cut(tag()))
     calls: list[Callable[[], object]] = [
-        lambda: client.images.repositories(identity, "team"),
+        lambda: client.images.repositories(credentials, "team"),
         lambda: client.images.repositories(key_only, "team"),
-        lambda: client.images.tags(identity, NESTED),
+        lambda: client.images.tags(credentials, NESTED),
     ]
     for call in calls:
         with pytest.raises(AdapterError) as caught:
@@ -414,7 +420,7 @@ def test_a_later_page_that_is_not_there_empties_nothing(
             assert "ends after 1 of 150 announced entries" in caught.value.sentence
 
 
-def test_dockyard_that_ignores_the_offset(swr: Swr, client: SwrClient, key_only: Identity) -> None:
+def test_dockyard_that_ignores_the_offset(swr: Swr, client: SwrClient, key_only: Credentials) -> None:
     """A page shorter than the limit that comes again is the whole list; a full one is not."""
     few = [repository(name=f"r{number}") for number in range(3)]
     swr.answer("GET", DOCKYARD, Response(json.dumps(few)))
@@ -425,13 +431,13 @@ def test_dockyard_that_ignores_the_offset(swr: Swr, client: SwrClient, key_only:
         client.images.repositories(key_only, "team")
 
 
-def test_a_refusal_of_dockyard(swr: Swr, client: SwrClient, key_only: Identity) -> None:
+def test_a_refusal_of_dockyard(swr: Swr, client: SwrClient, key_only: Credentials) -> None:
     swr.answer("GET", DOCKYARD, refusal(403, "SVCSTG.SWR.4039002"))
     with pytest.raises(Denied, match="lacks the SWR permission"):
         client.images.repositories(key_only, "team")
 
 
-def test_tags_have_names_only(swr: Swr, client: SwrClient, key_only: Identity) -> None:
+def test_tags_have_names_only(swr: Swr, client: SwrClient, key_only: Credentials) -> None:
     swr.answer("GET", LISTS, {"name": "team/a/b", "tags": ["v2", "", "v1"]})
     found = client.images.tags(key_only, NESTED)
     assert [(each.name, each.digest) for each in found] == [("v1", None), ("v2", None)]
@@ -439,7 +445,7 @@ def test_tags_have_names_only(swr: Swr, client: SwrClient, key_only: Identity) -
 
 
 @pytest.mark.parametrize("names", [None, []])
-def test_no_tags_may_mean_no_repository(swr: Swr, client: SwrClient, key_only: Identity, names: Any) -> None:
+def test_no_tags_may_mean_no_repository(swr: Swr, client: SwrClient, key_only: Credentials, names: Any) -> None:
     swr.answer("GET", LISTS, {"name": "team/a/b", "tags": names})
     swr.answer("GET", DOCKYARD, page(repository(name="a/b")))
     assert client.images.tags(key_only, NESTED) == []
@@ -454,10 +460,10 @@ def test_no_tags_may_mean_no_repository(swr: Swr, client: SwrClient, key_only: I
 # Deletion
 
 
-def test_deleting_a_tag(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_deleting_a_tag(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("DELETE", f"{TAGS}/v1", 204, 200)
-    client.images.delete_tag(identity, NESTED, "v1")
-    client.images.delete_tag(identity, NESTED, "v1")
+    client.images.delete_tag(credentials, NESTED, "v1")
+    client.images.delete_tag(credentials, NESTED, "v1")
     assert swr.count("DELETE", f"{TAGS}/v1") == 2
 
 
@@ -473,14 +479,14 @@ def test_deleting_a_tag(swr: Swr, client: SwrClient, identity: Identity) -> None
     ],
 )
 def test_a_tag_that_cannot_be_deleted(
-    swr: Swr, client: SwrClient, identity: Identity, answer: Response, kind: type[AdapterError]
+    swr: Swr, client: SwrClient, credentials: Credentials, answer: Response, kind: type[AdapterError]
 ) -> None:
     swr.answer("DELETE", f"{TAGS}/v1", answer)
     with pytest.raises(AdapterError) as caught:
-        client.images.delete_tag(identity, NESTED, "v1")
+        client.images.delete_tag(credentials, NESTED, "v1")
     assert type(caught.value) is kind
 
 
-def test_a_login_key_deletes_no_tag(swr: Swr, client: SwrClient, key_only: Identity) -> None:
+def test_a_login_key_deletes_no_tag(swr: Swr, client: SwrClient, key_only: Credentials) -> None:
     with pytest.raises(Denied, match="login key alone"):
         client.images.delete_tag(key_only, NESTED, "v1")

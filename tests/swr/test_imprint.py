@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from adapter.names import digest_of
+from adapter.references import digest_of
 from adapter.swr import imprint
 from adapter.swr.imprint import IMPRINT, imprinted, original_of
 from adapter.swr.manifest_types import DOCKER_LIST, OCI_INDEX

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.errors import Unexpected
-from adapter.names import Repository
+from adapter.references import Repository
 from adapter.swr.imprint import imprinted
 from adapter.swr.listed import Listed, Tag, config_type_of, read_repository, read_tag
 from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST

@@ -6,7 +6,7 @@ import pytest
 
 from adapter import errors
 from adapter.errors import AdapterError
-from adapter.names import Repository
+from adapter.references import Repository
 from adapter.swr.errors import Refusal
 from adapter.swr.manifest_types import (
     DOCKER_LIST,

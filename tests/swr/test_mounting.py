@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from werkzeug import Request, Response
 
+from adapter.credentials import Credentials
 from adapter.errors import AccountBlocked, AdapterError, CredentialsRefused, Throttled, Unavailable
-from adapter.identity import Identity
-from adapter.names import Repository, digest_of
+from adapter.references import Repository, digest_of
 from adapter.swr.client import SwrClient
 from adapter.swr.patience import MOUNT, Patience
 from adapter.swr.uploads import Mounting
@@ -35,25 +35,25 @@ def denied(message: str, status: int = 401) -> Response:
     return Response(json.dumps({"errors": [{"code": "DENIED", "message": message}]}), status)
 
 
-def mounted(client: SwrClient, identity: Identity) -> Mounting:
-    return client.uploads.mount(identity, TARGET, DIGEST, SOURCE)
+def mounted(client: SwrClient, credentials: Credentials) -> Mounting:
+    return client.uploads.mount(credentials, TARGET, DIGEST, SOURCE)
 
 
-def test_what_is_asked(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_what_is_asked(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.grant()
     swr.answer("POST", UPLOADS, answer(201, Docker_Content_Digest=DIGEST))
-    assert mounted(client, identity) == Mounting(True)
+    assert mounted(client, credentials) == Mounting(True)
     token, post = swr.seen
     assert token.args.getlist("scope") == ["repository:org/target:pull,push", "repository:org/deep/source:pull"]
     assert post.args.to_dict() == {"mount": DIGEST, "from": "org/deep/source"}
     assert post.headers["Content-Length"] == "0"
 
 
-def test_the_token_is_kept(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_the_token_is_kept(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.grant()
     swr.answer("POST", UPLOADS, answer(201, Docker_Content_Digest=DIGEST))
     for _ in range(3):
-        mounted(client, identity)
+        mounted(client, credentials)
     assert swr.count("GET", TOKEN_PATH) == 1
 
 
@@ -66,10 +66,10 @@ def test_the_token_is_kept(swr: Swr, client: SwrClient, identity: Identity) -> N
         answer(204, Docker_Content_Digest=DIGEST, Location="/v2/"),
     ],
 )
-def test_answers_that_name_the_blob(swr: Swr, client: SwrClient, identity: Identity, said: Response) -> None:
+def test_answers_that_name_the_blob(swr: Swr, client: SwrClient, credentials: Credentials, said: Response) -> None:
     swr.grant()
     swr.answer("POST", UPLOADS, said)
-    assert mounted(client, identity).done
+    assert mounted(client, credentials).done
     assert swr.count("HEAD", BLOB) == 0
 
 
@@ -85,19 +85,19 @@ def test_answers_that_name_the_blob(swr: Swr, client: SwrClient, identity: Ident
     ],
 )
 def test_others_are_looked_after(
-    swr: Swr, client: SwrClient, identity: Identity, said: Response, head: Response | int, done: bool
+    swr: Swr, client: SwrClient, credentials: Credentials, said: Response, head: Response | int, done: bool
 ) -> None:
     swr.grant()
     swr.answer("POST", UPLOADS, said)
     swr.answer("HEAD", BLOB, head)
-    assert mounted(client, identity) == Mounting(done)
+    assert mounted(client, credentials) == Mounting(done)
     assert swr.count("HEAD", BLOB) == 1
 
 
-def test_an_upload_instead(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_an_upload_instead(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.grant()
     swr.answer("POST", UPLOADS, answer(202, Location=f"{UPLOADS}17?_state=x"))
-    found = mounted(client, identity)
+    found = mounted(client, credentials)
     assert found == Mounting(False, f"{UPLOADS}17?_state=x")
     assert "_state" not in repr(found)
 
@@ -112,18 +112,20 @@ def test_an_upload_instead(swr: Swr, client: SwrClient, identity: Identity) -> N
     ],
     ids=lambda said: str(said.status_code),
 )
-def test_refusals_of_the_mount_are_no_errors(swr: Swr, client: SwrClient, identity: Identity, said: Response) -> None:
+def test_refusals_of_the_mount_are_no_errors(
+    swr: Swr, client: SwrClient, credentials: Credentials, said: Response
+) -> None:
     swr.grant()
     swr.answer("POST", UPLOADS, said)
     swr.answer("GET", "/v2/manage/namespaces", {"namespaces": [{"name": "org", "id": 1, "auth": 7}]})
-    assert mounted(client, identity) == Mounting(False)
+    assert mounted(client, credentials) == Mounting(False)
 
 
-def test_a_token_that_does_not_reach_the_source(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_a_token_that_does_not_reach_the_source(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.grant()
     swr.answer("POST", UPLOADS, answer(401))
     swr.answer("GET", "/v2/manage/namespaces", {"namespaces": [{"name": "org", "id": 1, "auth": 7}]})
-    assert mounted(client, identity) == Mounting(False)
+    assert mounted(client, credentials) == Mounting(False)
     assert swr.count("POST", UPLOADS) == 2
 
 
@@ -137,12 +139,12 @@ def test_a_token_that_does_not_reach_the_source(swr: Swr, client: SwrClient, ide
     ids=lambda value: str(getattr(value, "status_code", "")),
 )
 def test_what_is_no_answer_to_the_question(
-    swr: Swr, client: SwrClient, identity: Identity, said: Response, kind: type[AdapterError]
+    swr: Swr, client: SwrClient, credentials: Credentials, said: Response, kind: type[AdapterError]
 ) -> None:
     swr.grant()
     swr.answer("POST", UPLOADS, said)
     with pytest.raises(kind):
-        mounted(client, identity)
+        mounted(client, credentials)
 
 
 class TestScopes:
@@ -169,21 +171,23 @@ class TestScopes:
         ],
         ids=["400", "denied", "as if the credentials were wrong", "organization", "403", "404", "500", "501"],
     )
-    def test_then_one_for_the_target(self, swr: Swr, client: SwrClient, identity: Identity, refusal: Response) -> None:
+    def test_then_one_for_the_target(
+        self, swr: Swr, client: SwrClient, credentials: Credentials, refusal: Response
+    ) -> None:
         swr.answer("GET", TOKEN_PATH, self.one_only(refusal))
         swr.answer("POST", UPLOADS, answer(202, Location=f"{UPLOADS}17"))
-        assert mounted(client, identity).location == f"{UPLOADS}17"
+        assert mounted(client, credentials).location == f"{UPLOADS}17"
         asked = swr.count("GET", TOKEN_PATH)
-        mounted(client, identity)
+        mounted(client, credentials)
         assert swr.count("GET", TOKEN_PATH) == asked
         # Nothing of it is held against the credentials.
-        client.tokens.login(identity)
+        client.tokens.login(credentials)
 
-    def test_wrong_credentials_stay_wrong(self, swr: Swr, client: SwrClient, identity: Identity) -> None:
+    def test_wrong_credentials_stay_wrong(self, swr: Swr, client: SwrClient, credentials: Credentials) -> None:
         swr.answer("GET", TOKEN_PATH, denied("Authenticate Error"))
         with pytest.raises(CredentialsRefused):
-            mounted(client, identity)
+            mounted(client, credentials)
         asked = len(swr.seen)
         with pytest.raises(CredentialsRefused):
-            mounted(client, identity)
+            mounted(client, credentials)
         assert len(swr.seen) == asked

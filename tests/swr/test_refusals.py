@@ -6,21 +6,21 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import AccountBlocked, AdapterError, ClockWrong, CredentialsRefused, Unavailable
-from adapter.identity import Identity, parse_identity
 from adapter.state import MemoryState, State
 from adapter.swr.refusals import LIFE, Refusals
 from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, PROJECT, SECRET_KEY, WRONG_SECRET
 
 
-def identity(secret: str = WRONG_SECRET, access_id: str = ACCESS_ID) -> Identity:
-    return parse_identity(access_id, secret, [PROJECT])
+def credentials(secret: str = WRONG_SECRET, access_id: str = ACCESS_ID) -> Credentials:
+    return parse_credentials(access_id, secret, [PROJECT])
 
 
 REFUSED = CredentialsRefused("SWR refuses it", swr_code="DENIED", swr_message="Authenticate Error", request_id="r1")
 
 
-def raised(refusals: Refusals, who: Identity) -> AdapterError | None:
+def raised(refusals: Refusals, who: Credentials) -> AdapterError | None:
     try:
         refusals.raise_remembered(who)
     except AdapterError as error:
@@ -30,58 +30,58 @@ def raised(refusals: Refusals, who: Identity) -> AdapterError | None:
 
 def test_another_replica_says_the_same() -> None:
     state = MemoryState()
-    Refusals(state, "registry").remember(identity(), REFUSED)
-    error = raised(Refusals(state, "registry"), identity())
+    Refusals(state, "registry").remember(credentials(), REFUSED)
+    error = raised(Refusals(state, "registry"), credentials())
     assert type(error) is CredentialsRefused
     assert (error.sentence, error.of_swr()) == (REFUSED.sentence, REFUSED.of_swr())
 
 
 def test_a_blocked_account_is_told_as_that() -> None:
     refusals = Refusals(MemoryState(), "api")
-    refusals.remember(identity(), AccountBlocked("wait"))
-    assert type(raised(refusals, identity())) is AccountBlocked
+    refusals.remember(credentials(), AccountBlocked("wait"))
+    assert type(raised(refusals, credentials())) is AccountBlocked
 
 
 @pytest.mark.parametrize(
     "other",
-    [identity(SECRET_KEY), identity(WRONG_SECRET, f"{PROJECT}@{OTHER_ACCESS_KEY}")],
+    [credentials(SECRET_KEY), credentials(WRONG_SECRET, f"{PROJECT}@{OTHER_ACCESS_KEY}")],
     ids=["the right secret", "another AK"],
 )
-def test_it_is_said_to_nobody_else(other: Identity) -> None:
+def test_it_is_said_to_nobody_else(other: Credentials) -> None:
     refusals = Refusals(MemoryState(), "registry")
-    refusals.remember(identity(), REFUSED)
+    refusals.remember(credentials(), REFUSED)
     assert raised(refusals, other) is None
 
 
 def test_what_one_door_refuses_another_may_take() -> None:
     state = MemoryState()
-    Refusals(state, "api").remember(identity(), REFUSED)
-    assert raised(Refusals(state, "registry"), identity()) is None
+    Refusals(state, "api").remember(credentials(), REFUSED)
+    assert raised(Refusals(state, "registry"), credentials()) is None
 
 
 def test_it_is_forgotten_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("adapter.state.memory.time.monotonic", lambda: now[0])
     refusals = Refusals(MemoryState(), "registry")
-    refusals.remember(identity(), REFUSED)
+    refusals.remember(credentials(), REFUSED)
     now[0] += LIFE - 0.1
-    assert raised(refusals, identity())
+    assert raised(refusals, credentials())
     now[0] += 0.2
-    assert raised(refusals, identity()) is None
+    assert raised(refusals, credentials()) is None
 
 
 def test_a_wrong_clock_is_this_machines_alone() -> None:
     state = MemoryState()
     refusals = Refusals(state, "api")
-    refusals.remember(identity(), ClockWrong("set it"))
-    assert type(raised(refusals, identity())) is ClockWrong
-    assert raised(Refusals(state, "api"), identity()) is None
+    refusals.remember(credentials(), ClockWrong("set it"))
+    assert type(raised(refusals, credentials())) is ClockWrong
+    assert raised(Refusals(state, "api"), credentials()) is None
 
 
 def test_what_is_no_refusal_is_not_kept() -> None:
     refusals = Refusals(MemoryState(), "registry")
-    refusals.remember(identity(), Unavailable("SWR is away"))
-    assert raised(refusals, identity()) is None
+    refusals.remember(credentials(), Unavailable("SWR is away"))
+    assert raised(refusals, credentials()) is None
 
 
 class Planted:
@@ -117,12 +117,12 @@ class Planted:
 )
 def test_foreign_values_are_no_answer(value: bytes) -> None:
     state: State = Planted(value)
-    assert raised(Refusals(state, "registry"), identity()) is None
+    assert raised(Refusals(state, "registry"), credentials()) is None
 
 
 def test_only_texts_are_taken_from_a_store() -> None:
     planted = {"kind": "CredentialsRefused", "sentence": "x", "swr_code": {"a": 1}, "headers": {"X": "y"}}
-    error = raised(Refusals(Planted(json.dumps(planted).encode()), "registry"), identity())
+    error = raised(Refusals(Planted(json.dumps(planted).encode()), "registry"), credentials())
     assert error is not None
     assert (error.swr_code, error.headers) == (None, {})
 
@@ -133,14 +133,14 @@ def test_no_secret_is_in_a_key_or_value() -> None:
             written.append(key + value.decode())
 
     written: list[str] = []
-    Refusals(Seen(), "registry").remember(identity(), REFUSED)
+    Refusals(Seen(), "registry").remember(credentials(), REFUSED)
     assert written
-    assert not any(secret in text for text in written for secret in (WRONG_SECRET, identity().login_key))
+    assert not any(secret in text for text in written for secret in (WRONG_SECRET, credentials().login_key))
 
 
 def test_many_threads_get_their_own_answer() -> None:
     refusals = Refusals(MemoryState(), "registry")
-    people = [identity(f"{WRONG_SECRET}{number}") for number in range(8)]
+    people = [credentials(f"{WRONG_SECRET}{number}") for number in range(8)]
     start = threading.Barrier(len(people))
 
     def work(number: int) -> None:

@@ -7,9 +7,9 @@ from urllib.parse import parse_qs
 import pytest
 from werkzeug import Request, Response
 
+from adapter.credentials import Credentials
 from adapter.errors import Denied, OrganizationUnknown, RepositoryUnknown, TimedOut, Unavailable, Unexpected
-from adapter.identity import Identity
-from adapter.names import Repository
+from adapter.references import Repository
 from adapter.swr import tag_lists
 from adapter.swr.client import SwrClient
 from adapter.swr.tag_lists import TagLists, tags_in
@@ -36,15 +36,15 @@ def page(*tags: str | None, link: str | None = None) -> Response:
     return Response(json.dumps({"name": "org/repo", "tags": list(tags)}), headers=headers)
 
 
-def test_one_request_serves_a_whole_list(swr: Swr, lists: TagLists, identity: Identity) -> None:
+def test_one_request_serves_a_whole_list(swr: Swr, lists: TagLists, credentials: Credentials) -> None:
     swr.answer("GET", LIST, page("v2", "", "v1", "V1", "", "v2"))
-    assert lists.names(identity, REPOSITORY) == ["V1", "v1", "v2"]
+    assert lists.names(credentials, REPOSITORY) == ["V1", "v1", "v2"]
     assert swr.count("GET", LIST) == 1
     assert swr.seen[-1].query_string == b""
 
 
 @pytest.mark.parametrize("form", ["relative", "absolute"])
-def test_pages_are_joined(swr: Swr, lists: TagLists, identity: Identity, form: str) -> None:
+def test_pages_are_joined(swr: Swr, lists: TagLists, credentials: Credentials, form: str) -> None:
     base = swr.url if form == "absolute" else ""
 
     def answer(request: Request) -> Response:
@@ -53,7 +53,7 @@ def test_pages_are_joined(swr: Swr, lists: TagLists, identity: Identity, form: s
         return page(f"v{last + 1}", f"v{last + 2}", link=link)
 
     swr.answer("GET", LIST, answer)
-    assert lists.names(identity, REPOSITORY) == [f"v{number}" for number in range(1, 9)]
+    assert lists.names(credentials, REPOSITORY) == [f"v{number}" for number in range(1, 9)]
     assert [parse_qs(request.query_string.decode()).get("last") for request in swr.seen if request.path == LIST] == [
         None,
         ["2"],
@@ -66,38 +66,40 @@ def test_pages_are_joined(swr: Swr, lists: TagLists, identity: Identity, form: s
     "answer", [{"name": "org/repo", "tags": None}, {"name": "x"}, {"tags": []}, {"tags": [""]}, {"tags": [None]}]
 )
 def test_a_missing_repository_has_no_tags(
-    swr: Swr, lists: TagLists, identity: Identity, answer: dict[str, object]
+    swr: Swr, lists: TagLists, credentials: Credentials, answer: dict[str, object]
 ) -> None:
     swr.answer("GET", LIST, answer)
-    assert lists.names(identity, REPOSITORY) == []
+    assert lists.names(credentials, REPOSITORY) == []
 
 
 def refusal(status: int, code: str) -> Response:
     return Response(json.dumps({"errors": [{"code": code, "message": "words"}]}), status)
 
 
-def test_a_404_stays_one(swr: Swr, lists: TagLists, identity: Identity) -> None:
+def test_a_404_stays_one(swr: Swr, lists: TagLists, credentials: Credentials) -> None:
     swr.answer("GET", LIST, refusal(404, "NAME_UNKNOWN"))
     with pytest.raises(RepositoryUnknown, match="org/repo"):
-        lists.names(identity, REPOSITORY)
+        lists.names(credentials, REPOSITORY)
 
 
 @pytest.mark.parametrize("answer", ASTRAY)
-def test_a_404_of_another_server_says_nothing(swr: Swr, lists: TagLists, identity: Identity, answer: Response) -> None:
+def test_a_404_of_another_server_says_nothing(
+    swr: Swr, lists: TagLists, credentials: Credentials, answer: Response
+) -> None:
     swr.answer("GET", LIST, answer)
     with pytest.raises(Unexpected, match="`registry` of eu-de in SWR_ADAPTER_REGIONS"):
-        lists.names(identity, REPOSITORY)
+        lists.names(credentials, REPOSITORY)
 
 
-def test_a_missing_organization(swr: Swr, lists: TagLists, identity: Identity) -> None:
+def test_a_missing_organization(swr: Swr, lists: TagLists, credentials: Credentials) -> None:
     swr.answer("GET", LIST, 401)
     swr.answer("GET", NAMESPACES, {"namespaces": []})
     with pytest.raises(Denied, match="'org' does not exist in SWR, or belongs to another account"):
-        lists.names(identity, REPOSITORY)
+        lists.names(credentials, REPOSITORY)
     gone = [{"errorCode": "SVCSTG.SWR.4040058", "errorMessage": "words"}]
     swr.answer("GET", f"{NAMESPACES}/org", Response(json.dumps(gone), 404))
     with pytest.raises(OrganizationUnknown, match="'org'"):
-        lists.names(identity, REPOSITORY)
+        lists.names(credentials, REPOSITORY)
 
 
 def paged(*later: Response | int) -> Callable[[Request], Response]:
@@ -114,60 +116,62 @@ def paged(*later: Response | int) -> Callable[[Request], Response]:
 
 
 def test_a_later_page_that_is_not_there_makes_the_list_be_read_again(
-    swr: Swr, lists: TagLists, identity: Identity
+    swr: Swr, lists: TagLists, credentials: Credentials
 ) -> None:
     swr.answer("GET", LIST, paged(404, page("v3")))
-    assert lists.names(identity, REPOSITORY) == ["v1", "v2", "v3"]
+    assert lists.names(credentials, REPOSITORY) == ["v1", "v2", "v3"]
     assert swr.count("GET", LIST) == 4
 
 
-def test_a_later_page_that_stays_away_is_never_the_end(swr: Swr, lists: TagLists, identity: Identity) -> None:
+def test_a_later_page_that_stays_away_is_never_the_end(swr: Swr, lists: TagLists, credentials: Credentials) -> None:
     swr.answer("GET", LIST, paged(404, 404))
     with pytest.raises(Unavailable, match="broke off after 2 tags each of the 2 times that it was read") as caught:
-        lists.names(identity, REPOSITORY)
+        lists.names(credentials, REPOSITORY)
     assert caught.value.retry_after == 10.0
 
 
 @pytest.mark.parametrize("link", [f'<{LIST}>; rel="next"', f"<{LIST}?last=v1>; rel=next"])
-def test_a_page_that_leads_to_itself(swr: Swr, lists: TagLists, identity: Identity, link: str) -> None:
+def test_a_page_that_leads_to_itself(swr: Swr, lists: TagLists, credentials: Credentials, link: str) -> None:
     swr.answer("GET", LIST, page("v1", link=link))
     with pytest.raises(Unexpected, match="end"):
-        lists.names(identity, REPOSITORY)
+        lists.names(credentials, REPOSITORY)
     assert swr.count("GET", LIST) <= 2
 
 
-def test_pages_without_end(swr: Swr, lists: TagLists, identity: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_without_end(
+    swr: Swr, lists: TagLists, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tag_lists, "MOST_PAGES", 20)
     swr.answer("GET", LIST, lambda _: page(f"v{len(swr.seen)}", link=f'<{LIST}?last={len(swr.seen)}>; rel="next"'))
     with pytest.raises(Unexpected, match="end"):
-        lists.names(identity, REPOSITORY)
+        lists.names(credentials, REPOSITORY)
     assert swr.count("GET", LIST) == 20
 
 
 def test_a_list_that_takes_too_long(
-    swr: Swr, lists: TagLists, identity: Identity, monkeypatch: pytest.MonkeyPatch
+    swr: Swr, lists: TagLists, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tag_lists, "LONGEST", 0.0)
     swr.answer("GET", LIST, page("v1"))
     with pytest.raises(TimedOut):
-        lists.names(identity, REPOSITORY)
+        lists.names(credentials, REPOSITORY)
 
 
 def test_more_tags_than_anyone_has(
-    swr: Swr, lists: TagLists, identity: Identity, monkeypatch: pytest.MonkeyPatch
+    swr: Swr, lists: TagLists, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tag_lists, "MOST_TAGS", 3)
     tags = [f"v{number}" for number in range(4)]
     swr.answer("GET", LIST, page(*tags, link=f'<{LIST}?last=v3>; rel="next"'))
     with pytest.raises(Unexpected, match="end"):
-        lists.names(identity, REPOSITORY)
+        lists.names(credentials, REPOSITORY)
 
 
 @pytest.mark.parametrize("link", ["http://127.0.0.9:1/v2/org/repo/tags/list?last=v1", "/elsewhere", "http://[::1"])
-def test_no_credentials_go_elsewhere(swr: Swr, lists: TagLists, identity: Identity, link: str) -> None:
+def test_no_credentials_go_elsewhere(swr: Swr, lists: TagLists, credentials: Credentials, link: str) -> None:
     swr.answer("GET", LIST, page("v1", link=f'<{link}>; rel="next"'))
     with pytest.raises(Unexpected):
-        lists.names(identity, REPOSITORY)
+        lists.names(credentials, REPOSITORY)
     assert [request.path for request in swr.seen if request.path not in (LIST, "/swr/auth/v2/registry/auth/")] == []
 
 
@@ -194,13 +198,13 @@ def test_what_is_no_tag_is_left_out() -> None:
     assert tags_in(json.dumps({"tags": ["v1", " ", "a/b", "sha256:0", "x" * 129, "é"]}).encode()) == {"v1"}
 
 
-def test_a_list_of_more_bytes_than_are_read(swr: Swr, lists: TagLists, identity: Identity) -> None:
+def test_a_list_of_more_bytes_than_are_read(swr: Swr, lists: TagLists, credentials: Credentials) -> None:
     swr.answer("GET", LIST, Response(b'{"tags":["' + b"x" * (9 << 20) + b'"]}'))
     with pytest.raises(Unexpected, match="more than"):
-        lists.names(identity, REPOSITORY)
+        lists.names(credentials, REPOSITORY)
 
 
-def test_other_refusals_pass(swr: Swr, lists: TagLists, identity: Identity) -> None:
+def test_other_refusals_pass(swr: Swr, lists: TagLists, credentials: Credentials) -> None:
     swr.answer("GET", LIST, 599)
     with pytest.raises(Unavailable):
-        lists.names(identity, REPOSITORY)
+        lists.names(credentials, REPOSITORY)

@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 import pytest
 from werkzeug import Request, Response
 
+from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import CredentialsRefused, Denied, OrganizationUnknown, Unexpected
-from adapter.identity import Identity, parse_identity
-from adapter.names import Repository
+from adapter.references import Repository
 from adapter.swr.accepted import LIFE_SECONDS, Accepted
 from adapter.swr.client import SwrClient
 from adapter.swr.rate_limit import RateLimit
@@ -36,9 +36,9 @@ def scopeless_only(message: str) -> Any:
     return answer
 
 
-def test_asks_with_get_its_own_scope_and_the_login_key(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_asks_with_get_its_own_scope_and_the_login_key(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.grant()
-    client.tokens.bearer(identity, REPOSITORY, PUSH)
+    client.tokens.bearer(credentials, REPOSITORY, PUSH)
     (request,) = swr.seen
     assert request.method == "GET"
     assert request.args.to_dict() == {"service": "dockyard", "scope": "repository:org/repo:pull,push"}
@@ -46,33 +46,33 @@ def test_asks_with_get_its_own_scope_and_the_login_key(swr: Swr, client: SwrClie
     assert (request.authorization.username, request.authorization.password) == (ACCESS_ID, LOGIN_KEY)
 
 
-def test_a_token_is_kept_for_its_repository_and_actions(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_a_token_is_kept_for_its_repository_and_actions(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", TOKEN_PATH, *({"token": jwt() + str(number)} for number in range(9)))
-    pull = client.tokens.bearer(identity, REPOSITORY, PULL)
-    assert client.tokens.bearer(identity, REPOSITORY, PULL) == pull
-    push = client.tokens.bearer(identity, REPOSITORY, PUSH)
+    pull = client.tokens.bearer(credentials, REPOSITORY, PULL)
+    assert client.tokens.bearer(credentials, REPOSITORY, PULL) == pull
+    push = client.tokens.bearer(credentials, REPOSITORY, PUSH)
     assert push != pull
-    assert client.tokens.bearer(identity, Repository("org", "other"), PULL) not in (pull, push)
+    assert client.tokens.bearer(credentials, Repository("org", "other"), PULL) not in (pull, push)
     assert len(swr.seen) == 3
-    client.tokens.forget(identity, REPOSITORY)
-    assert client.tokens.bearer(identity, REPOSITORY, PULL) not in (pull, push)
+    client.tokens.forget(credentials, REPOSITORY)
+    assert client.tokens.bearer(credentials, REPOSITORY, PULL) not in (pull, push)
 
 
-def test_a_token_for_pushing_serves_pulling(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_a_token_for_pushing_serves_pulling(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.grant()
-    assert client.tokens.bearer(identity, REPOSITORY, PUSH) == client.tokens.bearer(identity, REPOSITORY, PULL)
+    assert client.tokens.bearer(credentials, REPOSITORY, PUSH) == client.tokens.bearer(credentials, REPOSITORY, PULL)
     assert len(swr.seen) == 1
 
 
-def test_accounts_do_not_share_tokens(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_accounts_do_not_share_tokens(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.grant()
-    client.tokens.bearer(identity, REPOSITORY, PULL)
+    client.tokens.bearer(credentials, REPOSITORY, PULL)
     swr.answer("GET", TOKEN_PATH, denied("Authenticate Error"))
     with pytest.raises(CredentialsRefused):
-        client.tokens.bearer(parse_identity(ACCESS_ID, WRONG_SECRET, ["eu-de"]), REPOSITORY, PULL)
+        client.tokens.bearer(parse_credentials(ACCESS_ID, WRONG_SECRET, ["eu-de"]), REPOSITORY, PULL)
 
 
-def test_many_threads_ask_once(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_many_threads_ask_once(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     asked = threading.Event()
 
     def slow(_: Request) -> Response:
@@ -81,33 +81,33 @@ def test_many_threads_ask_once(swr: Swr, client: SwrClient, identity: Identity) 
 
     swr.answer("GET", TOKEN_PATH, slow)
     with ThreadPoolExecutor(8) as pool:
-        tokens = set(pool.map(lambda _: client.tokens.bearer(identity, REPOSITORY, PULL), range(8)))
+        tokens = set(pool.map(lambda _: client.tokens.bearer(credentials, REPOSITORY, PULL), range(8)))
     assert len(tokens) == 1
     assert len(swr.seen) == 1
 
 
 def test_who_is_overtaken_takes_the_token_that_came_meanwhile(
-    swr: Swr, client: SwrClient, identity: Identity, monkeypatch: pytest.MonkeyPatch
+    swr: Swr, client: SwrClient, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between its look into the cache and its request another one asks from beginning to end."""
     swr.grant()
     tokens: list[str] = []
     once = iter([True])
 
-    def overtaken(_: Identity) -> None:
+    def overtaken(_: Credentials) -> None:
         if next(once, False):
-            tokens.append(client.tokens.bearer(identity, REPOSITORY, PULL))
+            tokens.append(client.tokens.bearer(credentials, REPOSITORY, PULL))
 
     monkeypatch.setattr(client.tokens._refusals, "raise_remembered", overtaken)
-    tokens.append(client.tokens.bearer(identity, REPOSITORY, PULL))
+    tokens.append(client.tokens.bearer(credentials, REPOSITORY, PULL))
     assert tokens[0] == tokens[1]
     assert len(swr.seen) == 1
 
 
-def test_an_expired_token_is_replaced(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_an_expired_token_is_replaced(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", TOKEN_PATH, {"token": jwt(life=20)})
-    client.tokens.bearer(identity, REPOSITORY, PULL)
-    client.tokens.bearer(identity, REPOSITORY, PULL)
+    client.tokens.bearer(credentials, REPOSITORY, PULL)
+    client.tokens.bearer(credentials, REPOSITORY, PULL)
     assert len(swr.seen) == 2
 
 
@@ -136,8 +136,10 @@ def test_how_long_a_token_lives(token: str, expires_in: object, life: float) -> 
     assert life_of(token, expires_in, 5000.0) == life
 
 
-def test_a_refusal_is_remembered_for_the_whole_credential(swr: Swr, client: SwrClient, identity: Identity) -> None:
-    wrong = parse_identity(ACCESS_ID, WRONG_SECRET, ["eu-de"])
+def test_a_refusal_is_remembered_for_the_whole_credential(
+    swr: Swr, client: SwrClient, credentials: Credentials
+) -> None:
+    wrong = parse_credentials(ACCESS_ID, WRONG_SECRET, ["eu-de"])
     swr.answer("GET", TOKEN_PATH, denied("Authenticate Error"))
     for _ in range(5):
         with pytest.raises(CredentialsRefused, match="refuses the credentials"):
@@ -146,21 +148,21 @@ def test_a_refusal_is_remembered_for_the_whole_credential(swr: Swr, client: SwrC
             client.tokens.bearer(wrong, REPOSITORY, PULL)
     assert len(swr.seen) == 1
     swr.grant()
-    client.tokens.login(identity)
+    client.tokens.login(credentials)
     assert len(swr.seen) == 2
 
 
-def test_a_yes_is_not_remembered_by_login(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_a_yes_is_not_remembered_by_login(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", TOKEN_PATH, {"token": jwt()}, denied("Authenticate Error"))
-    client.tokens.login(identity)
+    client.tokens.login(credentials)
     with pytest.raises(CredentialsRefused):
-        client.tokens.login(identity)
+        client.tokens.login(credentials)
 
 
-def test_confirm_is_content_with_a_live_token(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_confirm_is_content_with_a_live_token(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.grant()
-    client.tokens.bearer(identity, REPOSITORY, PULL)
-    client.tokens.confirm(identity)
+    client.tokens.bearer(credentials, REPOSITORY, PULL)
+    client.tokens.confirm(credentials)
     assert len(swr.seen) == 1
 
 
@@ -174,27 +176,27 @@ class Unsearched(OrderedDict[tuple[str, str, str], Token]):
 
 
 def test_confirm_costs_the_same_however_many_tokens_others_have(
-    swr: Swr, client: SwrClient, identity: Identity, monkeypatch: pytest.MonkeyPatch
+    swr: Swr, client: SwrClient, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And it makes no hash: it holds a lock that all share."""
     swr.grant()
-    client.tokens.bearer(identity, REPOSITORY, PULL)
+    client.tokens.bearer(credentials, REPOSITORY, PULL)
     client.tokens._tokens = Unsearched(client.tokens._tokens)
-    monkeypatch.setattr("adapter.identity.hashlib", None)
+    monkeypatch.setattr("adapter.credentials.hashlib", None)
     for _ in range(10):
-        client.tokens.confirm(identity)
-        assert client.tokens.accepted(identity)
+        client.tokens.confirm(credentials)
+        assert client.tokens.accepted(credentials)
     assert len(swr.seen) == 1
 
 
 def test_confirm_does_not_trust_a_token_that_swr_refused_or_that_is_over(
-    swr: Swr, client: SwrClient, identity: Identity
+    swr: Swr, client: SwrClient, credentials: Credentials
 ) -> None:
     swr.answer("GET", TOKEN_PATH, {"token": jwt(life=900)}, {"token": jwt(life=20)})
-    client.tokens.bearer(identity, REPOSITORY, PULL)
-    client.tokens.forget(identity, REPOSITORY)
-    client.tokens.confirm(identity)
-    client.tokens.confirm(identity)
+    client.tokens.bearer(credentials, REPOSITORY, PULL)
+    client.tokens.forget(credentials, REPOSITORY)
+    client.tokens.confirm(credentials)
+    client.tokens.confirm(credentials)
     assert len(swr.seen) == 3
 
 
@@ -204,7 +206,7 @@ def test_the_index_of_tokens_is_as_small_as_their_number(
     monkeypatch.setattr("adapter.swr.tokens._LARGEST_CACHE", 5)
     swr.grant()
     for number in range(12):
-        client.tokens.login(parse_identity(f"eu-de@AK{number}", "secret", ["eu-de"]))
+        client.tokens.login(parse_credentials(f"eu-de@AK{number}", "secret", ["eu-de"]))
     assert len(client.tokens._tokens) == len(client.tokens._latest) == 5
 
 
@@ -212,37 +214,37 @@ def test_the_index_of_tokens_is_as_small_as_their_number(
 
 
 def test_credentials_are_accepted_with_a_token_and_until_they_are_refused(
-    swr: Swr, client: SwrClient, identity: Identity
+    swr: Swr, client: SwrClient, credentials: Credentials
 ) -> None:
-    assert not client.tokens.accepted(identity)
+    assert not client.tokens.accepted(credentials)
     swr.answer("GET", TOKEN_PATH, {"token": jwt(life=20)}, denied("Authenticate Error"))
-    client.tokens.login(identity)
-    assert client.tokens.accepted(identity)
-    assert not client.tokens.accepted(parse_identity(ACCESS_ID, WRONG_SECRET, ["eu-de"]))
+    client.tokens.login(credentials)
+    assert client.tokens.accepted(credentials)
+    assert not client.tokens.accepted(parse_credentials(ACCESS_ID, WRONG_SECRET, ["eu-de"]))
     with pytest.raises(CredentialsRefused):
-        client.tokens.login(identity)
-    assert not client.tokens.accepted(identity)
+        client.tokens.login(credentials)
+    assert not client.tokens.accepted(credentials)
 
 
-def test_other_replicas_know_what_one_has_proven(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_other_replicas_know_what_one_has_proven(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.grant()
-    client.tokens.login(identity)
+    client.tokens.login(credentials)
     state = client.state
-    assert Accepted(state).lately(identity)
+    assert Accepted(state).lately(credentials)
     assert LIFE_SECONDS == 3600
     assert {key.partition(":")[0] for key in state._values} == {"accepted"}  # type: ignore[attr-defined]
     assert ACCESS_ID.partition("@")[2] not in str(state._values)  # type: ignore[attr-defined]
 
 
-def test_a_live_token_is_proof_after_the_hour(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_a_live_token_is_proof_after_the_hour(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", TOKEN_PATH, {"token": jwt(life=86_400)})
-    client.tokens.bearer(identity, REPOSITORY, PULL)
-    client.tokens._accepted.withdraw(identity)
-    assert client.tokens.accepted(identity)
+    client.tokens.bearer(credentials, REPOSITORY, PULL)
+    client.tokens._accepted.withdraw(credentials)
+    assert client.tokens.accepted(credentials)
 
 
 def test_made_up_secrets_do_not_count_for_the_access_key(
-    swr: Swr, identity: Identity, monkeypatch: pytest.MonkeyPatch
+    swr: Swr, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     charged: list[str] = []
     monkeypatch.setattr(RateLimit, "take", lambda _, account, __: charged.append(account))
@@ -250,15 +252,15 @@ def test_made_up_secrets_do_not_count_for_the_access_key(
     swr.answer("GET", TOKEN_PATH, denied("Authenticate Error"))
     for number in range(3):
         with pytest.raises(CredentialsRefused):
-            client.tokens.bearer(parse_identity(ACCESS_ID, f"{WRONG_SECRET}{number}", ["eu-de"]), REPOSITORY, PULL)
+            client.tokens.bearer(parse_credentials(ACCESS_ID, f"{WRONG_SECRET}{number}", ["eu-de"]), REPOSITORY, PULL)
     assert charged == ["eu-de/(not accepted)"] * 3
     swr.grant()
-    client.tokens.bearer(identity, REPOSITORY, PULL)
-    client.tokens.bearer(identity, Repository("org", "other"), PULL)
-    assert charged[3:] == ["eu-de/(not accepted)", identity.account]
+    client.tokens.bearer(credentials, REPOSITORY, PULL)
+    client.tokens.bearer(credentials, Repository("org", "other"), PULL)
+    assert charged[3:] == ["eu-de/(not accepted)", credentials.account]
 
 
-def test_pull_that_is_refused_is_asked_with_push(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_pull_that_is_refused_is_asked_with_push(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     """Whether SWR grants pulling alone, of a repository that does not exist yet, is not known."""
 
     def answer(request: Request) -> Response:
@@ -267,8 +269,8 @@ def test_pull_that_is_refused_is_asked_with_push(swr: Swr, client: SwrClient, id
         return Response(json.dumps({"token": jwt()}))
 
     swr.answer("GET", TOKEN_PATH, answer)
-    client.tokens.bearer(identity, REPOSITORY, PULL)
-    client.tokens.bearer(identity, REPOSITORY, PULL)
+    client.tokens.bearer(credentials, REPOSITORY, PULL)
+    client.tokens.bearer(credentials, REPOSITORY, PULL)
     assert [request.args.get("scope", "")[-9:] for request in swr.seen] == ["repo:pull", "", "pull,push"]
 
 
@@ -281,7 +283,7 @@ def test_pull_that_is_refused_is_asked_with_push(swr: Swr, client: SwrClient, id
     ],
 )
 def test_an_swr_that_wants_a_scope(
-    swr: Swr, client: SwrClient, identity: Identity, scoped: Response, right: bool
+    swr: Swr, client: SwrClient, credentials: Credentials, scoped: Response, right: bool
 ) -> None:
     def answer(request: Request) -> Response:
         if "scope" not in request.args:
@@ -290,31 +292,33 @@ def test_an_swr_that_wants_a_scope(
 
     swr.answer("GET", TOKEN_PATH, answer)
     if right:
-        client.tokens.login(identity)
+        client.tokens.login(credentials)
     else:
         with pytest.raises(CredentialsRefused):
-            client.tokens.login(identity)
+            client.tokens.login(credentials)
 
 
-def test_a_missing_organization(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_a_missing_organization(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", TOKEN_PATH, scopeless_only("Image organization does not exist"))
     with pytest.raises(OrganizationUnknown):
-        client.tokens.bearer(identity, REPOSITORY, PULL)
+        client.tokens.bearer(credentials, REPOSITORY, PULL)
 
 
 @pytest.mark.parametrize("message", ["you do not have the permission", "no", "requested access is denied"])
-def test_401_for_a_scope_is_no_wrong_password(swr: Swr, client: SwrClient, identity: Identity, message: str) -> None:
+def test_401_for_a_scope_is_no_wrong_password(
+    swr: Swr, client: SwrClient, credentials: Credentials, message: str
+) -> None:
     swr.answer("GET", TOKEN_PATH, scopeless_only(message))
     for _ in range(2):
         with pytest.raises(Denied):
-            client.tokens.bearer(identity, REPOSITORY, PUSH)
-    client.tokens.login(identity)
+            client.tokens.bearer(credentials, REPOSITORY, PUSH)
+    client.tokens.login(credentials)
 
 
-def test_an_odd_401_that_is_a_wrong_password(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_an_odd_401_that_is_a_wrong_password(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", TOKEN_PATH, Response("nope", 401))
     with pytest.raises(CredentialsRefused):
-        client.tokens.bearer(identity, REPOSITORY, PUSH)
+        client.tokens.bearer(credentials, REPOSITORY, PUSH)
     assert ["scope" in request.args for request in swr.seen] == [True, False]
 
 
@@ -322,20 +326,20 @@ def test_an_odd_401_that_is_a_wrong_password(swr: Swr, client: SwrClient, identi
     "answer",
     [Response("<html>"), Response("{}"), Response("[]"), Response('{"token": 5}'), Response('{"token": "a\\nb"}')],
 )
-def test_no_token_in_the_answer(swr: Swr, client: SwrClient, identity: Identity, answer: Response) -> None:
+def test_no_token_in_the_answer(swr: Swr, client: SwrClient, credentials: Credentials, answer: Response) -> None:
     swr.answer("GET", TOKEN_PATH, answer)
     with pytest.raises(Unexpected, match="is it an SWR registry"):
-        client.tokens.login(identity)
+        client.tokens.login(credentials)
 
 
-def test_no_token_endpoint(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_no_token_endpoint(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", TOKEN_PATH, Response("", 404))
     with pytest.raises(Unexpected, match="no token endpoint"):
-        client.tokens.login(identity)
+        client.tokens.login(credentials)
 
 
-def test_no_token_in_a_repr(swr: Swr, client: SwrClient, identity: Identity) -> None:
+def test_no_token_in_a_repr(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     token = jwt()
     swr.answer("GET", TOKEN_PATH, {"token": token})
-    client.tokens.bearer(identity, REPOSITORY, PULL)
+    client.tokens.bearer(credentials, REPOSITORY, PULL)
     assert token not in repr(client.tokens._tokens)

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import BlobUnknown, Unavailable
-from adapter.identity import Identity, parse_identity
-from adapter.names import Repository, digest_of
+from adapter.references import Repository, digest_of
 from adapter.state import MemoryState
 from adapter.transfer.blob_places import BlobPlaces
 from tests.credentials import (
@@ -21,61 +21,61 @@ DIGEST = digest_of(b"layer")
 HERE, THERE = Repository("org", "app"), Repository("org", "deep/er")
 
 
-def identity(secret: str = SECRET_KEY, access_id: str = ACCESS_ID) -> Identity:
-    return parse_identity(access_id, secret, [PROJECT])
+def credentials(secret: str = SECRET_KEY, access_id: str = ACCESS_ID) -> Credentials:
+    return parse_credentials(access_id, secret, [PROJECT])
 
 
 def test_the_place_seen_last() -> None:
     places = BlobPlaces(MemoryState())
-    assert places.of(identity(), DIGEST) is None
-    places.saw(identity(), HERE, DIGEST)
-    places.saw(identity(), THERE, DIGEST)
-    assert places.of(identity(), DIGEST) == THERE
-    assert places.of(identity(), digest_of(b"another")) is None
+    assert places.of(credentials(), DIGEST) is None
+    places.saw(credentials(), HERE, DIGEST)
+    places.saw(credentials(), THERE, DIGEST)
+    assert places.of(credentials(), DIGEST) == THERE
+    assert places.of(credentials(), digest_of(b"another")) is None
 
 
 def test_what_comes_of_asking_swr() -> None:
     places = BlobPlaces(MemoryState())
-    with places.asked(identity(), HERE, DIGEST):
-        assert places.of(identity(), DIGEST) is None
-    assert places.of(identity(), DIGEST) == HERE
-    with pytest.raises(Unavailable), places.asked(identity(), HERE, DIGEST):
+    with places.asked(credentials(), HERE, DIGEST):
+        assert places.of(credentials(), DIGEST) is None
+    assert places.of(credentials(), DIGEST) == HERE
+    with pytest.raises(Unavailable), places.asked(credentials(), HERE, DIGEST):
         raise Unavailable("says nothing about the blob")
-    assert places.of(identity(), DIGEST) == HERE
-    with pytest.raises(BlobUnknown), places.asked(identity(), HERE, DIGEST):
+    assert places.of(credentials(), DIGEST) == HERE
+    with pytest.raises(BlobUnknown), places.asked(credentials(), HERE, DIGEST):
         raise BlobUnknown("gone")
-    assert places.of(identity(), DIGEST) is None
+    assert places.of(credentials(), DIGEST) is None
 
 
 def test_only_the_place_that_is_gone_is_forgotten() -> None:
     places = BlobPlaces(MemoryState())
-    places.saw(identity(), THERE, DIGEST)
-    places.gone(identity(), HERE, DIGEST)
-    assert places.of(identity(), DIGEST) == THERE
-    places.gone(identity(), THERE, DIGEST)
-    assert places.of(identity(), DIGEST) is None
+    places.saw(credentials(), THERE, DIGEST)
+    places.gone(credentials(), HERE, DIGEST)
+    assert places.of(credentials(), DIGEST) == THERE
+    places.gone(credentials(), THERE, DIGEST)
+    assert places.of(credentials(), DIGEST) is None
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        identity(OTHER_SECRET_KEY, f"{PROJECT}@{OTHER_ACCESS_KEY}"),
-        identity(WRONG_SECRET),
-        identity(access_id=ACCESS_ID.replace(PROJECT, f"{PROJECT}_team")),
+        credentials(OTHER_SECRET_KEY, f"{PROJECT}@{OTHER_ACCESS_KEY}"),
+        credentials(WRONG_SECRET),
+        credentials(access_id=ACCESS_ID.replace(PROJECT, f"{PROJECT}_team")),
     ],
     ids=["another account", "a wrong secret", "another project"],
 )
-def test_nobody_else_is_told(other: Identity) -> None:
+def test_nobody_else_is_told(other: Credentials) -> None:
     places = BlobPlaces(MemoryState())
-    places.saw(identity(), HERE, DIGEST)
+    places.saw(credentials(), HERE, DIGEST)
     assert places.of(other, DIGEST) is None
     places.gone(other, HERE, DIGEST)
-    assert places.of(identity(), DIGEST) == HERE
+    assert places.of(credentials(), DIGEST) == HERE
 
 
 def test_no_secret_is_in_a_key() -> None:
     state = MemoryState()
-    BlobPlaces(state).saw(identity(), HERE, DIGEST)
+    BlobPlaces(state).saw(credentials(), HERE, DIGEST)
     (key,) = state._values
     assert not any(secret in key for secret in (SECRET_KEY, LOGIN_KEY))
 
@@ -86,4 +86,4 @@ def test_foreign_values_are_no_place(value: bytes) -> None:
         def get(self, key: str) -> bytes | None:
             return value
 
-    assert BlobPlaces(Planted()).of(identity(), DIGEST) is None
+    assert BlobPlaces(Planted()).of(credentials(), DIGEST) is None

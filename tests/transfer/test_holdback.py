@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.errors import DigestInvalid
-from adapter.names import digest_of
+from adapter.references import digest_of
 from adapter.transfer.body import BUFFERS
 from adapter.transfer.checksum import Block
 from adapter.transfer.holdback import HeldBack, SizedHeldBack, collected

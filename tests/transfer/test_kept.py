@@ -10,9 +10,9 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
+from adapter.credentials import parse_credentials
 from adapter.errors import Denied, ManifestInvalid, Unavailable, Unexpected
-from adapter.identity import parse_identity
-from adapter.names import Repository, digest_of
+from adapter.references import Repository, digest_of
 from adapter.state import MemoryState
 from adapter.swr.client import SwrClient
 from adapter.swr.manifest_types import OCI_INDEX, OCI_MANIFEST
@@ -22,8 +22,8 @@ from adapter.transfer.translate import Document
 from tests.credentials import ACCESS_ID, LOGIN_KEY, SECRET_KEY
 from tests.swr.scripted import Swr, client_of
 
-ME = parse_identity(ACCESS_ID, SECRET_KEY, ["eu-de"])
-SAME_BY_KEY = parse_identity(ACCESS_ID, LOGIN_KEY, ["eu-de"])
+ME = parse_credentials(ACCESS_ID, SECRET_KEY, ["eu-de"])
+SAME_BY_KEY = parse_credentials(ACCESS_ID, LOGIN_KEY, ["eu-de"])
 REPOSITORY = Repository("org", "repo")
 PART = {"mediaType": "a/b", "digest": digest_of(b""), "size": 0}
 INDEX: dict[str, Any] = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [PART, PART]}

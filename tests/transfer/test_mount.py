@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import (
     BlobUnknown,
     Busy,
@@ -22,8 +23,7 @@ from adapter.errors import (
     Unavailable,
     Unexpected,
 )
-from adapter.identity import Identity, parse_identity
-from adapter.names import Repository, digest_of
+from adapter.references import Repository, digest_of
 from adapter.settings import Settings
 from adapter.swr.client import SwrClient
 from adapter.swr.rate_limit import RateLimit
@@ -35,8 +35,8 @@ from adapter.values import RegionHosts
 from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, SECRET_KEY
 from tests.running import OTHER_TENANT, TENANT, RunningSandbox
 
-ME = parse_identity(ACCESS_ID, SECRET_KEY, [PROJECT])
-OTHER = parse_identity(f"{PROJECT}@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, [PROJECT])
+ME = parse_credentials(ACCESS_ID, SECRET_KEY, [PROJECT])
+OTHER = parse_credentials(f"{PROJECT}@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, [PROJECT])
 DATA = random.Random(3).randbytes(400_001)
 SMALL = b"a config"
 DIGEST = digest_of(DATA)
@@ -67,7 +67,7 @@ class Adapter:
         self.places = BlobPlaces(self.client.state)
         self.mounts = Mounts(self.client, self.places, mode, threading.Semaphore(1))
 
-    def offered(self, who: Identity = ME, digest: str = DIGEST) -> Repository | None:
+    def offered(self, who: Credentials = ME, digest: str = DIGEST) -> Repository | None:
         return self.mounts.offer(who, digest)
 
     def mount(
@@ -76,7 +76,7 @@ class Adapter:
         source: Repository | None = SOURCE,
         digest: str = DIGEST,
         *,
-        who: Identity = ME,
+        who: Credentials = ME,
         harbor: bool = True,
     ) -> Session | None:
         return self.mounts.mount(who, target, digest, source, harbor=harbor)

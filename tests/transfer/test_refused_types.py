@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from adapter.identity import parse_identity
+from adapter.credentials import parse_credentials
 from adapter.state import MemoryState
 from adapter.transfer import refused_types
 from adapter.transfer.refused_types import RefusedTypes
 from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, SECRET_KEY
 
-ME = parse_identity(ACCESS_ID, SECRET_KEY, ["eu-de"])
-TEAM = parse_identity(ACCESS_ID.replace("@", "_team@"), SECRET_KEY, ["eu-de"])
-ELSEWHERE = parse_identity(ACCESS_ID.replace("eu-de", "eu-nl"), SECRET_KEY, ["eu-nl"])
-OTHER = parse_identity(f"eu-de@{OTHER_ACCESS_KEY}", SECRET_KEY, ["eu-de"])
+ME = parse_credentials(ACCESS_ID, SECRET_KEY, ["eu-de"])
+TEAM = parse_credentials(ACCESS_ID.replace("@", "_team@"), SECRET_KEY, ["eu-de"])
+ELSEWHERE = parse_credentials(ACCESS_ID.replace("eu-de", "eu-nl"), SECRET_KEY, ["eu-nl"])
+OTHER = parse_credentials(f"eu-de@{OTHER_ACCESS_KEY}", SECRET_KEY, ["eu-de"])
 
 
 def test_each_kind_of_each_account_in_each_region_apart() -> None:

@@ -13,15 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from itsdangerous import URLSafeSerializer
 
+from adapter.credentials import parse_credentials
 from adapter.errors import Unexpected, UploadUnknown
-from adapter.identity import parse_identity
-from adapter.names import Repository
+from adapter.references import Repository
 from adapter.transfer import session
 from adapter.transfer.session import Session, seal, unseal
 from tests.credentials import ACCESS_ID, LOGIN_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, SECRET_KEY
 
-IDENTITY = parse_identity(ACCESS_ID, SECRET_KEY, ["eu-de"])
-OTHER = parse_identity(f"eu-de@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, ["eu-de"])
+IDENTITY = parse_credentials(ACCESS_ID, SECRET_KEY, ["eu-de"])
+OTHER = parse_credentials(f"eu-de@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, ["eu-de"])
 REPOSITORY = Repository("org", "a/b")
 
 
@@ -162,7 +162,7 @@ def test_round_trip(location: str, offset: int, doubtful: bool) -> None:
 
 def test_both_kinds_of_secret_open_it() -> None:
     sealed = seal(Session(REPOSITORY, "/up"), IDENTITY)
-    assert unseal(sealed, REPOSITORY, parse_identity(ACCESS_ID, LOGIN_KEY, ["eu-de"])).location == "/up"
+    assert unseal(sealed, REPOSITORY, parse_credentials(ACCESS_ID, LOGIN_KEY, ["eu-de"])).location == "/up"
 
 
 def test_worthless_to_others() -> None:

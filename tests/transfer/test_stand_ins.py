@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from adapter.errors import ManifestInvalid, TypeRefused
-from adapter.names import Repository
+from adapter.references import Repository
 from adapter.sandbox.recordings.images import DOCKER_MANIFEST, Image
 from adapter.swr.manifest_types import digests_in
 from tests.running import TENANT, RunningSandbox

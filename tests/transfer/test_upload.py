@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import (
     AdapterError,
     DigestInvalid,
@@ -19,8 +20,7 @@ from adapter.errors import (
     UploadBusy,
     UploadUnknown,
 )
-from adapter.identity import Identity, parse_identity
-from adapter.names import Repository, digest_of
+from adapter.references import Repository, digest_of
 from adapter.state import MemoryState
 from adapter.swr.uploads import SwrUploads
 from adapter.transfer import upload
@@ -31,8 +31,8 @@ from adapter.transfer.upload import Incoming, Uploads
 from adapter.transfer.upload_sessions import UploadSessions
 from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, SECRET_KEY
 
-IDENTITY = parse_identity(ACCESS_ID, SECRET_KEY, ["eu-de"])
-OTHER = parse_identity(f"eu-de@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, ["eu-de"])
+IDENTITY = parse_credentials(ACCESS_ID, SECRET_KEY, ["eu-de"])
+OTHER = parse_credentials(f"eu-de@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, ["eu-de"])
 REPOSITORY = Repository("org", "repo")
 DATA = b"0123456789"
 EMPTY = digest_of(b"")
@@ -55,21 +55,21 @@ class Recorder(SwrUploads):
         self._take = take
         self._has = has
 
-    def status(self, identity: Identity, repository: Repository, location: str) -> tuple[str, int | None]:
+    def status(self, credentials: Credentials, repository: Repository, location: str) -> tuple[str, int | None]:
         return "/there", self._has
 
-    def start(self, identity: Identity, repository: Repository, *, create: bool = True) -> str:
+    def start(self, credentials: Credentials, repository: Repository, *, create: bool = True) -> str:
         return "/up"
 
     def chunk(
-        self, identity: Identity, repository: Repository, location: str, body: Any, content_range: str | None
+        self, credentials: Credentials, repository: Repository, location: str, body: Any, content_range: str | None
     ) -> str:
         self._receive("PATCH", body, content_range)
         return location + "+"
 
     def finish(
         self,
-        identity: Identity,
+        credentials: Credentials,
         repository: Repository,
         location: str,
         digest: str,

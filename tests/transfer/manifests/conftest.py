@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from adapter.names import Repository
+from adapter.references import Repository
 from adapter.sandbox.recordings.images import Image
 from tests.running import TENANT, RunningSandbox
 from tests.transfer.manifests.driver import Adapter

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import ManifestUnknown
-from adapter.identity import Identity, parse_identity
-from adapter.names import Repository, algorithm_of, digest_of, is_digest
+from adapter.references import Repository, algorithm_of, digest_of, is_digest
 from adapter.sandbox.recordings.images import Image, index, single
 from adapter.settings import Settings
 from adapter.swr.client import SwrClient
@@ -20,15 +20,15 @@ from adapter.values import RegionHosts
 from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, SECRET_KEY
 from tests.running import RunningSandbox
 
-ME = parse_identity(ACCESS_ID, SECRET_KEY, [PROJECT])
-OTHER = parse_identity(f"{PROJECT}@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, [PROJECT])
+ME = parse_credentials(ACCESS_ID, SECRET_KEY, [PROJECT])
+OTHER = parse_credentials(f"{PROJECT}@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, [PROJECT])
 REFUSING = ["refuse-index", "refuse-all"]
 
 
 class Adapter:
     """What of an adapter takes part. Nothing is remembered from another one."""
 
-    def __init__(self, swr: RunningSandbox, *, translate: bool = True, who: Identity = ME) -> None:
+    def __init__(self, swr: RunningSandbox, *, translate: bool = True, who: Credentials = ME) -> None:
         self.swr = swr
         self.who = who
         regions = {PROJECT: RegionHosts(swr.registry, swr.api)}

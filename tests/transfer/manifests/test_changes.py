@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapter.errors import Denied, NotFound, TypeRefused
-from adapter.names import Repository
+from adapter.references import Repository
 from adapter.sandbox.recordings.images import DOCKER_LIST, OCI_INDEX, OCI_MANIFEST, Image
 from tests.credentials import OTHER_ACCESS_KEY
 from tests.running import TENANT, RunningSandbox

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from adapter.errors import TypeRefused
-from adapter.names import Repository
+from adapter.references import Repository
 from adapter.sandbox.recordings.images import OCI_MANIFEST, Image, single
 from tests.running import RunningSandbox
 from tests.transfer.manifests.driver import REFUSING, Adapter, changed, own

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from adapter.names import Repository, digest_of
+from adapter.references import Repository, digest_of
 from adapter.sandbox.recordings.images import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, Image, dump
 from tests.running import RunningSandbox
 from tests.transfer.manifests.driver import REFUSING, Adapter, changed, forget, held, own

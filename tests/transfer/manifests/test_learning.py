@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from adapter.errors import ManifestInvalid, TypeRefused
-from adapter.names import Repository
+from adapter.references import Repository
 from adapter.sandbox.recordings.images import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Image, dump, index, single
 from adapter.sandbox.recordings.images import artifact as thing
 from tests.running import RunningSandbox

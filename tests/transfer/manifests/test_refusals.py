@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from adapter.errors import Denied, ManifestInvalid, OrganizationUnknown, TypeRefused
-from adapter.names import Repository
+from adapter.references import Repository
 from adapter.sandbox.recordings.images import OCI_INDEX, OCI_MANIFEST, Image, dump, index, single
 from tests.running import RunningSandbox
 from tests.transfer.manifests.driver import REFUSING, Adapter

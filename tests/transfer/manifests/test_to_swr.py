@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from adapter.names import Repository, digest_of
+from adapter.references import Repository, digest_of
 from adapter.sandbox.recordings.images import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Image
 from adapter.swr.translated import SOURCE
 from adapter.transfer.manifests import Stored

@@ -27,7 +27,7 @@ FORM: Final = "enter <regional project name>@<AK> as Access ID (for example eu-d
 
 
 @dataclass(frozen=True)
-class Identity:
+class Credentials:
     """The credentials of one request. `secret_key` is None when only the login key was entered."""
 
     project: str
@@ -73,7 +73,7 @@ def region_of(project: str) -> str:
     return project.partition("_")[0]
 
 
-def parse_identity(access_id: str, secret: str, regions: Collection[str]) -> Identity:
+def parse_credentials(access_id: str, secret: str, regions: Collection[str]) -> Credentials:
     """Raises `NothingEntered`, `AccessIdMalformed` or `RegionUnknown`, each with what to enter."""
     access_id, secret = access_id.strip(), secret.strip()
     if not access_id and not secret:
@@ -93,5 +93,5 @@ def parse_identity(access_id: str, secret: str, regions: Collection[str]) -> Ide
             f"the Access ID names project '{project}', but region '{region}' is unknown: {known} are known"
         )
     if _LOGIN_KEY.fullmatch(secret):
-        return Identity(project, region, access_key, secret.lower(), None)
-    return Identity(project, region, access_key, login_key(access_key, secret), secret)
+        return Credentials(project, region, access_key, secret.lower(), None)
+    return Credentials(project, region, access_key, login_key(access_key, secret), secret)

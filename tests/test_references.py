@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.errors import AdapterError, DigestInvalid, NameInvalid, OrganizationReserved, TagInvalid
-from adapter.names import (
+from adapter.references import (
     Repository,
     algorithm_of,
     check_digest,
