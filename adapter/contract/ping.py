@@ -10,7 +10,7 @@ from adapter.contract.caller import credentials_of
 from adapter.contract.envelope import harbor_body
 from adapter.errors import CredentialsError, Throttled, UpstreamError
 from adapter.swr.client import SwrClient
-from adapter.swr.patience import GLANCE
+from adapter.swr.retry import BEST_EFFORT
 
 
 def create_blueprint(swr: SwrClient) -> Blueprint:
@@ -43,7 +43,7 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
         credentials = credentials_of(request, swr.regions)
         reached = False
         with contextlib.suppress(UpstreamError, Throttled):
-            swr.tokens.confirm(credentials, GLANCE)
+            swr.tokens.confirm(credentials, BEST_EFFORT)
             reached = True
         if reached:
             swr.report_outage(credentials)

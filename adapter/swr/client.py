@@ -17,9 +17,9 @@ from adapter.swr.dockyard import Dockyard
 from adapter.swr.images import Images
 from adapter.swr.management import Management
 from adapter.swr.organizations import Organizations
-from adapter.swr.patience import CHECK, GLANCE, Patience
 from adapter.swr.regions import region_table
 from adapter.swr.registry import Registry
+from adapter.swr.retry import BEST_EFFORT, HEALTH_CHECK, RetryPolicy
 from adapter.swr.tag_lists import TagLists
 from adapter.swr.tokens import Tokens
 from adapter.swr.transport import Transport
@@ -66,12 +66,12 @@ class SwrClient:
         cannot be asked; in about 10 s. With the management API alone out of reach the credentials are proven, and
         manifests and blobs work, so nothing is raised: one failed check would take a proxy cache away for five minutes.
         """
-        patience = replace(CHECK, deadline=time.monotonic() + CHECK.total)
-        self.tokens.login(credentials, patience)
+        policy = replace(HEALTH_CHECK, deadline=time.monotonic() + HEALTH_CHECK.total)
+        self.tokens.login(credentials, policy)
         if not self.management.serves(credentials):
             return
         try:
-            self._ask_api(credentials, patience)
+            self._ask_api(credentials, policy)
         except Throttled:
             # The API is there, and the requests of a run are repeated.
             return
@@ -87,12 +87,12 @@ class SwrClient:
         if not self.management.serves(credentials) or self.state.get(_outage(credentials)) is None:
             return
         with contextlib.suppress(Throttled):
-            self._ask_api(credentials, GLANCE)
+            self._ask_api(credentials, BEST_EFFORT)
             self._ended(credentials)
 
-    def _ask_api(self, credentials: Credentials, patience: Patience) -> None:
+    def _ask_api(self, credentials: Credentials, policy: RetryPolicy) -> None:
         try:
-            self.management.organizations(credentials, patience)
+            self.management.organizations(credentials, policy)
         except AccountBlocked:
             raise
         except Denied:

@@ -42,13 +42,13 @@ class Content:
     @contextlib.contextmanager
     def straight(self) -> Iterator[None]:
         """Around `first`, `fill` and `last`."""
-        patience = self._connection.gettimeout()
+        policy = self._connection.gettimeout()
         self._connection.settimeout(0)
         try:
             yield
         finally:
             with contextlib.suppress(OSError):
-                self._connection.settimeout(patience)
+                self._connection.settimeout(policy)
 
     def first(self, size: int) -> bytes:
         """What was read along with the head, `size` bytes at most, perhaps nothing; without waiting."""

@@ -33,8 +33,8 @@ from adapter.swr.images import Images, Tag
 from adapter.swr.imprint import original_of
 from adapter.swr.management import Management
 from adapter.swr.manifest_types import ACCEPT
-from adapter.swr.patience import CREATE
 from adapter.swr.registry import Registry
+from adapter.swr.retry import CREATE
 from adapter.swr.tag_lists import TagLists
 from adapter.swr.tokens import ALL, PUSH
 from adapter.swr.transport import refusal_of, settle
@@ -196,11 +196,11 @@ class Deletion:
     def _ask(self, credentials: Credentials, repository: Repository, path: str) -> requests.Response:
         """Other clients of SWR delete with a token for pushing (`docs/facts/swr.md §6`), Harbor's with one for all."""
         try:
-            return self._registry.exchange("DELETE", credentials, repository, path, actions=PUSH, patience=CREATE)
+            return self._registry.exchange("DELETE", credentials, repository, path, actions=PUSH, policy=CREATE)
         except AccountBlocked:
             raise
         except Denied:
-            return self._registry.exchange("DELETE", credentials, repository, path, actions=ALL, patience=CREATE)
+            return self._registry.exchange("DELETE", credentials, repository, path, actions=ALL, policy=CREATE)
 
     # Which tags carry a digest
 

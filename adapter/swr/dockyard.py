@@ -16,7 +16,7 @@ from adapter.credentials import Credentials
 from adapter.errors import AdapterError, Unexpected
 from adapter.swr.errors import error_for
 from adapter.swr.management import Organization, Part, parse_organizations, part_of, raise_unless_created
-from adapter.swr.patience import CREATE, READ, Patience
+from adapter.swr.retry import CREATE, READ, RetryPolicy
 from adapter.swr.tokens import basic
 from adapter.swr.transport import Transport, read_document, refusal_of, settle
 from adapter.values import RegionHosts
@@ -53,19 +53,19 @@ class Dockyard:
             raise DockyardAbsent("a page for people")
         raise_unless_created(response, name)
 
-    def repositories(self, credentials: Credentials, query: Mapping[str, str], patience: Patience) -> Part:
+    def repositories(self, credentials: Credentials, query: Mapping[str, str], policy: RetryPolicy) -> Part:
         """A page of the account's repositories, as `Management.repositories` has it."""
         target = f"repositories?{urlencode(query, quote_via=quote)}"
-        response = self._send("GET", credentials, target, patience)
+        response = self._send("GET", credentials, target, policy)
         if response.status_code != 200:
             raise error_for(refusal_of(response))
         if "html" in response.headers.get("Content-Type", ""):
             settle(response)
             raise DockyardAbsent("a page for people")
-        return part_of(response, patience)
+        return part_of(response, policy)
 
     def _send(
-        self, method: str, credentials: Credentials, target: str, patience: Patience, body: str = ""
+        self, method: str, credentials: Credentials, target: str, policy: RetryPolicy, body: str = ""
     ) -> requests.Response:
         response = self._transport.send(
             method,
@@ -78,7 +78,7 @@ class Dockyard:
             account=credentials.account,
             credential=credentials.fingerprint,
             body=body.encode(),
-            patience=patience,
+            policy=policy,
         )
         # The token endpoint took the same credentials, so 401 too can only mean that the API is not there.
         if response.status_code in _ABSENT:

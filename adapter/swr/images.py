@@ -31,7 +31,7 @@ from adapter.swr.listed import Listed, Tag, read_repository, read_tag
 from adapter.swr.management import Management, Part
 from adapter.swr.organizations import Organizations
 from adapter.swr.pages import LATER, Collection, Page, T, parse_page
-from adapter.swr.patience import READ, Patience
+from adapter.swr.retry import READ, RetryPolicy
 from adapter.swr.tag_lists import TagLists
 from adapter.swr.tokens import Tokens
 
@@ -80,7 +80,7 @@ class Images:
             place=f"{credentials.account} {way} repositories",
             what="repositories",
             ways=ways,
-            ask=lambda query, patience: ask(credentials, query, patience),
+            ask=lambda query, policy: ask(credentials, query, policy),
             read=read_repository,
             key=lambda listed: str(listed.repository),
         )
@@ -120,7 +120,7 @@ class Images:
             place=f"{credentials.account} tags",
             what=f"tags of {repository}",
             ways=tag_queries(),
-            ask=lambda query, patience: self._management.tags(credentials, repository, query, patience),
+            ask=lambda query, policy: self._management.tags(credentials, repository, query, policy),
             read=read_tag,
             key=lambda tag: tag.name,
         )
@@ -205,7 +205,7 @@ class _Listing(Generic[T]):
     place: str
     what: str
     ways: Sequence[Query]
-    ask: Callable[[Query, Patience], Part]
+    ask: Callable[[Query, RetryPolicy], Part]
     read: Callable[[Mapping[str, Any]], T | None]
     key: Callable[[T], str]
 

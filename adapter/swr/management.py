@@ -29,8 +29,8 @@ from adapter.references import Repository
 from adapter.state import State
 from adapter.swr import signing
 from adapter.swr.errors import Refusal, error_for, management_error_for
-from adapter.swr.patience import CREATE, GLANCE, SAFE, Patience
 from adapter.swr.refusals import Refusals
+from adapter.swr.retry import BEST_EFFORT, CREATE, IDEMPOTENT, RetryPolicy
 from adapter.swr.transport import Signer, Transport, read_document, refusal_of, settle
 from adapter.values import RegionHosts
 
@@ -140,13 +140,13 @@ class Management:
         """Whether calls can be signed at all: the SK is known, and so is the region's management host."""
         return credentials.secret_key is not None and self._regions[credentials.region].api is not None
 
-    def organizations(self, credentials: Credentials, patience: Patience = SAFE) -> list[Organization]:
+    def organizations(self, credentials: Credentials, policy: RetryPolicy = IDEMPOTENT) -> list[Organization]:
         """Those the account is authorised for; SWR does not page them (`docs/facts/swr.md §4.2`).
 
         Raises `Unexpected` when it is not SWR that says that there are none.
         """
         try:
-            return parse_organizations(self._get(credentials, "/v2/manage/namespaces", patience))
+            return parse_organizations(self._get(credentials, "/v2/manage/namespaces", policy))
         except NotFound:
             return []
 
@@ -156,8 +156,8 @@ class Management:
         Before a creation any 404 will do: if it came from elsewhere, the creation is what tells. Where it is to be
         `certain`, only SWR's own code for a missing organization will.
         """
-        patience = GLANCE if certain else SAFE
-        response = self._send("GET", credentials, f"/v2/manage/namespaces/{quote(name, safe='')}", patience)
+        policy = BEST_EFFORT if certain else IDEMPOTENT
+        response = self._send("GET", credentials, f"/v2/manage/namespaces/{quote(name, safe='')}", policy)
         if response.status_code != 200:
             refusal = refusal_of(response)
             error = error_for(refusal)
@@ -178,15 +178,15 @@ class Management:
         except AdapterError as error:
             raise self._noted(credentials, error) from None
 
-    def repositories(self, credentials: Credentials, query: Mapping[str, str], patience: Patience) -> Part:
+    def repositories(self, credentials: Credentials, query: Mapping[str, str], policy: RetryPolicy) -> Part:
         """A page of the account's repositories; `query` has the filter, offset and limit (`docs/facts/swr.md §4.4`)."""
-        return self._part(credentials, "/v2/manage/repos", query, patience)
+        return self._part(credentials, "/v2/manage/repos", query, policy)
 
     def tags(
-        self, credentials: Credentials, repository: Repository, query: Mapping[str, str], patience: Patience
+        self, credentials: Credentials, repository: Repository, query: Mapping[str, str], policy: RetryPolicy
     ) -> Part:
         """A page of a repository's tags (`docs/facts/swr.md §4.5`)."""
-        return self._part(credentials, f"{repository_path(repository)}/tags", query, patience)
+        return self._part(credentials, f"{repository_path(repository)}/tags", query, policy)
 
     def delete_tag(self, credentials: Credentials, repository: Repository, tag: str) -> None:
         """The documented way to delete one tag (`docs/facts/swr.md §4.5`)."""
@@ -196,15 +196,15 @@ class Management:
             raise self._refused(credentials, response)
         settle(response)
 
-    def _part(self, credentials: Credentials, path: str, query: Mapping[str, str], patience: Patience) -> Part:
-        response = self._ask(credentials, f"{path}?{urlencode(query, quote_via=quote)}", patience)
-        return part_of(response, patience)
+    def _part(self, credentials: Credentials, path: str, query: Mapping[str, str], policy: RetryPolicy) -> Part:
+        response = self._ask(credentials, f"{path}?{urlencode(query, quote_via=quote)}", policy)
+        return part_of(response, policy)
 
-    def _get(self, credentials: Credentials, path: str, patience: Patience) -> bytes:
-        return read_document(self._ask(credentials, path, patience), deadline=patience.deadline)
+    def _get(self, credentials: Credentials, path: str, policy: RetryPolicy) -> bytes:
+        return read_document(self._ask(credentials, path, policy), deadline=policy.deadline)
 
-    def _ask(self, credentials: Credentials, path: str, patience: Patience) -> requests.Response:
-        response = self._send("GET", credentials, path, patience)
+    def _ask(self, credentials: Credentials, path: str, policy: RetryPolicy) -> requests.Response:
+        response = self._send("GET", credentials, path, policy)
         if response.status_code != 200:
             raise self._refused(credentials, response)
         return response
@@ -219,7 +219,7 @@ class Management:
         return error
 
     def _send(
-        self, method: str, credentials: Credentials, path: str, patience: Patience, body: str = ""
+        self, method: str, credentials: Credentials, path: str, policy: RetryPolicy, body: str = ""
     ) -> requests.Response:
         self._refusals.raise_remembered(credentials)
         return self._transport.send(
@@ -230,7 +230,7 @@ class Management:
             credential=credentials.fingerprint,
             body=body.encode(),
             signer=self._signer(credentials),
-            patience=patience,
+            policy=policy,
         )
 
 
@@ -240,10 +240,10 @@ def repository_path(repository: Repository) -> str:
     return f"/v2/manage/namespaces/{organization}/repos/{short}"
 
 
-def part_of(response: requests.Response, patience: Patience) -> Part:
+def part_of(response: requests.Response, policy: RetryPolicy) -> Part:
     """The body of a listing's page and its `Content-Range`."""
     content_range = response.headers.get("Content-Range")
-    return Part(read_document(response, deadline=patience.deadline), content_range)
+    return Part(read_document(response, deadline=policy.deadline), content_range)
 
 
 def raise_unless_created(

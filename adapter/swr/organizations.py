@@ -22,14 +22,14 @@ from adapter.errors import (
 from adapter.references import Repository, check_organization
 from adapter.swr.dockyard import Dockyard, DockyardAbsent
 from adapter.swr.management import Management, Organization
-from adapter.swr.patience import CREATE, READ, SAFE
+from adapter.swr.retry import CREATE, IDEMPOTENT, READ
 from adapter.swr.single import SingleFlight, longest
 from adapter.swr.tokens import PULL, Tokens
 
 _REMEMBERED: Final = 60.0
 """Seconds in which whoever asks for an organization that was just made is answered by a look, not by a second POST."""
 
-_LONGEST: Final = longest(SAFE) + longest(CREATE)
+_LONGEST: Final = longest(IDEMPOTENT) + longest(CREATE)
 """Seconds that a creation may take, with a look before or after it; nobody waits longer for another's."""
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from adapter.swr.addresses import is_local
-from adapter.swr.patience import SAFE, Patience
+from adapter.swr.retry import IDEMPOTENT, RetryPolicy
 
 
 class LocalAddress(http.client.HTTPException):
@@ -68,11 +68,11 @@ def for_upload() -> Iterator[None]:
         _for_upload.reset(token)
 
 
-def policy_of(patience: Patience) -> Patience:
+def policy_of(policy: RetryPolicy) -> RetryPolicy:
     """The retry policy of a request of this thread: within `for_upload`, a read is tried as long as other requests."""
-    if patience.connect is None or not _for_upload.get():
-        return patience
-    return replace(patience, connect=None, total=max(patience.total, SAFE.total))
+    if policy.connect is None or not _for_upload.get():
+        return policy
+    return replace(policy, connect=None, total=max(policy.total, IDEMPOTENT.total))
 
 
 def current() -> Outgoing:

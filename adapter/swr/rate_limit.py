@@ -61,14 +61,14 @@ class Turns:
         """Keys that are kept."""
         return len(self._given)
 
-    def take(self, key: str, patience: float) -> tuple[bool, float]:
+    def take(self, key: str, policy: float) -> tuple[bool, float]:
         """Whether a turn was given, and the seconds until it; without one, until the turn that would be next."""
         with self._lock:
             now = self._clock()
             self._expire(now)
             given = self._given.get(key)
             turn = max(now, given[0] + self._window) if given is not None and len(given) == self._limit else now
-            if turn - now > patience:
+            if turn - now > policy:
                 return False, turn - now
             if given is None:
                 given = self._given[key] = deque(maxlen=self._limit)
@@ -101,15 +101,15 @@ class RateLimit:
         self._window = WINDOW_SECONDS * self._limit / per_second if per_second > 0 else 0.0
         self._turns = Turns(self._limit, self._window)
 
-    def take(self, account: str, patience: float) -> None:
+    def take(self, account: str, policy: float) -> None:
         """Waits until a request of the account, `<region>/<AK>`, may go.
 
-        Raises `Throttled` at once when that takes more than `patience` seconds, and what `rest` raises.
+        Raises `Throttled` at once when that takes more than `policy` seconds, and what `rest` raises.
         """
         if not self._window:
             return
         key = self._tenants.key_of(account)
-        given, wait = self._taken(key, max(0.0, min(patience, MAX_WAIT_SECONDS)))
+        given, wait = self._taken(key, max(0.0, min(policy, MAX_WAIT_SECONDS)))
         if not given:
             raise Throttled(
                 f"too many requests of this account wait for SWR (the next turn is in {wait:.0f} s): run fewer "
@@ -118,18 +118,18 @@ class RateLimit:
             )
         rest(wait)
 
-    def _taken(self, key: str, patience: float) -> tuple[bool, float]:
+    def _taken(self, key: str, policy: float) -> tuple[bool, float]:
         if self._link is not None:
             try:
-                return self._taken_of_all(self._link, key, patience)
+                return self._taken_of_all(self._link, key, policy)
             except Away:
                 pass
-        return self._turns.take(key, patience)
+        return self._turns.take(key, policy)
 
-    def _taken_of_all(self, link: Link, key: str, patience: float) -> tuple[bool, float]:
+    def _taken_of_all(self, link: Link, key: str, policy: float) -> tuple[bool, float]:
         name = f"{PREFIX}rate-limit:{self._limit}:{self._window:.3f}:{hidden(key)}"
         longest = MAX_WAIT_SECONDS + self._window
-        sizes = [round(seconds * 1e6) for seconds in (self._window, patience, longest)]
+        sizes = [round(seconds * 1e6) for seconds in (self._window, policy, longest)]
 
         def command(server: Any) -> tuple[bool, float]:
             return _checked(server.eval(_SCRIPT, 1, name, self._limit, *sizes), sizes[1], round(longest * 1e6))
@@ -137,12 +137,12 @@ class RateLimit:
         return link.do(command)
 
 
-def _checked(reply: object, patience: int, longest: int) -> tuple[bool, float]:
+def _checked(reply: object, policy: int, longest: int) -> tuple[bool, float]:
     """The reply to the script, `[1, wait]` or `[0, wait]` in microseconds. Raises `UnexpectedReply` for any other: who
     believed it might sleep for an hour."""
     match reply:
-        case [1, int(wait)] if 0 <= wait <= patience:
+        case [1, int(wait)] if 0 <= wait <= policy:
             return True, wait / 1e6
-        case [0, int(wait)] if patience < wait <= longest:
+        case [0, int(wait)] if policy < wait <= longest:
             return False, wait / 1e6
     raise UnexpectedReply

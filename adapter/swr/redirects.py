@@ -15,7 +15,7 @@ from adapter.errors import AdapterError, BlobUnknown, Unavailable, Unexpected
 from adapter.swr.addresses import names_local
 from adapter.swr.failures import LOCAL_REDIRECT
 from adapter.swr.locations import resolve
-from adapter.swr.patience import FETCH
+from adapter.swr.retry import BLOB_DOWNLOAD
 from adapter.swr.transport import LARGEST_ERROR, REMAINDER_TIMEOUT, Transport, read_document, settle
 from adapter.values import RegionHosts
 
@@ -60,7 +60,7 @@ class Redirects:
                 headers=headers,
                 account=None,
                 credential=credentials.fingerprint,
-                patience=FETCH,
+                policy=BLOB_DOWNLOAD,
                 local_allowed=self._may_be_local(credentials, urlsplit(url).hostname),
             )
         if urlsplit(url).netloc != urlsplit(begun).netloc and response.status_code not in _OF_CONTENT:

@@ -49,8 +49,8 @@ from adapter.swr.manifest_types import (
 )
 from adapter.swr.organizations import Organizations
 from adapter.swr.outgoing import policy_of
-from adapter.swr.patience import FETCH, READ, READ_MANIFEST, SAFE, Patience
 from adapter.swr.redirects import REDIRECTS, AddressRefused, Redirects
+from adapter.swr.retry import BLOB_DOWNLOAD, IDEMPOTENT, READ, READ_MANIFEST, RetryPolicy
 from adapter.swr.tokens import PULL, PUSH, Tokens
 from adapter.swr.transport import Transport, is_passing, read_document, refusal_of, reread_body, settle
 from adapter.values import RegionHosts
@@ -98,7 +98,7 @@ class Registry:
         actions: str,
         headers: Mapping[str, str] | None = None,
         body: bytes | Iterable[Any] = b"",
-        patience: Patience = SAFE,
+        policy: RetryPolicy = IDEMPOTENT,
         source: Repository | None = None,
     ) -> requests.Response:
         """One request with a token; `path` starts with `/` and may carry a query. `source` is to be read too.
@@ -109,7 +109,7 @@ class Registry:
         if not path.startswith("/"):
             raise ValueError("a path on the registry starts with a slash")
         repeatable, writing = isinstance(body, bytes), method in _WRITING
-        patience = policy_of(patience)
+        policy = policy_of(policy)
 
         def send(method: str, token: str) -> requests.Response:
             return self._transport.send(
@@ -119,11 +119,11 @@ class Registry:
                 account=credentials.account,
                 credential=credentials.fingerprint,
                 body=body,
-                patience=patience,
+                policy=policy,
             )
 
         for last in (False, True):
-            token = self._token(credentials, repository, actions, source, patience, writing=writing)
+            token = self._token(credentials, repository, actions, source, policy, writing=writing)
             response = send(method, token)
             if response.status_code not in (401, 403):
                 return self._genuine(credentials, method, response)
@@ -165,8 +165,8 @@ class Registry:
     def authorize(self, credentials: Credentials, repository: Repository, actions: str = PUSH) -> None:
         """Raises what a request would be refused with, before anything is read from the caller, or takes a place; costs
         no request, since that needs the token too."""
-        patience = READ if actions == PULL else SAFE
-        self._token(credentials, repository, actions, None, patience, writing=actions != PULL)
+        policy = READ if actions == PULL else IDEMPOTENT
+        self._token(credentials, repository, actions, None, policy, writing=actions != PULL)
 
     def absence(self, credentials: Credentials, repository: Repository, error: AdapterError) -> AdapterError:
         """What a 404 to a request that needs no repository yet can mean: the organization, else the repository."""
@@ -185,12 +185,12 @@ class Registry:
         repository: Repository,
         actions: str,
         source: Repository | None,
-        patience: Patience,
+        policy: RetryPolicy,
         *,
         writing: bool,
     ) -> str:
         """A token that a read needs is asked for as the read is; several callers may wait for one."""
-        policy = SAFE if patience.connect is None else replace(patience, tied=False)
+        policy = IDEMPOTENT if policy.connect is None else replace(policy, tied=False)
         try:
             if source is not None:
                 return self._tokens.bearer_of_two(credentials, repository, actions, source)
@@ -238,12 +238,12 @@ class Registry:
         headers = {"Accept": accept}
         if head:
             response = self.exchange(
-                "HEAD", credentials, repository, path, actions=PULL, headers=headers, patience=READ_MANIFEST
+                "HEAD", credentials, repository, path, actions=PULL, headers=headers, policy=READ_MANIFEST
             )
             if (found := head_of(response, reference)) is not None:
                 return found
         response = self.exchange(
-            "GET", credentials, repository, path, actions=PULL, headers=headers, patience=READ_MANIFEST
+            "GET", credentials, repository, path, actions=PULL, headers=headers, policy=READ_MANIFEST
         )
         if response.status_code != 200:
             refusal = refusal_of(response)
@@ -271,7 +271,7 @@ class Registry:
         registries answer that with 404, as if there were nothing."""
         path, headers = f"/v2/{repository}/manifests/{reference}", {"Accept": ACCEPT}
         response = self.exchange(
-            "GET", credentials, repository, path, actions=PULL, headers=headers, patience=READ_MANIFEST
+            "GET", credentials, repository, path, actions=PULL, headers=headers, policy=READ_MANIFEST
         )
         if response.status_code != 200:
             settle(response)
@@ -323,7 +323,7 @@ class Registry:
     def blob(self, credentials: Credentials, repository: Repository, digest: str) -> Blob:
         """Whether a blob is there. Raises `BlobUnknown`."""
         path = f"/v2/{repository}/blobs/{digest}"
-        response = self.exchange("HEAD", credentials, repository, path, actions=PULL, patience=READ)
+        response = self.exchange("HEAD", credentials, repository, path, actions=PULL, policy=READ)
         settle(response)
         alien = response.status_code == 404 and not has_registry_headers(response.headers)
         if response.status_code in REDIRECTS or alien:
@@ -395,7 +395,7 @@ class Registry:
     ) -> requests.Response:
         headers = {"Range": byte_range} if byte_range else {}
         path = f"/v2/{repository}/blobs/{digest}"
-        return self.exchange("GET", credentials, repository, path, actions=PULL, headers=headers, patience=FETCH)
+        return self.exchange("GET", credentials, repository, path, actions=PULL, headers=headers, policy=BLOB_DOWNLOAD)
 
     @staticmethod
     def _content(

@@ -9,16 +9,16 @@ from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
 from adapter.errors import TimedOut
-from adapter.swr.patience import Patience
+from adapter.swr.retry import RetryPolicy
 
 T = TypeVar("T")
 
 
-def longest(patience: Patience) -> float:
+def longest(policy: RetryPolicy) -> float:
     """Seconds that a caller with this patience waits for what another one asks with the same."""
-    if patience.deadline is not None:
-        return patience.deadline - time.monotonic()
-    return patience.total + (patience.queue if patience.budgeted else 0.0)
+    if policy.deadline is not None:
+        return policy.deadline - time.monotonic()
+    return policy.total + (policy.queue if policy.budgeted else 0.0)
 
 
 class SingleFlight(Generic[T]):

@@ -31,8 +31,8 @@ from adapter.references import Repository, check_tag
 from adapter.swr.errors import error_for
 from adapter.swr.locations import resolve
 from adapter.swr.pages import LATER
-from adapter.swr.patience import READ, Patience
 from adapter.swr.registry import Registry
+from adapter.swr.retry import READ, RetryPolicy
 from adapter.swr.tokens import PULL
 from adapter.swr.transport import read_document, refusal_of
 
@@ -72,14 +72,14 @@ class TagLists:
         while it was read."""
         path: str | None = f"/v2/{repository}/tags/list"
         asked: set[str] = set()
-        patience = replace(READ, deadline=deadline)
+        policy = replace(READ, deadline=deadline)
         while path is not None:
             if time.monotonic() > deadline:
                 raise TimedOut(f"SWR's list of the tags of {repository} does not come to an end in {LONGEST:g} s")
             if path in asked or len(asked) == MOST_PAGES or len(found) > MOST_TAGS:
                 raise Unexpected(f"SWR's list of the tags of {repository} does not come to an end")
             try:
-                response = self._page(credentials, repository, path, patience)
+                response = self._page(credentials, repository, path, policy)
             except NotFound:
                 if not asked and not found:
                     raise
@@ -91,10 +91,10 @@ class TagLists:
         return True
 
     def _page(
-        self, credentials: Credentials, repository: Repository, path: str, patience: Patience
+        self, credentials: Credentials, repository: Repository, path: str, policy: RetryPolicy
     ) -> requests.Response:
         """Unread. Raises `RepositoryUnknown` for a 404, which is a registry's here, and what other refusals mean."""
-        response = self._registry.exchange("GET", credentials, repository, path, actions=PULL, patience=patience)
+        response = self._registry.exchange("GET", credentials, repository, path, actions=PULL, policy=policy)
         if response.status_code == 200:
             return response
         raise _narrow(error_for(refusal_of(response)), repository)

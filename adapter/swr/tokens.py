@@ -35,8 +35,8 @@ from adapter.state import State
 from adapter.swr import trace
 from adapter.swr.accepted import Accepted
 from adapter.swr.errors import error_for
-from adapter.swr.patience import MOUNT, SAFE, Patience
 from adapter.swr.refusals import Refusals
+from adapter.swr.retry import IDEMPOTENT, MOUNT, RetryPolicy
 from adapter.swr.single import SingleFlight, longest
 from adapter.swr.transport import Transport, read_document, refusal_of
 from adapter.values import RegionHosts
@@ -114,7 +114,9 @@ class Tokens:
         self._refusals = Refusals(state, "registry")
         self._flights: SingleFlight[Token] = SingleFlight()
 
-    def bearer(self, credentials: Credentials, repository: Repository, actions: str, patience: Patience = SAFE) -> str:
+    def bearer(
+        self, credentials: Credentials, repository: Repository, actions: str, policy: RetryPolicy = IDEMPOTENT
+    ) -> str:
         """A token for one repository. A cached one for pushing serves pulling too.
 
         Raises `CredentialsRefused`, `OrganizationUnknown`, `Denied`, or what the transport raises.
@@ -125,13 +127,13 @@ class Tokens:
                 _tell_accepted()
                 return cached.value
         try:
-            return self._scoped(credentials, name, actions, patience).value
+            return self._scoped(credentials, name, actions, policy).value
         except Denied:
             # Other clients of SWR ask for both at all times; whether it grants pulling alone, of a repository that
             # does not exist yet, is not known.
             if actions != PULL:
                 raise
-            return self._scoped(credentials, name, PUSH, patience).value
+            return self._scoped(credentials, name, PUSH, policy).value
 
     def bearer_of_two(self, credentials: Credentials, repository: Repository, actions: str, source: Repository) -> str:
         """A token that may read `source` as well, as other clients ask for when they mount; where SWR takes one scope
@@ -148,8 +150,8 @@ class Tokens:
             self._keep(key, token)
         return value
 
-    def _scoped(self, credentials: Credentials, name: str, actions: str, patience: Patience) -> Token:
-        return self._fetch(credentials, (_scope(name, actions),), (credentials.fingerprint, name, actions), patience)
+    def _scoped(self, credentials: Credentials, name: str, actions: str, policy: RetryPolicy) -> Token:
+        return self._fetch(credentials, (_scope(name, actions),), (credentials.fingerprint, name, actions), policy)
 
     def forget(self, credentials: Credentials, repository: Repository, source: Repository | None = None) -> None:
         """Drops the tokens of a repository, and those for it and a source, because SWR refused one."""
@@ -162,24 +164,24 @@ class Tokens:
     def begin_anew(self, credentials: Credentials, organization: str) -> None:
         """From now on nobody takes the refusal of a request that went out before the organization was there."""
 
-        def outdated(flight: tuple[tuple[str, str, str], Patience]) -> bool:
+        def outdated(flight: tuple[tuple[str, str, str], RetryPolicy]) -> bool:
             (fingerprint, name, _), _ = flight
             return fingerprint == credentials.fingerprint and name.partition("/")[0] == organization
 
         self._flights.leave(outdated)
 
-    def login(self, credentials: Credentials, patience: Patience = SAFE) -> None:
+    def login(self, credentials: Credentials, policy: RetryPolicy = IDEMPOTENT) -> None:
         """Asks SWR now whether the credentials are right, as `docker login` does: a token without a scope.
 
         Raises `CredentialsRefused`, remembered for 30 s, or what the transport raises.
         """
         try:
-            self._fetch(credentials, (), (credentials.fingerprint, "", ""), patience, anew=True)
+            self._fetch(credentials, (), (credentials.fingerprint, "", ""), policy, anew=True)
         except InvalidRequest:
             # This SWR wants a scope. What it says of one that nobody may use still tells whether it knows the caller.
             with contextlib.suppress(Denied, NotFound):
                 key = (credentials.fingerprint, _NOBODYS, PULL)
-                self._fetch(credentials, (_scope(_NOBODYS, PULL),), key, patience, anew=True)
+                self._fetch(credentials, (_scope(_NOBODYS, PULL),), key, policy, anew=True)
             self._accepted.note(credentials)
             _tell_accepted()
 
@@ -188,7 +190,7 @@ class Tokens:
         nobody."""
         return self._is_live(credentials) or self._accepted.lately(credentials)
 
-    def confirm(self, credentials: Credentials, patience: Patience = SAFE) -> None:
+    def confirm(self, credentials: Credentials, policy: RetryPolicy = IDEMPOTENT) -> None:
         """Like `login`, but a token that is still good is proof enough.
 
         Comes before every signed call: five bad signatures lock an AK for five minutes (`docs/facts/swr.md §3.1`).
@@ -196,7 +198,7 @@ class Tokens:
         if self._is_live(credentials):
             _tell_accepted()
             return
-        self.login(credentials, patience)
+        self.login(credentials, policy)
 
     def _is_live(self, credentials: Credentials) -> bool:
         """Whether there is a token of these credentials that is good now."""
@@ -214,7 +216,7 @@ class Tokens:
         credentials: Credentials,
         scopes: Scopes,
         key: tuple[str, str, str],
-        patience: Patience = SAFE,
+        policy: RetryPolicy = IDEMPOTENT,
         *,
         anew: bool = False,
     ) -> Token:
@@ -222,12 +224,12 @@ class Tokens:
             # Whoever looked into the cache just before the last flight ended finds its token there.
             if not anew and (cached := self._cached(key)) is not None:
                 return cached
-            token = self._ask(credentials, scopes, patience)
+            token = self._ask(credentials, scopes, policy)
             self._keep(key, token)
             return token
 
         self._refusals.raise_remembered(credentials)
-        token, _ = self._flights.do((key, patience), fetch, timeout=longest(patience))
+        token, _ = self._flights.do((key, policy), fetch, timeout=longest(policy))
         _tell_accepted()
         return token
 
@@ -246,14 +248,14 @@ class Tokens:
         if key[0] in self._latest and self._latest[key[0]][0] == key:
             del self._latest[key[0]]
 
-    def _ask(self, credentials: Credentials, scopes: Scopes, patience: Patience) -> Token:
+    def _ask(self, credentials: Credentials, scopes: Scopes, policy: RetryPolicy) -> Token:
         try:
-            return self._request(credentials, scopes, patience)
+            return self._request(credentials, scopes, policy)
         except CredentialsRefused as error:
             # 401 may mean bad credentials, or only that they do not allow this scope: asked without one, SWR tells.
             if len(scopes) > 1 or (scopes and not _certain(error)):
                 with contextlib.suppress(InvalidRequest):
-                    self._ask(credentials, (), patience)
+                    self._ask(credentials, (), policy)
                 raise Denied(
                     f"SWR gives this account no access to {scopes[0].split(':')[1]}: have an administrator grant it",
                     **error.of_swr(),
@@ -262,7 +264,7 @@ class Tokens:
             self._refusals.remember(credentials, error)
             raise
 
-    def _request(self, credentials: Credentials, scopes: Scopes, patience: Patience) -> Token:
+    def _request(self, credentials: Credentials, scopes: Scopes, policy: RetryPolicy) -> Token:
         query = [("service", SERVICE), *(("scope", each) for each in scopes)]
         origin = self._regions[credentials.region].registry
         response = self._transport.send(
@@ -271,7 +273,7 @@ class Tokens:
             headers={"Authorization": basic(credentials), "Accept": "application/json"},
             account=self._charged(credentials),
             credential=credentials.fingerprint,
-            patience=patience,
+            policy=policy,
         )
         if response.status_code != 200:
             refusal = refusal_of(response)
@@ -283,13 +285,13 @@ class Tokens:
                 )
             raise error_for(refusal)
         try:
-            document = read_document(response, deadline=patience.deadline)
+            document = read_document(response, deadline=policy.deadline)
         except Unreachable:
             # The transport repeats what gets no answer; this one broke off in its body. Harbor could not repeat the
             # start of an upload that ends here.
-            if not patience.broken:
+            if not policy.broken:
                 raise
-            return self._request(credentials, scopes, replace(patience, broken=False))
+            return self._request(credentials, scopes, replace(policy, broken=False))
         token = _read_token(document, origin)
         self._accepted.note(credentials)
         _tell_accepted()

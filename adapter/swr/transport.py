@@ -29,9 +29,9 @@ from adapter.swr.circuit_breaker import CircuitBreaker
 from adapter.swr.errors import Refusal, parse_refusal
 from adapter.swr.failures import failure_of, wrong_answer
 from adapter.swr.outgoing import Outgoing, policy_of, sending
-from adapter.swr.patience import SAFE, Patience, backoff, retry_after
 from adapter.swr.pools import Adapter, proxies_for
 from adapter.swr.rate_limit import RateLimit
+from adapter.swr.retry import IDEMPOTENT, RetryPolicy, backoff, retry_after
 from adapter.swr.tenants import Tenants
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class Transport:
         credential: str = "",
         body: bytes | Iterable[Any] = b"",
         signer: Signer | None = None,
-        patience: Patience = SAFE,
+        policy: RetryPolicy = IDEMPOTENT,
         local_allowed: bool = True,
     ) -> requests.Response:
         """One exchange; the response's body is not read yet and must be read or closed.
@@ -93,10 +93,10 @@ class Transport:
         for headers that cannot be sent, and what `refuse_if_gone` does.
         """
         _check_headers(headers)
-        patience = policy_of(patience)
+        policy = policy_of(policy)
         request = requests.Request(method, url, headers={**headers, **_OWN_HEADERS}, data=body)
-        with tied(patience.tied):
-            return self._exchange(request, account, credential, signer, patience, local_allowed=local_allowed)
+        with tied(policy.tied):
+            return self._exchange(request, account, credential, signer, policy, local_allowed=local_allowed)
 
     def _exchange(
         self,
@@ -104,34 +104,34 @@ class Transport:
         account: str | None,
         credential: str,
         signer: Signer | None,
-        patience: Patience,
+        policy: RetryPolicy,
         *,
         local_allowed: bool,
     ) -> requests.Response:
         host = urlsplit(str(request.url)).netloc
-        self._refuse_unreachable(host, patience)
-        until = min(time.monotonic() + patience.total, patience.deadline or float("inf"))
+        self._refuse_unreachable(host, policy)
+        until = min(time.monotonic() + policy.total, policy.deadline or float("inf"))
         attempt, queued = 0, 0.0
         away_since: float | None = None
         while True:
-            if account is not None and patience.budgeted:
+            if account is not None and policy.budgeted:
                 # SWR has no part in the time that a request waits here for its turn.
                 before = time.monotonic()
-                self._rate_limit.take(account, patience.queue - queued)
+                self._rate_limit.take(account, policy.queue - queued)
                 waited = time.monotonic() - before
                 queued, until = queued + waited, until + waited
                 away_since = None if away_since is None else away_since + waited
             away_since = time.monotonic() if away_since is None else away_since
-            reach_until = away_since + (patience.connect or float("inf"))
+            reach_until = away_since + (policy.connect or float("inf"))
             # A policy that repeats cuts its last attempt, so that its total holds.
-            limit = patience.within(until - time.monotonic()) if patience.total else patience
+            limit = policy.within(until - time.monotonic()) if policy.total else policy
             outgoing = Outgoing(local_allowed, lambda: self._breaker.reached(host))
             outcome = self._attempt(request, signer, limit, outgoing, reach_until)
-            wait = self._wait_after(outcome, attempt, patience)
+            wait = self._wait_after(outcome, attempt, policy)
             last = until if outgoing.sent else min(until, reach_until)
             if wait is None or time.monotonic() + wait > last:
                 break
-            if self._is_known_bad(host, credential, outcome, patience):
+            if self._is_known_bad(host, credential, outcome, policy):
                 break
             if isinstance(outcome, requests.Response):
                 settle(outcome)
@@ -139,13 +139,13 @@ class Transport:
             rest(wait)
             attempt += 1
             away_since = None if outgoing.sent else away_since
-        self._learn(host, credential, outcome, patience, None if outgoing.sent else away_since)
+        self._learn(host, credential, outcome, policy, None if outgoing.sent else away_since)
         if isinstance(outcome, AdapterError):
             raise outcome
         return outcome
 
-    def _refuse_unreachable(self, host: str, patience: Patience) -> None:
-        if patience.connect is not None and (refusal := self._breaker.refusal(host)) is not None:
+    def _refuse_unreachable(self, host: str, policy: RetryPolicy) -> None:
+        if policy.connect is not None and (refusal := self._breaker.refusal(host)) is not None:
             raise refusal
 
     def _learn(
@@ -153,7 +153,7 @@ class Transport:
         host: str,
         credential: str,
         outcome: requests.Response | AdapterError,
-        patience: Patience,
+        policy: RetryPolicy,
         away_since: float | None,
     ) -> None:
         """What the end of an exchange tells others. `away_since`: when the host was first out of reach, if it was to
@@ -161,7 +161,7 @@ class Transport:
         if isinstance(outcome, requests.Response):
             if outcome.status_code < _SERVER_ERROR:
                 self._breaker.answered(host, credential)
-            elif patience.connect is not None and outcome.status_code in patience.statuses:
+            elif policy.connect is not None and outcome.status_code in policy.statuses:
                 self._breaker.failed(host, credential)
         elif away_since is None or time.monotonic() - away_since < _MIN_TRIED_SECONDS:
             return
@@ -169,17 +169,17 @@ class Transport:
             self._breaker.unreached(host, outcome, away_since)
 
     def _is_known_bad(
-        self, host: str, credential: str, outcome: requests.Response | AdapterError, patience: Patience
+        self, host: str, credential: str, outcome: requests.Response | AdapterError, policy: RetryPolicy
     ) -> bool:
         """Whether one try is enough of a host that has answered nothing but 5xx for some time."""
         answered = isinstance(outcome, requests.Response) and outcome.status_code >= _SERVER_ERROR
-        return answered and patience.connect is not None and self._breaker.is_unavailable(host, credential)
+        return answered and policy.connect is not None and self._breaker.is_unavailable(host, credential)
 
     def _attempt(
         self,
         request: requests.Request,
         signer: Signer | None,
-        patience: Patience,
+        policy: RetryPolicy,
         outgoing: Outgoing,
         reach_until: float,
     ) -> requests.Response | AdapterError:
@@ -187,7 +187,7 @@ class Transport:
         url = str(request.url)
         parts = urlsplit(url)
         started = time.monotonic()
-        connect = max(_MIN_CONNECT_SECONDS, min(CONNECT_TIMEOUT, patience.answer, reach_until - started))
+        connect = max(_MIN_CONNECT_SECONDS, min(CONNECT_TIMEOUT, policy.answer, reach_until - started))
         request_id = None
         try:
             prepared = request.prepare()
@@ -197,7 +197,7 @@ class Transport:
                 response = self._adapter.send(
                     prepared,
                     stream=True,
-                    timeout=(connect, patience.answer),
+                    timeout=(connect, policy.answer),
                     proxies=dict(proxies_for(url, self._proxy)),
                 )
             request_id = response.headers.get("X-Request-Id")
@@ -205,7 +205,7 @@ class Transport:
                 response.close()
                 return wrong
         except (requests.RequestException, HTTPError) as error:
-            failure = failure_of(error, parts.hostname or "", connect, patience.answer, sent=outgoing.sent)
+            failure = failure_of(error, parts.hostname or "", connect, policy.answer, sent=outgoing.sent)
             log.info("%s %s: %s", request.method, parts.hostname, type(failure).__name__)
             return failure
         finally:
@@ -222,13 +222,13 @@ class Transport:
             current.note(request_id)
 
     @staticmethod
-    def _wait_after(outcome: requests.Response | AdapterError, attempt: int, patience: Patience) -> float | None:
+    def _wait_after(outcome: requests.Response | AdapterError, attempt: int, policy: RetryPolicy) -> float | None:
         """Seconds until the next attempt, or None when the outcome stands."""
         if isinstance(outcome, AdapterError):
-            repeat = patience.broken and not isinstance(outcome, CertificateUntrusted | Unexpected)
+            repeat = policy.broken and not isinstance(outcome, CertificateUntrusted | Unexpected)
             return backoff(attempt, None) if repeat else None
-        throttled = requests.codes.too_many in patience.statuses and is_passing(outcome)
-        if outcome.status_code not in patience.statuses and not throttled:
+        throttled = requests.codes.too_many in policy.statuses and is_passing(outcome)
+        if outcome.status_code not in policy.statuses and not throttled:
             return None
         return backoff(attempt, retry_after(outcome.headers.get("Retry-After"), time.time()))
 

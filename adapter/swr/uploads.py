@@ -29,8 +29,8 @@ from adapter.errors import (
 from adapter.references import Repository
 from adapter.swr.errors import error_for
 from adapter.swr.locations import resolve
-from adapter.swr.patience import BUFFERED, MOUNT, START, STREAM
 from adapter.swr.registry import COMPLETE, Registry
+from adapter.swr.retry import BUFFERED_UPLOAD, MOUNT, STREAMED_UPLOAD, UPLOAD_START
 from adapter.swr.tokens import PUSH
 from adapter.swr.transport import refusal_of, settle
 
@@ -76,7 +76,7 @@ class SwrUploads:
             f"/v2/{repository}/blobs/uploads/",
             actions=PUSH,
             headers={"Content-Length": "0"},
-            patience=START,
+            policy=UPLOAD_START,
         )
         if response.status_code == 404:
             raise self._registry.absence(credentials, repository, error_for(refusal_of(response)))
@@ -93,7 +93,7 @@ class SwrUploads:
         headers = {"Content-Length": "0"}
         try:
             response = self._registry.exchange(
-                "POST", credentials, repository, path, actions=PUSH, headers=headers, patience=MOUNT, source=source
+                "POST", credentials, repository, path, actions=PUSH, headers=headers, policy=MOUNT, source=source
             )
             if response.status_code == 202:
                 return Mounting(False, self._next_location(credentials, response, None))
@@ -173,12 +173,12 @@ class SwrUploads:
         body: Stream,
         headers: dict[str, str],
     ) -> requests.Response:
-        patience = STREAM
+        policy = STREAMED_UPLOAD
         if isinstance(body, bytes):
             headers["Content-Length"] = str(len(body))
-            patience = BUFFERED
+            policy = BUFFERED_UPLOAD
         return self._registry.exchange(
-            method, credentials, repository, path, actions=PUSH, headers=headers, body=body, patience=patience
+            method, credentials, repository, path, actions=PUSH, headers=headers, body=body, policy=policy
         )
 
     def _next_location(self, credentials: Credentials, response: requests.Response, previous: str | None) -> str:

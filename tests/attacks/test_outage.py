@@ -16,10 +16,10 @@ from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import AdapterError, InvalidRequest, TimedOut, Unavailable, Unexpected, Unreachable
 from adapter.references import Repository, digest_of
 from adapter.settings import Settings
-from adapter.swr import patience, resolver, transport
+from adapter.swr import resolver, retry, transport
 from adapter.swr.client import SwrClient
 from adapter.swr.outgoing import for_upload
-from adapter.swr.patience import READ
+from adapter.swr.retry import READ
 from adapter.values import RegionHosts
 from tests.attacks.raw import RawServer, answer, raw_server
 from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, SECRET_KEY
@@ -79,7 +79,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr(resolver, "time", Time)
     monkeypatch.setattr(transport, "rest", found.rest)
     # The longest waits that can be.
-    monkeypatch.setattr(transport, "backoff", lambda number, told: patience.backoff(number, told, spread=1.0))
+    monkeypatch.setattr(transport, "backoff", lambda number, told: retry.backoff(number, told, spread=1.0))
     return found
 
 
@@ -195,7 +195,7 @@ class TestUnreachable:
         self, clock: Clock, credentials: Credentials, other: Credentials, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """It is given up, but the host was out of reach for one attempt."""
-        monkeypatch.setattr(patience, "MAX_BACKOFF_SECONDS", 8.0)
+        monkeypatch.setattr(retry, "MAX_BACKOFF_SECONDS", 8.0)
         (port,) = free_ports(1)
         client = client_at(f"http://127.0.0.1:{port}")
         with ExitStack() as stack:
@@ -215,7 +215,7 @@ class TestUnreachable:
         with socket.create_server(("127.0.0.1", 0)) as silent, transport.Transport(Settings()) as sending:
             url, policy = f"https://127.0.0.1:{silent.getsockname()[1]}", replace(READ, connect=0.3)
             with pytest.raises(TimedOut, match=r"no TLS connection to 127\.0\.0\.1 within 0\.3 s"):
-                sending.send("GET", url, headers={}, account=None, patience=policy)
+                sending.send("GET", url, headers={}, account=None, policy=policy)
 
 
 class TestUnavailable:

@@ -22,7 +22,7 @@ from adapter.references import Repository, digest_of
 from adapter.settings import Settings
 from adapter.swr import trace
 from adapter.swr.client import SwrClient
-from adapter.swr.patience import BUFFERED, STREAM, Patience, retry_after
+from adapter.swr.retry import BUFFERED_UPLOAD, STREAMED_UPLOAD, RetryPolicy, retry_after
 from adapter.swr.tokens import life_of
 from adapter.swr.transport import Transport, read_document, settle
 from adapter.values import RegionHosts
@@ -87,7 +87,7 @@ class TestHeaders:
             assert adapter.service.output.count('"status": 502') == 4
 
 
-ONCE = Patience(0, frozenset(), broken=False, answer=5)
+ONCE = RetryPolicy(0, frozenset(), broken=False, answer=5)
 
 
 @pytest.fixture
@@ -164,9 +164,9 @@ class TestRedirects:
         with raw_server() as server, Transport(Settings(requests_per_second=0)) as transport:
             server.answer("GET", talk)
             url = f"http://inside.example:{urlsplit(server.url).port}/"
-            settle(transport.send("GET", url, headers={}, account=None, patience=ONCE))
+            settle(transport.send("GET", url, headers={}, account=None, policy=ONCE))
             with pytest.raises(Unexpected, match="of this machine"):
-                transport.send("GET", url, headers={}, account=None, patience=ONCE, local_allowed=False)
+                transport.send("GET", url, headers={}, account=None, policy=ONCE, local_allowed=False)
             assert len(server.asked) == 1
 
 
@@ -193,7 +193,7 @@ class TestCounting:
 
         swr.answer("PUT", self.hold)
         with Transport(Settings(requests_per_second=0)) as transport, pytest.raises(SizeInvalid):
-            transport.send("PUT", swr.url, headers={}, account=None, body=body(), patience=STREAM)
+            transport.send("PUT", swr.url, headers={}, account=None, body=body(), policy=STREAMED_UPLOAD)
         assert counted.requests == 1
 
     def test_a_caller_that_leaves(self, swr: RawServer, counted: trace.Trace) -> None:
@@ -207,14 +207,14 @@ class TestCounting:
         with ours, Transport(Settings(requests_per_second=0)) as transport:
             counted.caller = ours
             with pytest.raises(AdapterError, match="the client left"):
-                transport.send("PUT", swr.url, headers={}, account=None, patience=BUFFERED)
+                transport.send("PUT", swr.url, headers={}, account=None, policy=BUFFERED_UPLOAD)
         assert counted.requests == 1
 
     def test_what_never_went_out_is_not(self, counted: trace.Trace) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with Transport(Settings(requests_per_second=0)) as transport, pytest.raises(Unreachable):
-            transport.send("GET", url, headers={}, account=None, patience=ONCE)
+            transport.send("GET", url, headers={}, account=None, policy=ONCE)
         assert counted.requests == 0
 
 
@@ -279,7 +279,7 @@ class TestFraming:
 
         swr.answer("GET", talk)
         with Transport(Settings(requests_per_second=0)) as transport, pytest.raises(Unreachable):
-            transport.send("GET", swr.url, headers={}, account=None, patience=ONCE)
+            transport.send("GET", swr.url, headers={}, account=None, policy=ONCE)
         assert sent < 16 << 20, "what the kernel holds, and no more"
 
     def test_a_head_that_trickles(self, swr: RawServer) -> None:
@@ -298,7 +298,7 @@ class TestFraming:
         swr.answer("GET", talk)
         soon = replace(ONCE, answer=0.5)
         with Transport(Settings(requests_per_second=0)) as transport, pytest.raises(TimedOut):
-            transport.send("GET", swr.url, headers={}, account=None, patience=soon)
+            transport.send("GET", swr.url, headers={}, account=None, policy=soon)
         assert given_up.wait(5)
 
     def test_trailers_without_end(self, swr: RawServer) -> None:
@@ -312,7 +312,7 @@ class TestFraming:
 
         swr.answer("GET", talk)
         with Transport(Settings(requests_per_second=0)) as transport:
-            response = transport.send("GET", swr.url, headers={}, account=None, patience=ONCE)
+            response = transport.send("GET", swr.url, headers={}, account=None, policy=ONCE)
             with pytest.raises(Unreachable):
                 read_document(response)
         assert sent < 16 << 20

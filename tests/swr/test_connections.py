@@ -19,7 +19,7 @@ from adapter.errors import TimedOut, Unexpected, UpstreamError
 from adapter.settings import SPARE_THREADS, Settings
 from adapter.swr import connections, pools
 from adapter.swr.connections import _Early
-from adapter.swr.patience import SAFE, STREAM
+from adapter.swr.retry import IDEMPOTENT, STREAMED_UPLOAD
 from adapter.swr.transport import Transport, read_document, refusal_of, settle
 from tests.contract.http import eventually
 
@@ -27,7 +27,7 @@ SIZE = 64 << 20
 REFUSAL = b'{"errors":[{"code":"SIZE_INVALID","message":"too large"}]}'
 ANSWER = b"HTTP/1.1 413 Too Large\r\nContent-Length: %d\r\n\r\n%s" % (len(REFUSAL), REFUSAL)
 
-SHORT = replace(STREAM, answer=2.0)
+SHORT = replace(STREAMED_UPLOAD, answer=2.0)
 """For an answer that is there already."""
 
 Behaviour = Callable[[socket.socket], None]
@@ -84,7 +84,7 @@ def put(url: str, authority: trustme.CA | None, tmp_path: Path) -> int:
         bundle = tmp_path / "ca.pem"
         authority.cert_pem.write_to_path(str(bundle))
     with Transport(Settings(requests_per_second=0, ca_bundle=bundle)) as transport:
-        refusal = refusal_of(transport.send("PUT", url, headers={}, account=None, body=Sized(), patience=SHORT))
+        refusal = refusal_of(transport.send("PUT", url, headers={}, account=None, body=Sized(), policy=SHORT))
     assert refusal.message == "too large"
     return refusal.status
 
@@ -164,7 +164,7 @@ def test_an_early_success_is_not_believed_nor_tried_again(
         Transport(Settings(requests_per_second=0, ca_bundle=bundle)) as transport,
     ):
         with pytest.raises(Unexpected, match="before all of it was sent"):
-            transport.send("PUT", url, headers={}, account=None, body=body, patience=SAFE)
+            transport.send("PUT", url, headers={}, account=None, body=body, policy=IDEMPOTENT)
         stalled.set()
 
 

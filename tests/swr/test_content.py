@@ -18,7 +18,7 @@ from urllib3.exceptions import HTTPError
 from adapter.settings import Settings
 from adapter.swr import content, trace
 from adapter.swr.content import END, Content, content_of
-from adapter.swr.patience import SAFE
+from adapter.swr.retry import IDEMPOTENT
 from adapter.swr.transport import Transport
 from adapter.transfer.download import Download
 from tests.certificates import Certificate
@@ -55,7 +55,7 @@ def server_of(serve: Serve, certificate: Certificate | None, requests_: int = 1)
         settings = Settings(ca_bundle=certificate.authority) if certificate else Settings()
         with Transport(settings) as transport:
             url = f"{'https' if certificate else 'http'}://127.0.0.1:{listener.getsockname()[1]}/"
-            yield transport, lambda: transport.send("GET", url, headers={}, account=None, patience=SAFE)
+            yield transport, lambda: transport.send("GET", url, headers={}, account=None, policy=IDEMPOTENT)
         thread.join(15)
         assert not thread.is_alive()
 

@@ -12,7 +12,7 @@ from adapter.credentials import Credentials
 from adapter.errors import AccountBlocked, AdapterError, CredentialsRefused, Throttled, Unavailable
 from adapter.references import Repository, digest_of
 from adapter.swr.client import SwrClient
-from adapter.swr.patience import MOUNT, Patience
+from adapter.swr.retry import MOUNT, RetryPolicy
 from adapter.swr.uploads import Mounting
 from tests.swr.scripted import TOKEN_PATH, Swr, jwt
 
@@ -24,7 +24,7 @@ UPLOADS, BLOB = f"/v2/{TARGET}/blobs/uploads/", f"/v2/{TARGET}/blobs/{DIGEST}"
 @pytest.fixture(autouse=True)
 def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("uploads", "tokens"):
-        monkeypatch.setattr(f"adapter.swr.{module}.MOUNT", Patience(0, MOUNT.statuses, True))
+        monkeypatch.setattr(f"adapter.swr.{module}.MOUNT", RetryPolicy(0, MOUNT.statuses, True))
 
 
 def answer(status: int, **headers: str) -> Response:

@@ -26,7 +26,7 @@ from adapter.errors import (
 from adapter.references import Repository
 from adapter.swr.client import SwrClient
 from adapter.swr.management import Organization
-from adapter.swr.patience import GLANCE
+from adapter.swr.retry import BEST_EFFORT
 from adapter.swr.tokens import PUSH
 from tests.swr.scripted import TOKEN_PATH, Swr, client_of, jwt
 from tests.swr.test_management import NAMESPACES, entry, refusal
@@ -307,7 +307,7 @@ def test_questions_that_anybody_may_cause_keep_to_the_rate_limit(
     swr.answer("GET", TOKEN_PATH, refusal(401, "X"))
     for number in range(9):
         with pytest.raises((CredentialsRefused, Throttled)):
-            client.tokens.confirm(parse_credentials("eu-de@AK", f"secret{number}", ["eu-de"]), GLANCE)
+            client.tokens.confirm(parse_credentials("eu-de@AK", f"secret{number}", ["eu-de"]), BEST_EFFORT)
     assert swr.count("GET", TOKEN_PATH) <= 4
 
 

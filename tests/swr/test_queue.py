@@ -10,8 +10,8 @@ import requests
 
 from adapter.errors import Throttled, TimedOut
 from adapter.settings import Settings
-from adapter.swr.patience import SAFE, Patience
 from adapter.swr.rate_limit import RateLimit
+from adapter.swr.retry import IDEMPOTENT, RetryPolicy
 from adapter.swr.transport import Transport
 
 
@@ -25,7 +25,7 @@ class Queue:
         self._wait = wait
         monkeypatch.setattr("adapter.swr.transport.time", self)
         monkeypatch.setattr("adapter.swr.transport.rest", self._pass)
-        monkeypatch.setattr(RateLimit, "take", lambda _, __, patience: self._take(patience))
+        monkeypatch.setattr(RateLimit, "take", lambda _, __, policy: self._take(policy))
         monkeypatch.setattr(Transport, "_attempt", self._attempt)
 
     def monotonic(self) -> float:
@@ -37,32 +37,32 @@ class Queue:
     def _pass(self, seconds: float) -> None:
         self.now += seconds
 
-    def _take(self, patience: float) -> None:
-        if self._wait > patience:
+    def _take(self, policy: float) -> None:
+        if self._wait > policy:
             raise Throttled("no turn")
         self._pass(self._wait)
 
-    def _attempt(self, _: Any, __: Any, patience: Patience, *___: Any) -> requests.Response | TimedOut:
-        self.left.append(patience.total)
+    def _attempt(self, _: Any, __: Any, policy: RetryPolicy, *___: Any) -> requests.Response | TimedOut:
+        self.left.append(policy.total)
         self._pass(1)
         return TimedOut("nothing")
 
-    def ask(self, patience: Patience) -> None:
+    def ask(self, policy: RetryPolicy) -> None:
         with Transport(Settings()) as transport:
-            transport.send("GET", "http://127.0.0.1:1/", headers={}, account="a", patience=patience)
+            transport.send("GET", "http://127.0.0.1:1/", headers={}, account="a", policy=policy)
 
 
 def test_swr_has_the_whole_time_after_a_long_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     queue = Queue(monkeypatch, 57)
     with pytest.raises(Throttled):
-        queue.ask(SAFE)
+        queue.ask(IDEMPOTENT)
     assert queue.left == [60]
 
 
 def test_each_attempt_waits_on_its_own_account(monkeypatch: pytest.MonkeyPatch) -> None:
     queue = Queue(monkeypatch, 5)
     with pytest.raises(TimedOut):
-        queue.ask(Patience(total=4, statuses=frozenset(), broken=True))
+        queue.ask(RetryPolicy(total=4, statuses=frozenset(), broken=True))
     assert len(queue.left) > 1
     assert queue.left[0] == 4
     # A second for each attempt, and what lies between two.
@@ -72,6 +72,6 @@ def test_each_attempt_waits_on_its_own_account(monkeypatch: pytest.MonkeyPatch) 
 def test_all_waits_together_are_no_longer_than_one_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     queue = Queue(monkeypatch, 25)
     with pytest.raises(Throttled):
-        queue.ask(SAFE)
+        queue.ask(IDEMPOTENT)
     assert len(queue.left) == 2
-    assert queue.now <= 1000 + SAFE.queue + SAFE.total
+    assert queue.now <= 1000 + IDEMPOTENT.queue + IDEMPOTENT.total

@@ -14,10 +14,10 @@ import pytest
 from adapter.errors import Unreachable
 from adapter.settings import Settings
 from adapter.swr import transport as transport_module
-from adapter.swr.patience import Patience
+from adapter.swr.retry import RetryPolicy
 from adapter.swr.transport import Transport, read_document, refusal_of, settle
 
-ONCE = Patience(0, frozenset(), broken=False, answer=5)
+ONCE = RetryPolicy(0, frozenset(), broken=False, answer=5)
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def saying(answer: bytes) -> Iterator[str]:
 
 def asked(answer: bytes) -> bytes:
     with saying(answer) as url, Transport(Settings(requests_per_second=0)) as transport:
-        response = transport.send("GET", url, headers={}, account=None, patience=ONCE)
+        response = transport.send("GET", url, headers={}, account=None, policy=ONCE)
         assert response.status_code == 200
         return read_document(response)
 
@@ -91,10 +91,10 @@ def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyP
         thread.start()
         with Transport(Settings(requests_per_second=0)) as transport:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}/x"
-            patience = replace(ONCE, answer=60)
-            settle(transport.send("PUT", url, headers={}, account=None, patience=patience))
+            policy = replace(ONCE, answer=60)
+            settle(transport.send("PUT", url, headers={}, account=None, policy=policy))
             held.set()
-            refusal = refusal_of(transport.send("PUT", url, headers={}, account=None, patience=patience))
+            refusal = refusal_of(transport.send("PUT", url, headers={}, account=None, policy=policy))
             assert refusal.status == 503
             assert not held.is_set(), "the server gave up first"
             held.set()

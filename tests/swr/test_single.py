@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from adapter.errors import TimedOut
-from adapter.swr.patience import CHECK, SAFE
+from adapter.swr.retry import HEALTH_CHECK, IDEMPOTENT
 from adapter.swr.single import SingleFlight, longest
 
 
@@ -111,6 +111,6 @@ def test_an_error_that_is_a_timeout_of_the_call_is_told_as_that() -> None:
 
 
 def test_how_long_a_caller_waits() -> None:
-    assert longest(SAFE) == SAFE.total + SAFE.queue
-    assert longest(CHECK) == CHECK.total
-    assert 4 < longest(replace(SAFE, deadline=time.monotonic() + 5)) <= 5
+    assert longest(IDEMPOTENT) == IDEMPOTENT.total + IDEMPOTENT.queue
+    assert longest(HEALTH_CHECK) == HEALTH_CHECK.total
+    assert 4 < longest(replace(IDEMPOTENT, deadline=time.monotonic() + 5)) <= 5

@@ -26,12 +26,20 @@ from adapter.errors import (
 )
 from adapter.settings import Settings
 from adapter.swr import trace
-from adapter.swr.patience import BUFFERED, CHECK, CREATE, FETCH, SAFE, STREAM, Patience
+from adapter.swr.retry import (
+    BLOB_DOWNLOAD,
+    BUFFERED_UPLOAD,
+    CREATE,
+    HEALTH_CHECK,
+    IDEMPOTENT,
+    STREAMED_UPLOAD,
+    RetryPolicy,
+)
 from adapter.swr.transport import Transport, read_document, refusal_of, settle
 from tests.services import free_ports
 from tests.swr.scripted import Swr
 
-QUICK = Patience(total=3, statuses=frozenset({503}), broken=True, answer=0.3)
+QUICK = RetryPolicy(total=3, statuses=frozenset({503}), broken=True, answer=0.3)
 
 
 def transport_of(**settings: object) -> Transport:
@@ -39,9 +47,9 @@ def transport_of(**settings: object) -> Transport:
 
 
 def get(
-    url: str, patience: Patience = SAFE, transport: Transport | None = None, account: str = "a"
+    url: str, policy: RetryPolicy = IDEMPOTENT, transport: Transport | None = None, account: str = "a"
 ) -> requests.Response:
-    return (transport or transport_of()).send("GET", url, headers={}, account=account, patience=patience)
+    return (transport or transport_of()).send("GET", url, headers={}, account=account, policy=policy)
 
 
 def test_sends_what_it_is_told_and_nothing_of_its_own(
@@ -88,17 +96,17 @@ def test_the_last_answer_stands_when_patience_ends(swr: Swr) -> None:
 
 
 @pytest.mark.parametrize(
-    ("patience", "status"), [(CREATE, 502), (CREATE, 500), (STREAM, 503), (SAFE, 400), (SAFE, 401)]
+    ("policy", "status"), [(CREATE, 502), (CREATE, 500), (STREAMED_UPLOAD, 503), (IDEMPOTENT, 400), (IDEMPOTENT, 401)]
 )
-def test_what_is_not_tried_again(swr: Swr, patience: Patience, status: int) -> None:
+def test_what_is_not_tried_again(swr: Swr, policy: RetryPolicy, status: int) -> None:
     swr.answer("GET", "/x", status, 200)
-    assert get(swr.url + "/x", patience).status_code == status
+    assert get(swr.url + "/x", policy).status_code == status
 
 
 def test_a_stream_is_sent_once(swr: Swr) -> None:
     swr.answer("PUT", "/x", 503)
     body = iter([b"a", b"b"])
-    response = transport_of().send("PUT", swr.url + "/x", headers={}, account=None, body=body, patience=STREAM)
+    response = transport_of().send("PUT", swr.url + "/x", headers={}, account=None, body=body, policy=STREAMED_UPLOAD)
     assert response.status_code == 503
     assert len(swr.seen) == 1
 
@@ -112,7 +120,7 @@ def test_an_error_of_the_body_comes_out_as_it_is(swr: Swr) -> None:
         raise Cut("the client left")
 
     with pytest.raises(Cut):
-        transport_of().send("PUT", swr.url + "/x", headers={}, account=None, body=body(), patience=STREAM)
+        transport_of().send("PUT", swr.url + "/x", headers={}, account=None, body=body(), policy=STREAMED_UPLOAD)
     # The next request finds a whole connection.
     swr.answer("GET", "/x", 200)
     assert get(swr.url + "/x").status_code == 200
@@ -126,21 +134,21 @@ def test_nobody_there() -> None:
 
 def test_no_such_host() -> None:
     with pytest.raises(Unreachable, match=r"swr\.invalid cannot be reached"):
-        get("http://swr.invalid/", Patience(0, frozenset(), broken=False))
+        get("http://swr.invalid/", RetryPolicy(0, frozenset(), broken=False))
 
 
 def test_no_answer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         with pytest.raises(TimedOut, match="did not answer"):
-            get(url, Patience(0, frozenset(), broken=False, answer=0.2))
+            get(url, RetryPolicy(0, frozenset(), broken=False, answer=0.2))
 
 
 def test_the_budget_is_charged_to_the_account(swr: Swr) -> None:
     swr.answer("GET", "/x", 200)
     transport = transport_of(requests_per_second=0.1)
-    short = Patience(total=0, statuses=frozenset(), broken=False, queue=0.5)
-    past = Patience(total=0, statuses=frozenset(), broken=False, budgeted=False)
+    short = RetryPolicy(total=0, statuses=frozenset(), broken=False, queue=0.5)
+    past = RetryPolicy(total=0, statuses=frozenset(), broken=False, budgeted=False)
     get(swr.url + "/x", short, transport)
     with pytest.raises(Throttled):
         get(swr.url + "/x", short, transport)
@@ -150,7 +158,7 @@ def test_the_budget_is_charged_to_the_account(swr: Swr) -> None:
 
 def test_a_stream_waits_for_its_turn_as_long_as_others() -> None:
     """Its body cannot be repeated, so a refusal by our own budget would cost Harbor a retry."""
-    assert STREAM.queue == SAFE.queue >= 30
+    assert STREAMED_UPLOAD.queue == IDEMPOTENT.queue >= 30
 
 
 @pytest.mark.parametrize("header", ["9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
@@ -164,7 +172,7 @@ def test_absurd_waits_are_cut(swr: Swr, header: str) -> None:
 @pytest.mark.parametrize("url", ["http://.x/", "http://"])
 def test_an_address_that_is_none_is_tried_once(url: str) -> None:
     with pytest.raises(Unexpected, match="invalid host name"):
-        get(url, SAFE)
+        get(url, IDEMPOTENT)
 
 
 def test_loopback_is_never_asked_of_a_proxy(swr: Swr, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,8 +196,8 @@ def test_the_trace_counts(swr: Swr) -> None:
     assert (found.requests, found.request_ids) == (2, ["swr-1"])
 
 
-@pytest.mark.parametrize("patience", [BUFFERED, FETCH], ids=["a part of an upload", "a blob"])
-def test_nobody_is_asked_again_for_a_caller_that_has_left(swr: Swr, patience: Patience) -> None:
+@pytest.mark.parametrize("policy", [BUFFERED_UPLOAD, BLOB_DOWNLOAD], ids=["a part of an upload", "a blob"])
+def test_nobody_is_asked_again_for_a_caller_that_has_left(swr: Swr, policy: RetryPolicy) -> None:
     swr.answer("GET", "/x", 503)
     ours, far = socket.socketpair()
     with ours:
@@ -197,8 +205,8 @@ def test_nobody_is_asked_again_for_a_caller_that_has_left(swr: Swr, patience: Pa
         token = trace.current.set(trace.Trace(ours))
         try:
             with pytest.raises(UploadInvalid, match="the client left"):
-                get(swr.url + "/x", patience)
-            settle(get(swr.url + "/x", Patience(0, frozenset(), broken=False)))
+                get(swr.url + "/x", policy)
+            settle(get(swr.url + "/x", RetryPolicy(0, frozenset(), broken=False)))
         finally:
             trace.current.reset(token)
     assert len(swr.seen) == 2
@@ -275,7 +283,7 @@ def test_the_proxy_is_used(swr: Swr, monkeypatch: pytest.MonkeyPatch) -> None:
     assert get("http://swr.example/x", transport=transport_of(proxy=swr.url)).status_code == 200
     assert swr.seen[0].headers["Host"] == "swr.example"
     with pytest.raises(Unreachable, match=r"direct\.example"):
-        get("http://direct.example/x", Patience(0, frozenset(), broken=False), transport_of(proxy=swr.url))
+        get("http://direct.example/x", RetryPolicy(0, frozenset(), broken=False), transport_of(proxy=swr.url))
 
 
 def test_the_proxy_of_the_environment_is_used(swr: Swr, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +296,7 @@ def test_a_proxy_that_is_not_there() -> None:
     (port,) = free_ports(1)
     transport = transport_of(proxy=f"http://127.0.0.1:{port}")
     with pytest.raises(Unreachable, match="proxy gives no connection"):
-        get("https://swr.example/x", Patience(0, frozenset(), broken=False), transport)
+        get("https://swr.example/x", RetryPolicy(0, frozenset(), broken=False), transport)
 
 
 def test_a_document_that_trickles_ends_at_the_deadline(swr: Swr) -> None:
@@ -307,5 +315,5 @@ def test_a_document_that_trickles_ends_at_the_deadline(swr: Swr) -> None:
 def test_retries_end_at_the_deadline(swr: Swr) -> None:
     swr.answer("GET", "/x", 503)
     deadline = time.monotonic() + 1.0
-    assert get(swr.url + "/x", replace(CHECK, deadline=deadline)).status_code == 503
-    assert time.monotonic() < deadline + CHECK.total / 2, "it went on for as long as without one"
+    assert get(swr.url + "/x", replace(HEALTH_CHECK, deadline=deadline)).status_code == 503
+    assert time.monotonic() < deadline + HEALTH_CHECK.total / 2, "it went on for as long as without one"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapter.swr.patience import CHECK, CREATE, SAFE, START, STREAM, backoff, retry_after
+from adapter.swr.retry import CREATE, HEALTH_CHECK, IDEMPOTENT, STREAMED_UPLOAD, UPLOAD_START, backoff, retry_after
 
 
 def test_waits_double_up_to_eight_seconds() -> None:
@@ -37,11 +37,11 @@ def test_retry_after(header: str | None, seconds: float | None) -> None:
 
 
 def test_the_policies() -> None:
-    assert not STREAM.statuses
-    assert not STREAM.broken
+    assert not STREAMED_UPLOAD.statuses
+    assert not STREAMED_UPLOAD.broken
     assert not CREATE.broken
     assert CREATE.statuses == {429, 503}
-    assert SAFE.broken
-    assert START.broken
-    assert CHECK.total <= 10
-    assert not CHECK.budgeted
+    assert IDEMPOTENT.broken
+    assert UPLOAD_START.broken
+    assert HEALTH_CHECK.total <= 10
+    assert not HEALTH_CHECK.budgeted

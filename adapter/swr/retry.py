@@ -9,7 +9,7 @@ from typing import Final
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """A policy. Times are in seconds; `total` counts from the first attempt, waits included."""
 
     total: float
@@ -30,7 +30,7 @@ class Patience:
     deadline: float | None = field(default=None, compare=False)
     """The monotonic moment at which all is over, whatever `total` says: for several requests, and their bodies too."""
 
-    def within(self, seconds: float) -> Patience:
+    def within(self, seconds: float) -> RetryPolicy:
         """The same, to be over in so many seconds."""
         return replace(self, total=max(0.0, min(self.total, seconds)), answer=max(1.0, min(self.answer, seconds)))
 
@@ -42,38 +42,38 @@ MAX_BACKOFF_SECONDS: Final = 4.0
 """Between two attempts: twenty refusals in a row still fit into a minute."""
 _BUSY: Final = frozenset({429, 502, 503, 504})
 
-SAFE: Final = Patience(total=60, statuses=_BUSY | {500}, broken=True)
+IDEMPOTENT: Final = RetryPolicy(total=60, statuses=_BUSY | {500}, broken=True)
 """A PUT of a whole document, and what else an upload needs: repeating changes nothing."""
 
-READ: Final = replace(SAFE, connect=5.0)
+READ: Final = replace(IDEMPOTENT, connect=5.0)
 """GET and HEAD for a caller that can do without SWR for a while, as Harbor's proxy cache can."""
 
 READ_MANIFEST: Final = replace(READ, total=20)
 """A manifest, or the token for one: until this is over, Harbor does not serve the copy that it has. What the first of
 several requests learns of the host counts for the next, so that all of them together take little longer."""
 
-START: Final = Patience(total=90, statuses=_BUSY | {500}, broken=True)
+UPLOAD_START: Final = RetryPolicy(total=90, statuses=_BUSY | {500}, broken=True)
 """The start of an upload: Harbor never retries it rightly (`docs/facts/harbor.md D.2`); one too many is harmless."""
 
-MOUNT: Final = Patience(total=30, statuses=_BUSY, broken=True)
+MOUNT: Final = RetryPolicy(total=30, statuses=_BUSY, broken=True)
 """A request for a mount: one that SWR fails is done without."""
 
-CREATE: Final = Patience(total=30, statuses=frozenset({429, 503}), broken=False)
+CREATE: Final = RetryPolicy(total=30, statuses=frozenset({429, 503}), broken=False)
 """Creation: repeated only when SWR says that it did not look at the request."""
 
-CHECK: Final = Patience(total=10, statuses=_BUSY, broken=True, answer=5.0, budgeted=False)
+HEALTH_CHECK: Final = RetryPolicy(total=10, statuses=_BUSY, broken=True, answer=5.0, budgeted=False)
 """The health check: past the budget, and over within 10 s. One failed check takes a proxy cache away for minutes."""
 
-FETCH: Final = replace(READ, tied=True)
+BLOB_DOWNLOAD: Final = replace(READ, tied=True)
 """A blob for one caller."""
 
-BUFFERED: Final = Patience(total=60, statuses=frozenset({429, 503}), broken=False, answer=600.0, tied=True)
+BUFFERED_UPLOAD: Final = RetryPolicy(total=60, statuses=frozenset({429, 503}), broken=False, answer=600.0, tied=True)
 """A small part of an upload, kept in memory: repeated only when SWR says that it did not look at it."""
 
-GLANCE: Final = Patience(total=3, statuses=_BUSY, broken=True, answer=4.0, queue=3.0)
+BEST_EFFORT: Final = RetryPolicy(total=3, statuses=_BUSY, broken=True, answer=4.0, queue=3.0)
 """A question whose answer can be done without. Within the rate limit: any number of callers may cause one each."""
 
-STREAM: Final = Patience(total=0, statuses=frozenset(), broken=False, answer=600.0, tied=True)
+STREAMED_UPLOAD: Final = RetryPolicy(total=0, statuses=frozenset(), broken=False, answer=600.0, tied=True)
 """A streamed body is never sent twice; SWR may think long about a large layer before it answers."""
 
 
