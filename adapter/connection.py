@@ -15,8 +15,8 @@ from gunicorn.sock import ssl_wrap_socket
 from gunicorn.workers.gthread import TConn
 
 from adapter.heads import BoundedParser, Head, Unreader
+from adapter.http.request_context import peer_closed
 from adapter.listeners import Listener
-from adapter.swr.caller import has_ended
 from adapter.transfer.body import DOCUMENT, Pace
 
 _PIECE: Final = 16 << 10
@@ -259,7 +259,7 @@ def first_record_is_whole(connection: socket.socket) -> bool:
     """
     try:
         seen = connection.recv(_TLS_HEADER, socket.MSG_PEEK)
-        if not seen or seen[0] != _TLS_HANDSHAKE or has_ended(connection):
+        if not seen or seen[0] != _TLS_HANDSHAKE or peer_closed(connection):
             return True
         wanted = _TLS_HEADER
         if len(seen) == _TLS_HEADER:

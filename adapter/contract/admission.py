@@ -12,8 +12,8 @@ from flask import Flask, Response, g, request
 from adapter.contract.caller import credentials_of
 from adapter.credentials import Credentials
 from adapter.errors import Busy
+from adapter.http import request_context
 from adapter.references import Repository
-from adapter.swr import trace
 from adapter.swr.client import SwrClient
 from adapter.transfer.slots import Slot, Slots
 
@@ -72,7 +72,7 @@ def admit(app: Flask, swr: SwrClient, *, calls: Pair, checks: Pair) -> None:
         pair = checks if request.endpoint == _CHECK else calls
         call = _Call(pair, credentials, accepted=swr.tokens.accepted(credentials))
         setattr(g, _CALL, call)
-        if (current := trace.current.get()) is not None:
+        if (current := request_context.current_request.get()) is not None:
             current.on_accepted = call.accepted
 
     @app.after_request

@@ -9,7 +9,7 @@ from flask import Request
 
 from adapter.credentials import FORM, Credentials, parse_credentials
 from adapter.errors import AccessIdMalformed, NothingEntered
-from adapter.swr import trace
+from adapter.http import request_context
 
 CHALLENGE: Final = 'Basic realm="harbor-swr-adapter"'
 """Basic, because Harbor then sends one request less each time than with Bearer (`docs/facts/harbor.md D.1`)."""
@@ -23,6 +23,6 @@ def credentials_of(request: Request, regions: Collection[str]) -> Credentials:
     if authorization is None or authorization.type != "basic" or authorization.username is None:
         raise AccessIdMalformed(f"the credentials are not HTTP Basic: {FORM}")
     credentials = parse_credentials(authorization.username, authorization.password or "", regions)
-    if (current := trace.current.get()) is not None:
+    if (current := request_context.current_request.get()) is not None:
         current.account = credentials.shown
     return credentials

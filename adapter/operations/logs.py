@@ -9,10 +9,10 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
+from adapter.http import request_context
 from adapter.operations.formats import JsonFormatter, TextFormatter
 from adapter.operations.masking import shown_path
 from adapter.operations.output import Output
-from adapter.swr import trace
 
 log = logging.getLogger(__name__)
 
@@ -58,13 +58,15 @@ class RequestLog:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         request = _Request(self._door, environ, start_response)
-        token = trace.current.set(request.trace)
+        token = request_context.current_request.set(request.request_context)
         try:
-            chunks = _Logged(self._app(environ, request.start), request, lambda: trace.current.reset(token))
+            chunks = _Logged(
+                self._app(environ, request.start), request, lambda: request_context.current_request.reset(token)
+            )
         except BaseException as error:
             request.failed(error)
             request.log()
-            trace.current.reset(token)
+            request_context.current_request.reset(token)
             raise
         if request.refusal is not None:
             chunks.close()
@@ -77,10 +79,10 @@ class _Request:
 
     def __init__(self, door: str, environ: dict[str, Any], start_response: StartResponse) -> None:
         given = environ.get("HTTP_X_REQUEST_ID", "")
-        self.id: str = given if trace.is_request_id(given) else uuid.uuid4().hex
+        self.id: str = given if request_context.is_request_id(given) else uuid.uuid4().hex
         environ["adapter.request_id"] = self.id
         environ["adapter.sent"] = self.count
-        self.trace = trace.Trace(environ.get("gunicorn.socket"))
+        self.request_context = request_context.RequestContext(environ.get("gunicorn.socket"))
         self.refusal: Exception | None = None
         self._environ = environ
         self._start_response = start_response
@@ -128,9 +130,9 @@ class _Request:
             "ms": round((time.monotonic() - self._begun) * 1000),
             "received": self._received if self._received or "CONTENT_LENGTH" in self._environ else None,
             "sent": self.sent,
-            "account": self.trace.account,
-            "swr_requests": self.trace.requests,
-            "swr_request_ids": self.trace.request_ids,
+            "account": self.request_context.account,
+            "swr_requests": self.request_context.requests,
+            "swr_request_ids": self.request_context.request_ids,
             "client": self._environ.get("REMOTE_ADDR"),
             "error": self._environ.get("adapter.error"),
         }

@@ -22,10 +22,10 @@ from urllib3.util.wait import wait_for_read
 
 from adapter.documents import WAIT_SECONDS, hold
 from adapter.errors import CertificateUntrusted, InvalidRequest, Unexpected, Unreachable
+from adapter.http.connections import tls_context
+from adapter.http.idle import IdleCloser
 from adapter.provider.headers import Headers
 from adapter.provider.responses import BLOCK, Response, left
-from adapter.swr.connections import tls_context
-from adapter.swr.idle import IdleCloser
 
 _IDLE: Final = 30.0
 """Seconds after which a connection is not used again: it may be dead without a sign."""

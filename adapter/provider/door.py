@@ -10,6 +10,7 @@ from flask import Request, Response
 
 from adapter.credentials import Credentials
 from adapter.errors import AdapterError, Busy, CredentialsError, Denied, InvalidRequest, RouteUnknown, TooLarge
+from adapter.http import request_context
 from adapter.provider import headers, relay, routes
 from adapter.provider.core import Answer, Core
 from adapter.provider.documents import parsed, unescaped, values_at_most
@@ -25,7 +26,6 @@ from adapter.provider.responses import BLOCK
 from adapter.provider.routes import Kind, Route
 from adapter.provider.spelling import respelled
 from adapter.provider.threads import MAX_SLOW, RETRY_SECONDS, THREADS, Threads, has_body, is_crowded, until_of
-from adapter.swr import trace
 from adapter.swr.client import SwrClient
 from adapter.transfer.body import read_all
 
@@ -133,7 +133,7 @@ class Door:
         """
         if not self._checks.acquire(blocking=False):
             return None
-        if (current := trace.current.get()) is not None:
+        if (current := request_context.current_request.get()) is not None:
             current.account = credentials.shown
         try:
             self._swr.check(credentials)

@@ -10,7 +10,7 @@ import socket
 import time
 from typing import Any, Final
 
-from adapter.swr.responses import Lines, WholeResponse
+from adapter.http.responses import Lines, StrictResponse
 
 BLOCK: Final = 64 << 10
 _HEAD: Final = re.compile(
@@ -52,7 +52,7 @@ class BadHeader(http.client.HTTPException):
     """No server may say such a thing, the door's own neither."""
 
 
-class Response(WholeResponse):
+class Response(StrictResponse):
     """An answer whose headers have to be there, as a whole, at `until`."""
 
     def __init__(self, sock: socket.socket, *arguments: Any, seconds: float, until: float | None, **options: Any):

@@ -19,8 +19,8 @@ from typing import Any, Final
 import requests
 from urllib3.util.wait import wait_for_read
 
-from adapter.swr.caller import GLANCES, has_left
-from adapter.swr.connections import ListeningSocket, heard
+from adapter.http.connections import ListeningSocket, heard
+from adapter.http.request_context import DISCONNECT_POLL_SECONDS, client_disconnected
 
 END: Final = 1
 """Bytes that are left to urllib3."""
@@ -91,8 +91,8 @@ class Content:
 
     def _wait(self) -> None:
         until = time.monotonic() + STALL
-        while not wait_for_read(self._connection, min(GLANCES, STALL)):
-            if has_left():
+        while not wait_for_read(self._connection, min(DISCONNECT_POLL_SECONDS, STALL)):
+            if client_disconnected():
                 raise ConnectionAbortedError("the caller has left")
             if time.monotonic() >= until:
                 raise TimeoutError("SWR sends no more of a blob")

@@ -11,9 +11,9 @@ import requests
 from urllib3.exceptions import LocationValueError, SSLError
 
 from adapter.errors import AdapterError, CertificateUntrusted, TimedOut, Unexpected, Unreachable
-from adapter.swr.connections import EarlySuccess
-from adapter.swr.outgoing import LocalAddress
-from adapter.swr.responses import InvalidHeader
+from adapter.http.connections import EarlySuccess
+from adapter.http.outgoing import LocalAddress
+from adapter.http.responses import InvalidHeader
 
 LOCAL_REDIRECT: Final = (
     "SWR redirects a blob to {host}, an address of this machine or its link: if the object store is there, add the "

@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from adapter.credentials import hidden
 from adapter.errors import Throttled
+from adapter.http.request_context import interruptible_sleep
 from adapter.state import Away, Link, UnexpectedReply
 from adapter.state.shared import PREFIX
-from adapter.swr.caller import rest
 from adapter.swr.tenants import Tenants
 
 WINDOW_SECONDS: Final = 1.1
@@ -116,7 +116,7 @@ class RateLimit:
                 "replications at once, or raise SWR_ADAPTER_REQUESTS_PER_SECOND if SWR allows this account more",
                 retry_after=wait,
             )
-        rest(wait)
+        interruptible_sleep(wait)
 
     def _taken(self, key: str, policy: float) -> tuple[bool, float]:
         if self._link is not None:

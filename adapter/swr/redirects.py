@@ -12,7 +12,7 @@ import requests
 
 from adapter.credentials import Credentials
 from adapter.errors import AdapterError, BlobUnknown, Unavailable, Unexpected
-from adapter.swr.addresses import names_local
+from adapter.http.addresses import names_local
 from adapter.swr.failures import LOCAL_REDIRECT
 from adapter.swr.locations import resolve
 from adapter.swr.retry import BLOB_DOWNLOAD

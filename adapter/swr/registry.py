@@ -48,9 +48,8 @@ from adapter.swr.manifest_types import (
     type_of,
 )
 from adapter.swr.organizations import Organizations
-from adapter.swr.outgoing import policy_of
 from adapter.swr.redirects import REDIRECTS, AddressRefused, Redirects
-from adapter.swr.retry import BLOB_DOWNLOAD, IDEMPOTENT, READ, READ_MANIFEST, RetryPolicy
+from adapter.swr.retry import BLOB_DOWNLOAD, IDEMPOTENT, READ, READ_MANIFEST, RetryPolicy, policy_of
 from adapter.swr.tokens import PULL, PUSH, Tokens
 from adapter.swr.transport import Transport, is_passing, read_document, refusal_of, reread_body, settle
 from adapter.values import RegionHosts
@@ -190,7 +189,7 @@ class Registry:
         writing: bool,
     ) -> str:
         """A token that a read needs is asked for as the read is; several callers may wait for one."""
-        policy = IDEMPOTENT if policy.connect is None else replace(policy, tied=False)
+        policy = IDEMPOTENT if policy.connect is None else replace(policy, cancel_on_disconnect=False)
         try:
             if source is not None:
                 return self._tokens.bearer_of_two(credentials, repository, actions, source)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -21,7 +24,7 @@ class RetryPolicy:
     budgeted: bool = True
     queue: float = 60.0
     """How long to wait for a place in the request budget."""
-    tied: bool = False
+    cancel_on_disconnect: bool = False
     """Whether it is over when the caller leaves, because only the caller has a use for it."""
     connect: float | None = None
     """For reads: seconds in which a connection must be made, repeats included. A host that could not be reached, or
@@ -64,17 +67,41 @@ CREATE: Final = RetryPolicy(total=30, statuses=frozenset({429, 503}), broken=Fal
 HEALTH_CHECK: Final = RetryPolicy(total=10, statuses=_BUSY, broken=True, answer=5.0, budgeted=False)
 """The health check: past the budget, and over within 10 s. One failed check takes a proxy cache away for minutes."""
 
-BLOB_DOWNLOAD: Final = replace(READ, tied=True)
+BLOB_DOWNLOAD: Final = replace(READ, cancel_on_disconnect=True)
 """A blob for one caller."""
 
-BUFFERED_UPLOAD: Final = RetryPolicy(total=60, statuses=frozenset({429, 503}), broken=False, answer=600.0, tied=True)
+BUFFERED_UPLOAD: Final = RetryPolicy(
+    total=60, statuses=frozenset({429, 503}), broken=False, answer=600.0, cancel_on_disconnect=True
+)
 """A small part of an upload, kept in memory: repeated only when SWR says that it did not look at it."""
 
 BEST_EFFORT: Final = RetryPolicy(total=3, statuses=_BUSY, broken=True, answer=4.0, queue=3.0)
 """A question whose answer can be done without. Within the rate limit: any number of callers may cause one each."""
 
-STREAMED_UPLOAD: Final = RetryPolicy(total=0, statuses=frozenset(), broken=False, answer=600.0, tied=True)
+STREAMED_UPLOAD: Final = RetryPolicy(
+    total=0, statuses=frozenset(), broken=False, answer=600.0, cancel_on_disconnect=True
+)
 """A streamed body is never sent twice; SWR may think long about a large layer before it answers."""
+
+
+_for_upload: Final[ContextVar[bool]] = ContextVar("for_upload", default=False)
+
+
+@contextlib.contextmanager
+def for_upload() -> Iterator[None]:
+    """Reads in this block, or in the function that this decorates, are for an upload: they are tried as long."""
+    token = _for_upload.set(True)
+    try:
+        yield
+    finally:
+        _for_upload.reset(token)
+
+
+def policy_of(policy: RetryPolicy) -> RetryPolicy:
+    """The retry policy of a request of this thread: within `for_upload`, a read is tried as long as other requests."""
+    if policy.connect is None or not _for_upload.get():
+        return policy
+    return replace(policy, connect=None, total=max(policy.total, IDEMPOTENT.total))
 
 
 def backoff(attempt: int, retry_after: float | None, *, spread: float | None = None) -> float:

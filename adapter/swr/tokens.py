@@ -29,10 +29,10 @@ from adapter.errors import (
     Unexpected,
     Unreachable,
 )
+from adapter.http import request_context
 from adapter.numerals import finite_number
 from adapter.references import Repository
 from adapter.state import State
-from adapter.swr import trace
 from adapter.swr.accepted import Accepted
 from adapter.swr.errors import error_for
 from adapter.swr.refusals import Refusals
@@ -304,7 +304,7 @@ class Tokens:
 
 def _tell_accepted() -> None:
     """Lets the request of this thread know that SWR accepts its credentials."""
-    if (current := trace.current.get()) is not None and current.on_accepted is not None:
+    if (current := request_context.current_request.get()) is not None and current.on_accepted is not None:
         current.on_accepted()
 
 

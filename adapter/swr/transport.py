@@ -21,17 +21,17 @@ from urllib3.exceptions import HTTPError
 from adapter import __version__
 from adapter.documents import WAIT_SECONDS, hold
 from adapter.errors import AdapterError, CertificateUntrusted, InvalidRequest, TimedOut, Unexpected, Unreachable
+from adapter.http import request_context
+from adapter.http.outgoing import Outgoing, sending
+from adapter.http.pools import Adapter, proxies_for
+from adapter.http.request_context import cancel_on_disconnect, interruptible_sleep
 from adapter.settings import SPARE_THREADS, Settings
 from adapter.state import Link
-from adapter.swr import trace
-from adapter.swr.caller import rest, tied
 from adapter.swr.circuit_breaker import CircuitBreaker
 from adapter.swr.errors import Refusal, parse_refusal
 from adapter.swr.failures import failure_of, wrong_answer
-from adapter.swr.outgoing import Outgoing, policy_of, sending
-from adapter.swr.pools import Adapter, proxies_for
 from adapter.swr.rate_limit import RateLimit
-from adapter.swr.retry import IDEMPOTENT, RetryPolicy, backoff, retry_after
+from adapter.swr.retry import IDEMPOTENT, RetryPolicy, backoff, policy_of, retry_after
 from adapter.swr.tenants import Tenants
 
 log = logging.getLogger(__name__)
@@ -90,12 +90,12 @@ class Transport:
         of whom the 5xx of a host are remembered for (`CircuitBreaker`). `signer` is asked anew each time. Without
         `local_allowed` nothing is sent to an address of this machine or its link: for addresses that somebody else
         chose. Raises `Unreachable`, `TimedOut`, `CertificateUntrusted`, `Unexpected` or `Throttled`, `InvalidRequest`
-        for headers that cannot be sent, and what `refuse_if_gone` does.
+        for headers that cannot be sent, and what `raise_if_disconnected` does.
         """
         _check_headers(headers)
         policy = policy_of(policy)
         request = requests.Request(method, url, headers={**headers, **_OWN_HEADERS}, data=body)
-        with tied(policy.tied):
+        with cancel_on_disconnect(policy.cancel_on_disconnect):
             return self._exchange(request, account, credential, signer, policy, local_allowed=local_allowed)
 
     def _exchange(
@@ -136,7 +136,7 @@ class Transport:
             if isinstance(outcome, requests.Response):
                 settle(outcome)
             log.info("%s %s: trying again in %.1f s", request.method, host, wait)
-            rest(wait)
+            interruptible_sleep(wait)
             attempt += 1
             away_since = None if outgoing.sent else away_since
         self._learn(host, credential, outcome, policy, None if outgoing.sent else away_since)
@@ -218,7 +218,7 @@ class Transport:
 
     @staticmethod
     def _note(request_id: str | None) -> None:
-        if (current := trace.current.get()) is not None:
+        if (current := request_context.current_request.get()) is not None:
             current.note(request_id)
 
     @staticmethod

@@ -12,8 +12,8 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from adapter.errors import Unexpected
+from adapter.http.connections import BLOCK
 from adapter.numerals import whole_number
-from adapter.swr.connections import BLOCK
 from adapter.swr.content import content_of
 
 log = logging.getLogger(__name__)

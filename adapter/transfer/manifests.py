@@ -28,8 +28,8 @@ from adapter.swr.manifest_types import (
     accepts,
     is_about_form,
 )
-from adapter.swr.outgoing import for_upload
 from adapter.swr.registry import Manifest
+from adapter.swr.retry import for_upload
 from adapter.transfer.forms import Form
 from adapter.transfer.kept import Kept
 from adapter.transfer.refused_types import RefusedTypes

@@ -35,7 +35,7 @@ from adapter.numerals import whole_number
 from adapter.references import Repository
 from adapter.state import State
 from adapter.swr.client import SwrClient
-from adapter.swr.outgoing import for_upload
+from adapter.swr.retry import for_upload
 from adapter.transfer.blob_places import BlobPlaces
 from adapter.transfer.session import Session
 from adapter.transfer.upload import Incoming, Uploads

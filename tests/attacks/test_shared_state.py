@@ -78,7 +78,7 @@ def serving(reply: Callable[[socket.socket], object]) -> Iterator[str]:
 def rests(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long who waits for a turn was told to wait; nobody does."""
     seconds: list[float] = []
-    monkeypatch.setattr("adapter.swr.rate_limit.rest", seconds.append)
+    monkeypatch.setattr("adapter.swr.rate_limit.interruptible_sleep", seconds.append)
     return seconds
 
 

@@ -18,9 +18,9 @@ import pytest
 from adapter.contract.listing import _size
 from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import AdapterError, SizeInvalid, TimedOut, Unexpected, Unreachable
+from adapter.http import request_context
 from adapter.references import Repository, digest_of
 from adapter.settings import Settings
-from adapter.swr import trace
 from adapter.swr.client import SwrClient
 from adapter.swr.retry import BUFFERED_UPLOAD, STREAMED_UPLOAD, RetryPolicy, retry_after
 from adapter.swr.tokens import life_of
@@ -174,11 +174,11 @@ class TestCounting:
     """Whatever SWR got is counted, also when it was our own error that ended the request."""
 
     @pytest.fixture
-    def counted(self) -> Iterator[trace.Trace]:
-        found = trace.Trace()
-        token = trace.current.set(found)
+    def counted(self) -> Iterator[request_context.RequestContext]:
+        found = request_context.RequestContext()
+        token = request_context.current_request.set(found)
         yield found
-        trace.current.reset(token)
+        request_context.current_request.reset(token)
 
     @staticmethod
     def hold(connection: socket.socket) -> None:
@@ -186,7 +186,9 @@ class TestCounting:
         while connection.recv(4096):
             pass
 
-    def test_a_body_that_is_refused_while_it_is_sent(self, swr: RawServer, counted: trace.Trace) -> None:
+    def test_a_body_that_is_refused_while_it_is_sent(
+        self, swr: RawServer, counted: request_context.RequestContext
+    ) -> None:
         def body() -> Iterator[bytes]:
             yield b"a"
             raise SizeInvalid("the body ended early")
@@ -196,7 +198,7 @@ class TestCounting:
             transport.send("PUT", swr.url, headers={}, account=None, body=body(), policy=STREAMED_UPLOAD)
         assert counted.requests == 1
 
-    def test_a_caller_that_leaves(self, swr: RawServer, counted: trace.Trace) -> None:
+    def test_a_caller_that_leaves(self, swr: RawServer, counted: request_context.RequestContext) -> None:
         ours, far = socket.socketpair()
 
         def leave(connection: socket.socket) -> None:
@@ -210,7 +212,7 @@ class TestCounting:
                 transport.send("PUT", swr.url, headers={}, account=None, policy=BUFFERED_UPLOAD)
         assert counted.requests == 1
 
-    def test_what_never_went_out_is_not(self, counted: trace.Trace) -> None:
+    def test_what_never_went_out_is_not(self, counted: request_context.RequestContext) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with Transport(Settings(requests_per_second=0)) as transport, pytest.raises(Unreachable):

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from adapter.http import request_context
 from adapter.operations.formats import JsonFormatter, TextFormatter, quoted
 from adapter.operations.logs import RequestLog, configure
 from adapter.operations.masking import MAX_TEXT, MAX_VALUE, PATTERNS, masked, shown_path
-from adapter.swr import trace
 from tests.credentials import LOGIN_KEY, SECRET_KEY, basic
 
 
@@ -73,7 +73,7 @@ def serve(app: Any, start: Any = start_response, body: bytes = b"", **environ: s
 
 
 def answering(environ: dict[str, Any], start: Any) -> list[bytes]:
-    current = trace.current.get()
+    current = request_context.current_request.get()
     assert current is not None
     current.note("swr-1")
     current.account = "eu-de@AK1"
@@ -107,7 +107,7 @@ def test_one_json_line_a_request(logged: Callable[[], str]) -> None:
         "swr_request_ids": ["swr-1"],
         "client": "192.0.2.1",
     }.items() <= entry.items()
-    assert trace.current.get() is None
+    assert request_context.current_request.get() is None
 
 
 def test_one_text_line_a_request(logged: Callable[[], str]) -> None:
@@ -169,7 +169,7 @@ def test_an_answer_that_the_server_refuses_is_closed_and_logged(logged: Callable
     assert answer.closed
     (line,) = logged().splitlines()
     assert {"status": 500, "error": "ValueError: the response could not be sent"}.items() <= json.loads(line).items()
-    assert trace.current.get() is None
+    assert request_context.current_request.get() is None
 
 
 def test_an_answer_that_breaks_is_logged(logged: Callable[[], str]) -> None:
@@ -182,7 +182,7 @@ def test_an_answer_that_breaks_is_logged(logged: Callable[[], str]) -> None:
     with pytest.raises(ConnectionResetError):
         serve(breaking)
     assert json.loads(logged())["sent"] == 1
-    assert trace.current.get() is None
+    assert request_context.current_request.get() is None
 
 
 def test_a_door_that_fails_leaves_no_trace_behind(logged: Callable[[], str]) -> None:
@@ -193,7 +193,7 @@ def test_a_door_that_fails_leaves_no_trace_behind(logged: Callable[[], str]) -> 
     with pytest.raises(RuntimeError):
         serve(failing)
     assert json.loads(logged())["status"] == 500
-    assert trace.current.get() is None
+    assert request_context.current_request.get() is None
 
 
 @pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
@@ -326,7 +326,7 @@ def test_what_others_say_forges_nothing(logged: Callable[[], str], form: str) ->
 def test_ids_of_swr_are_kept_when_they_are_some(logged: Callable[[], str]) -> None:
     def answer(environ: dict[str, Any], start: Any) -> list[bytes]:
         for given in ("a-1", "b c", "x" * 65, "\x1b[0m", "d:2"):
-            (trace.current.get() or trace.Trace()).note(given)
+            (request_context.current_request.get() or request_context.RequestContext()).note(given)
         start("200 OK", [])
         return []
 

@@ -15,8 +15,9 @@ import pytest
 import requests
 from urllib3.exceptions import HTTPError
 
+from adapter.http import request_context
 from adapter.settings import Settings
-from adapter.swr import content, trace
+from adapter.swr import content
 from adapter.swr.content import END, Content, content_of
 from adapter.swr.retry import IDEMPOTENT
 from adapter.swr.transport import Transport
@@ -182,16 +183,16 @@ def test_swr_that_stalls_is_given_up(
 def test_a_caller_that_leaves_waits_for_nothing(
     certificate: Certificate | None, place: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(content, "GLANCES", 0.05)
+    monkeypatch.setattr(content, "DISCONNECT_POLL_SECONDS", 0.05)
     over = threading.Event()
     ours, far = socket.socketpair()
     with server_of(stalling_at(place, over), certificate) as (_, ask), ours:
         response = ask()
-        token = trace.current.set(trace.Trace(ours))
+        token = request_context.current_request.set(request_context.RequestContext(ours))
         far.close()
         with pytest.raises(ConnectionAbortedError):
             received(response)
-        trace.current.reset(token)
+        request_context.current_request.reset(token)
         over.set()
         response.close()
 

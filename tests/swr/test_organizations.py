@@ -298,7 +298,7 @@ def test_questions_that_anybody_may_cause_keep_to_the_rate_limit(
     swr: Swr, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether an organization is missing, for each read in it; and of whom SWR does not know, whether it does."""
-    monkeypatch.setattr("adapter.swr.rate_limit.rest", lambda _: None)
+    monkeypatch.setattr("adapter.swr.rate_limit.interruptible_sleep", lambda _: None)
     swr.answer("GET", f"{NAMESPACES}/team", refusal(404, "SVCSTG.SWR.4040058"))
     client = client_of(swr, requests_per_second=1)
     client.tokens.login(credentials)

@@ -24,7 +24,7 @@ class Queue:
         """For SWR, in each attempt."""
         self._wait = wait
         monkeypatch.setattr("adapter.swr.transport.time", self)
-        monkeypatch.setattr("adapter.swr.transport.rest", self._pass)
+        monkeypatch.setattr("adapter.swr.transport.interruptible_sleep", self._pass)
         monkeypatch.setattr(RateLimit, "take", lambda _, __, policy: self._take(policy))
         monkeypatch.setattr(Transport, "_attempt", self._attempt)
 

@@ -88,7 +88,7 @@ def test_no_second_has_more_than_the_limit() -> None:
 
 def test_who_waits_sleeps_once_and_exactly_to_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     rests: list[float] = []
-    monkeypatch.setattr("adapter.swr.rate_limit.rest", rests.append)
+    monkeypatch.setattr("adapter.swr.rate_limit.interruptible_sleep", rests.append)
     limit = RateLimit(1)
     for _ in range(3):
         limit.take("eu-de/AK", 60)

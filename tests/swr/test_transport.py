@@ -24,8 +24,8 @@ from adapter.errors import (
     Unreachable,
     UploadInvalid,
 )
+from adapter.http import request_context
 from adapter.settings import Settings
-from adapter.swr import trace
 from adapter.swr.retry import (
     BLOB_DOWNLOAD,
     BUFFERED_UPLOAD,
@@ -186,12 +186,12 @@ def test_loopback_is_never_asked_of_a_proxy(swr: Swr, monkeypatch: pytest.Monkey
 
 def test_the_trace_counts(swr: Swr) -> None:
     swr.answer("GET", "/x", 503, Response("", 200, {"X-Request-Id": "swr-1"}))
-    token = trace.current.set(trace.Trace())
+    token = request_context.current_request.set(request_context.RequestContext())
     try:
         settle(get(swr.url + "/x"))
-        found = trace.current.get()
+        found = request_context.current_request.get()
     finally:
-        trace.current.reset(token)
+        request_context.current_request.reset(token)
     assert found is not None
     assert (found.requests, found.request_ids) == (2, ["swr-1"])
 
@@ -202,13 +202,13 @@ def test_nobody_is_asked_again_for_a_caller_that_has_left(swr: Swr, policy: Retr
     ours, far = socket.socketpair()
     with ours:
         far.close()
-        token = trace.current.set(trace.Trace(ours))
+        token = request_context.current_request.set(request_context.RequestContext(ours))
         try:
             with pytest.raises(UploadInvalid, match="the client left"):
                 get(swr.url + "/x", policy)
             settle(get(swr.url + "/x", RetryPolicy(0, frozenset(), broken=False)))
         finally:
-            trace.current.reset(token)
+            request_context.current_request.reset(token)
     assert len(swr.seen) == 2
 
 

@@ -16,9 +16,9 @@ import trustme
 from urllib3.util.ssl_ import create_urllib3_context
 
 from adapter.errors import TimedOut, Unexpected, UpstreamError
+from adapter.http import connections, pools
+from adapter.http.connections import _Early
 from adapter.settings import SPARE_THREADS, Settings
-from adapter.swr import connections, pools
-from adapter.swr.connections import _Early
 from adapter.swr.retry import IDEMPOTENT, STREAMED_UPLOAD
 from adapter.swr.transport import Transport, read_document, refusal_of, settle
 from tests.contract.http import eventually

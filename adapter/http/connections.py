@@ -23,10 +23,10 @@ from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NameReso
 from urllib3.util.ssl_ import create_urllib3_context
 from urllib3.util.wait import wait_for_read
 
-from adapter.swr import outgoing
-from adapter.swr.caller import GLANCES, refuse_if_gone
-from adapter.swr.resolver import Resolver
-from adapter.swr.responses import WholeResponse
+from adapter.http import outgoing
+from adapter.http.request_context import DISCONNECT_POLL_SECONDS, raise_if_disconnected
+from adapter.http.resolver import Resolver
+from adapter.http.responses import StrictResponse
 
 BLOCK = 1 << 20
 """Bytes that are moved at a time."""
@@ -195,10 +195,10 @@ class _Early:
 
     def _wait_for_room(self) -> None:
         """Until the socket takes more, or says something. Raises `TimeoutError` when neither happens, or what
-        `refuse_if_gone` does."""
+        `raise_if_disconnected` does."""
         until = time.monotonic() + self.send_timeout
-        while not (events := self._poll.poll(min(GLANCES, self.send_timeout) * 1000)):
-            refuse_if_gone()
+        while not (events := self._poll.poll(min(DISCONNECT_POLL_SECONDS, self.send_timeout) * 1000)):
+            raise_if_disconnected()
             if time.monotonic() >= until:
                 raise TimeoutError("SWR takes no more of the body")
         if events[0][1] & ~select.POLLOUT and heard(self.sock):
@@ -212,8 +212,8 @@ class _Early:
         """The same for the first byte of an answer, which is left to be read; the rest of its head must follow soon."""
         until = time.monotonic() + self.timeout
         while not heard(self.sock):
-            if not wait_for_read(self.sock, min(GLANCES, self.timeout)):
-                refuse_if_gone()
+            if not wait_for_read(self.sock, min(DISCONNECT_POLL_SECONDS, self.timeout)):
+                raise_if_disconnected()
             if time.monotonic() >= until:
                 raise TimeoutError("SWR does not answer")
         self.timeout = min(self.timeout, self.send_timeout)
@@ -239,13 +239,13 @@ class _Early:
 class Plain(_Early, HTTPConnection):
     """Without TLS."""
 
-    response_class = WholeResponse
+    response_class = StrictResponse
 
 
 class Secured(_Early, HTTPSConnection):
     """With TLS."""
 
-    response_class = WholeResponse
+    response_class = StrictResponse
 
 
 def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:

@@ -100,7 +100,7 @@ class Timed(io.RawIOBase):
         super().close()
 
 
-class WholeResponse(http.client.HTTPResponse):
+class StrictResponse(http.client.HTTPResponse):
     """For `response_class` of a connection: `begin` raises `IncompleteRead`, `TimeoutError`, or what `check_head`
     does. The head must be there within the timeout that the socket has then."""
 

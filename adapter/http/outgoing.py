@@ -1,4 +1,4 @@
-"""One request on its way to SWR: what it is for, what the connection tells of it, and where it may go."""
+"""One request on its way to SWR: what the connection tells of it, and where it may go."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import http.client
 import socket
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
-from adapter.swr.addresses import is_local
-from adapter.swr.retry import IDEMPOTENT, RetryPolicy
+from adapter.http.addresses import is_local
 
 
 class LocalAddress(http.client.HTTPException):
@@ -53,26 +52,6 @@ def sending(outgoing: Outgoing) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
-
-
-_for_upload: Final[ContextVar[bool]] = ContextVar("for_upload", default=False)
-
-
-@contextlib.contextmanager
-def for_upload() -> Iterator[None]:
-    """Reads in this block, or in the function that this decorates, are for an upload: they are tried as long."""
-    token = _for_upload.set(True)
-    try:
-        yield
-    finally:
-        _for_upload.reset(token)
-
-
-def policy_of(policy: RetryPolicy) -> RetryPolicy:
-    """The retry policy of a request of this thread: within `for_upload`, a read is tried as long as other requests."""
-    if policy.connect is None or not _for_upload.get():
-        return policy
-    return replace(policy, connect=None, total=max(policy.total, IDEMPOTENT.total))
 
 
 def current() -> Outgoing:

@@ -19,10 +19,10 @@ from requests.adapters import HTTPAdapter
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import ProxyManager
 
+from adapter.http.connections import BLOCK, Plain, Secured, tls_context
+from adapter.http.idle import IdleCloser
+from adapter.http.resolver import Resolver
 from adapter.settings import LOOPBACK
-from adapter.swr.connections import BLOCK, Plain, Secured, tls_context
-from adapter.swr.idle import IdleCloser
-from adapter.swr.resolver import Resolver
 
 _CHECKED = 5.0
 """Seconds between two looks for idle connections that SWR has ended, or that may not be used again."""
