@@ -15,7 +15,7 @@ from typing import Final, Generic, TypeVar
 
 from adapter.credentials import Credentials
 from adapter.errors import AdapterError
-from adapter.swr.single import SingleFlight
+from adapter.state.singleflight import SingleFlight
 
 T = TypeVar("T")
 

@@ -20,10 +20,10 @@ from adapter.errors import (
     OrganizationUnknown,
 )
 from adapter.references import Repository, check_organization
+from adapter.state.singleflight import SingleFlight
 from adapter.swr.dockyard import Dockyard, DockyardAbsent
 from adapter.swr.management import Management, Organization
-from adapter.swr.retry import CREATE, IDEMPOTENT, READ
-from adapter.swr.single import SingleFlight, longest
+from adapter.swr.retry import CREATE, IDEMPOTENT, READ, longest
 from adapter.swr.tokens import PULL, Tokens
 
 _REMEMBERED: Final = 60.0

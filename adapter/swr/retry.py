@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import time
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -123,3 +124,10 @@ def retry_after(value: str | None, now: float) -> float | None:
         return min(max(0.0, parsedate_to_datetime(value[:_MAX_DATE]).timestamp() - now), _LONGEST_RETRY_AFTER)
     except (ValueError, OverflowError, TypeError, IndexError):
         return None
+
+
+def longest(policy: RetryPolicy) -> float:
+    """Seconds that a caller with this patience waits for what another one asks with the same."""
+    if policy.deadline is not None:
+        return policy.deadline - time.monotonic()
+    return policy.total + (policy.queue if policy.budgeted else 0.0)

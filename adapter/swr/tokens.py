@@ -33,11 +33,11 @@ from adapter.http import request_context
 from adapter.numerals import finite_number
 from adapter.references import Repository
 from adapter.state import State
+from adapter.state.singleflight import SingleFlight
 from adapter.swr.accepted import Accepted
 from adapter.swr.errors import error_for
 from adapter.swr.refusals import Refusals
-from adapter.swr.retry import IDEMPOTENT, MOUNT, RetryPolicy
-from adapter.swr.single import SingleFlight, longest
+from adapter.swr.retry import IDEMPOTENT, MOUNT, RetryPolicy, longest
 from adapter.swr.transport import Transport, read_document, refusal_of
 from adapter.values import RegionHosts
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from adapter.errors import TimedOut
-from adapter.swr.retry import HEALTH_CHECK, IDEMPOTENT
-from adapter.swr.single import SingleFlight, longest
+from adapter.state.singleflight import SingleFlight
+from adapter.swr.retry import HEALTH_CHECK, IDEMPOTENT, longest
 
 
 def test_one_call_for_all_who_ask_meanwhile() -> None:

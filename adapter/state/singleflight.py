@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
 from adapter.errors import TimedOut
-from adapter.swr.retry import RetryPolicy
 
 T = TypeVar("T")
-
-
-def longest(policy: RetryPolicy) -> float:
-    """Seconds that a caller with this patience waits for what another one asks with the same."""
-    if policy.deadline is not None:
-        return policy.deadline - time.monotonic()
-    return policy.total + (policy.queue if policy.budgeted else 0.0)
 
 
 class SingleFlight(Generic[T]):
