@@ -37,7 +37,7 @@ from adapter.swr.registry import Registry
 from adapter.swr.retry import CREATE
 from adapter.swr.tag_lists import TagLists
 from adapter.swr.tokens import ALL, PUSH
-from adapter.swr.transport import refusal_of, settle
+from adapter.swr.transport import error_response_of, settle
 
 T = TypeVar("T")
 
@@ -183,7 +183,7 @@ class Deletion:
         if 200 <= response.status_code < 300:
             settle(response)
             return
-        error = error_for(refusal_of(response))
+        error = error_for(error_response_of(response))
         if response.status_code not in _CLOSED:
             raise error
         # A 404 can be the manifest's or the method's.

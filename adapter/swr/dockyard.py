@@ -18,7 +18,7 @@ from adapter.swr.errors import error_for
 from adapter.swr.management import Organization, Part, parse_organizations, part_of, raise_unless_created
 from adapter.swr.retry import CREATE, READ, RetryPolicy
 from adapter.swr.tokens import basic
-from adapter.swr.transport import Transport, read_document, refusal_of, settle
+from adapter.swr.transport import Transport, error_response_of, read_document, settle
 from adapter.values import RegionHosts
 
 _ABSENT: Final = frozenset({301, 302, 303, 307, 308, 401, 404, 405, 501})
@@ -39,7 +39,7 @@ class Dockyard:
         """Those the account is authorised for. The credentials are known to be right when this is asked."""
         response = self._send("GET", credentials, "namespaces", READ)
         if response.status_code != 200:
-            raise error_for(refusal_of(response))
+            raise error_for(error_response_of(response))
         try:
             return parse_organizations(read_document(response))
         except Unexpected:
@@ -58,7 +58,7 @@ class Dockyard:
         target = f"repositories?{urlencode(query, quote_via=quote)}"
         response = self._send("GET", credentials, target, policy)
         if response.status_code != 200:
-            raise error_for(refusal_of(response))
+            raise error_for(error_response_of(response))
         if "html" in response.headers.get("Content-Type", ""):
             settle(response)
             raise DockyardAbsent("a page for people")
@@ -82,9 +82,9 @@ class Dockyard:
         )
         # The token endpoint took the same credentials, so 401 too can only mean that the API is not there.
         if response.status_code in _ABSENT:
-            refusal = refusal_of(response)
+            error_response = error_response_of(response)
             # Only a code of SWR's own shows that a 404 speaks of what was asked for.
-            if refusal.status == 404 and refusal.number and not refusal.astray:
-                raise error_for(refusal)
+            if error_response.status == 404 and error_response.number and not error_response.astray:
+                raise error_for(error_response)
             raise DockyardAbsent("not found")
         return response

@@ -55,7 +55,7 @@ def is_gateway_code(code: str | None) -> bool:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class ErrorResponse:
     """An answer that is not 2xx: HTTP status, and SWR's code, message and request id where it gave them.
 
     `shaped`: its body has one of SWR's four shapes, whatever the fields hold. `content_type` is that of the body.
@@ -199,14 +199,16 @@ def has_registry_headers(headers: Mapping[str, str]) -> bool:
     return "Docker-Distribution-Api-Version" in headers or headers.get("forserver", "").strip().lower() == "swr"
 
 
-def parse_refusal(status: int, body: bytes, headers: Mapping[str, str], retry_after: float | None = None) -> Refusal:
+def parse_error_response(
+    status: int, body: bytes, headers: Mapping[str, str], retry_after: float | None = None
+) -> ErrorResponse:
     """Reads any of the four shapes, and a plain text as the message; a body that is none of them is left out."""
     try:
         document = parse_json(body)
         entry = _entry(document)
     except (ValueError, RecursionError):
         document, entry = None, {"message": _plain_text(body, headers)}
-    return Refusal(
+    return ErrorResponse(
         status,
         _first(entry, "errorCode", "error_code", "code"),
         _first(entry, "errorMessage", "error_msg", "message"),
@@ -276,126 +278,135 @@ _BY_OCI_CODE: Final[Mapping[str, type[AdapterError]]] = {
 }
 
 
-def _misdirected(refusal: Refusal) -> AdapterError | None:
+def _misdirected(error_response: ErrorResponse) -> AdapterError | None:
     """What says that the address is wrong says nothing of what was looked for there, whatever its status."""
-    if not refusal.misdirected or not (refusal.status == 404 or (refusal.code or "").endswith(_API_UNKNOWN)):
+    if not error_response.misdirected or not (
+        error_response.status == 404 or (error_response.code or "").endswith(_API_UNKNOWN)
+    ):
         return None
     return errors.Unexpected(
-        f"the address is not one of SWR's ({refusal.described()}): check the hosts of the region in "
+        f"the address is not one of SWR's ({error_response.described()}): check the hosts of the region in "
         "SWR_ADAPTER_REGIONS",
-        **refusal.details(),
+        **error_response.details(),
     )
 
 
-def _gateway(refusal: Refusal) -> AdapterError | None:
+def _gateway(error_response: ErrorResponse) -> AdapterError | None:
     """The API gateway's refusals of a signature (`docs/facts/swr.md §3.1`)."""
-    if not is_gateway_code(refusal.code):
+    if not is_gateway_code(error_response.code):
         return None
-    if refusal.says("limit") and refusal.says("forbidden"):
+    if error_response.says("limit") and error_response.says("forbidden"):
         return errors.AccountBlocked(
             "OTC has locked this AK for some minutes after several bad signatures: check AK and SK, "
             "then wait five minutes",
-            **refusal.details(),
+            **error_response.details(),
         )
-    if any(refusal.says(word) for word in ("expired", "x-sdk-date", "timestamp", "skew", "time differ")):
+    if any(error_response.says(word) for word in ("expired", "x-sdk-date", "timestamp", "skew", "time differ")):
         return errors.ClockWrong(
             "OTC refuses the signature for its time: the clock of this machine must be right to 15 minutes",
-            **refusal.details(),
+            **error_response.details(),
         )
-    if refusal.status == 429 or refusal.says("throttl"):
-        return errors.Throttled("OTC throttles this account: run fewer replications at once", **refusal.details())
-    if refusal.status in (401, 403) and refusal.says("ak", "not exist"):
+    if error_response.status == 429 or error_response.says("throttl"):
+        return errors.Throttled(
+            "OTC throttles this account: run fewer replications at once", **error_response.details()
+        )
+    if error_response.status in (401, 403) and error_response.says("ak", "not exist"):
         return errors.CredentialsRefused(
             "OTC's API gateway does not find this AK: check the AK in the Access ID, and enter a permanent AK if it is "
             "a temporary one (Harbor has no field for the security token that goes with a temporary AK)",
-            **refusal.details(),
+            **error_response.details(),
         )
-    if refusal.status in (401, 403):
+    if error_response.status in (401, 403):
         return errors.CredentialsRefused(
-            "OTC's API gateway refuses the AK/SK signature: check AK and SK", **refusal.details()
+            "OTC's API gateway refuses the AK/SK signature: check AK and SK", **error_response.details()
         )
     return None
 
 
-def _registry(refusal: Refusal) -> AdapterError | None:
+def _registry(error_response: ErrorResponse) -> AdapterError | None:
     """Refusals known by their words (`docs/facts/swr.md §4.13, §5, §6`)."""
-    if refusal.says("organization", "not exist"):
-        return errors.OrganizationUnknown("the organization does not exist in SWR", **refusal.details())
-    if refusal.says("authenticate error") or refusal.says("authentication failed"):
+    if error_response.says("organization", "not exist"):
+        return errors.OrganizationUnknown("the organization does not exist in SWR", **error_response.details())
+    if error_response.says("authenticate error") or error_response.says("authentication failed"):
         return errors.CredentialsRefused(
             "SWR refuses the credentials: check the AK, and the SK or login key; "
             "an AK that was deleted takes its login key with it",
-            **refusal.details(),
+            **error_response.details(),
         )
-    if refusal.says("not allow to login"):
+    if error_response.says("not allow to login"):
         return errors.AccountBlocked(
-            "SWR has blocked this account for heavy use: it may try again after about 30 minutes", **refusal.details()
+            "SWR has blocked this account for heavy use: it may try again after about 30 minutes",
+            **error_response.details(),
         )
     return None
 
 
-def _by_status(refusal: Refusal) -> AdapterError:
-    details = refusal.details()
-    if refusal.status == 401:
-        return errors.CredentialsRefused(f"SWR refuses the credentials: {refusal.quoted()}", **details)
-    if refusal.status == 403:
-        return errors.Denied(f"SWR denies it: {refusal.quoted()}", **details)
-    if refusal.status == 404:
-        return errors.RepositoryUnknown(f"not found in SWR: {refusal.quoted()}", **details)
-    if refusal.status == 413:
+def _by_status(error_response: ErrorResponse) -> AdapterError:
+    details = error_response.details()
+    if error_response.status == 401:
+        return errors.CredentialsRefused(f"SWR refuses the credentials: {error_response.quoted()}", **details)
+    if error_response.status == 403:
+        return errors.Denied(f"SWR denies it: {error_response.quoted()}", **details)
+    if error_response.status == 404:
+        return errors.RepositoryUnknown(f"not found in SWR: {error_response.quoted()}", **details)
+    if error_response.status == 413:
         return errors.TooLarge("the content is larger than SWR takes (10 GB a layer by OTC's documentation)", **details)
-    if refusal.status == 416:
-        return errors.RangeInvalid(f"SWR does not take the chunk: {refusal.quoted()}", **details)
-    if refusal.status == 429:
+    if error_response.status == 416:
+        return errors.RangeInvalid(f"SWR does not take the chunk: {error_response.quoted()}", **details)
+    if error_response.status == 429:
         return errors.Throttled("SWR throttles this account: run fewer replications at once", **details)
-    if refusal.status >= 500:
-        return errors.Unavailable(f"SWR is not available: {refusal.quoted()}", **details)
-    if 400 <= refusal.status < 500:
-        kind = _BY_OCI_CODE.get(refusal.code or "", errors.InvalidRequest)
-        return kind(f"SWR refuses it: {refusal.quoted()}", **details)
-    return errors.Unexpected(f"an answer that SWR should not give: {refusal.quoted()}", **details)
+    if error_response.status >= 500:
+        return errors.Unavailable(f"SWR is not available: {error_response.quoted()}", **details)
+    if 400 <= error_response.status < 500:
+        kind = _BY_OCI_CODE.get(error_response.code or "", errors.InvalidRequest)
+        return kind(f"SWR refuses it: {error_response.quoted()}", **details)
+    return errors.Unexpected(f"an answer that SWR should not give: {error_response.quoted()}", **details)
 
 
-def error_for(refusal: Refusal) -> AdapterError:
+def error_for(error_response: ErrorResponse) -> AdapterError:
     """What to raise for an answer of SWR. A caller that knows more (blob, manifest, type) narrows it."""
-    by_number = _BY_NUMBER.get(refusal.number)
+    by_number = _BY_NUMBER.get(error_response.number)
     if by_number is not None:
         kind, sentence = by_number
-        return kind(f"{sentence} [{refusal.code}]", **refusal.details())
-    known = _misdirected(refusal) or _gateway(refusal) or _registry(refusal)
+        return kind(f"{sentence} [{error_response.code}]", **error_response.details())
+    known = _misdirected(error_response) or _gateway(error_response) or _registry(error_response)
     if known is not None:
         return known
-    if refusal.status == 404 and refusal.code == "BLOB_UPLOAD_INVALID":
-        return errors.UploadUnknown(f"this upload cannot go on in SWR: {refusal.quoted()}", **refusal.details())
-    if refusal.status == 404 and refusal.code in _BY_OCI_CODE:
-        return _BY_OCI_CODE[refusal.code or ""](f"not found in SWR: {refusal.quoted()}", **refusal.details())
-    return _by_status(refusal)
+    if error_response.status == 404 and error_response.code == "BLOB_UPLOAD_INVALID":
+        return errors.UploadUnknown(
+            f"this upload cannot go on in SWR: {error_response.quoted()}", **error_response.details()
+        )
+    if error_response.status == 404 and error_response.code in _BY_OCI_CODE:
+        return _BY_OCI_CODE[error_response.code or ""](
+            f"not found in SWR: {error_response.quoted()}", **error_response.details()
+        )
+    return _by_status(error_response)
 
 
-def management_error_for(refusal: Refusal, region: str) -> AdapterError:
+def management_error_for(error_response: ErrorResponse, region: str) -> AdapterError:
     """As `error_for`, for the management API: there a 404 means that something is gone, or that a list is empty, so
     one that does not come from that API must not pass for it."""
-    if refusal.astray:
+    if error_response.astray:
         return errors.Unexpected(
-            f"SWR's management API is not where it was asked for: {refusal.quoted()}: check the `api` of {region} in "
-            "SWR_ADAPTER_REGIONS",
-            **refusal.details(),
+            f"SWR's management API is not where it was asked for: {error_response.quoted()}: check the "
+            f"`api` of {region} in SWR_ADAPTER_REGIONS",
+            **error_response.details(),
         )
-    return error_for(refusal)
+    return error_for(error_response)
 
 
-def registry_error_for(refusal: Refusal, region: str) -> AdapterError:
+def registry_error_for(error_response: ErrorResponse, region: str) -> AdapterError:
     """As `error_for`, for the registry host: there a 404 means that a manifest, a blob or an upload is not there, and
     Harbor acts on it, so one that is not in a registry's form must not pass for it."""
-    if refusal.status == 404 and refusal.is_of_registry and not refusal.is_absence:
+    if error_response.status == 404 and error_response.is_of_registry and not error_response.is_absence:
         return errors.Unexpected(
-            f"SWR answered 404 with a code that does not mean absence ({refusal.described()}): report this",
-            **refusal.details(),
+            f"SWR answered 404 with a code that does not mean absence ({error_response.described()}): report this",
+            **error_response.details(),
         )
-    if refusal.status == 404 and not refusal.is_absence:
+    if error_response.status == 404 and not error_response.is_absence:
         return errors.Unexpected(
-            f"a 404 came from something other than SWR's registry ({refusal.described()}): check the `registry` of "
-            f"{region} in SWR_ADAPTER_REGIONS, and any proxy or load balancer before it",
-            **refusal.details(),
+            f"a 404 came from something other than SWR's registry ({error_response.described()}): check the "
+            f"`registry` of {region} in SWR_ADAPTER_REGIONS, and any proxy or load balancer before it",
+            **error_response.details(),
         )
-    return error_for(refusal)
+    return error_for(error_response)

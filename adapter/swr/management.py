@@ -28,10 +28,10 @@ from adapter.numerals import whole_in_json
 from adapter.references import Repository
 from adapter.state import State
 from adapter.swr import signing
-from adapter.swr.errors import Refusal, error_for, management_error_for
-from adapter.swr.refusals import Refusals
+from adapter.swr.auth_failures import AuthFailures
+from adapter.swr.errors import ErrorResponse, error_for, management_error_for
 from adapter.swr.retry import BEST_EFFORT, CREATE, IDEMPOTENT, RetryPolicy
-from adapter.swr.transport import Signer, Transport, read_document, refusal_of, settle
+from adapter.swr.transport import Signer, Transport, error_response_of, read_document, settle
 from adapter.values import RegionHosts
 
 SERVICE: Final = "swr"
@@ -134,7 +134,7 @@ class Management:
         self._transport = transport
         self._regions = regions
         self._signer = SIGNERS[scheme]
-        self._refusals = Refusals(state, "api")
+        self._auth_failures = AuthFailures(state, "api")
 
     def serves(self, credentials: Credentials) -> bool:
         """Whether calls can be signed at all: the SK is known, and so is the region's management host."""
@@ -159,11 +159,11 @@ class Management:
         policy = BEST_EFFORT if certain else IDEMPOTENT
         response = self._send("GET", credentials, f"/v2/manage/namespaces/{quote(name, safe='')}", policy)
         if response.status_code != 200:
-            refusal = refusal_of(response)
-            error = error_for(refusal)
+            error_response = error_response_of(response)
+            error = error_for(error_response)
             if isinstance(error, OrganizationUnknown) or (isinstance(error, NotFound) and not certain):
                 return None
-            raise self._noted(credentials, management_error_for(refusal, credentials.region))
+            raise self._noted(credentials, management_error_for(error_response, credentials.region))
         document = read_document(response, deadline=None)
         try:
             return parse_organization(parse_json(document))
@@ -210,18 +210,18 @@ class Management:
         return response
 
     def _refused(self, credentials: Credentials, response: requests.Response) -> AdapterError:
-        return self._noted(credentials, management_error_for(refusal_of(response), credentials.region))
+        return self._noted(credentials, management_error_for(error_response_of(response), credentials.region))
 
     def _noted(self, credentials: Credentials, error: AdapterError) -> AdapterError:
         """Remembers what another signature would only make worse."""
         if isinstance(error, CredentialsError | AccountBlocked):
-            self._refusals.remember(credentials, error)
+            self._auth_failures.remember(credentials, error)
         return error
 
     def _send(
         self, method: str, credentials: Credentials, path: str, policy: RetryPolicy, body: str = ""
     ) -> requests.Response:
-        self._refusals.raise_remembered(credentials)
+        self._auth_failures.raise_cached(credentials)
         return self._transport.send(
             method,
             f"{self._regions[credentials.region].api}{path}",
@@ -247,13 +247,13 @@ def part_of(response: requests.Response, policy: RetryPolicy) -> Part:
 
 
 def raise_unless_created(
-    response: requests.Response, name: str, error_of: Callable[[Refusal], AdapterError] = error_for
+    response: requests.Response, name: str, error_of: Callable[[ErrorResponse], AdapterError] = error_for
 ) -> None:
     """Any 2xx is success: the documented code and the seen ones differ (`docs/facts/swr.md §4`)."""
     if 200 <= response.status_code < 300:
         settle(response)
         return
-    refusal = refusal_of(response)
-    if refusal.status == 409 and not refusal.passing:
-        raise OrganizationExists(f"the organization '{name}' exists", **refusal.details())
-    raise error_of(refusal)
+    error_response = error_response_of(response)
+    if error_response.status == 409 and not error_response.passing:
+        raise OrganizationExists(f"the organization '{name}' exists", **error_response.details())
+    raise error_of(error_response)

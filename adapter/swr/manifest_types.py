@@ -11,7 +11,7 @@ from werkzeug.http import parse_accept_header
 from adapter.documents import parse_json
 from adapter.errors import AdapterError, InvalidRequest, ManifestInvalid, TypeRefused
 from adapter.references import Repository, is_digest
-from adapter.swr.errors import Refusal, error_for
+from adapter.swr.errors import ErrorResponse, error_for
 
 OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
@@ -107,17 +107,17 @@ def digests_in(document: bytes | Mapping[str, Any]) -> list[str]:
 
 
 def refusal_error(
-    refusal: Refusal, repository: Repository, reference: str, media_type: str, data: bytes
+    error_response: ErrorResponse, repository: Repository, reference: str, media_type: str, data: bytes
 ) -> AdapterError:
     """SWR says only that it cannot parse the manifest (`docs/facts/swr.md §6, §10`): the media type tells why, or the
     attestations that a Docker list names."""
-    error = error_for(refusal)
+    error = error_for(error_response)
     about_type = (
-        (isinstance(error, ManifestInvalid) and "BLOB" not in (refusal.code or ""))
-        or refusal.number in _ABOUT_FORM
-        or refusal.says("fail to parse", "manifest.json")
-        or refusal.status in (406, 415)
-        or refusal.code == "UNSUPPORTED"
+        (isinstance(error, ManifestInvalid) and "BLOB" not in (error_response.code or ""))
+        or error_response.number in _ABOUT_FORM
+        or error_response.says("fail to parse", "manifest.json")
+        or error_response.status in (406, 415)
+        or error_response.code == "UNSUPPORTED"
     )
     joint = "@" if is_digest(reference) else ":"
     sentence = f"SWR does not take {repository}{joint}{reference} because it is of type {media_type}; {BUILD_FLAGS}"
@@ -131,7 +131,7 @@ def refusal_error(
             f"SWR does not take {repository}{joint}{reference}, which has attestations in Docker's formats; build it "
             "with docker buildx build --provenance=false --sbom=false"
         )
-    return TypeRefused(sentence, **refusal.details()) if about_type else error
+    return TypeRefused(sentence, **error_response.details()) if about_type else error
 
 
 def _has_attestations(data: bytes) -> bool:

@@ -33,7 +33,7 @@ from adapter.errors import (
 )
 from adapter.numerals import whole_number
 from adapter.references import Repository, algorithm_of, digest_of
-from adapter.swr.errors import error_for, has_registry_headers, parse_refusal, registry_error_for
+from adapter.swr.errors import error_for, has_registry_headers, parse_error_response, registry_error_for
 from adapter.swr.imprint import original_of
 from adapter.swr.manifest_answers import Manifest as Manifest
 from adapter.swr.manifest_answers import Source, checked, digest_told, head_of
@@ -51,7 +51,7 @@ from adapter.swr.organizations import Organizations
 from adapter.swr.redirects import REDIRECTS, AddressRefused, Redirects
 from adapter.swr.retry import BLOB_DOWNLOAD, IDEMPOTENT, READ, READ_MANIFEST, RetryPolicy, policy_of
 from adapter.swr.tokens import PULL, PUSH, Tokens
-from adapter.swr.transport import Transport, is_passing, read_document, refusal_of, reread_body, settle
+from adapter.swr.transport import Transport, error_response_of, is_passing, read_document, reread_body, settle
 from adapter.values import RegionHosts
 
 _WRITING: Final = frozenset({"POST", "PUT", "PATCH"})
@@ -128,7 +128,7 @@ class Registry:
                 return self._genuine(credentials, method, response)
             if response.status_code == 403 and is_passing(response):
                 # The token is as good as before.
-                raise error_for(refusal_of(response))
+                raise error_for(error_response_of(response))
             self._tokens.forget(credentials, repository, source)
             if response.status_code == 401 and repeatable and not last:
                 settle(response)
@@ -137,15 +137,15 @@ class Registry:
         if response.status_code == 401 and not repeatable:
             # The upload was begun with this very token, so it has expired meanwhile: no permission is missing.
             raise Unavailable(
-                "SWR's token expired before the upload: it must be sent again", **refusal_of(response).details()
+                "SWR's token expired before the upload: it must be sent again", **error_response_of(response).details()
             )
-        refusal = refusal_of(response)
+        error_response = error_response_of(response)
         if method == "HEAD" and (again := send("GET", token)).status_code in (401, 403):
             # The answer to HEAD has no words, and they tell a missing organization and a blocked account.
-            refusal = refusal_of(again)
+            error_response = error_response_of(again)
         elif method == "HEAD":
             again.close()
-        raise self._denial(credentials, repository, error_for(refusal), writing=writing)
+        raise self._denial(credentials, repository, error_for(error_response), writing=writing)
 
     @staticmethod
     def _genuine(credentials: Credentials, method: str, response: requests.Response) -> requests.Response:
@@ -155,10 +155,10 @@ class Registry:
         """
         if response.status_code != 404 or method == "HEAD":
             return response
-        refusal = parse_refusal(404, reread_body(response), response.headers)
+        error_response = parse_error_response(404, reread_body(response), response.headers)
         # To a deletion that it does not support SWR may answer 404 too: that is a registry's word, and the caller's.
-        if not (refusal.is_of_registry if method == "DELETE" else refusal.is_absence):
-            raise registry_error_for(refusal, credentials.region)
+        if not (error_response.is_of_registry if method == "DELETE" else error_response.is_absence):
+            raise registry_error_for(error_response, credentials.region)
         return response
 
     def authorize(self, credentials: Credentials, repository: Repository, actions: str = PUSH) -> None:
@@ -245,11 +245,11 @@ class Registry:
             "GET", credentials, repository, path, actions=PULL, headers=headers, policy=READ_MANIFEST
         )
         if response.status_code != 200:
-            refusal = refusal_of(response)
-            if refusal.status in (404, 406) and not all(accepts(accept, each) for each in TYPES):
+            error_response = error_response_of(response)
+            if error_response.status in (404, 406) and not all(accepts(accept, each) for each in TYPES):
                 self._raise_if_excluded(credentials, repository, reference, accept)
             raise _narrow(
-                registry_error_for(refusal, credentials.region),
+                registry_error_for(error_response, credentials.region),
                 ManifestUnknown,
                 f"{repository} has no manifest {reference}",
             )
@@ -306,7 +306,7 @@ class Registry:
             body=data,
         )
         if response.status_code not in COMPLETE:
-            raise refusal_error(refusal_of(response), repository, reference, media_type, data)
+            raise refusal_error(error_response_of(response), repository, reference, media_type, data)
         settle(response)
         kept = digest_told(response)
         if kept is not None and algorithm_of(kept) != algorithm_of(digest):
@@ -333,7 +333,7 @@ class Registry:
         if response.status_code == 404:
             raise BlobUnknown(f"{repository} has no blob {digest}")
         if response.status_code != 200:
-            raise error_for(refusal_of(response))
+            raise error_for(error_response_of(response))
         if _is_page(response):
             # Whoever took it for the blob would not send the blob. What a GET brings is hashed by who gets it.
             response.close()
@@ -406,16 +406,16 @@ class Registry:
             size = {name: response.headers[name] for name in ("Content-Range",) if name in response.headers}
             settle(response)
             raise RangeInvalid(f"the blob has no bytes in the range {byte_range}", headers=size)
-        refusal = refusal_of(response)
-        if refusal.status == 404 and not refusal.is_of_registry:
+        error_response = error_response_of(response)
+        if error_response.status == 404 and not error_response.is_of_registry:
             # The registry's own were looked at before, so a redirect led to this one.
             store = urlsplit(str(response.url)).hostname
             raise Unexpected(
                 f"SWR redirects to the blob {digest} of {repository}, but the object store {store} does not have it "
-                f"({refusal.described()}): push the image again",
-                **refusal.details(),
+                f"({error_response.described()}): push the image again",
+                **error_response.details(),
             )
-        raise _narrow(error_for(refusal), BlobUnknown, f"{repository} has no blob {digest}")
+        raise _narrow(error_for(error_response), BlobUnknown, f"{repository} has no blob {digest}")
 
 
 def _is_page(response: requests.Response) -> bool:

@@ -34,7 +34,7 @@ from adapter.swr.pages import LATER
 from adapter.swr.registry import Registry
 from adapter.swr.retry import READ, RetryPolicy
 from adapter.swr.tokens import PULL
-from adapter.swr.transport import read_document, refusal_of
+from adapter.swr.transport import error_response_of, read_document
 
 MOST_PAGES: Final = 1_000
 MOST_TAGS: Final = 200_000
@@ -97,7 +97,7 @@ class TagLists:
         response = self._registry.exchange("GET", credentials, repository, path, actions=PULL, policy=policy)
         if response.status_code == 200:
             return response
-        raise _narrow(error_for(refusal_of(response)), repository)
+        raise _narrow(error_for(error_response_of(response)), repository)
 
     def _next(self, credentials: Credentials, response: requests.Response) -> str | None:
         """The path of the next page; only one on the registry gets the credentials."""

@@ -35,10 +35,10 @@ from adapter.references import Repository
 from adapter.state import State
 from adapter.state.singleflight import SingleFlight
 from adapter.swr.accepted import Accepted
+from adapter.swr.auth_failures import AuthFailures
 from adapter.swr.errors import error_for
-from adapter.swr.refusals import Refusals
 from adapter.swr.retry import IDEMPOTENT, MOUNT, RetryPolicy, longest
-from adapter.swr.transport import Transport, read_document, refusal_of
+from adapter.swr.transport import Transport, error_response_of, read_document
 from adapter.values import RegionHosts
 
 Scopes = tuple[str, ...]
@@ -111,7 +111,7 @@ class Tokens:
         self._latest: dict[str, tuple[tuple[str, str, str], float]] = {}
         """By credential: the token that is good for longest, and until when."""
         self._accepted = Accepted(state)
-        self._refusals = Refusals(state, "registry")
+        self._auth_failures = AuthFailures(state, "registry")
         self._flights: SingleFlight[Token] = SingleFlight()
 
     def bearer(
@@ -228,7 +228,7 @@ class Tokens:
             self._keep(key, token)
             return token
 
-        self._refusals.raise_remembered(credentials)
+        self._auth_failures.raise_cached(credentials)
         token, _ = self._flights.do((key, policy), fetch, timeout=longest(policy))
         _tell_accepted()
         return token
@@ -261,7 +261,7 @@ class Tokens:
                     **error.of_swr(),
                 ) from error
             self._accepted.withdraw(credentials)
-            self._refusals.remember(credentials, error)
+            self._auth_failures.remember(credentials, error)
             raise
 
     def _request(self, credentials: Credentials, scopes: Scopes, policy: RetryPolicy) -> Token:
@@ -276,14 +276,14 @@ class Tokens:
             policy=policy,
         )
         if response.status_code != 200:
-            refusal = refusal_of(response)
+            error_response = error_response_of(response)
             # Another registry's headers come with its answer for an unknown path too: here only a code counts.
-            if refusal.status in (404, 405) and not (refusal.code and refusal.is_absence):
+            if error_response.status in (404, 405) and not (error_response.code and error_response.is_absence):
                 raise Unexpected(
-                    f"{origin} has no token endpoint ({refusal.described()}): is it an SWR registry?",
-                    **refusal.details(),
+                    f"{origin} has no token endpoint ({error_response.described()}): is it an SWR registry?",
+                    **error_response.details(),
                 )
-            raise error_for(refusal)
+            raise error_for(error_response)
         try:
             document = read_document(response, deadline=policy.deadline)
         except Unreachable:

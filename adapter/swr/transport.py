@@ -28,7 +28,7 @@ from adapter.http.request_context import cancel_on_disconnect, interruptible_sle
 from adapter.settings import SPARE_THREADS, Settings
 from adapter.state import Link
 from adapter.swr.circuit_breaker import CircuitBreaker
-from adapter.swr.errors import Refusal, parse_refusal
+from adapter.swr.errors import ErrorResponse, parse_error_response
 from adapter.swr.failures import failure_of, wrong_answer
 from adapter.swr.rate_limit import RateLimit
 from adapter.swr.retry import IDEMPOTENT, RetryPolicy, backoff, policy_of, retry_after
@@ -305,11 +305,11 @@ def is_passing(response: requests.Response) -> bool:
     """
     if response.status_code not in _MAY_PASS:
         return False
-    return parse_refusal(response.status_code, reread_body(response), response.headers).passing
+    return parse_error_response(response.status_code, reread_body(response), response.headers).passing
 
 
-def refusal_of(response: requests.Response) -> Refusal:
+def error_response_of(response: requests.Response) -> ErrorResponse:
     """An answer that is not 2xx, read as far as it comes, and closed."""
     body = error_body(response)
     wait = retry_after(response.headers.get("Retry-After"), time.time())
-    return parse_refusal(response.status_code, body, response.headers, wait)
+    return parse_error_response(response.status_code, body, response.headers, wait)

@@ -32,7 +32,7 @@ from adapter.swr.locations import resolve
 from adapter.swr.registry import COMPLETE, Registry
 from adapter.swr.retry import BUFFERED_UPLOAD, MOUNT, STREAMED_UPLOAD, UPLOAD_START
 from adapter.swr.tokens import PUSH
-from adapter.swr.transport import refusal_of, settle
+from adapter.swr.transport import error_response_of, settle
 
 Stream = bytes | Iterable[Any]
 
@@ -79,7 +79,7 @@ class SwrUploads:
             policy=UPLOAD_START,
         )
         if response.status_code == 404:
-            raise self._registry.absence(credentials, repository, error_for(refusal_of(response)))
+            raise self._registry.absence(credentials, repository, error_for(error_response_of(response)))
         return self._next_location(credentials, response, None)
 
     def mount(self, credentials: Credentials, repository: Repository, digest: str, source: Repository) -> Mounting:
@@ -101,7 +101,7 @@ class SwrUploads:
                 settle(response)
                 return Mounting(_names(response, digest) or self._holds(credentials, repository, digest))
             if response.status_code in MOUNT.statuses:
-                raise error_for(refusal_of(response))
+                raise error_for(error_response_of(response))
             settle(response)
         except AccountBlocked:
             raise
@@ -139,7 +139,7 @@ class SwrUploads:
         path = f"{location}{joint}digest={quote(digest, safe='')}"
         response = self._stream("PUT", credentials, repository, path, body, headers)
         if response.status_code not in COMPLETE:
-            raise _upload_error(error_for(refusal_of(response)))
+            raise _upload_error(error_for(error_response_of(response)))
         settle(response)
         kept = response.headers.get("Docker-Content-Digest", digest)
         if kept != digest:
@@ -161,7 +161,7 @@ class SwrUploads:
         """Drops an upload. Raises `UploadUnknown`."""
         response = self._registry.exchange("DELETE", credentials, repository, location, actions=PUSH)
         if not 200 <= response.status_code < 300:
-            raise _upload_error(error_for(refusal_of(response)))
+            raise _upload_error(error_for(error_response_of(response)))
         settle(response)
 
     def _stream(
@@ -183,7 +183,7 @@ class SwrUploads:
 
     def _next_location(self, credentials: Credentials, response: requests.Response, previous: str | None) -> str:
         if not 200 <= response.status_code < 300:
-            raise _upload_error(error_for(refusal_of(response)))
+            raise _upload_error(error_for(error_response_of(response)))
         settle(response)
         location = response.headers.get("Location")
         if location is None and previous is not None:

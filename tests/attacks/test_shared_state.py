@@ -210,7 +210,7 @@ def test_what_is_read_of_credentials_is_checked(
     credentials: Credentials,  # noqa: F811
 ) -> None:
     swr.grant()
-    client.tokens._refusals._state = odd
+    client.tokens._auth_failures._state = odd
     client.tokens._accepted._state = odd
     assert client.tokens.bearer(credentials, Repository("org", "repo"), PULL)
     assert Accepted(odd).lately(credentials) == (odd.get("") == b"1")

@@ -20,7 +20,7 @@ from adapter.http import connections, pools
 from adapter.http.connections import _Early
 from adapter.settings import SPARE_THREADS, Settings
 from adapter.swr.retry import IDEMPOTENT, STREAMED_UPLOAD
-from adapter.swr.transport import Transport, read_document, refusal_of, settle
+from adapter.swr.transport import Transport, error_response_of, read_document, settle
 from tests.contract.http import eventually
 
 SIZE = 64 << 20
@@ -84,7 +84,7 @@ def put(url: str, authority: trustme.CA | None, tmp_path: Path) -> int:
         bundle = tmp_path / "ca.pem"
         authority.cert_pem.write_to_path(str(bundle))
     with Transport(Settings(requests_per_second=0, ca_bundle=bundle)) as transport:
-        refusal = refusal_of(transport.send("PUT", url, headers={}, account=None, body=Sized(), policy=SHORT))
+        refusal = error_response_of(transport.send("PUT", url, headers={}, account=None, body=Sized(), policy=SHORT))
     assert refusal.message == "too large"
     return refusal.status
 

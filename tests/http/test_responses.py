@@ -15,7 +15,7 @@ from adapter.errors import Unreachable
 from adapter.settings import Settings
 from adapter.swr import transport as transport_module
 from adapter.swr.retry import RetryPolicy
-from adapter.swr.transport import Transport, read_document, refusal_of, settle
+from adapter.swr.transport import Transport, error_response_of, read_document, settle
 
 ONCE = RetryPolicy(0, frozenset(), broken=False, answer=5)
 
@@ -94,7 +94,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyP
             policy = replace(ONCE, answer=60)
             settle(transport.send("PUT", url, headers={}, account=None, policy=policy))
             held.set()
-            refusal = refusal_of(transport.send("PUT", url, headers={}, account=None, policy=policy))
+            refusal = error_response_of(transport.send("PUT", url, headers={}, account=None, policy=policy))
             assert refusal.status == 503
             assert not held.is_set(), "the server gave up first"
             held.set()

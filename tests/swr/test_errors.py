@@ -10,18 +10,18 @@ from adapter.errors import AdapterError
 from adapter.swr.errors import (
     _BY_NUMBER,
     _BY_OCI_CODE,
-    Refusal,
+    ErrorResponse,
     error_for,
     is_gateway_code,
     management_error_for,
-    parse_refusal,
+    parse_error_response,
     registry_error_for,
 )
 
 
 def refused(status: int, body: Any, headers: dict[str, str] | None = None) -> AdapterError:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return error_for(parse_refusal(status, data, headers or {}, 7.5))
+    return error_for(parse_error_response(status, data, headers or {}, 7.5))
 
 
 def management(code: str, message: str = "words") -> list[dict[str, str]]:
@@ -69,7 +69,7 @@ def test_all_four_shapes_are_read(body: Any) -> None:
     ],
 )
 def test_request_ids(body: dict[str, object], headers: dict[str, str], request_id: str | None) -> None:
-    assert parse_refusal(500, json.dumps(body).encode(), headers) == Refusal(500, request_id=request_id)
+    assert parse_error_response(500, json.dumps(body).encode(), headers) == ErrorResponse(500, request_id=request_id)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_request_ids(body: dict[str, object], headers: dict[str, str], request_i
     ],
 )
 def test_which_field_is_taken(entry: dict[str, object], code: str | None, message: str | None) -> None:
-    refusal = parse_refusal(400, json.dumps(entry).encode(), {})
+    refusal = parse_error_response(400, json.dumps(entry).encode(), {})
     assert (refusal.status, refusal.code, refusal.message) == (400, code, message)
 
 
@@ -109,12 +109,12 @@ def test_which_field_is_taken(entry: dict[str, object], code: str | None, messag
     ],
 )
 def test_a_plain_text_is_the_message(body: bytes, kind: str | None, message: str | None) -> None:
-    refusal = parse_refusal(400, body, {"Content-Type": kind} if kind else {})
+    refusal = parse_error_response(400, body, {"Content-Type": kind} if kind else {})
     assert (refusal.code, refusal.message) == (None, message)
 
 
 def test_a_404_in_plain_text_may_be_of_any_server() -> None:
-    assert parse_refusal(404, b"404 page not found\n", {"Content-Type": "text/plain; charset=utf-8"}).astray
+    assert parse_error_response(404, b"404 page not found\n", {"Content-Type": "text/plain; charset=utf-8"}).astray
 
 
 @pytest.mark.parametrize(
@@ -131,14 +131,14 @@ def test_a_404_in_plain_text_may_be_of_any_server() -> None:
     ],
 )
 def test_numbers(code: str | None, number: str) -> None:
-    assert Refusal(400, code).number == number
+    assert ErrorResponse(400, code).number == number
 
 
 def test_words_are_found_in_any_case() -> None:
-    refusal = Refusal(401, message="Authenticate Error")
+    refusal = ErrorResponse(401, message="Authenticate Error")
     assert refusal.says("error", "authenticate")
     assert not refusal.says("error", "failed")
-    assert not Refusal(401).says("x")
+    assert not ErrorResponse(401).says("x")
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_what_becomes_of_a_refusal(status: int, body: Any, kind: type[AdapterErr
     error = refused(status, body, {"X-Request-Id": "of the header"})
     assert type(error) is kind
     assert error.sentence.isprintable()
-    refusal = parse_refusal(status, body if isinstance(body, bytes) else json.dumps(body).encode(), {})
+    refusal = parse_error_response(status, body if isinstance(body, bytes) else json.dumps(body).encode(), {})
     assert (error.swr_code, error.swr_message) == (refusal.code, refusal.message)
     assert error.request_id == (refusal.request_id or "of the header")
     assert error.retry_after == 7.5
@@ -411,7 +411,7 @@ ASTRAY: list[Any] = [
 
 @pytest.mark.parametrize("body", NOT_THERE, ids=str)
 def test_a_404_of_the_management_api_says_that_something_is_not_there(body: Any) -> None:
-    refusal = parse_refusal(404, json.dumps(body).encode(), {})
+    refusal = parse_error_response(404, json.dumps(body).encode(), {})
     assert not refusal.astray
     assert isinstance(management_error_for(refusal, "eu-de"), errors.NotFound)
 
@@ -420,7 +420,7 @@ def test_a_404_of_the_management_api_says_that_something_is_not_there(body: Any)
 def test_a_404_of_something_else_does_not(body: Any) -> None:
     """A list would be empty, and a deletion done, wherever `api` leads."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    refusal = parse_refusal(404, data, {"X-Request-Id": "r"}, 7.5)
+    refusal = parse_error_response(404, data, {"X-Request-Id": "r"}, 7.5)
     assert refusal.astray
     error = management_error_for(refusal, "eu-de")
     assert type(error) is errors.Unexpected
@@ -434,7 +434,7 @@ def test_a_404_of_something_else_does_not(body: Any) -> None:
 @pytest.mark.parametrize("status", [400, 401, 403, 405, 500])
 def test_only_a_404_can_be_astray(status: int) -> None:
     for body in (b"", b"<html>", json.dumps(gateway("words", "APIG.0101")).encode()):
-        refusal = parse_refusal(status, body, {})
+        refusal = parse_error_response(status, body, {})
         assert not refusal.astray
         assert type(management_error_for(refusal, "eu-de")) is type(error_for(refusal))
 
@@ -463,14 +463,14 @@ OTHERWISE: list[Any] = [
 
 @pytest.mark.parametrize("body", ABSENT, ids=str)
 def test_a_404_of_the_registry_says_that_something_is_not_there(body: Any) -> None:
-    refusal = parse_refusal(404, json.dumps(body).encode(), {})
+    refusal = parse_error_response(404, json.dumps(body).encode(), {})
     assert refusal.is_absence
     assert isinstance(registry_error_for(refusal, "eu-de"), errors.NotFound)
 
 
 @pytest.mark.parametrize("body", OTHERWISE, ids=str)
 def test_one_about_something_else_does_not(body: Any) -> None:
-    refusal = parse_refusal(404, json.dumps(body).encode(), {})
+    refusal = parse_error_response(404, json.dumps(body).encode(), {})
     assert refusal.is_of_registry
     assert not refusal.is_absence
     assert not isinstance(registry_error_for(refusal, "eu-de"), errors.NotFound)
@@ -483,7 +483,7 @@ def test_one_about_something_else_does_not(body: Any) -> None:
 )
 def test_one_of_something_else_names_what_answered(body: Any) -> None:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    refusal = parse_refusal(404, data, {"Content-Type": "text/html; charset=utf-8"})
+    refusal = parse_error_response(404, data, {"Content-Type": "text/html; charset=utf-8"})
     assert not refusal.is_absence
     error = registry_error_for(refusal, "eu-de")
     assert type(error) is errors.Unexpected
@@ -494,7 +494,7 @@ def test_one_of_something_else_names_what_answered(body: Any) -> None:
 
 @pytest.mark.parametrize("kind", ["a/\x1b[31m", "a/\u0100", " ", "x" * 101])
 def test_what_answered_is_named_in_printable_ascii(kind: str) -> None:
-    refusal = parse_refusal(404, b"", {"Content-Type": kind})
+    refusal = parse_error_response(404, b"", {"Content-Type": kind})
     assert refusal.content_type in (None, "x" * 100)
 
 

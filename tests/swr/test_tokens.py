@@ -98,7 +98,7 @@ def test_who_is_overtaken_takes_the_token_that_came_meanwhile(
         if next(once, False):
             tokens.append(client.tokens.bearer(credentials, REPOSITORY, PULL))
 
-    monkeypatch.setattr(client.tokens._refusals, "raise_remembered", overtaken)
+    monkeypatch.setattr(client.tokens._auth_failures, "raise_cached", overtaken)
     tokens.append(client.tokens.bearer(credentials, REPOSITORY, PULL))
     assert tokens[0] == tokens[1]
     assert len(swr.seen) == 1

@@ -35,7 +35,7 @@ from adapter.swr.retry import (
     STREAMED_UPLOAD,
     RetryPolicy,
 )
-from adapter.swr.transport import Transport, read_document, refusal_of, settle
+from adapter.swr.transport import Transport, error_response_of, read_document, settle
 from tests.services import free_ports
 from tests.swr.scripted import Swr
 
@@ -90,7 +90,7 @@ def test_busy_is_tried_again(swr: Swr) -> None:
 
 def test_the_last_answer_stands_when_patience_ends(swr: Swr) -> None:
     swr.answer("GET", "/x", Response("", 503, {"Retry-After": "3600"}))
-    refusal = refusal_of(get(swr.url + "/x"))
+    refusal = error_response_of(get(swr.url + "/x"))
     assert (refusal.status, refusal.retry_after) == (503, 3600.0)
     assert len(swr.seen) == 1
 
@@ -164,7 +164,7 @@ def test_a_stream_waits_for_its_turn_as_long_as_others() -> None:
 @pytest.mark.parametrize("header", ["9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
 def test_absurd_waits_are_cut(swr: Swr, header: str) -> None:
     swr.answer("GET", "/x", Response("", 503, {"Retry-After": header}))
-    waited = refusal_of(get(swr.url + "/x")).retry_after
+    waited = error_response_of(get(swr.url + "/x")).retry_after
     assert waited is not None
     assert waited <= 86_400
 

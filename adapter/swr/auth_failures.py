@@ -22,7 +22,7 @@ _KINDS: Final[Mapping[str, type[AdapterError]]] = {
 """All that is ever made of what a store holds."""
 
 
-class Refusals:
+class AuthFailures:
     """Errors by the whole credential, so that no wrong secret hides a right one; `door` names who refused."""
 
     def __init__(self, state: State, door: str) -> None:
@@ -37,7 +37,7 @@ class Refusals:
             document = {"kind": name, "sentence": error.sentence, **error.of_swr()}
             self._store(name).put(self._key(credentials), json.dumps(document).encode(), LIFE)
 
-    def raise_remembered(self, credentials: Credentials) -> None:
+    def raise_cached(self, credentials: Credentials) -> None:
         """Raises an error of the same kind, with the same words, if there is one."""
         key = self._key(credentials)
         value = self._here.get(key) or self._state.get(key)

@@ -9,7 +9,7 @@ import pytest
 from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import AccountBlocked, AdapterError, ClockWrong, CredentialsRefused, Unavailable
 from adapter.state import MemoryState, State
-from adapter.swr.refusals import LIFE, Refusals
+from adapter.swr.auth_failures import LIFE, AuthFailures
 from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, PROJECT, SECRET_KEY, WRONG_SECRET
 
 
@@ -20,9 +20,9 @@ def credentials(secret: str = WRONG_SECRET, access_id: str = ACCESS_ID) -> Crede
 REFUSED = CredentialsRefused("SWR refuses it", swr_code="DENIED", swr_message="Authenticate Error", request_id="r1")
 
 
-def raised(refusals: Refusals, who: Credentials) -> AdapterError | None:
+def raised(refusals: AuthFailures, who: Credentials) -> AdapterError | None:
     try:
-        refusals.raise_remembered(who)
+        refusals.raise_cached(who)
     except AdapterError as error:
         return error
     return None
@@ -30,14 +30,14 @@ def raised(refusals: Refusals, who: Credentials) -> AdapterError | None:
 
 def test_another_replica_says_the_same() -> None:
     state = MemoryState()
-    Refusals(state, "registry").remember(credentials(), REFUSED)
-    error = raised(Refusals(state, "registry"), credentials())
+    AuthFailures(state, "registry").remember(credentials(), REFUSED)
+    error = raised(AuthFailures(state, "registry"), credentials())
     assert type(error) is CredentialsRefused
     assert (error.sentence, error.of_swr()) == (REFUSED.sentence, REFUSED.of_swr())
 
 
 def test_a_blocked_account_is_told_as_that() -> None:
-    refusals = Refusals(MemoryState(), "api")
+    refusals = AuthFailures(MemoryState(), "api")
     refusals.remember(credentials(), AccountBlocked("wait"))
     assert type(raised(refusals, credentials())) is AccountBlocked
 
@@ -48,21 +48,21 @@ def test_a_blocked_account_is_told_as_that() -> None:
     ids=["the right secret", "another AK"],
 )
 def test_it_is_said_to_nobody_else(other: Credentials) -> None:
-    refusals = Refusals(MemoryState(), "registry")
+    refusals = AuthFailures(MemoryState(), "registry")
     refusals.remember(credentials(), REFUSED)
     assert raised(refusals, other) is None
 
 
 def test_what_one_door_refuses_another_may_take() -> None:
     state = MemoryState()
-    Refusals(state, "api").remember(credentials(), REFUSED)
-    assert raised(Refusals(state, "registry"), credentials()) is None
+    AuthFailures(state, "api").remember(credentials(), REFUSED)
+    assert raised(AuthFailures(state, "registry"), credentials()) is None
 
 
 def test_it_is_forgotten_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("adapter.state.memory.time.monotonic", lambda: now[0])
-    refusals = Refusals(MemoryState(), "registry")
+    refusals = AuthFailures(MemoryState(), "registry")
     refusals.remember(credentials(), REFUSED)
     now[0] += LIFE - 0.1
     assert raised(refusals, credentials())
@@ -72,14 +72,14 @@ def test_it_is_forgotten_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_wrong_clock_is_this_machines_alone() -> None:
     state = MemoryState()
-    refusals = Refusals(state, "api")
+    refusals = AuthFailures(state, "api")
     refusals.remember(credentials(), ClockWrong("set it"))
     assert type(raised(refusals, credentials())) is ClockWrong
-    assert raised(Refusals(state, "api"), credentials()) is None
+    assert raised(AuthFailures(state, "api"), credentials()) is None
 
 
 def test_what_is_no_refusal_is_not_kept() -> None:
-    refusals = Refusals(MemoryState(), "registry")
+    refusals = AuthFailures(MemoryState(), "registry")
     refusals.remember(credentials(), Unavailable("SWR is away"))
     assert raised(refusals, credentials()) is None
 
@@ -117,12 +117,12 @@ class Planted:
 )
 def test_foreign_values_are_no_answer(value: bytes) -> None:
     state: State = Planted(value)
-    assert raised(Refusals(state, "registry"), credentials()) is None
+    assert raised(AuthFailures(state, "registry"), credentials()) is None
 
 
 def test_only_texts_are_taken_from_a_store() -> None:
     planted = {"kind": "CredentialsRefused", "sentence": "x", "swr_code": {"a": 1}, "headers": {"X": "y"}}
-    error = raised(Refusals(Planted(json.dumps(planted).encode()), "registry"), credentials())
+    error = raised(AuthFailures(Planted(json.dumps(planted).encode()), "registry"), credentials())
     assert error is not None
     assert (error.swr_code, error.headers) == (None, {})
 
@@ -133,13 +133,13 @@ def test_no_secret_is_in_a_key_or_value() -> None:
             written.append(key + value.decode())
 
     written: list[str] = []
-    Refusals(Seen(), "registry").remember(credentials(), REFUSED)
+    AuthFailures(Seen(), "registry").remember(credentials(), REFUSED)
     assert written
     assert not any(secret in text for text in written for secret in (WRONG_SECRET, credentials().login_key))
 
 
 def test_many_threads_get_their_own_answer() -> None:
-    refusals = Refusals(MemoryState(), "registry")
+    refusals = AuthFailures(MemoryState(), "registry")
     people = [credentials(f"{WRONG_SECRET}{number}") for number in range(8)]
     start = threading.Barrier(len(people))
 
