@@ -1,7 +1,7 @@
 """Deletion at SWR: one tag, or a digest with all tags that carry it (`docs/facts/harbor.md D.3, D.4`).
 
 A tag carries the digest of its manifest, and where that is a translation the digest of the original too
-(`adapter.swr.imprint`): it is that one by which whoever pushed the image knows it.
+(`adapter.swr.annotations`): it is that one by which whoever pushed the image knows it.
 
 SWR documents one way, a tag at a time through the management API (`docs/facts/swr.md §4.5`); that needs the SK. What
 its /v2 deletes is not known (§6). So /v2 is asked only where that way is closed, and only where no more can go than was
@@ -28,9 +28,9 @@ from adapter.errors import (
     TimedOut,
 )
 from adapter.references import Repository, is_digest
+from adapter.swr.annotations import original_digest_of
 from adapter.swr.errors import error_for
 from adapter.swr.images import Images, Tag
-from adapter.swr.imprint import original_of
 from adapter.swr.management import Management
 from adapter.swr.manifest_types import ACCEPT
 from adapter.swr.registry import Registry
@@ -219,7 +219,7 @@ class Deletion:
             found = self._registry.manifest(credentials, repository, tag, ACCEPT, head=False)
         except ManifestUnknown:
             return set()
-        source = original_of(found.data or b"")
+        source = original_digest_of(found.data or b"")
         return {found.digest} if source is None else {found.digest, source}
 
     def _still_carries(self, credentials: Credentials, repository: Repository, tag: Tag, digest: str) -> bool:

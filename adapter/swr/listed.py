@@ -14,7 +14,7 @@ from typing import Any, Final
 from adapter.errors import DigestInvalid, NameInvalid, TagInvalid, Unexpected
 from adapter.numerals import whole_in_json
 from adapter.references import Repository, check_digest, check_tag, parse_repository
-from adapter.swr.imprint import original_of
+from adapter.swr.annotations import original_digest_of
 from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, LISTS, NONE, parsed, type_of
 from adapter.swr.times import read_time
 
@@ -41,7 +41,7 @@ class Tag:
     """A tag; `size` is in bytes, `pushed` RFC 3339. What SWR does not tell is None.
 
     `config_type` is the media type of the image's configuration: it tells an image from a chart. `source` is the digest
-    of the original that the tag's image stands for, if it is a translation (`adapter.swr.imprint`); `silent`: that
+    of the original that the tag's image stands for, if it is a translation (`adapter.swr.annotations`); `silent`: that
     cannot be seen.
     """
 
@@ -91,7 +91,7 @@ def read_tag(entry: Mapping[str, Any]) -> Tag | None:
         read_time(entry.get("updated")) or read_time(entry.get("created")),
         is_list=is_list,
         config_type=config_type,
-        source=original_of(document),
+        source=original_digest_of(document),
         silent=own_type not in LISTS and (is_list or own_type == NONE),
     )
 

@@ -33,8 +33,8 @@ from adapter.errors import (
 )
 from adapter.numerals import whole_number
 from adapter.references import Repository, algorithm_of, digest_of
+from adapter.swr.annotations import original_digest_of
 from adapter.swr.errors import error_for, has_registry_headers, parse_error_response, registry_error_for
-from adapter.swr.imprint import original_of
 from adapter.swr.manifest_answers import Manifest as Manifest
 from adapter.swr.manifest_answers import Source, checked, digest_told, head_of
 from adapter.swr.manifest_types import (
@@ -256,7 +256,7 @@ class Registry:
         data = read_document(response)
         # Parsed once for all that is asked of it; what is kept of it is small.
         content, digest = checked(response, data, repository, reference, credentials.region)
-        media_type, source = type_of(content), original_of(content)
+        media_type, source = type_of(content), original_digest_of(content)
         return Manifest(
             said(response.headers.get("Content-Type")) or media_type,
             digest,

@@ -14,7 +14,7 @@ from typing import Any, Final
 from adapter.credentials import Credentials
 from adapter.errors import InvalidRequest, ManifestInvalid, ManifestUnknown, TypeRefused
 from adapter.references import Repository, digest_of
-from adapter.swr.imprint import imprinted
+from adapter.swr.annotations import with_content_digest
 from adapter.swr.manifest_types import (
     ACCEPT,
     BUILD_FLAGS,
@@ -222,5 +222,5 @@ def _held(manifest: Manifest) -> Document:
 
 
 def _imprinted(translated: Document) -> Document:
-    data = imprinted(translated.data)
+    data = with_content_digest(translated.data)
     return Document(translated.media_type, digest_of(data), data)

@@ -16,8 +16,8 @@ from typing import Any, Final, Literal
 
 from adapter.errors import DigestInvalid, ManifestInvalid, TypeRefused
 from adapter.references import check_digest, digest_of
+from adapter.swr.annotations import SOURCE_DIGEST
 from adapter.swr.manifest_types import BUILD_FLAGS, DOCKER_LIST, DOCKER_MANIFEST, LISTS, OCI_MANIFEST, parsed
-from adapter.swr.translated import SOURCE
 
 Kind = Literal["index", "image", "other"]
 Raw = bytes | Mapping[str, Any]
@@ -158,7 +158,8 @@ def is_attestation(descriptor: Mapping[str, Any]) -> bool:
 def to_schema2(manifest: Raw, source: str | None) -> Document:
     """The manifest of an OCI image as Docker's schema 2: same configuration, same layers in order.
 
-    `source`, a digest, becomes the annotation `SOURCE`; what OCI knows beside it (annotations, subject) is left out.
+    `source`, a digest, becomes the annotation `SOURCE_DIGEST`; what OCI knows beside it
+    (annotations, subject) is left out.
     Whether the manifest is an image is told by its configuration and layers alone, since an index may say so of it.
     Raises `TypeRefused` for what Docker's format has no type for: zstd layers, other configurations and layers;
     `ManifestInvalid` for what is no manifest.
@@ -205,7 +206,7 @@ def to_list(images: Sequence[Mapping[str, Any]], children: Mapping[str, Document
     """The images of an index (`images_in`) as a Docker manifest list, in order, each with its platform.
 
     `children` has, for each image's digest in the index, the document that SWR holds for it; `source`, a digest,
-    becomes the annotation `SOURCE`. Raises `ManifestInvalid` for an image without a child.
+    becomes the annotation `SOURCE_DIGEST`. Raises `ManifestInvalid` for an image without a child.
     """
     entries = []
     for image in images:
@@ -225,7 +226,7 @@ def to_list(images: Sequence[Mapping[str, Any]], children: Mapping[str, Document
 
 def _document(translated: dict[str, Any], source: str | None) -> Document:
     if source is not None:
-        translated["annotations"] = {SOURCE: source}
+        translated["annotations"] = {SOURCE_DIGEST: source}
     data = json.dumps(translated, separators=(",", ":")).encode()
     return Document(translated["mediaType"], digest_of(data), data)
 

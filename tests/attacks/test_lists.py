@@ -21,13 +21,12 @@ from adapter.documents import LARGE_BYTES, Charges, DocumentMemory, current
 from adapter.errors import TimedOut
 from adapter.references import Repository, digest_of
 from adapter.swr import deletion
+from adapter.swr.annotations import SOURCE_DIGEST, with_content_digest
 from adapter.swr.client import SwrClient
 from adapter.swr.deletion import Deletion
 from adapter.swr.images import Tag
-from adapter.swr.imprint import imprinted
 from adapter.swr.manifest_types import DOCKER_LIST
 from adapter.swr.registry import Manifest
-from adapter.swr.translated import SOURCE
 from tests.contract.stubbed import Ask, Stubbed, StubSwr
 from tests.credentials import ACCESS_ID, LOGIN_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, SECRET_KEY
 from tests.swr.scripted import Swr, client_of
@@ -70,8 +69,11 @@ def page(*entries: dict[str, Any]) -> Response:
 class TestPages:
     def test_each_manifest_is_parsed_once(self, swr: Swr, client: SwrClient, monkeypatch: pytest.MonkeyPatch) -> None:
         """A translation too, which is looked at for its type, its configuration and its original."""
-        index = {"schemaVersion": 2, "mediaType": DOCKER_LIST, "manifests": [], "annotations": {SOURCE: DIGEST}}
-        manifests = [imprinted(json.dumps(index).encode()).decode(), json.dumps({"config": {"mediaType": "a/b"}})]
+        index = {"schemaVersion": 2, "mediaType": DOCKER_LIST, "manifests": [], "annotations": {SOURCE_DIGEST: DIGEST}}
+        manifests = [
+            with_content_digest(json.dumps(index).encode()).decode(),
+            json.dumps({"config": {"mediaType": "a/b"}}),
+        ]
         swr.answer("GET", TAGS, page(*(tag(Tag=f"v{n}", manifest=each) for n, each in enumerate(manifests))))
         parsed: list[object] = []
         loads = json.loads

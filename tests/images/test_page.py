@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from adapter.swr.annotations import SOURCE_DIGEST
 from adapter.swr.manifest_types import BUILD_FLAGS
-from adapter.swr.translated import SOURCE
 from adapter.transfer.translate import _GZIP
 from tests.test_docs import code, sentences
 
@@ -25,6 +25,6 @@ def test_sentences_that_the_page_quotes_are_those_of_the_code() -> None:
 
 def test_the_annotation_and_the_build_flags() -> None:
     named = code(PAGE)
-    assert SOURCE in named
+    assert SOURCE_DIGEST in named
     for sentence in (BUILD_FLAGS, _GZIP):
         assert sentence.partition(": ")[2] in named

@@ -18,12 +18,11 @@ from adapter.errors import (
 )
 from adapter.references import Repository, digest_of
 from adapter.swr import deletion as module
+from adapter.swr.annotations import SOURCE_DIGEST, with_content_digest
 from adapter.swr.client import SwrClient
 from adapter.swr.deletion import Deletion
-from adapter.swr.imprint import imprinted
 from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST
 from adapter.swr.tokens import ALL, PULL, PUSH
-from adapter.swr.translated import SOURCE
 from tests.swr.scripted import TOKEN_PATH, Swr, absence, jwt
 from tests.swr.test_management import NAMESPACES, entry
 
@@ -32,9 +31,9 @@ MANAGED = f"{NAMESPACES}/org/repos/repo/tags"
 OLD, NEW = b'{"schemaVersion":2,"a":1}', b'{"schemaVersion":2,"b":2}'
 DIGEST = digest_of(OLD)
 ORIGINAL = digest_of(b"an OCI index")
-LIST = imprinted(
+LIST = with_content_digest(
     json.dumps(
-        {"schemaVersion": 2, "mediaType": DOCKER_LIST, "manifests": [], "annotations": {SOURCE: ORIGINAL}},
+        {"schemaVersion": 2, "mediaType": DOCKER_LIST, "manifests": [], "annotations": {SOURCE_DIGEST: ORIGINAL}},
         separators=(",", ":"),
     ).encode()
 )

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 from adapter.errors import Unexpected
 from adapter.references import Repository
-from adapter.swr.imprint import imprinted
+from adapter.swr.annotations import SOURCE_DIGEST, with_content_digest
 from adapter.swr.listed import Listed, Tag, config_type_of, read_repository, read_tag
 from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
-from adapter.swr.translated import SOURCE
 
 DIGEST = "sha256:" + "a" * 64
 IMAGE = "application/vnd.docker.container.image.v1+json"
@@ -57,8 +56,8 @@ def test_a_repository_that_makes_no_sense(fields: dict[str, Any]) -> None:
 
 
 def test_a_tag_tells_the_original_that_it_stands_for() -> None:
-    translated = {"schemaVersion": 2, "mediaType": DOCKER_LIST, "manifests": [], "annotations": {SOURCE: DIGEST}}
-    data = imprinted(json.dumps(translated).encode())
+    translated = {"schemaVersion": 2, "mediaType": DOCKER_LIST, "manifests": [], "annotations": {SOURCE_DIGEST: DIGEST}}
+    data = with_content_digest(json.dumps(translated).encode())
     for manifest, source in ((data, DIGEST), (json.dumps(translated).encode(), None)):
         found = read_tag(tag(manifest=json.dumps(json.loads(manifest), indent=2)))
         assert found is not None

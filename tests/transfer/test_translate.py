@@ -22,8 +22,8 @@ from adapter.sandbox.recordings.images import (
     descriptor,
     single,
 )
+from adapter.swr.annotations import SOURCE_DIGEST, source_digest_in
 from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
-from adapter.swr.translated import SOURCE, source_in
 from adapter.transfer.translate import Document, images_in, kind_of, to_list, to_schema2
 from tests.docker_formats import MANIFEST_LIST, SCHEMA_2, faults
 from tests.oci_images import ATTESTATION, FOREIGN, TAR, UNKNOWN, ZSTD, Index, Member, images, index_of, indexes
@@ -251,7 +251,7 @@ def test_schema_2_of_any_image(image: Image, source: str | None) -> None:
     assert after["config"]["size"] == before["config"]["size"]
     assert translated.media_type == DOCKER_MANIFEST
     assert translated.digest == f"sha256:{hashlib.sha256(translated.data).hexdigest()}"
-    assert source_in(translated.data) == source
+    assert source_digest_in(translated.data) == source
     assert ("annotations" in after) == (source is not None)
     assert to_schema2(image.manifest, source) == translated
 
@@ -296,7 +296,7 @@ def test_what_oci_alone_knows_is_left_out() -> None:
     translated = to_schema2(manifest(annotations={"a": "b"}, subject=LAYER, artifactType="x/y", data="e30="), DIGEST)
     document = json.loads(translated.data)
     assert set(document) == {"schemaVersion", "mediaType", "config", "layers", "annotations"}
-    assert document["annotations"] == {SOURCE: DIGEST}
+    assert document["annotations"] == {SOURCE_DIGEST: DIGEST}
 
 
 @pytest.mark.parametrize("kind", [ZSTD, f"{FOREIGN}+zstd"])
@@ -364,7 +364,7 @@ def test_the_list_of_any_index(index: Index, unchanged: bool, source: str | None
     assert found == index.contents
     assert translated.media_type == DOCKER_LIST
     assert translated.digest == f"sha256:{hashlib.sha256(translated.data).hexdigest()}"
-    assert source_in(translated.data) == source
+    assert source_digest_in(translated.data) == source
     assert to_list(images_in(index.manifest), dict(reversed(children.items())), source) == translated
     assert [entry["digest"] for entry in images_in(index.manifest)] == [each.image.digest for each in index.images]
 

@@ -9,7 +9,7 @@ import pytest
 
 from adapter.references import Repository, digest_of
 from adapter.sandbox.recordings.images import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Image
-from adapter.swr.translated import SOURCE
+from adapter.swr.annotations import SOURCE_DIGEST
 from adapter.transfer.manifests import Stored
 from tests import docker_formats
 from tests.running import RunningSandbox
@@ -30,7 +30,7 @@ class TestWhatSwrHas:
         assert found is not None
         assert docker_formats.faults(docker_formats.MANIFEST_LIST, found.data) == []
         document = json.loads(found.data)
-        assert document["annotations"][SOURCE] == buildkit.digest
+        assert document["annotations"][SOURCE_DIGEST] == buildkit.digest
         assert [entry["platform"] for entry in document["manifests"]] == [AMD, ARM]
         children = [held(swr, repository, entry["digest"]) for entry in document["manifests"]]
         assert [parts(child) for child in children] == [parts(json.loads(c.manifest)) for c in buildkit.children[:2]]
