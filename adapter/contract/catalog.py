@@ -26,4 +26,4 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
 
 
 def _names(swr: SwrClient, credentials: Credentials) -> list[str]:
-    return sorted({str(each.repository) for each in swr.images.repositories(credentials, None)})
+    return sorted({str(each.repository) for each in swr.catalog.repositories(credentials, None)})

@@ -21,7 +21,7 @@ def create_blueprint(swr: SwrClient, manifests: Manifests, *, translated: bool) 
     `translated`: the digest may be that of an original that a tag's image stands for.
     """
     blueprint = Blueprint("deletion", __name__)
-    deletion = Deletion(swr.registry, swr.images, swr.management, translated=translated)
+    deletion = Deletion(swr.registry, swr.catalog, swr.management, translated=translated)
 
     def delete_all(credentials: Credentials, repository: Repository, digest: str) -> None:
         try:

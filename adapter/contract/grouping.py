@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from adapter.references import Repository
-from adapter.swr.images import Tag
+from adapter.swr.catalog import ListedTag
 
 _IMAGES: Final = frozenset(
     {"application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json"}
@@ -20,7 +20,7 @@ class Artifact:
     """What one digest stands for. `digest` is None where SWR lists tags without: each tag is then an artifact."""
 
     digest: str | None
-    tags: tuple[Tag, ...]
+    tags: tuple[ListedTag, ...]
 
     @property
     def key(self) -> str:
@@ -28,9 +28,9 @@ class Artifact:
         return self.digest or self.tags[0].name
 
 
-def grouped(tags: Iterable[Tag]) -> list[Artifact]:
+def grouped(tags: Iterable[ListedTag]) -> list[Artifact]:
     """By key; the tags of an artifact are by name."""
-    groups: dict[str, list[Tag]] = {}
+    groups: dict[str, list[ListedTag]] = {}
     for tag in sorted(tags, key=lambda each: each.name):
         groups.setdefault(tag.digest or tag.name, []).append(tag)
     return [Artifact(found[0].digest, tuple(found)) for _, found in sorted(groups.items())]

@@ -18,10 +18,10 @@ from adapter.documents import parse_json
 from adapter.errors import AccountBlocked, Denied, NotFound
 from adapter.numerals import whole_in_json
 from adapter.references import Repository, check_reference, is_digest
+from adapter.swr.catalog import ListedRepository, ListedTag
 from adapter.swr.client import SwrClient
-from adapter.swr.images import Listed, Tag
-from adapter.swr.listed import config_type_of
-from adapter.swr.manifest_types import ACCEPT, LISTS
+from adapter.swr.media_types import ACCEPT, LISTS
+from adapter.swr.models import config_type_of
 from adapter.swr.registry import Manifest
 from adapter.transfer.manifests import Manifests
 
@@ -29,7 +29,7 @@ from adapter.transfer.manifests import Manifests
 def create_blueprint(swr: SwrClient, manifests: Manifests) -> Blueprint:
     """Three routes; what they list comes from SWR when a first page is asked for."""
     blueprint = Blueprint("listing", __name__)
-    repositories_seen: Snapshots[Listed] = Snapshots()
+    repositories_seen: Snapshots[ListedRepository] = Snapshots()
     artifacts_seen: Snapshots[Artifact] = Snapshots(lambda artifact: 1 + len(artifact.tags))
 
     @blueprint.route("/api/v2.0/projects/<project>/repositories", methods=["GET"])
@@ -40,7 +40,7 @@ def create_blueprint(swr: SwrClient, manifests: Manifests) -> Blueprint:
         found = repositories_seen.read(
             credentials,
             _list_name(organization, query),
-            lambda: list(filter(wanted, swr.images.repositories(credentials, organization))),
+            lambda: list(filter(wanted, swr.catalog.repositories(credentials, organization))),
             first=page.first,
             size=page.size,
         )
@@ -54,7 +54,7 @@ def create_blueprint(swr: SwrClient, manifests: Manifests) -> Blueprint:
         found = artifacts_seen.read(
             credentials,
             _list_name(str(repository), query),
-            lambda: list(filter(wanted, grouped(swr.images.tags(credentials, repository)))),
+            lambda: list(filter(wanted, grouped(swr.catalog.tags(credentials, repository)))),
             first=page.first,
             size=page.size,
         )
@@ -72,7 +72,7 @@ def create_blueprint(swr: SwrClient, manifests: Manifests) -> Blueprint:
                 lambda: artifacts_seen.read(
                     credentials,
                     str(repository),
-                    lambda: grouped(swr.images.tags(credentials, repository)),
+                    lambda: grouped(swr.catalog.tags(credentials, repository)),
                     first=True,
                     size=None,
                 ),
@@ -89,7 +89,7 @@ def _list_name(place: str, query: str | None) -> str:
     return place if query is None else f"{place} {sha256(query.encode()).hexdigest()}"
 
 
-def _named(query: dict[str, str]) -> Callable[[Listed], bool]:
+def _named(query: dict[str, str]) -> Callable[[ListedRepository], bool]:
     """`name`, of the repository with or without its organization."""
     if (name := query.get("name")) is None:
         return lambda _: True
@@ -97,7 +97,7 @@ def _named(query: dict[str, str]) -> Callable[[Listed], bool]:
     return lambda each: matches(str(each.repository)) or matches(each.name)
 
 
-def _repository(listed: Listed) -> dict[str, Any]:
+def _repository(listed: ListedRepository) -> dict[str, Any]:
     return {"name": str(listed.repository), "creation_time": None, "update_time": listed.updated}
 
 
@@ -115,9 +115,9 @@ def _wanted(query: dict[str, str]) -> Callable[[Artifact], bool]:
     return wanted
 
 
-def _tags_of(artifacts: Callable[[], Sequence[Artifact]], digest: str, reference: str) -> list[Tag]:
+def _tags_of(artifacts: Callable[[], Sequence[Artifact]], digest: str, reference: str) -> list[ListedTag]:
     """Those that carry the digest, or stand for it, as far as SWR's list tells; the one that was asked for anyway."""
-    found: list[Tag] = []
+    found: list[ListedTag] = []
     with contextlib.suppress(NotFound):
         try:
             found = [tag for each in artifacts() for tag in each.tags if digest in (tag.digest, tag.source)]
@@ -126,16 +126,16 @@ def _tags_of(artifacts: Callable[[], Sequence[Artifact]], digest: str, reference
         except Denied:
             found = []
     if not is_digest(reference) and reference not in {tag.name for tag in found}:
-        found.append(Tag(reference, digest, None, None, None, is_list=False))
+        found.append(ListedTag(reference, digest, None, None, None, is_list=False))
     return found
 
 
-def _described(repository: Repository, manifest: Manifest, tags: list[Tag]) -> dict[str, Any]:
+def _described(repository: Repository, manifest: Manifest, tags: list[ListedTag]) -> dict[str, Any]:
     """An artifact as its manifest tells it; only the times are the tags'."""
     document = _parsed(manifest.data or b"")
     listed = manifest.media_type in LISTS
     config_type, size = config_type_of(document), _size(document)
-    told = Tag("", manifest.digest, manifest.media_type, size, None, listed, config_type)
+    told = ListedTag("", manifest.digest, manifest.media_type, size, None, listed, config_type)
     shown = described(repository, Artifact(manifest.digest, (told, *sorted(tags, key=lambda tag: tag.name))))
     return {**shown, "tags": shown["tags"][1:]}
 

@@ -13,7 +13,7 @@ from adapter.documents import TooManyValues, parse_json
 from adapter.errors import DigestInvalid, ManifestInvalid, ManifestUnknown, TagInvalid
 from adapter.references import algorithm_of, check_reference, digest_of, is_digest, parse_repository
 from adapter.swr.client import SwrClient
-from adapter.swr.manifest_types import ACCEPT
+from adapter.swr.media_types import ACCEPT
 from adapter.swr.registry import Manifest
 from adapter.transfer.body import read_all, refuse_larger
 from adapter.transfer.checksum import check_supported

@@ -9,13 +9,13 @@ from adapter.contract.cursor import begins, count_of, cut
 from adapter.contract.snapshots import Snapshots
 from adapter.references import parse_repository
 from adapter.swr.client import SwrClient
-from adapter.swr.tag_lists import TagLists
+from adapter.swr.tags import TagLister
 
 
 def create_blueprint(swr: SwrClient) -> Blueprint:
     """One route; what it lists comes from SWR when a list's first part is asked for."""
     blueprint = Blueprint("tags", __name__)
-    lists = TagLists(swr.registry)
+    lists = TagLister(swr.registry)
     seen: Snapshots[str] = Snapshots()
 
     @blueprint.route("/v2/<path:name>/tags/list", methods=["GET"])

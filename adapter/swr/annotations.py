@@ -14,7 +14,7 @@ from typing import Any, Final
 from adapter.documents import parse_json
 from adapter.errors import DigestInvalid
 from adapter.references import check_digest, digest_of
-from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST
+from adapter.swr.media_types import DOCKER_LIST, DOCKER_MANIFEST
 
 SOURCE_DIGEST: Final = "harbor-swr-adapter.source.digest"
 """Key of the annotation in a translated document; the value is the digest of the original."""

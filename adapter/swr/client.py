@@ -13,14 +13,13 @@ from adapter.credentials import Credentials
 from adapter.errors import AccountBlocked, Denied, Throttled, UpstreamError
 from adapter.settings import Settings
 from adapter.state import State, open_state
+from adapter.swr.catalog import Catalog
 from adapter.swr.dockyard import Dockyard
-from adapter.swr.images import Images
 from adapter.swr.management import Management
 from adapter.swr.organizations import Organizations
-from adapter.swr.regions import region_table
 from adapter.swr.registry import Registry
 from adapter.swr.retry import BEST_EFFORT, HEALTH_CHECK, RetryPolicy
-from adapter.swr.tag_lists import TagLists
+from adapter.swr.tags import TagLister
 from adapter.swr.tokens import Tokens
 from adapter.swr.transport import Transport
 from adapter.swr.uploads import SwrUploads
@@ -40,7 +39,7 @@ class SwrClient:
     tokens: Tokens
     management: Management
     organizations: Organizations
-    images: Images
+    catalog: Catalog
     registry: Registry
     uploads: SwrUploads
     state: State
@@ -56,8 +55,8 @@ class SwrClient:
         dockyard = Dockyard(transport, regions)
         organizations = Organizations(tokens, management, dockyard, may_create=settings.create_namespaces)
         registry = Registry(transport, regions, tokens, organizations)
-        images = Images(tokens, management, dockyard, organizations, TagLists(registry))
-        return cls(regions, tokens, management, organizations, images, registry, SwrUploads(registry), state)
+        catalog = Catalog(tokens, management, dockyard, organizations, TagLister(registry))
+        return cls(regions, tokens, management, organizations, catalog, registry, SwrUploads(registry), state)
 
     def check(self, credentials: Credentials) -> None:
         """Asks SWR, now, whether these credentials work: the token endpoint first, the signed API only after that.
@@ -106,3 +105,16 @@ class SwrClient:
 
 def _outage(credentials: Credentials) -> str:
     return f"api-outage:{credentials.region}"
+
+
+BUILT_IN: Final[Mapping[str, RegionHosts]] = {
+    "eu-de": RegionHosts("https://swr.eu-de.otc.t-systems.com", "https://swr-api.eu-de.otc.t-systems.com"),
+    "eu-nl": RegionHosts("https://swr.eu-nl.otc.t-systems.com", "https://swr-api.eu-nl.otc.t-systems.com"),
+    # No source names the management host of the Swiss cloud: unknown, so the registry host's own API is used.
+    "eu-ch2": RegionHosts("https://swr.eu-ch2.sc.otc.t-systems.com", None),
+}
+
+
+def region_table(overrides: Mapping[str, RegionHosts]) -> Mapping[str, RegionHosts]:
+    """The built-in regions with those of the setting REGIONS in place of, or beside, them."""
+    return {**BUILT_IN, **overrides}

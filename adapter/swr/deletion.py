@@ -29,13 +29,13 @@ from adapter.errors import (
 )
 from adapter.references import Repository, is_digest
 from adapter.swr.annotations import original_digest_of
+from adapter.swr.catalog import Catalog, ListedTag
 from adapter.swr.errors import error_for
-from adapter.swr.images import Images, Tag
 from adapter.swr.management import Management
-from adapter.swr.manifest_types import ACCEPT
+from adapter.swr.media_types import ACCEPT
 from adapter.swr.registry import Registry
 from adapter.swr.retry import CREATE
-from adapter.swr.tag_lists import TagLists
+from adapter.swr.tags import TagLister
 from adapter.swr.tokens import ALL, PUSH
 from adapter.swr.transport import error_response_of, settle
 
@@ -54,11 +54,13 @@ _CLOSED: Final = frozenset({400, 404, 405, 406, 415, 501})
 class Deletion:
     """Deletes for a caller; shared by all threads. What is gone already is `NotFound`."""
 
-    def __init__(self, registry: Registry, images: Images, management: Management, *, translated: bool = True) -> None:
+    def __init__(
+        self, registry: Registry, catalog: Catalog, management: Management, *, translated: bool = True
+    ) -> None:
         self._registry = registry
-        self._images = images
+        self._catalog = catalog
         self._management = management
-        self._lists = TagLists(registry)
+        self._lists = TagLister(registry)
         self._translated = translated
 
     def tag(self, credentials: Credentials, repository: Repository, tag: str) -> None:
@@ -129,7 +131,7 @@ class Deletion:
         """By the management API. Its 404 is believed when the registry does not serve the tag either: Harbor takes a
         404 for done."""
         try:
-            self._images.delete_tag(credentials, repository, tag)
+            self._catalog.delete_tag(credentials, repository, tag)
         except NotFound as error:
             try:
                 served = self._digest(credentials, repository, tag) is not None
@@ -222,22 +224,22 @@ class Deletion:
         source = original_digest_of(found.data or b"")
         return {found.digest} if source is None else {found.digest, source}
 
-    def _still_carries(self, credentials: Credentials, repository: Repository, tag: Tag, digest: str) -> bool:
+    def _still_carries(self, credentials: Credentials, repository: Repository, tag: ListedTag, digest: str) -> bool:
         if tag.digest is not None and digest in (tag.digest, tag.source):
             return self._digest(credentials, repository, tag.name) == tag.digest
         return digest in self._names(credentials, repository, tag.name)
 
-    def _listed(self, credentials: Credentials, repository: Repository, digest: str) -> list[Tag]:
+    def _listed(self, credentials: Credentials, repository: Repository, digest: str) -> list[ListedTag]:
         """By the management API: the tags that carry the digest, and those of which the list does not tell, because it
         has no digest of theirs, or no document (`docs/facts/swr.md §4.5` says that it has both). The look that follows
         tells."""
-        tags = self._images.tags(credentials, repository)
+        tags = self._catalog.tags(credentials, repository)
         untold = [tag.name for tag in tags if tag.digest != digest and self._is_untold(tag)]
         _refuse_beyond(len(untold), repository, "delete it in SWR's console")
         carries = {tag.name for tag in tags if tag.digest == digest or (self._translated and tag.source == digest)}
         return [tag for tag in tags if tag.name in carries or tag.name in untold]
 
-    def _is_untold(self, tag: Tag) -> bool:
+    def _is_untold(self, tag: ListedTag) -> bool:
         return tag.digest is None or (self._translated and tag.silent)
 
     def _carrying(self, credentials: Credentials, repository: Repository, digest: str, until: float) -> list[str]:

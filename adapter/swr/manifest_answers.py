@@ -11,7 +11,7 @@ from adapter.errors import DigestInvalid, ManifestUnknown, Unexpected
 from adapter.numerals import whole_number
 from adapter.references import Repository, algorithm_of, check_digest, digest_of, is_digest
 from adapter.swr.errors import has_registry_headers
-from adapter.swr.manifest_types import SCHEMA_1_ADVICE, is_manifest, is_schema_1, is_schema_1_type, parsed, said
+from adapter.swr.media_types import SCHEMA_1_ADVICE, is_manifest, is_schema_1, is_schema_1_type, parsed, said
 from adapter.swr.transport import settle
 
 

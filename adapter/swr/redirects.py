@@ -14,9 +14,9 @@ from adapter.credentials import Credentials
 from adapter.errors import AdapterError, BlobUnknown, Unavailable, Unexpected
 from adapter.http.addresses import names_local
 from adapter.swr.failures import LOCAL_REDIRECT
-from adapter.swr.locations import resolve
 from adapter.swr.retry import BLOB_DOWNLOAD
 from adapter.swr.transport import LARGEST_ERROR, REMAINDER_TIMEOUT, Transport, read_document, settle
+from adapter.swr.urls import resolve
 from adapter.values import RegionHosts
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})

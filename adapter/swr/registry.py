@@ -37,7 +37,7 @@ from adapter.swr.annotations import original_digest_of
 from adapter.swr.errors import error_for, has_registry_headers, parse_error_response, registry_error_for
 from adapter.swr.manifest_answers import Manifest as Manifest
 from adapter.swr.manifest_answers import Source, checked, digest_told, head_of
-from adapter.swr.manifest_types import (
+from adapter.swr.media_types import (
     ACCEPT,
     TYPES,
     accepts,

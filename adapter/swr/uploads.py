@@ -28,11 +28,11 @@ from adapter.errors import (
 )
 from adapter.references import Repository
 from adapter.swr.errors import error_for
-from adapter.swr.locations import resolve
 from adapter.swr.registry import COMPLETE, Registry
 from adapter.swr.retry import BUFFERED_UPLOAD, MOUNT, STREAMED_UPLOAD, UPLOAD_START
 from adapter.swr.tokens import PUSH
 from adapter.swr.transport import error_response_of, settle
+from adapter.swr.urls import resolve
 
 Stream = bytes | Iterable[Any]
 

@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError
 from adapter.errors import Unexpected
 from adapter.http.connections import BLOCK
 from adapter.numerals import whole_number
-from adapter.swr.content import content_of
+from adapter.swr.body_reader import body_reader_for
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class Download:
 
     def _blocks(self) -> Iterator[bytes | memoryview]:
         """A memoryview is valid until the next block is taken, and is for the connection itself."""
-        content = None if self._connection is None else content_of(self._response)
+        content = None if self._connection is None else body_reader_for(self._response)
         if content is not None:
             with content.straight():
                 # Before it, be it nothing, the server sends the head.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from adapter.errors import ManifestInvalid
-from adapter.swr.manifest_types import (
+from adapter.swr.media_types import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
     LISTS,

@@ -19,7 +19,7 @@ from adapter.numerals import whole_number
 from adapter.references import Repository, algorithm_of, digest_of
 from adapter.state import MemoryState, State
 from adapter.swr.client import SwrClient
-from adapter.swr.manifest_types import LISTS, digests_in, parsed
+from adapter.swr.media_types import LISTS, digests_in, parsed
 from adapter.swr.tokens import PUSH
 from adapter.swr.transport import read_document
 from adapter.transfer.forms import original_type_of

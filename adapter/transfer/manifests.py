@@ -17,7 +17,7 @@ from adapter.credentials import Credentials
 from adapter.errors import BlobUnknown, ManifestInvalid, ManifestUnknown, TypeRefused
 from adapter.references import Repository, is_digest
 from adapter.swr.client import SwrClient
-from adapter.swr.manifest_types import (
+from adapter.swr.media_types import (
     ACCEPT,
     DOCKER_LIST,
     DOCKER_MANIFEST,

@@ -15,7 +15,7 @@ from adapter.credentials import Credentials
 from adapter.errors import InvalidRequest, ManifestInvalid, ManifestUnknown, TypeRefused
 from adapter.references import Repository, digest_of
 from adapter.swr.annotations import with_content_digest
-from adapter.swr.manifest_types import (
+from adapter.swr.media_types import (
     ACCEPT,
     BUILD_FLAGS,
     LISTS,

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 from adapter.errors import DigestInvalid, ManifestInvalid, TypeRefused
 from adapter.references import check_digest, digest_of
 from adapter.swr.annotations import SOURCE_DIGEST
-from adapter.swr.manifest_types import BUILD_FLAGS, DOCKER_LIST, DOCKER_MANIFEST, LISTS, OCI_MANIFEST, parsed
+from adapter.swr.media_types import BUILD_FLAGS, DOCKER_LIST, DOCKER_MANIFEST, LISTS, OCI_MANIFEST, parsed
 
 Kind = Literal["index", "image", "other"]
 Raw = bytes | Mapping[str, Any]

@@ -22,16 +22,16 @@ from adapter.errors import TimedOut
 from adapter.references import Repository, digest_of
 from adapter.swr import deletion
 from adapter.swr.annotations import SOURCE_DIGEST, with_content_digest
+from adapter.swr.catalog import ListedTag
 from adapter.swr.client import SwrClient
 from adapter.swr.deletion import Deletion
-from adapter.swr.images import Tag
-from adapter.swr.manifest_types import DOCKER_LIST
+from adapter.swr.media_types import DOCKER_LIST
 from adapter.swr.registry import Manifest
 from tests.contract.stubbed import Ask, Stubbed, StubSwr
 from tests.credentials import ACCESS_ID, LOGIN_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, SECRET_KEY
 from tests.swr.scripted import Swr, client_of
-from tests.swr.test_listed import tag
 from tests.swr.test_management import NAMESPACES
+from tests.swr.test_models import tag
 
 REPOSITORY = Repository("team", "app")
 TAGS = f"{NAMESPACES}/team/repos/app/tags"
@@ -74,7 +74,7 @@ class TestPages:
             with_content_digest(json.dumps(index).encode()).decode(),
             json.dumps({"config": {"mediaType": "a/b"}}),
         ]
-        swr.answer("GET", TAGS, page(*(tag(Tag=f"v{n}", manifest=each) for n, each in enumerate(manifests))))
+        swr.answer("GET", TAGS, page(*(tag(ListedTag=f"v{n}", manifest=each) for n, each in enumerate(manifests))))
         parsed: list[object] = []
         loads = json.loads
 
@@ -83,7 +83,7 @@ class TestPages:
             return loads(text, **options)
 
         monkeypatch.setattr(json, "loads", counted)
-        found = client.images.tags(MINE, REPOSITORY)
+        found = client.catalog.tags(MINE, REPOSITORY)
         assert [(each.source, each.config_type) for each in found] == [(DIGEST, None), (None, "a/b")]
         assert [parsed.count(each) for each in manifests] == [1, 1]
 
@@ -95,7 +95,7 @@ class TestPages:
 
         def tags(repository: Repository) -> int:
             current.set(Charges(memory))
-            return len(client.images.tags(MINE, repository))
+            return len(client.catalog.tags(MINE, repository))
 
         with ThreadPoolExecutor(2) as pool:
             with memory.parsing:
@@ -114,13 +114,13 @@ class TestPages:
 
         swr.answer("GET", "/dockyard/v2/repositories", turned)
         mine = parse_credentials(ACCESS_ID, LOGIN_KEY, [PROJECT])
-        assert len(client.images.repositories(mine, "team")) == 30
+        assert len(client.catalog.repositories(mine, "team")) == 30
 
     def test_no_type_of_megabytes_is_kept(self, swr: Swr, client: SwrClient) -> None:
         """Whoever pushes an image writes the type of its configuration; lists with it stay in memory."""
         config = {"config": {"mediaType": "a/" + "b" * (1 << 20)}}
         swr.answer("GET", TAGS, page(tag(manifest=json.dumps(config))))
-        assert [each.config_type for each in client.images.tags(MINE, REPOSITORY)] == [None]
+        assert [each.config_type for each in client.catalog.tags(MINE, REPOSITORY)] == [None]
 
 
 class Counted(str):
@@ -144,8 +144,8 @@ class TestFilters:
 
     def test_a_list_is_filtered_once_for_all_its_pages(self, monkeypatch: pytest.MonkeyPatch) -> None:
         class ManyTags(StubSwr):
-            def tags(self, *_: Any) -> list[Tag]:
-                return [Tag(f"t{n:03}", None, None, None, None, is_list=False) for n in range(100)]
+            def tags(self, *_: Any) -> list[ListedTag]:
+                return [ListedTag(f"t{n:03}", None, None, None, None, is_list=False) for n in range(100)]
 
         compared: list[str] = []
 
@@ -192,7 +192,7 @@ class TestKeptLists:
         over, asked, lists = threading.Event(), threading.Semaphore(0), 0
 
         class SlowTags(StubSwr):
-            def tags(self, *called: Any) -> list[Tag]:
+            def tags(self, *called: Any) -> list[ListedTag]:
                 nonlocal lists
                 lists += 1
                 assert over.wait(10)
@@ -217,12 +217,12 @@ class TestKeptLists:
 class TestDeletion:
     def test_it_does_not_go_on_for_hours(self, swr: Swr, client: SwrClient, monkeypatch: pytest.MonkeyPatch) -> None:
         data = b"{}"
-        swr.answer("GET", TAGS, page(*(tag(Tag=f"v{number}", digest=digest_of(data)) for number in range(90))))
+        swr.answer("GET", TAGS, page(*(tag(ListedTag=f"v{number}", digest=digest_of(data)) for number in range(90))))
         for number in range(90):
             head = {"Docker-Content-Digest": digest_of(data), "Content-Type": DOCKER_LIST}
             swr.answer("HEAD", f"/v2/{REPOSITORY}/manifests/v{number}", Response(data, headers=head))
             swr.answer("DELETE", f"{TAGS}/v{number}", 204)
         monkeypatch.setattr(deletion, "LONGEST", -1.0)
         with pytest.raises(TimedOut, match=r"after 0 tags: delete again"):
-            Deletion(client.registry, client.images, client.management).manifest(MINE, REPOSITORY, digest_of(data))
+            Deletion(client.registry, client.catalog, client.management).manifest(MINE, REPOSITORY, digest_of(data))
         assert not [request for request in swr.seen if request.method == "DELETE"]

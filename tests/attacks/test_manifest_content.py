@@ -15,7 +15,7 @@ from adapter.errors import Unexpected
 from adapter.references import Repository, digest_of
 from adapter.sandbox.recordings.images import OCI_INDEX, Image
 from adapter.swr.client import SwrClient
-from adapter.swr.manifest_types import ACCEPT, DOCKER_LIST, DOCKER_MANIFEST
+from adapter.swr.media_types import ACCEPT, DOCKER_LIST, DOCKER_MANIFEST
 from adapter.transfer.manifests import Manifests
 from tests.contract.conftest import put_back
 from tests.contract.http import Door, asked, refused

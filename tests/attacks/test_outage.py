@@ -38,8 +38,8 @@ READS: dict[str, Read] = {
     "manifest": lambda client, who: client.registry.manifest(who, REPOSITORY, "v1", ACCEPT, head=True),
     "blob": lambda client, who: client.registry.blob(who, REPOSITORY, DIGEST),
     "content": lambda client, who: client.registry.open_blob(who, REPOSITORY, DIGEST),
-    "repositories": lambda client, who: client.images.repositories(who, "team"),
-    "tags": lambda client, who: client.images.tags(who, REPOSITORY),
+    "repositories": lambda client, who: client.catalog.repositories(who, "team"),
+    "tags": lambda client, who: client.catalog.tags(who, REPOSITORY),
     "organizations": lambda client, who: client.organizations.all(who),
 }
 
@@ -322,7 +322,7 @@ class TestPassing:
             lambda: client.uploads.finish(credentials, REPOSITORY, "/up", DIGEST, LAYER),
             lambda: client.uploads.finish(credentials, REPOSITORY, "/up", DIGEST, iter([LAYER])),
             lambda: client.organizations.create(credentials, "team"),
-            lambda: client.images.repositories(credentials, "team"),
+            lambda: client.catalog.repositories(credentials, "team"),
         ]
         for start in ("PUT", "POST", "GET /v2"):
             swr.answer(start, refusal)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from adapter.swr.manifest_types import DOCKER_MANIFEST
+from adapter.swr.media_types import DOCKER_MANIFEST
 from tests.contract.conftest import ORGANIZATION
 from tests.contract.http import Answer, Door, digest_of
 from tests.contract.test_paging import next_in

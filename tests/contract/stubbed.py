@@ -22,8 +22,8 @@ from adapter.operations.logs import RequestLog, StartResponse
 from adapter.references import digest_of
 from adapter.settings import CALLS, Settings
 from adapter.state import MemoryState
+from adapter.swr.catalog import ListedRepository, ListedTag
 from adapter.swr.client import SwrClient
-from adapter.swr.images import Listed, Tag
 from adapter.swr.management import Organization
 from adapter.swr.registry import Blob, Manifest
 from adapter.swr.uploads import Mounting
@@ -35,11 +35,11 @@ LAYER: Final = b"a layer"
 DIGEST: Final = digest_of(LAYER)
 ORGANIZATIONS: Final = [Organization("team", 7, 4), Organization("teams"), Organization("trio", 3, 5)]
 PUSHED: Final = "2026-11-23T22:35:04Z"
-REPOSITORIES: Final = [Listed("team", "app", PUSHED), Listed("team", "deep/nested", None)]
+REPOSITORIES: Final = [ListedRepository("team", "app", PUSHED), ListedRepository("team", "deep/nested", None)]
 TAGS: Final = [
-    Tag("v1", DIGEST, "application/vnd.oci.image.manifest.v1+json", 7, PUSHED, is_list=False),
-    Tag("v1b", DIGEST, None, 7, PUSHED, is_list=False),
-    Tag("unsaid", None, None, None, None, is_list=False),
+    ListedTag("v1", DIGEST, "application/vnd.oci.image.manifest.v1+json", 7, PUSHED, is_list=False),
+    ListedTag("v1b", DIGEST, None, 7, PUSHED, is_list=False),
+    ListedTag("unsaid", None, None, None, None, is_list=False),
 ]
 """Two of one artifact, and one of which SWR tells nothing but its name."""
 OBJECT: Final = "https://objects.example/layer?Expires=1&Signature=x"
@@ -91,11 +91,11 @@ class StubSwr:
     def serves(self, *_: Any) -> bool:
         return True
 
-    def repositories(self, *_: Any) -> list[Listed]:
+    def repositories(self, *_: Any) -> list[ListedRepository]:
         self._come()
         return REPOSITORIES
 
-    def tags(self, *_: Any) -> list[Tag]:
+    def tags(self, *_: Any) -> list[ListedTag]:
         self._come()
         return TAGS
 

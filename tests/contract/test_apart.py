@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from adapter.swr.manifest_types import DOCKER_MANIFEST
+from adapter.swr.media_types import DOCKER_MANIFEST
 from tests.contract.conftest import Start, put_back
 from tests.contract.http import Door, digest_of
 from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, STATE_PASSWORD, basic

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from adapter.contract.grouping import Artifact, described, grouped, type_of
 from adapter.references import Repository
-from adapter.swr.images import Tag
-from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_MANIFEST
+from adapter.swr.catalog import ListedTag
+from adapter.swr.media_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_MANIFEST
 
 REPOSITORY = Repository("team", "a/b")
 IMAGE = "application/vnd.docker.container.image.v1+json"
@@ -19,9 +19,9 @@ def digest(letter: str) -> str:
     return "sha256:" + letter * 64
 
 
-def tag(name: str, of: str | None = digest("a"), **fields: Any) -> Tag:
+def tag(name: str, of: str | None = digest("a"), **fields: Any) -> ListedTag:
     usual = {"media_type": DOCKER_MANIFEST, "size": 7, "pushed": None, "is_list": False}
-    return Tag(name, of, **{**usual, **fields})
+    return ListedTag(name, of, **{**usual, **fields})
 
 
 tags = st.lists(
@@ -33,7 +33,7 @@ tags = st.lists(
 
 
 @given(tags)
-def test_every_tag_stands_in_one_artifact_of_its_digest(listed: list[Tag]) -> None:
+def test_every_tag_stands_in_one_artifact_of_its_digest(listed: list[ListedTag]) -> None:
     found = grouped(listed)
     assert sorted(each.name for artifact in found for each in artifact.tags) == sorted(each.name for each in listed)
     assert all({each.digest for each in artifact.tags} == {artifact.digest} for artifact in found)
@@ -43,7 +43,7 @@ def test_every_tag_stands_in_one_artifact_of_its_digest(listed: list[Tag]) -> No
 
 
 @given(tags, st.randoms())
-def test_the_order_is_always_the_same(listed: list[Tag], random: Any) -> None:
+def test_the_order_is_always_the_same(listed: list[ListedTag], random: Any) -> None:
     found = grouped(listed)
     random.shuffle(listed)
     assert grouped(listed) == found
@@ -54,7 +54,7 @@ def test_the_order_is_always_the_same(listed: list[Tag], random: Any) -> None:
 
 
 @given(tags, tags)
-def test_a_push_and_a_deletion_change_no_other_key(before: list[Tag], after: list[Tag]) -> None:
+def test_a_push_and_a_deletion_change_no_other_key(before: list[ListedTag], after: list[ListedTag]) -> None:
     stayed = {each.digest for each in before if each.digest} & {each.digest for each in after if each.digest}
     old, new = ([each.key for each in grouped(listed) if each.digest in stayed] for listed in (before, after))
     assert old == new

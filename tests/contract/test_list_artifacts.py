@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from adapter.contract.snapshots import Snapshots
-from adapter.swr.images import Tag
-from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_MANIFEST
+from adapter.swr.catalog import ListedTag
+from adapter.swr.media_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_MANIFEST
 from tests.contract.conftest import Start
 from tests.contract.http import Door, asked, digest_of
 from tests.contract.listing import CHART, CONFIG, HARBORS_QUERY, PROJECTS, manifest, many, of, seed, walk
@@ -74,7 +74,7 @@ class Counting(StubSwr):
         super().__init__()
         self.listed: list[str] = []
 
-    def tags(self, *called: Any) -> list[Tag]:
+    def tags(self, *called: Any) -> list[ListedTag]:
         self.listed.append(str(called[1]))
         return super().tags()
 

@@ -11,7 +11,7 @@ import pytest
 
 from adapter.credentials import parse_credentials
 from adapter.references import parse_repository
-from adapter.swr.regions import region_table
+from adapter.swr.client import region_table
 from adapter.transfer.session import Session, seal, signed
 from tests.contract.conftest import PUBLIC_HOST
 from tests.contract.http import (

@@ -13,9 +13,9 @@ import pytest
 from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import OrganizationExists
 from adapter.state.singleflight import SingleFlight
+from adapter.swr.client import region_table
 from adapter.swr.management import Organization
 from adapter.swr.organizations import Organizations
-from adapter.swr.regions import region_table
 from tests.contract.http import Answer, Door, asked, digest_of, read_answer, refused, silent
 from tests.contract.organizations import create, listed, names_in
 from tests.credentials import ACCESS_ID, ACCESS_KEY, LOGIN_KEY, SECRET_KEY, WRONG_SECRET, basic

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapter.swr.manifest_types import DOCKER_MANIFEST
+from adapter.swr.media_types import DOCKER_MANIFEST
 from tests.contract.conftest import Start
 from tests.contract.http import Door, digest_of, refused
 from tests.contract.listing import manifest, of, seed, walk

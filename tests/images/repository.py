@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from adapter.sandbox.recordings.images import Image
 from adapter.sandbox.store import Manifest
-from adapter.swr.manifest_types import ACCEPT, OCI_INDEX, OCI_MANIFEST
+from adapter.swr.media_types import ACCEPT, OCI_INDEX, OCI_MANIFEST
 from tests.contract.http import Door, digest_of
 from tests.oci_images import Index
 from tests.running import RunningSandbox

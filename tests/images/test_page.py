@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from adapter.swr.annotations import SOURCE_DIGEST
-from adapter.swr.manifest_types import BUILD_FLAGS
+from adapter.swr.media_types import BUILD_FLAGS
 from adapter.transfer.translate import _GZIP
 from tests.test_docs import code, sentences
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from adapter.sandbox.forgetting import FORGETTABLE
 from adapter.sandbox.recordings.images import Image
 from adapter.sandbox.store import Manifest
-from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX
+from adapter.swr.media_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX
 from tests.contract.http import Door
 from tests.credentials import ACCESS_KEY, LOGIN_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, basic
 from tests.docker_formats import MANIFEST_LIST, SCHEMA_2, faults

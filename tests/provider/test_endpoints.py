@@ -4,7 +4,7 @@ import pytest
 
 from adapter.errors import InvalidRequest
 from adapter.provider.endpoints import Endpoints, normalised, stored_form
-from adapter.swr.regions import BUILT_IN
+from adapter.swr.client import BUILT_IN
 from adapter.values import RegionHosts
 
 EU_DE = "https://swr.eu-de.otc.t-systems.com"

@@ -14,7 +14,7 @@ from adapter.provider.names import NAME, NAMES
 from adapter.provider.outward import Outward
 from adapter.provider.remembered import Remembered
 from adapter.provider.spelling import respelled
-from adapter.swr.regions import BUILT_IN
+from adapter.swr.client import BUILT_IN
 
 relaxed = settings(deadline=None)
 

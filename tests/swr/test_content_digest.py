@@ -14,7 +14,7 @@ from adapter.swr.annotations import (
     source_digest_in,
     with_content_digest,
 )
-from adapter.swr.manifest_types import DOCKER_LIST, OCI_INDEX
+from adapter.swr.media_types import DOCKER_LIST, OCI_INDEX
 
 ORIGINAL = digest_of(b"the original")
 ENTRY = {"mediaType": "a/b", "size": 7, "digest": digest_of(b"an image"), "platform": {"os": "linux"}}

@@ -21,7 +21,7 @@ from adapter.swr import deletion as module
 from adapter.swr.annotations import SOURCE_DIGEST, with_content_digest
 from adapter.swr.client import SwrClient
 from adapter.swr.deletion import Deletion
-from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST
+from adapter.swr.media_types import DOCKER_LIST, DOCKER_MANIFEST
 from adapter.swr.tokens import ALL, PULL, PUSH
 from tests.swr.scripted import TOKEN_PATH, Swr, absence, jwt
 from tests.swr.test_management import NAMESPACES, entry
@@ -52,7 +52,7 @@ def _granted(swr: Swr) -> None:
 
 @pytest.fixture
 def deletion(client: SwrClient) -> Deletion:
-    return Deletion(client.registry, client.images, client.management)
+    return Deletion(client.registry, client.catalog, client.management)
 
 
 def holds(swr: Swr, *, digests: bool = True, manifests: bool = True, **tags: bytes) -> None:
@@ -323,7 +323,7 @@ class TestByTheDigestOfAnOriginal:
         self, swr: Swr, client: SwrClient, credentials: Credentials, key_only: Credentials
     ) -> None:
         holds(swr, v1=LIST)
-        off = Deletion(client.registry, client.images, client.management, translated=False)
+        off = Deletion(client.registry, client.catalog, client.management, translated=False)
         for who in (credentials, key_only):
             with pytest.raises(ManifestUnknown):
                 off.manifest(who, REPOSITORY, ORIGINAL)

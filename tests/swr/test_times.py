@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.swr.times import read_time
+from adapter.swr.models import parse_timestamp
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ from adapter.swr.times import read_time
     ],
 )
 def test_forms(text: object, read: str | None) -> None:
-    assert read_time(text) == read
+    assert parse_timestamp(text) == read
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_forms(text: object, read: str | None) -> None:
 )
 def test_what_is_not_a_time_is_none(value: object) -> None:
     """It decides nothing, so it must not refuse the list that it stands in."""
-    assert read_time(value) is None
+    assert parse_timestamp(value) is None
 
 
 @given(
@@ -78,7 +78,7 @@ def test_what_is_not_a_time_is_none(value: object) -> None:
 )
 def test_every_moment_stays_what_it_is(naive: datetime, zone: timezone) -> None:
     moment = naive.replace(microsecond=0, tzinfo=zone)
-    read = read_time(moment.isoformat())
+    read = parse_timestamp(moment.isoformat())
     assert read is not None
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", read)
     assert datetime.fromisoformat(read) == moment
@@ -86,5 +86,5 @@ def test_every_moment_stays_what_it_is(naive: datetime, zone: timezone) -> None:
 
 @given(st.text(max_size=40) | st.integers() | st.floats() | st.booleans() | st.lists(st.integers()))
 def test_anything_is_read_or_none(value: object) -> None:
-    read = read_time(value)
+    read = parse_timestamp(value)
     assert read is None or datetime.fromisoformat(read).tzinfo is not None

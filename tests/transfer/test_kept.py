@@ -15,7 +15,7 @@ from adapter.errors import Denied, ManifestInvalid, Unavailable, Unexpected
 from adapter.references import Repository, digest_of
 from adapter.state import MemoryState
 from adapter.swr.client import SwrClient
-from adapter.swr.manifest_types import OCI_INDEX, OCI_MANIFEST
+from adapter.swr.media_types import OCI_INDEX, OCI_MANIFEST
 from adapter.transfer import kept as module
 from adapter.transfer.kept import CACHED, LARGEST, MOST_LARGE, MOST_PARTS, Kept, original_in
 from adapter.transfer.translate import Document

@@ -10,7 +10,7 @@ import pytest
 from adapter.errors import ManifestInvalid, TypeRefused
 from adapter.references import Repository
 from adapter.sandbox.recordings.images import DOCKER_MANIFEST, Image
-from adapter.swr.manifest_types import digests_in
+from adapter.swr.media_types import digests_in
 from tests.running import TENANT, RunningSandbox
 from tests.transfer.manifests.driver import Adapter, forget, held
 

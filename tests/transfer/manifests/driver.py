@@ -11,7 +11,7 @@ from adapter.references import Repository, algorithm_of, digest_of, is_digest
 from adapter.sandbox.recordings.images import Image, index, single
 from adapter.settings import Settings
 from adapter.swr.client import SwrClient
-from adapter.swr.manifest_types import ACCEPT
+from adapter.swr.media_types import ACCEPT
 from adapter.swr.registry import Manifest
 from adapter.transfer.forms import form_of
 from adapter.transfer.manifests import Manifests, Stored

@@ -10,9 +10,9 @@ from werkzeug import Request, Response
 from adapter.credentials import Credentials
 from adapter.errors import Denied, OrganizationUnknown, RepositoryUnknown, TimedOut, Unavailable, Unexpected
 from adapter.references import Repository
-from adapter.swr import tag_lists
+from adapter.swr import tags
 from adapter.swr.client import SwrClient
-from adapter.swr.tag_lists import TagLists, tags_in
+from adapter.swr.tags import TagLister, tags_in
 from tests.swr.scripted import Swr
 from tests.swr.test_management import ASTRAY, NAMESPACES, entry
 
@@ -27,8 +27,8 @@ def _granted(swr: Swr) -> None:
 
 
 @pytest.fixture
-def lists(client: SwrClient) -> TagLists:
-    return TagLists(client.registry)
+def lists(client: SwrClient) -> TagLister:
+    return TagLister(client.registry)
 
 
 def page(*tags: str | None, link: str | None = None) -> Response:
@@ -36,7 +36,7 @@ def page(*tags: str | None, link: str | None = None) -> Response:
     return Response(json.dumps({"name": "org/repo", "tags": list(tags)}), headers=headers)
 
 
-def test_one_request_serves_a_whole_list(swr: Swr, lists: TagLists, credentials: Credentials) -> None:
+def test_one_request_serves_a_whole_list(swr: Swr, lists: TagLister, credentials: Credentials) -> None:
     swr.answer("GET", LIST, page("v2", "", "v1", "V1", "", "v2"))
     assert lists.names(credentials, REPOSITORY) == ["V1", "v1", "v2"]
     assert swr.count("GET", LIST) == 1
@@ -44,7 +44,7 @@ def test_one_request_serves_a_whole_list(swr: Swr, lists: TagLists, credentials:
 
 
 @pytest.mark.parametrize("form", ["relative", "absolute"])
-def test_pages_are_joined(swr: Swr, lists: TagLists, credentials: Credentials, form: str) -> None:
+def test_pages_are_joined(swr: Swr, lists: TagLister, credentials: Credentials, form: str) -> None:
     base = swr.url if form == "absolute" else ""
 
     def answer(request: Request) -> Response:
@@ -66,7 +66,7 @@ def test_pages_are_joined(swr: Swr, lists: TagLists, credentials: Credentials, f
     "answer", [{"name": "org/repo", "tags": None}, {"name": "x"}, {"tags": []}, {"tags": [""]}, {"tags": [None]}]
 )
 def test_a_missing_repository_has_no_tags(
-    swr: Swr, lists: TagLists, credentials: Credentials, answer: dict[str, object]
+    swr: Swr, lists: TagLister, credentials: Credentials, answer: dict[str, object]
 ) -> None:
     swr.answer("GET", LIST, answer)
     assert lists.names(credentials, REPOSITORY) == []
@@ -76,7 +76,7 @@ def refusal(status: int, code: str) -> Response:
     return Response(json.dumps({"errors": [{"code": code, "message": "words"}]}), status)
 
 
-def test_a_404_stays_one(swr: Swr, lists: TagLists, credentials: Credentials) -> None:
+def test_a_404_stays_one(swr: Swr, lists: TagLister, credentials: Credentials) -> None:
     swr.answer("GET", LIST, refusal(404, "NAME_UNKNOWN"))
     with pytest.raises(RepositoryUnknown, match="org/repo"):
         lists.names(credentials, REPOSITORY)
@@ -84,14 +84,14 @@ def test_a_404_stays_one(swr: Swr, lists: TagLists, credentials: Credentials) ->
 
 @pytest.mark.parametrize("answer", ASTRAY)
 def test_a_404_of_another_server_says_nothing(
-    swr: Swr, lists: TagLists, credentials: Credentials, answer: Response
+    swr: Swr, lists: TagLister, credentials: Credentials, answer: Response
 ) -> None:
     swr.answer("GET", LIST, answer)
     with pytest.raises(Unexpected, match="`registry` of eu-de in SWR_ADAPTER_REGIONS"):
         lists.names(credentials, REPOSITORY)
 
 
-def test_a_missing_organization(swr: Swr, lists: TagLists, credentials: Credentials) -> None:
+def test_a_missing_organization(swr: Swr, lists: TagLister, credentials: Credentials) -> None:
     swr.answer("GET", LIST, 401)
     swr.answer("GET", NAMESPACES, {"namespaces": []})
     with pytest.raises(Denied, match="'org' does not exist in SWR, or belongs to another account"):
@@ -116,14 +116,14 @@ def paged(*later: Response | int) -> Callable[[Request], Response]:
 
 
 def test_a_later_page_that_is_not_there_makes_the_list_be_read_again(
-    swr: Swr, lists: TagLists, credentials: Credentials
+    swr: Swr, lists: TagLister, credentials: Credentials
 ) -> None:
     swr.answer("GET", LIST, paged(404, page("v3")))
     assert lists.names(credentials, REPOSITORY) == ["v1", "v2", "v3"]
     assert swr.count("GET", LIST) == 4
 
 
-def test_a_later_page_that_stays_away_is_never_the_end(swr: Swr, lists: TagLists, credentials: Credentials) -> None:
+def test_a_later_page_that_stays_away_is_never_the_end(swr: Swr, lists: TagLister, credentials: Credentials) -> None:
     swr.answer("GET", LIST, paged(404, 404))
     with pytest.raises(Unavailable, match="broke off after 2 tags each of the 2 times that it was read") as caught:
         lists.names(credentials, REPOSITORY)
@@ -131,7 +131,7 @@ def test_a_later_page_that_stays_away_is_never_the_end(swr: Swr, lists: TagLists
 
 
 @pytest.mark.parametrize("link", [f'<{LIST}>; rel="next"', f"<{LIST}?last=v1>; rel=next"])
-def test_a_page_that_leads_to_itself(swr: Swr, lists: TagLists, credentials: Credentials, link: str) -> None:
+def test_a_page_that_leads_to_itself(swr: Swr, lists: TagLister, credentials: Credentials, link: str) -> None:
     swr.answer("GET", LIST, page("v1", link=link))
     with pytest.raises(Unexpected, match="end"):
         lists.names(credentials, REPOSITORY)
@@ -139,9 +139,9 @@ def test_a_page_that_leads_to_itself(swr: Swr, lists: TagLists, credentials: Cre
 
 
 def test_pages_without_end(
-    swr: Swr, lists: TagLists, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+    swr: Swr, lists: TagLister, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tag_lists, "MOST_PAGES", 20)
+    monkeypatch.setattr(tags, "MOST_PAGES", 20)
     swr.answer("GET", LIST, lambda _: page(f"v{len(swr.seen)}", link=f'<{LIST}?last={len(swr.seen)}>; rel="next"'))
     with pytest.raises(Unexpected, match="end"):
         lists.names(credentials, REPOSITORY)
@@ -149,26 +149,26 @@ def test_pages_without_end(
 
 
 def test_a_list_that_takes_too_long(
-    swr: Swr, lists: TagLists, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+    swr: Swr, lists: TagLister, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tag_lists, "LONGEST", 0.0)
+    monkeypatch.setattr(tags, "LONGEST", 0.0)
     swr.answer("GET", LIST, page("v1"))
     with pytest.raises(TimedOut):
         lists.names(credentials, REPOSITORY)
 
 
 def test_more_tags_than_anyone_has(
-    swr: Swr, lists: TagLists, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+    swr: Swr, lists: TagLister, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tag_lists, "MOST_TAGS", 3)
-    tags = [f"v{number}" for number in range(4)]
-    swr.answer("GET", LIST, page(*tags, link=f'<{LIST}?last=v3>; rel="next"'))
+    monkeypatch.setattr(tags, "MOST_TAGS", 3)
+    names = [f"v{number}" for number in range(4)]
+    swr.answer("GET", LIST, page(*names, link=f'<{LIST}?last=v3>; rel="next"'))
     with pytest.raises(Unexpected, match="end"):
         lists.names(credentials, REPOSITORY)
 
 
 @pytest.mark.parametrize("link", ["http://127.0.0.9:1/v2/org/repo/tags/list?last=v1", "/elsewhere", "http://[::1"])
-def test_no_credentials_go_elsewhere(swr: Swr, lists: TagLists, credentials: Credentials, link: str) -> None:
+def test_no_credentials_go_elsewhere(swr: Swr, lists: TagLister, credentials: Credentials, link: str) -> None:
     swr.answer("GET", LIST, page("v1", link=f'<{link}>; rel="next"'))
     with pytest.raises(Unexpected):
         lists.names(credentials, REPOSITORY)
@@ -198,13 +198,13 @@ def test_what_is_no_tag_is_left_out() -> None:
     assert tags_in(json.dumps({"tags": ["v1", " ", "a/b", "sha256:0", "x" * 129, "é"]}).encode()) == {"v1"}
 
 
-def test_a_list_of_more_bytes_than_are_read(swr: Swr, lists: TagLists, credentials: Credentials) -> None:
+def test_a_list_of_more_bytes_than_are_read(swr: Swr, lists: TagLister, credentials: Credentials) -> None:
     swr.answer("GET", LIST, Response(b'{"tags":["' + b"x" * (9 << 20) + b'"]}'))
     with pytest.raises(Unexpected, match="more than"):
         lists.names(credentials, REPOSITORY)
 
 
-def test_other_refusals_pass(swr: Swr, lists: TagLists, credentials: Credentials) -> None:
+def test_other_refusals_pass(swr: Swr, lists: TagLister, credentials: Credentials) -> None:
     swr.answer("GET", LIST, 599)
     with pytest.raises(Unavailable):
         lists.names(credentials, REPOSITORY)

@@ -27,15 +27,15 @@ from adapter.errors import (
 from adapter.references import Repository
 from adapter.state import MemoryState
 from adapter.swr.dockyard import Dockyard, DockyardAbsent
-from adapter.swr.listed import Listed, Tag, read_repository, read_tag
 from adapter.swr.management import Management, Part
+from adapter.swr.models import ListedRepository, ListedTag, read_repository, read_tag
 from adapter.swr.organizations import Organizations
-from adapter.swr.pages import LATER, Collection, Page, T, parse_page
+from adapter.swr.pagination import LATER, Collection, Page, T, parse_page
 from adapter.swr.retry import READ, RetryPolicy
-from adapter.swr.tag_lists import TagLists
+from adapter.swr.tags import TagLister
 from adapter.swr.tokens import Tokens
 
-__all__ = ["Images", "Listed", "Tag"]
+__all__ = ["Catalog", "ListedRepository", "ListedTag"]
 
 Query = Mapping[str, str]
 
@@ -48,7 +48,7 @@ _MOST_WAYS: Final = 10_000
 _NO_SUCH_TAG: Final = frozenset({"4040048", "4040115", "4041056", "4041057"})
 
 
-class Images:
+class Catalog:
     """Lists and deletes; every call asks SWR anew. Shared by all threads."""
 
     def __init__(
@@ -57,16 +57,16 @@ class Images:
         management: Management,
         dockyard: Dockyard,
         organizations: Organizations,
-        tag_lists: TagLists,
+        tag_lister: TagLister,
     ) -> None:
         self._tokens = tokens
         self._management = management
         self._dockyard = dockyard
         self._organizations = organizations
-        self._tag_lists = tag_lists
+        self._tag_lists = tag_lister
         self._ways = MemoryState(_MOST_WAYS)
 
-    def repositories(self, credentials: Credentials, organization: str | None) -> list[Listed]:
+    def repositories(self, credentials: Credentials, organization: str | None) -> list[ListedRepository]:
         """Of one organization, or all that the account sees, by name.
 
         Raises `OrganizationUnknown` when SWR says so, `Denied` when these credentials open no way to list or the
@@ -111,7 +111,7 @@ class Images:
                 "the replication rule, or have its owner grant the permission to read it"
             )
 
-    def tags(self, credentials: Credentials, repository: Repository) -> list[Tag]:
+    def tags(self, credentials: Credentials, repository: Repository) -> list[ListedTag]:
         """By name. Raises `RepositoryUnknown`, `OrganizationUnknown`, `Denied`, `Unexpected`, `Unavailable`."""
         self._tokens.confirm(credentials, READ)
         if not self._management.serves(credentials):
@@ -132,11 +132,11 @@ class Images:
                 return []
             raise _narrow(error, repository) from error
 
-    def _names(self, credentials: Credentials, repository: Repository) -> list[Tag]:
+    def _names(self, credentials: Credentials, repository: Repository) -> list[ListedTag]:
         names = self._tag_lists.names(credentials, repository)
         if not names and not self._is_listed(credentials, repository):
             raise RepositoryUnknown(f"SWR knows no repository {repository}")
-        return [Tag(name, None, None, None, None, is_list=False) for name in names]
+        return [ListedTag(name, None, None, None, None, is_list=False) for name in names]
 
     def _is_listed(self, credentials: Credentials, repository: Repository) -> bool:
         """SWR's registry answers alike for a repository without tags and for one that is not there

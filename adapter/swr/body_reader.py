@@ -30,8 +30,8 @@ STALL: Final = 60.0
 """Seconds of silence after which SWR is given up."""
 
 
-class Content:
-    """An answer's bytes but for the last `END`; `left` is how many there are. Made by `content_of`."""
+class BodyReader:
+    """An answer's bytes but for the last `END`; `left` is how many there are. Made by `body_reader_for`."""
 
     def __init__(self, raw: Any, answer: http.client.HTTPResponse, connection: socket.socket) -> None:
         self._raw = raw
@@ -111,7 +111,7 @@ class Content:
         self._answer.length = self._raw.length_remaining = self.left + END
 
 
-def content_of(response: requests.Response) -> Content | None:
+def body_reader_for(response: requests.Response) -> BodyReader | None:
     """None unless the answer is of known length, and the insides of urllib3 and `http.client` are the known ones: they
     are not documented. `response` is unread."""
     try:
@@ -127,4 +127,4 @@ def content_of(response: requests.Response) -> Content | None:
         )
     except (AttributeError, TypeError):
         return None
-    return Content(raw, answer, connection) if known else None
+    return BodyReader(raw, answer, connection) if known else None

@@ -29,12 +29,12 @@ from adapter.errors import (
 )
 from adapter.references import Repository, check_tag
 from adapter.swr.errors import error_for
-from adapter.swr.locations import resolve
-from adapter.swr.pages import LATER
+from adapter.swr.pagination import LATER
 from adapter.swr.registry import Registry
 from adapter.swr.retry import READ, RetryPolicy
 from adapter.swr.tokens import PULL
 from adapter.swr.transport import error_response_of, read_document
+from adapter.swr.urls import resolve
 
 MOST_PAGES: Final = 1_000
 MOST_TAGS: Final = 200_000
@@ -44,7 +44,7 @@ LONGEST: Final = 300.0
 _NEXT: Final = re.compile(r"<([^<>]*)>\s*;[^<]*\brel=\"?next\"?", re.IGNORECASE)
 
 
-class TagLists:
+class TagLister:
     """Lists the tags of a repository; shared by all threads."""
 
     def __init__(self, registry: Registry) -> None:

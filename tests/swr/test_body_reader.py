@@ -17,8 +17,8 @@ from urllib3.exceptions import HTTPError
 
 from adapter.http import request_context
 from adapter.settings import Settings
-from adapter.swr import content
-from adapter.swr.content import END, Content, content_of
+from adapter.swr import body_reader
+from adapter.swr.body_reader import END, BodyReader, body_reader_for
 from adapter.swr.retry import IDEMPOTENT
 from adapter.swr.transport import Transport
 from adapter.transfer.download import Download
@@ -71,8 +71,8 @@ def whole(connection: socket.socket) -> None:
     connection.sendall(HEAD + DATA)
 
 
-def opened(response: requests.Response) -> Content:
-    found = content_of(response)
+def opened(response: requests.Response) -> BodyReader:
+    found = body_reader_for(response)
     assert found is not None
     return found
 
@@ -169,7 +169,7 @@ PLACES = pytest.mark.parametrize("place", [0, 1, 300_000, len(DATA) - END], ids=
 def test_swr_that_stalls_is_given_up(
     certificate: Certificate | None, place: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(content, "STALL", 0.2)
+    monkeypatch.setattr(body_reader, "STALL", 0.2)
     over = threading.Event()
     with server_of(stalling_at(place, over), certificate) as (_, ask):
         response = ask()
@@ -183,7 +183,7 @@ def test_swr_that_stalls_is_given_up(
 def test_a_caller_that_leaves_waits_for_nothing(
     certificate: Certificate | None, place: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(content, "DISCONNECT_POLL_SECONDS", 0.05)
+    monkeypatch.setattr(body_reader, "DISCONNECT_POLL_SECONDS", 0.05)
     over = threading.Event()
     ours, far = socket.socketpair()
     with server_of(stalling_at(place, over), certificate) as (_, ask), ours:
@@ -213,12 +213,12 @@ def test_others_are_left_to_urllib3(answer: bytes) -> None:
 
     with server_of(other, None) as (_, ask):
         response = ask()
-        assert content_of(response) is None
+        assert body_reader_for(response) is None
         assert set(b"".join(response.raw.stream(1 << 20))) == {0}
 
 
 def test_insides_that_have_changed() -> None:
-    assert content_of(requests.Response()) is None
+    assert body_reader_for(requests.Response()) is None
 
 
 # As a download

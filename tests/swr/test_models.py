@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from adapter.errors import Unexpected
 from adapter.references import Repository
 from adapter.swr.annotations import SOURCE_DIGEST, with_content_digest
-from adapter.swr.listed import Listed, Tag, config_type_of, read_repository, read_tag
-from adapter.swr.manifest_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+from adapter.swr.media_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+from adapter.swr.models import ListedRepository, ListedTag, config_type_of, read_repository, read_tag
 
 DIGEST = "sha256:" + "a" * 64
 IMAGE = "application/vnd.docker.container.image.v1+json"
@@ -35,13 +35,13 @@ def tag(**fields: Any) -> dict[str, Any]:
 
 def test_a_repository() -> None:
     found = read_repository(repository())
-    assert found == Listed("team", "app", "2026-01-02T03:04:05.000Z")
+    assert found == ListedRepository("team", "app", "2026-01-02T03:04:05.000Z")
     assert found.repository == Repository("team", "app")
 
 
 @pytest.mark.parametrize("name", ["a/b/c", "a$b$c"])
 def test_a_nested_repository(name: str) -> None:
-    assert read_repository(repository(name=name, updated_at="")) == Listed("team", "a/b/c", None)
+    assert read_repository(repository(name=name, updated_at="")) == ListedRepository("team", "a/b/c", None)
 
 
 @pytest.mark.parametrize("name", ["", "UPPER", "a//b", "a b", "-", "a" * 300])
@@ -69,7 +69,7 @@ def test_a_tag_tells_the_original_that_it_stands_for() -> None:
 
 
 def test_a_tag() -> None:
-    expected = Tag("v1", DIGEST, DOCKER_MANIFEST, 7, "2026-01-02T00:00:00.000Z", is_list=False, config_type=IMAGE)
+    expected = ListedTag("v1", DIGEST, DOCKER_MANIFEST, 7, "2026-01-02T00:00:00.000Z", is_list=False, config_type=IMAGE)
     assert read_tag(tag()) == expected
     lower = tag()
     lower["tag"] = lower.pop("Tag")

@@ -24,13 +24,13 @@ from adapter.errors import (
     Unexpected,
 )
 from adapter.references import Repository
-from adapter.swr import images
+from adapter.swr import catalog
 from adapter.swr.client import SwrClient
 from adapter.values import RegionHosts
 from tests.credentials import OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT
 from tests.swr.scripted import TOKEN_PATH, Swr, client_of
-from tests.swr.test_listed import repository, tag
 from tests.swr.test_management import ASTRAY, NAMESPACES, entry, refusal
+from tests.swr.test_models import repository, tag
 
 REPOS = "/v2/manage/repos"
 DOCKYARD = "/dockyard/v2/repositories"
@@ -60,7 +60,7 @@ def test_repositories_of_an_organization(swr: Swr, client: SwrClient, credential
     """SWR's filter may be fuzzy."""
     others = repository(namespace="team2"), repository(name="b$c"), repository(name="NO")
     swr.answer("GET", REPOS, page(*others, repository(name="a")))
-    found = client.images.repositories(credentials, "team")
+    found = client.catalog.repositories(credentials, "team")
     assert [str(each.repository) for each in found] == ["team/a", "team/b/c"]
     order = {"order_column": "name", "order_type": "asc", "offset": "0", "limit": "100"}
     assert asked(swr, REPOS) == [{"namespace": "team", **order}]
@@ -69,7 +69,7 @@ def test_repositories_of_an_organization(swr: Swr, client: SwrClient, credential
 
 def test_all_repositories(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", REPOS, page(repository(namespace="z"), repository(namespace="b")))
-    assert [str(each.repository) for each in client.images.repositories(credentials, None)] == ["b/app", "z/app"]
+    assert [str(each.repository) for each in client.catalog.repositories(credentials, None)] == ["b/app", "z/app"]
     assert "namespace" not in asked(swr, REPOS)[0]
 
 
@@ -79,9 +79,9 @@ def test_an_organization_without_repositories(
 ) -> None:
     swr.answer("GET", REPOS, answer)
     swr.answer("GET", NAMESPACES, {"namespaces": [entry("team")]})
-    assert client.images.repositories(credentials, "team") == []
+    assert client.catalog.repositories(credentials, "team") == []
     with pytest.raises(Denied, match="'other' does not exist in SWR, or is not yours"):
-        client.images.repositories(credentials, "other")
+        client.catalog.repositories(credentials, "other")
 
 
 @pytest.mark.parametrize("answer", ASTRAY)
@@ -92,10 +92,10 @@ def test_what_another_server_does_not_have_is_neither_empty_nor_gone(
     for method, path in (("GET", REPOS), ("GET", TAGS), ("DELETE", f"{TAGS}/v1")):
         swr.answer(method, path, answer)
     for call in (
-        lambda: client.images.repositories(credentials, None),
-        lambda: client.images.repositories(credentials, "team"),
-        lambda: client.images.tags(credentials, NESTED),
-        lambda: client.images.delete_tag(credentials, NESTED, "v1"),
+        lambda: client.catalog.repositories(credentials, None),
+        lambda: client.catalog.repositories(credentials, "team"),
+        lambda: client.catalog.tags(credentials, NESTED),
+        lambda: client.catalog.delete_tag(credentials, NESTED, "v1"),
     ):
         with pytest.raises(Unexpected, match="check the `api` of eu-de in SWR_ADAPTER_REGIONS"):
             call()
@@ -115,29 +115,29 @@ def test_a_404_in_any_shape_of_swr_is_of_what_was_asked_for(
 ) -> None:
     for method, path in (("GET", REPOS), ("GET", TAGS), ("DELETE", f"{TAGS}/v1")):
         swr.answer(method, path, Response(json.dumps(body), 404))
-    assert client.images.repositories(credentials, None) == []
+    assert client.catalog.repositories(credentials, None) == []
     with pytest.raises(RepositoryUnknown):
-        client.images.tags(credentials, NESTED)
+        client.catalog.tags(credentials, NESTED)
     with pytest.raises(RepositoryUnknown):
-        client.images.delete_tag(credentials, NESTED, "v1")
+        client.catalog.delete_tag(credentials, NESTED, "v1")
 
 
 def test_nothing_is_signed_with_a_wrong_secret(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", TOKEN_PATH, Response(json.dumps({"errors": [{"message": "Authenticate Error"}]}), 401))
     for _ in range(2):
         with pytest.raises(CredentialsRefused):
-            client.images.repositories(credentials, None)
+            client.catalog.repositories(credentials, None)
         with pytest.raises(CredentialsRefused):
-            client.images.tags(credentials, NESTED)
+            client.catalog.tags(credentials, NESTED)
         with pytest.raises(CredentialsRefused):
-            client.images.delete_tag(credentials, NESTED, "v1")
+            client.catalog.delete_tag(credentials, NESTED, "v1")
     assert [request.path for request in swr.seen] == [TOKEN_PATH]
 
 
 def test_an_organization_that_swr_does_not_know(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", REPOS, refusal(404, "SVCSTG.SWR.4040058"))
     with pytest.raises(OrganizationUnknown):
-        client.images.repositories(credentials, "team")
+        client.catalog.repositories(credentials, "team")
 
 
 # Tags
@@ -145,7 +145,7 @@ def test_an_organization_that_swr_does_not_know(swr: Swr, client: SwrClient, cre
 
 def test_tags_of_a_nested_repository(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", TAGS, page(tag(Tag="v2"), tag(Tag="v1"), tag(Tag="")))
-    assert [each.name for each in client.images.tags(credentials, NESTED)] == ["v1", "v2"]
+    assert [each.name for each in client.catalog.tags(credentials, NESTED)] == ["v1", "v2"]
     assert asked(swr, TAGS) == [{"order_column": "tag", "order_type": "asc", "offset": "0", "limit": "100"}]
 
 
@@ -157,7 +157,7 @@ def test_pages_are_asked_for_by_where_the_last_one_ended(swr: Swr, client: SwrCl
         return page(*stored[offset : offset + 4], total=9)
 
     swr.answer("GET", TAGS, cut)
-    assert len(client.images.tags(credentials, NESTED)) == 9
+    assert len(client.catalog.tags(credentials, NESTED)) == 9
     assert [(each["offset"], each["limit"]) for each in asked(swr, TAGS)] == [("0", "100"), ("4", "100"), ("8", "100")]
 
 
@@ -180,13 +180,13 @@ def test_tags_that_cannot_be_listed(
 ) -> None:
     swr.answer("GET", TAGS, answer)
     with pytest.raises(AdapterError) as caught:
-        client.images.tags(credentials, NESTED)
+        client.catalog.tags(credentials, NESTED)
     assert type(caught.value) is kind
 
 
 def test_a_repository_without_a_list_of_tags_has_none(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", TAGS, refusal(404, "SVCSTG.SWR.4041057"))
-    assert client.images.tags(credentials, NESTED) == []
+    assert client.catalog.tags(credentials, NESTED) == []
 
 
 def test_parameters_that_swr_refuses_are_left_out_from_then_on(
@@ -199,7 +199,7 @@ def test_parameters_that_swr_refuses_are_left_out_from_then_on(
 
     swr.answer("GET", TAGS, bare)
     for _ in range(2):
-        assert [each.name for each in client.images.tags(credentials, NESTED)] == ["v1"]
+        assert [each.name for each in client.catalog.tags(credentials, NESTED)] == ["v1"]
     assert [sorted(set(each) - {"offset", "limit"}) for each in asked(swr, TAGS)] == [
         ["order_column", "order_type"],
         ["filter"],
@@ -218,7 +218,7 @@ def test_each_account_has_its_own_way_of_asking(swr: Swr, client: SwrClient, cre
     def first() -> bool:
         """Whether the filter is asked with at once."""
         before = len(asked(swr, REPOS))
-        client.images.repositories(asker, "team")
+        client.catalog.repositories(asker, "team")
         return "filter" in asked(swr, REPOS)[before]
 
     swr.answer("GET", REPOS, answer)
@@ -238,11 +238,11 @@ def test_a_way_of_asking_is_remembered_for_a_time(
     seconds: float,
     requests: list[int],
 ) -> None:
-    monkeypatch.setattr(images, "REMEMBERED", seconds)
+    monkeypatch.setattr(catalog, "REMEMBERED", seconds)
     swr.answer("GET", REPOS, lambda each: page() if "filter" in each.args else refusal(400, "SVCSTG.SWR.4000055"))
     for number in requests:
         before = len(asked(swr, REPOS))
-        assert client.images.repositories(credentials, None) == []
+        assert client.catalog.repositories(credentials, None) == []
         assert len(asked(swr, REPOS)) - before == number
 
 
@@ -255,9 +255,9 @@ def test_a_way_that_swr_takes_no_more_costs_a_look_for_another(
         return page(tag()) if taken in request.args else refusal(400, "SVCSTG.SWR.4000014")
 
     swr.answer("GET", TAGS, answer)
-    assert len(client.images.tags(credentials, NESTED)) == 1
+    assert len(client.catalog.tags(credentials, NESTED)) == 1
     taken = "order_column"
-    assert len(client.images.tags(credentials, NESTED)) == 1
+    assert len(client.catalog.tags(credentials, NESTED)) == 1
     assert ["filter" in each for each in asked(swr, TAGS)] == [False, True, True, False]
 
 
@@ -270,7 +270,7 @@ def test_a_list_that_does_not_hold_still_is_not_given_out_in_part(
 
     swr.answer("GET", TAGS, shrinking)
     with pytest.raises(Unavailable, match="changed each of the 3 times that it was read") as caught:
-        client.images.tags(credentials, NESTED)
+        client.catalog.tags(credentials, NESTED)
     assert caught.value.retry_after == 10.0
 
 
@@ -281,14 +281,14 @@ def test_an_older_swr_wants_a_filter(swr: Swr, client: SwrClient, credentials: C
         return page(repository())
 
     swr.answer("GET", REPOS, filtered)
-    assert len(client.images.repositories(credentials, "team")) == 1
+    assert len(client.catalog.repositories(credentials, "team")) == 1
     assert asked(swr, REPOS)[-1]["filter"] == "center::self|namespace::team"
 
 
 def test_a_refusal_of_every_form_is_told(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", TAGS, refusal(400, "SVCSTG.SWR.4000014", "no such parameter"))
     with pytest.raises(AdapterError, match="no such parameter"):
-        client.images.tags(credentials, NESTED)
+        client.catalog.tags(credentials, NESTED)
 
 
 # Bounds
@@ -310,7 +310,7 @@ def test_a_body_of_a_hundred_megabytes(swr: Swr, client: SwrClient, credentials:
     swr.answer("GET", TAGS, endless)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(Unexpected, match="more than"):
-        client.images.tags(credentials, NESTED)
+        client.catalog.tags(credentials, NESTED)
     assert sent < 60 << 20
     # In KiB. The server of this test is in the same process.
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
@@ -319,7 +319,7 @@ def test_a_body_of_a_hundred_megabytes(swr: Swr, client: SwrClient, credentials:
 def test_a_page_that_trickles(
     swr: Swr, client: SwrClient, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(images, "LONGEST", 0.5)
+    monkeypatch.setattr(catalog, "LONGEST", 0.5)
     stop = threading.Event()
 
     def trickle(request: Request) -> Response:
@@ -332,7 +332,7 @@ def test_a_page_that_trickles(
     swr.answer("GET", TAGS, trickle)
     try:
         with pytest.raises(TimedOut):
-            client.images.tags(credentials, NESTED)
+            client.catalog.tags(credentials, NESTED)
     finally:
         stop.set()
 
@@ -343,7 +343,7 @@ def test_many_lists_at_once_stay_within_the_budget(swr: Swr, credentials: Creden
     for number in range(60):
         swr.answer("GET", f"{NAMESPACES}/team/repos/r{number}/tags", page(tag()))
     with ThreadPoolExecutor(60) as pool:
-        found = list(pool.map(lambda n: client.images.tags(credentials, Repository("team", f"r{n}")), range(60)))
+        found = list(pool.map(lambda n: client.catalog.tags(credentials, Repository("team", f"r{n}")), range(60)))
     assert [len(each) for each in found] == [1] * 60
     assert swr.count("GET", TOKEN_PATH) == 1
     assert len(swr.seen) == 61
@@ -354,7 +354,7 @@ def test_many_lists_at_once_stay_within_the_budget(swr: Swr, credentials: Creden
 
 def test_dockyard_lists_repositories(swr: Swr, client: SwrClient, key_only: Credentials) -> None:
     swr.answer("GET", DOCKYARD, page(repository(), repository(name="a/b")))
-    found = client.images.repositories(key_only, "team")
+    found = client.catalog.repositories(key_only, "team")
     assert [each.name for each in found] == ["a/b", "app"]
     assert asked(swr, DOCKYARD)[0]["filter"] == "center::self|namespace::team"
     assert {"offset", "limit"} <= set(asked(swr, DOCKYARD)[0])
@@ -368,7 +368,7 @@ def test_without_dockyard_the_secret_key_is_asked_for(
 ) -> None:
     swr.answer("GET", DOCKYARD, answer)
     with pytest.raises(Denied, match="cannot be listed with the login key alone on this SWR: enter the SK"):
-        client.images.repositories(key_only, "team")
+        client.catalog.repositories(key_only, "team")
 
 
 def test_without_dockyard_and_without_a_management_host(swr: Swr, credentials: Credentials) -> None:
@@ -376,9 +376,9 @@ def test_without_dockyard_and_without_a_management_host(swr: Swr, credentials: C
     client = client_of(swr, regions={"eu-de": RegionHosts(swr.url)})
     swr.answer("GET", DOCKYARD, 404)
     with pytest.raises(Denied, match="management API of eu-de is unknown"):
-        client.images.repositories(credentials, "team")
+        client.catalog.repositories(credentials, "team")
     with pytest.raises(Denied, match="management API of eu-de is unknown"):
-        client.images.delete_tag(credentials, NESTED, "v1")
+        client.catalog.delete_tag(credentials, NESTED, "v1")
 
 
 @pytest.mark.parametrize(("code", "kind"), [("4040009", Denied), ("4040058", OrganizationUnknown)])
@@ -389,7 +389,7 @@ def test_what_dockyard_has_not(
     swr.answer("GET", DOCKYARD, refusal(404, f"SVCSTG.SWR.{code}"))
     swr.answer("GET", "/dockyard/v2/namespaces", refusal(404, f"SVCSTG.SWR.{code}"))
     with pytest.raises(kind):
-        client.images.repositories(key_only, "team")
+        client.catalog.repositories(key_only, "team")
     assert client.organizations.all(key_only) == []
 
 
@@ -407,9 +407,9 @@ def test_a_later_page_that_is_not_there_empties_nothing(
     swr.answer("GET", DOCKYARD, cut(repository()))
     swr.answer("GET", TAGS, cut(tag()))
     calls: list[Callable[[], object]] = [
-        lambda: client.images.repositories(credentials, "team"),
-        lambda: client.images.repositories(key_only, "team"),
-        lambda: client.images.tags(credentials, NESTED),
+        lambda: client.catalog.repositories(credentials, "team"),
+        lambda: client.catalog.repositories(key_only, "team"),
+        lambda: client.catalog.tags(credentials, NESTED),
     ]
     for call in calls:
         with pytest.raises(AdapterError) as caught:
@@ -424,22 +424,22 @@ def test_dockyard_that_ignores_the_offset(swr: Swr, client: SwrClient, key_only:
     """A page shorter than the limit that comes again is the whole list; a full one is not."""
     few = [repository(name=f"r{number}") for number in range(3)]
     swr.answer("GET", DOCKYARD, Response(json.dumps(few)))
-    assert [each.name for each in client.images.repositories(key_only, "team")] == ["r0", "r1", "r2"]
+    assert [each.name for each in client.catalog.repositories(key_only, "team")] == ["r0", "r1", "r2"]
     assert len(asked(swr, DOCKYARD)) == 3
     swr.answer("GET", DOCKYARD, Response(json.dumps([repository(name=f"r{number}") for number in range(100)])))
     with pytest.raises(Unexpected, match="repeats the same page of 100 entries at every offset"):
-        client.images.repositories(key_only, "team")
+        client.catalog.repositories(key_only, "team")
 
 
 def test_a_refusal_of_dockyard(swr: Swr, client: SwrClient, key_only: Credentials) -> None:
     swr.answer("GET", DOCKYARD, refusal(403, "SVCSTG.SWR.4039002"))
     with pytest.raises(Denied, match="lacks the SWR permission"):
-        client.images.repositories(key_only, "team")
+        client.catalog.repositories(key_only, "team")
 
 
 def test_tags_have_names_only(swr: Swr, client: SwrClient, key_only: Credentials) -> None:
     swr.answer("GET", LISTS, {"name": "team/a/b", "tags": ["v2", "", "v1"]})
-    found = client.images.tags(key_only, NESTED)
+    found = client.catalog.tags(key_only, NESTED)
     assert [(each.name, each.digest) for each in found] == [("v1", None), ("v2", None)]
     assert swr.count("GET", LISTS) == 1
 
@@ -448,13 +448,13 @@ def test_tags_have_names_only(swr: Swr, client: SwrClient, key_only: Credentials
 def test_no_tags_may_mean_no_repository(swr: Swr, client: SwrClient, key_only: Credentials, names: Any) -> None:
     swr.answer("GET", LISTS, {"name": "team/a/b", "tags": names})
     swr.answer("GET", DOCKYARD, page(repository(name="a/b")))
-    assert client.images.tags(key_only, NESTED) == []
+    assert client.catalog.tags(key_only, NESTED) == []
     swr.answer("GET", DOCKYARD, page(repository(name="a/c")))
     with pytest.raises(RepositoryUnknown):
-        client.images.tags(key_only, NESTED)
+        client.catalog.tags(key_only, NESTED)
     swr.answer("GET", DOCKYARD, 404)
     with pytest.raises(Denied, match=r"whether it exists cannot be seen .* enter the SK"):
-        client.images.tags(key_only, NESTED)
+        client.catalog.tags(key_only, NESTED)
 
 
 # Deletion
@@ -462,8 +462,8 @@ def test_no_tags_may_mean_no_repository(swr: Swr, client: SwrClient, key_only: C
 
 def test_deleting_a_tag(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("DELETE", f"{TAGS}/v1", 204, 200)
-    client.images.delete_tag(credentials, NESTED, "v1")
-    client.images.delete_tag(credentials, NESTED, "v1")
+    client.catalog.delete_tag(credentials, NESTED, "v1")
+    client.catalog.delete_tag(credentials, NESTED, "v1")
     assert swr.count("DELETE", f"{TAGS}/v1") == 2
 
 
@@ -483,10 +483,10 @@ def test_a_tag_that_cannot_be_deleted(
 ) -> None:
     swr.answer("DELETE", f"{TAGS}/v1", answer)
     with pytest.raises(AdapterError) as caught:
-        client.images.delete_tag(credentials, NESTED, "v1")
+        client.catalog.delete_tag(credentials, NESTED, "v1")
     assert type(caught.value) is kind
 
 
 def test_a_login_key_deletes_no_tag(swr: Swr, client: SwrClient, key_only: Credentials) -> None:
     with pytest.raises(Denied, match="login key alone"):
-        client.images.delete_tag(key_only, NESTED, "v1")
+        client.catalog.delete_tag(key_only, NESTED, "v1")

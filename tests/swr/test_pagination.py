@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adapter.errors import RepositoryUnknown, Unavailable, Unexpected
-from adapter.swr import pages
-from adapter.swr.pages import LIMIT, MOST_ENTRIES, MOST_PAGES, Collection, Page, parse_page
+from adapter.swr import pagination
+from adapter.swr.pagination import LIMIT, MOST_ENTRIES, MOST_PAGES, Collection, Page, parse_page
 
 
 @dataclass
@@ -187,7 +187,7 @@ def test_more_than_can_be_listed() -> None:
 
 
 def test_more_sent_than_can_be_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "MOST_ENTRIES", 50)
+    monkeypatch.setattr(pagination, "MOST_ENTRIES", 50)
     with pytest.raises(Unexpected, match="too many"):
         Server(names(60), told=False).all()
 

@@ -8,7 +8,7 @@ from adapter import errors
 from adapter.errors import AdapterError
 from adapter.references import Repository
 from adapter.swr.errors import ErrorResponse
-from adapter.swr.manifest_types import (
+from adapter.swr.media_types import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
     OCI_INDEX,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.errors import Unexpected
-from adapter.swr.locations import resolve
+from adapter.swr.urls import resolve
 
 BASE = "https://swr.example:8443/v2/org/repo/blobs/uploads/"
 
