@@ -33,12 +33,12 @@ from adapter.errors import (
     MethodUnsupported,
     RouteUnknown,
 )
+from adapter.manifests.service import ManifestService
 from adapter.settings import CALLS, CHECKS, UNPROVEN_CALLS, UNPROVEN_CHECKS, UNPROVEN_CREDENTIALS, Settings
 from adapter.swr.client import SwrClient
 from adapter.swr.tenants import Tenants
 from adapter.transfer.blob_places import BlobPlaces
 from adapter.transfer.checksum import spare_cores
-from adapter.transfer.manifests import Manifests
 from adapter.transfer.mount import Mounts
 from adapter.transfer.slots import Slots
 from adapter.transfer.upload import Uploads
@@ -72,7 +72,7 @@ def create_contract_app(settings: Settings, swr: SwrClient) -> Flask:
     )
     offered = Mounts(swr, places, settings.mount, spare)
     translate = settings.oci_index == "translate"
-    documents = Manifests(swr, translate=translate)
+    documents = ManifestService(swr, translate=translate)
     app.register_blueprint(registry.create_blueprint(swr))
     app.register_blueprint(manifests.create_blueprint(swr, documents))
     app.register_blueprint(blobs.create_blueprint(swr, slots, places, settings.blob_redirects))

@@ -9,13 +9,13 @@ from adapter.contract.caller import credentials_of
 from adapter.contract.queries import repository_in
 from adapter.credentials import Credentials
 from adapter.errors import DeletionRefused, ManifestUnknown, RepositoryUnknown
+from adapter.manifests.service import ManifestService
 from adapter.references import Repository, check_reference, check_tag, is_digest, parse_repository
 from adapter.swr.client import SwrClient
 from adapter.swr.deletion import Deletion
-from adapter.transfer.manifests import Manifests
 
 
-def create_blueprint(swr: SwrClient, manifests: Manifests, *, translated: bool) -> Blueprint:
+def create_blueprint(swr: SwrClient, manifests: ManifestService, *, translated: bool) -> Blueprint:
     """Two routes. A manifest is deleted by its digest with all its tags, by a tag with that tag alone.
 
     `translated`: the digest may be that of an original that a tag's image stands for.

@@ -16,6 +16,7 @@ from adapter.contract.queries import matcher, repository_in, terms
 from adapter.contract.snapshots import Snapshots
 from adapter.documents import parse_json
 from adapter.errors import AccountBlocked, Denied, NotFound
+from adapter.manifests.service import ManifestService
 from adapter.numerals import whole_in_json
 from adapter.references import Repository, check_reference, is_digest
 from adapter.swr.catalog import ListedRepository, ListedTag
@@ -23,10 +24,9 @@ from adapter.swr.client import SwrClient
 from adapter.swr.media_types import ACCEPT, LISTS
 from adapter.swr.models import config_type_of
 from adapter.swr.registry import Manifest
-from adapter.transfer.manifests import Manifests
 
 
-def create_blueprint(swr: SwrClient, manifests: Manifests) -> Blueprint:
+def create_blueprint(swr: SwrClient, manifests: ManifestService) -> Blueprint:
     """Three routes; what they list comes from SWR when a first page is asked for."""
     blueprint = Blueprint("listing", __name__)
     repositories_seen: Snapshots[ListedRepository] = Snapshots()

@@ -11,21 +11,21 @@ from adapter.contract.answers import bodiless
 from adapter.contract.caller import credentials_of
 from adapter.documents import TooManyValues, parse_json
 from adapter.errors import DigestInvalid, ManifestInvalid, ManifestUnknown, TagInvalid
+from adapter.manifests.conversion import Document
+from adapter.manifests.forms import Form, form_of
+from adapter.manifests.preserved_original import LARGEST
+from adapter.manifests.service import ManifestService, Stored
 from adapter.references import algorithm_of, check_reference, digest_of, is_digest, parse_repository
 from adapter.swr.client import SwrClient
 from adapter.swr.media_types import ACCEPT
 from adapter.swr.registry import Manifest
 from adapter.transfer.body import read_all, refuse_larger
 from adapter.transfer.checksum import check_supported
-from adapter.transfer.forms import Form, form_of
-from adapter.transfer.kept import LARGEST
-from adapter.transfer.manifests import Manifests, Stored
-from adapter.transfer.translate import Document
 
 _MEDIA_TYPE: Final = re.compile(r"[\w.+-]{1,127}/[\w.+-]{1,127}(?:;[\x20-\x7e]{0,255})?", re.ASCII)
 
 
-def create_blueprint(swr: SwrClient, manifests: Manifests) -> Blueprint:
+def create_blueprint(swr: SwrClient, manifests: ManifestService) -> Blueprint:
     """HEAD, GET and PUT by tag and by digest."""
     blueprint = Blueprint("manifests", __name__)
 

@@ -56,7 +56,7 @@ class Snapshots(Generic[T]):
         self._most = most
         self._clock = clock
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Hashable, _Snapshot[T]] = OrderedDict()
+        self._preserved: OrderedDict[Hashable, _Snapshot[T]] = OrderedDict()
         self._keys: dict[str, OrderedDict[Hashable, None]] = {}
         self._weights: Counter[str] = Counter()
         self._flights: SingleFlight[Sequence[T]] = SingleFlight()
@@ -97,7 +97,7 @@ class Snapshots(Generic[T]):
     def _find(self, key: Hashable) -> Sequence[T] | None:
         with self._lock:
             self._expire()
-            found = self._kept.get(key)
+            found = self._preserved.get(key)
             return None if found is None else found.entries
 
     def _keep(self, key: Hashable, account: str, entries: Sequence[T], *, needed: bool) -> None:
@@ -105,17 +105,17 @@ class Snapshots(Generic[T]):
         weight = 1 + sum(map(self._weigh, entries))
         with self._lock:
             self._expire()
-            if key in self._kept:
+            if key in self._preserved:
                 self._drop(key)
             elif not needed:
                 return
-            self._kept[key] = _Snapshot(account, entries, weight, self._clock() + self._seconds)
+            self._preserved[key] = _Snapshot(account, entries, weight, self._clock() + self._seconds)
             self._keys.setdefault(account, OrderedDict())[key] = None
             self._weights[account] += weight
             self._make_room(key)
 
     def _make_room(self, latest: Hashable) -> None:
-        while self._weights.total() > self._most and len(self._kept) > 1:
+        while self._weights.total() > self._most and len(self._preserved) > 1:
             accounts = (account for account, keys in self._keys.items() if len(keys) > 1 or latest not in keys)
             heaviest = max(accounts, key=self._weights.__getitem__)
             self._drop(next(iter(self._keys[heaviest])))
@@ -123,11 +123,11 @@ class Snapshots(Generic[T]):
     def _expire(self) -> None:
         """The oldest are first."""
         now = self._clock()
-        while self._kept and next(iter(self._kept.values())).until <= now:
-            self._drop(next(iter(self._kept)))
+        while self._preserved and next(iter(self._preserved.values())).until <= now:
+            self._drop(next(iter(self._preserved)))
 
     def _drop(self, key: Hashable) -> None:
-        gone = self._kept.pop(key)
+        gone = self._preserved.pop(key)
         self._weights[gone.account] -= gone.weight
         keys = self._keys[gone.account]
         del keys[key]

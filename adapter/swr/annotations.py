@@ -1,7 +1,7 @@
 """How a document in SWR tells which original it stands for: an annotation with the original's digest. Pure.
 
 SWR refuses OCI indexes (`docs/facts/swr.md §6, §10`), so the same image lies there as a Docker manifest list or schema
-2 (`adapter.transfer.translate`). Docker's formats know no annotations, but their readers pass over unknown fields, so
+2 (`adapter.manifests.conversion`). Docker's formats know no annotations, but their readers pass over unknown fields, so
 they stand at the top level as in OCI's formats.
 """
 

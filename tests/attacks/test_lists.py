@@ -184,8 +184,8 @@ class TestKeptLists:
             asked.clear()
             seen.read(credentials, name, lambda: fetch(credentials), first=False, size=1)  # noqa: B023 - called at once
             assert asked == []
-        assert sum(each.weight for each in seen._kept.values()) <= 100
-        assert sum(map(len, seen._keys.values())) == len(seen._kept)
+        assert sum(each.weight for each in seen._preserved.values()) <= 100
+        assert sum(map(len, seen._keys.values())) == len(seen._preserved)
 
     def test_artifacts_of_one_repository_share_a_list(self) -> None:
         """Each costs as many requests at SWR as the repository has pages of tags."""

@@ -12,11 +12,11 @@ from werkzeug import Response
 
 from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import Unexpected
+from adapter.manifests.service import ManifestService
 from adapter.references import Repository, digest_of
 from adapter.sandbox.recordings.images import OCI_INDEX, Image
 from adapter.swr.client import SwrClient
 from adapter.swr.media_types import ACCEPT, DOCKER_LIST, DOCKER_MANIFEST
-from adapter.transfer.manifests import Manifests
 from tests.contract.conftest import put_back
 from tests.contract.http import Door, asked, refused
 from tests.contract.test_manifests import seed
@@ -82,14 +82,14 @@ class TestContent:
     ) -> None:
         answers(swr, "v1", answer)
         with pytest.raises(Unexpected) as caught:
-            Manifests(client, translate=True).read(ME, REPOSITORY, "v1", ACCEPT, head=head)
+            ManifestService(client, translate=True).read(ME, REPOSITORY, "v1", ACCEPT, head=head)
         assert says in caught.value.sentence
 
     @pytest.mark.parametrize("translate", [True, False])
     def test_a_head_of_a_digest_that_announces_another_one(self, swr: Swr, client: SwrClient, translate: bool) -> None:
         answers(swr, digest_of(GOOD), said(GOOD, Docker_Content_Digest=digest_of(b"other")))
         with pytest.raises(Unexpected, match="damaged"):
-            Manifests(client, translate=translate).read(ME, REPOSITORY, digest_of(GOOD), ACCEPT, head=True)
+            ManifestService(client, translate=translate).read(ME, REPOSITORY, digest_of(GOOD), ACCEPT, head=True)
 
     def test_a_page_is_not_a_blob(self, swr: Swr, client: SwrClient) -> None:
         """Whoever took it for one would not send the layer."""
@@ -111,7 +111,7 @@ class TestContent:
     def test_what_is(self, swr: Swr, client: SwrClient, digest: str, head: bool) -> None:
         answers(swr, "v1", said(GOOD, Docker_Content_Digest=digest))
         for translate in (True, False):
-            found = Manifests(client, translate=translate).read(ME, REPOSITORY, "v1", ACCEPT, head=head)
+            found = ManifestService(client, translate=translate).read(ME, REPOSITORY, "v1", ACCEPT, head=head)
             assert found.digest == digest_of(GOOD)
             assert found.length == len(GOOD)
 

@@ -11,8 +11,8 @@ import pytest
 
 from adapter.references import Repository, digest_of
 from adapter.sandbox.recordings.images import Image, dump
+from tests.manifests.service.driver import Adapter
 from tests.running import TENANT, RunningSandbox
-from tests.transfer.manifests.driver import Adapter
 
 REPOSITORY = Repository("team", "work")
 PADDING = "x" * 100_000

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from adapter.manifests.conversion import _GZIP
 from adapter.swr.annotations import SOURCE_DIGEST
 from adapter.swr.media_types import BUILD_FLAGS
-from adapter.transfer.translate import _GZIP
 from tests.test_docs import code, sentences
 
 PAGE = Path(__file__).parents[2] / "docs" / "images.md"

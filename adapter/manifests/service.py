@@ -1,8 +1,9 @@
 """Manifests on their way to SWR and back, whatever SWR takes of OCI (`docs/facts/swr.md §6, §10`).
 
-**There.** The original is sent first. Refused for its type it becomes, under a tag, what SWR does take (`StandIns`),
-and under a digest a blob of the repository (`Kept`), since Harbor drops a whole image when one of its manifests is
-refused (`docs/facts/harbor.md D.2`). **Back.** Under a tag the original is read again while its blob is there, else
+**There.** The original is sent first. Refused for its type it becomes, under a tag, what SWR does take
+(`DockerFallback`), and under a digest a blob of the repository (`PreservedOriginals`), since Harbor drops a whole image
+when one of its manifests is refused (`docs/facts/harbor.md D.2`).
+**Back.** Under a tag the original is read again while its blob is there, else
 what SWR has; under a digest what SWR has, else the blob. So the digest of an answer is always that of its content, an
 image that did not change is known again, and nothing of it is in the adapter.
 """
@@ -15,6 +16,11 @@ from typing import Final
 
 from adapter.credentials import Credentials
 from adapter.errors import BlobUnknown, ManifestInvalid, ManifestUnknown, TypeRefused
+from adapter.manifests.capabilities import Capabilities
+from adapter.manifests.conversion import Document, images_in
+from adapter.manifests.docker_fallback import MOST, DockerFallback
+from adapter.manifests.forms import Form
+from adapter.manifests.preserved_original import PreservedOriginals
 from adapter.references import Repository, is_digest
 from adapter.swr.client import SwrClient
 from adapter.swr.media_types import (
@@ -30,11 +36,6 @@ from adapter.swr.media_types import (
 )
 from adapter.swr.registry import Manifest
 from adapter.swr.retry import for_upload
-from adapter.transfer.forms import Form
-from adapter.transfer.kept import Kept
-from adapter.transfer.refused_types import RefusedTypes
-from adapter.transfer.stand_ins import MOST, StandIns
-from adapter.transfer.translate import Document, images_in
 
 log = logging.getLogger(__name__)
 
@@ -50,15 +51,15 @@ class Stored:
     warning: str | None = None
 
 
-class Manifests:
+class ManifestService:
     """For any caller. Without `translate` everything goes to SWR and comes from it as it is."""
 
     def __init__(self, swr: SwrClient, *, translate: bool) -> None:
         self._registry = swr.registry
         self._translate = translate
-        self._kept = Kept(swr)
-        self._refused = RefusedTypes(swr.state)
-        self._stand_ins = StandIns(swr.registry, self._kept, self._refused)
+        self._preserved = PreservedOriginals(swr)
+        self._refused = Capabilities(swr.state)
+        self._docker_fallback = DockerFallback(swr.registry, self._preserved, self._refused)
 
     # Back
 
@@ -74,9 +75,9 @@ class Manifests:
             return self._registry.manifest(credentials, repository, reference, accept, head=head)
         except ManifestUnknown:
             # Asked anew: whoever hears that it is there does not send it, nor its layers.
-            original = self._kept.find(credentials, repository, reference, fresh=True)
+            original = self._preserved.find(credentials, repository, reference, fresh=True)
             if original is None:
-                self._kept.missed(credentials, repository, reference)
+                self._preserved.missed(credentials, repository, reference)
                 raise
         return _manifest(original)
 
@@ -87,7 +88,7 @@ class Manifests:
         wanted = () if source is None else [each for each in _ORIGINALS[source.held_as] if accepts(accept, each)]
         if source is None or not wanted:
             return own
-        original = self._kept.find(credentials, repository, source.digest)
+        original = self._preserved.find(credentials, repository, source.digest)
         if original is None or original.media_type not in wanted:
             return own
         # What the list names is as sure as the list. The rest may be gone: then the original could not be pulled whole.
@@ -99,17 +100,17 @@ class Manifests:
     def _has_all(self, credentials: Credentials, repository: Repository, digests: set[str]) -> bool:
         """What was looked for in vain may have come meanwhile, through another replica or with another secret."""
         for digest in digests:
-            if self._kept.lacks(credentials, repository, [digest]):
+            if self._preserved.lacks(credentials, repository, [digest]):
                 try:
                     self.read(credentials, repository, digest, ACCEPT, head=True)
                 except ManifestUnknown:
                     return False
-                self._kept.arrived(credentials, repository, [digest])
+                self._preserved.arrived(credentials, repository, [digest])
         return True
 
     def is_kept(self, credentials: Credentials, repository: Repository, digest: str) -> bool:
         """Whether a manifest is there only because it was kept: no tag leads to it."""
-        return self._translate and self._kept.find(credentials, repository, digest, fresh=True) is not None
+        return self._translate and self._preserved.find(credentials, repository, digest, fresh=True) is not None
 
     # There
 
@@ -154,7 +155,7 @@ class Manifests:
             credentials, repository, reference, pushed.data, pushed.media_type, pushed.digest
         )
         if self._translate and is_digest(reference):
-            self._kept.arrived(credentials, repository, [reference])
+            self._preserved.arrived(credentials, repository, [reference])
         return digest
 
     def _sent_whole(
@@ -168,7 +169,7 @@ class Manifests:
         except (ManifestInvalid, ManifestUnknown, BlobUnknown):
             if original.media_type not in LISTS:
                 raise
-            if not self._stand_ins.restored(credentials, repository, original.data):
+            if not self._docker_fallback.restored(credentials, repository, original.data):
                 raise
         return self._sent(credentials, repository, reference, pushed)
 
@@ -176,8 +177,8 @@ class Manifests:
         self, credentials: Credentials, repository: Repository, original: Document, form: Form, earlier: float | None
     ) -> Stored:
         """That images are rejected is learnt when one stands in for another: SWR may reject this one for its layers."""
-        self._kept.keep(credentials, repository, original, remembered=True)
-        self._kept.arrived(credentials, repository, [original.digest])
+        self._preserved.keep(credentials, repository, original, remembered=True)
+        self._preserved.arrived(credentials, repository, [original.digest])
         if form.kind == "other" and earlier is None:
             self._refused.learn(credentials, form.key)
         why = _why(original.media_type, earlier)
@@ -195,7 +196,7 @@ class Manifests:
         earlier: float | None,
     ) -> Stored:
         try:
-            done = self._stand_ins.put(credentials, repository, tag, original)
+            done = self._docker_fallback.put(credentials, repository, tag, original)
         except ManifestInvalid as error:
             if refusal is not None and error.swr_code is None:
                 # SWR's own words, where the error has none.

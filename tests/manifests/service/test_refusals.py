@@ -9,8 +9,8 @@ import pytest
 from adapter.errors import Denied, ManifestInvalid, OrganizationUnknown, TypeRefused
 from adapter.references import Repository
 from adapter.sandbox.recordings.images import OCI_INDEX, OCI_MANIFEST, Image, dump, index, single
+from tests.manifests.service.driver import REFUSING, Adapter
 from tests.running import RunningSandbox
-from tests.transfer.manifests.driver import REFUSING, Adapter
 
 AMD, ARM = ({"architecture": name, "os": "linux"} for name in ("amd64", "arm64"))
 
@@ -98,11 +98,11 @@ class TestWhatCannotBe:
         self, adapter: Adapter, repository: Repository, buildkit: Image, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         adapter.upload(repository, buildkit)
-        monkeypatch.setattr("adapter.transfer.stand_ins.MOST", 2)
+        monkeypatch.setattr("adapter.manifests.docker_fallback.MOST", 2)
         with pytest.raises(ManifestInvalid, match=r"3 manifests.*at most 2"):
             adapter.put(repository, "v1", buildkit)
-        monkeypatch.setattr("adapter.transfer.stand_ins.MOST", 3)
-        monkeypatch.setattr("adapter.transfer.stand_ins.MOST_BYTES", 1000)
+        monkeypatch.setattr("adapter.manifests.docker_fallback.MOST", 3)
+        monkeypatch.setattr("adapter.manifests.docker_fallback.MOST_BYTES", 1000)
         with pytest.raises(ManifestInvalid, match="larger than 1000 bytes"):
             adapter.put(repository, "v1", buildkit)
 

@@ -9,8 +9,8 @@ import pytest
 
 from adapter.references import Repository
 from adapter.sandbox.recordings.images import Image
+from tests.manifests.service.driver import Adapter
 from tests.running import TENANT, RunningSandbox
-from tests.transfer.manifests.driver import Adapter
 
 _numbers = itertools.count()
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.errors import ManifestInvalid, TypeRefused
+from adapter.manifests.conversion import Document, images_in, kind_of, to_list, to_schema2
 from adapter.sandbox.recordings.images import (
     DOCKER_CONFIG,
     DOCKER_LAYER,
@@ -24,7 +25,6 @@ from adapter.sandbox.recordings.images import (
 )
 from adapter.swr.annotations import SOURCE_DIGEST, source_digest_in
 from adapter.swr.media_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
-from adapter.transfer.translate import Document, images_in, kind_of, to_list, to_schema2
 from tests.docker_formats import MANIFEST_LIST, SCHEMA_2, faults
 from tests.oci_images import ATTESTATION, FOREIGN, TAR, UNKNOWN, ZSTD, Index, Member, images, index_of, indexes
 

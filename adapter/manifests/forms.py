@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from adapter.errors import ManifestInvalid
+from adapter.manifests.conversion import Kind, as_descriptor, is_attestation, is_translatable, kind_of
 from adapter.swr.media_types import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
@@ -22,7 +23,6 @@ from adapter.swr.media_types import (
     is_attestation_manifest,
     type_of,
 )
-from adapter.transfer.translate import Kind, as_descriptor, is_attestation, is_translatable, kind_of
 
 _SHOWN: Final = 100
 _EMPTY: Final = "application/vnd.oci.empty.v1+json"

@@ -11,8 +11,8 @@ from adapter.errors import ManifestInvalid, TypeRefused
 from adapter.references import Repository
 from adapter.sandbox.recordings.images import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Image, dump, index, single
 from adapter.sandbox.recordings.images import artifact as thing
+from tests.manifests.service.driver import Adapter, own
 from tests.running import RunningSandbox
-from tests.transfer.manifests.driver import Adapter, own
 
 AMD = {"architecture": "amd64", "os": "linux"}
 

@@ -9,8 +9,8 @@ import pytest
 
 from adapter.references import Repository, digest_of
 from adapter.sandbox.recordings.images import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, Image, dump
+from tests.manifests.service.driver import REFUSING, Adapter, changed, forget, held, own
 from tests.running import RunningSandbox
-from tests.transfer.manifests.driver import REFUSING, Adapter, changed, forget, held, own
 
 
 class TestWhatComesBack:

@@ -15,6 +15,8 @@ import requests
 
 from adapter.credentials import Credentials
 from adapter.errors import AdapterError, BlobUnknown, ManifestInvalid, NotFound, RangeInvalid, Unexpected
+from adapter.manifests.conversion import Document
+from adapter.manifests.forms import original_type_of
 from adapter.numerals import whole_number
 from adapter.references import Repository, algorithm_of, digest_of
 from adapter.state import MemoryState, State
@@ -22,8 +24,6 @@ from adapter.swr.client import SwrClient
 from adapter.swr.media_types import LISTS, digests_in, parsed
 from adapter.swr.tokens import PUSH
 from adapter.swr.transport import read_document
-from adapter.transfer.forms import original_type_of
-from adapter.transfer.translate import Document
 
 LARGEST: Final = 4 << 20
 """Bytes of the largest manifest that a registry must take (OCI distribution spec, "Pushing manifests")."""
@@ -45,7 +45,7 @@ _MOST: Final = 1_000
 _READING: Final = 30.0
 
 
-class Kept:
+class PreservedOriginals:
     """Originals of every repository, for any caller; nothing that one caller was told is ever told to another one."""
 
     def __init__(self, swr: SwrClient) -> None:

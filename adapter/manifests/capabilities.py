@@ -17,10 +17,10 @@ OCI_CHILDREN: Final = "oci-children"
 """OCI manifests in a Docker list."""
 
 
-class RefusedTypes:
+class Capabilities:
     """For each region and access key apart: accounts of one SWR may be served by different versions of it.
 
-    `what` is the key of a form (`adapter.transfer.forms.Form`), so that nothing counts as rejected that was not sent,
+    `what` is the key of a form (`adapter.manifests.forms.Form`), so that nothing counts as rejected that was not sent,
     or one of the constants above. Its length is bounded.
     """
 

@@ -13,6 +13,10 @@ from typing import Any, Final
 
 from adapter.credentials import Credentials
 from adapter.errors import InvalidRequest, ManifestInvalid, ManifestUnknown, TypeRefused
+from adapter.manifests.capabilities import ANNOTATIONS, OCI_CHILDREN, Capabilities
+from adapter.manifests.conversion import Document, images_in, to_list, to_schema2
+from adapter.manifests.forms import form_of
+from adapter.manifests.preserved_original import PreservedOriginals
 from adapter.references import Repository, digest_of
 from adapter.swr.annotations import with_content_digest
 from adapter.swr.media_types import (
@@ -27,10 +31,6 @@ from adapter.swr.media_types import (
     type_in,
 )
 from adapter.swr.registry import Manifest, Registry
-from adapter.transfer.forms import form_of
-from adapter.transfer.kept import Kept
-from adapter.transfer.refused_types import ANNOTATIONS, OCI_CHILDREN, RefusedTypes
-from adapter.transfer.translate import Document, images_in, to_list, to_schema2
 
 MOST: Final = 500
 """Manifests of an index: each costs SWR some requests."""
@@ -39,7 +39,7 @@ MOST_BYTES: Final = 16 << 20
 
 
 @dataclass(frozen=True)
-class StandIn:
+class FallbackResult:
     """What SWR has under the tag now; `named`: it tells its original, so that the original can be answered with."""
 
     document: Document
@@ -54,15 +54,15 @@ class _Child:
     native: bool
 
 
-class StandIns:
+class DockerFallback:
     """Puts translations into SWR, for any caller."""
 
-    def __init__(self, registry: Registry, kept: Kept, refused: RefusedTypes) -> None:
+    def __init__(self, registry: Registry, kept: PreservedOriginals, refused: Capabilities) -> None:
         self._registry = registry
-        self._kept = kept
+        self._preserved = kept
         self._refused = refused
 
-    def put(self, credentials: Credentials, repository: Repository, tag: str, original: Document) -> StandIn:
+    def put(self, credentials: Credentials, repository: Repository, tag: str, original: Document) -> FallbackResult:
         """Raises `TypeRefused` for what has no form in Docker's formats, `ManifestInvalid` for an index that names what
         is not there, and what SWR refuses either with. The tag is then as it was."""
         if original.media_type in LISTS:
@@ -94,18 +94,18 @@ class StandIns:
             room -= len(found[digest].document.data)
             if room < 0:
                 raise ManifestInvalid(f"the manifests that the index names are larger than {MOST_BYTES} bytes together")
-        self._kept.arrived(credentials, repository, digests)
+        self._preserved.arrived(credentials, repository, digests)
         return found
 
     def _child(self, credentials: Credentials, repository: Repository, digest: str) -> _Child:
-        if (original := self._kept.recall(credentials, repository, digest)) is not None:
+        if (original := self._preserved.recall(credentials, repository, digest)) is not None:
             return _Child(original, native=False)
         try:
             return _Child(
                 _held(self._registry.manifest(credentials, repository, digest, ACCEPT, head=False)), native=True
             )
         except ManifestUnknown:
-            original = self._kept.find(credentials, repository, digest)
+            original = self._preserved.find(credentials, repository, digest)
         if original is None:
             raise ManifestInvalid(
                 f"the index names {digest}, which {repository} does not have (any more): push it again, and the index "
@@ -145,7 +145,7 @@ class StandIns:
 
     # The tag
 
-    def _list(self, credentials: Credentials, repository: Repository, tag: str, index: Document) -> StandIn:
+    def _list(self, credentials: Credentials, repository: Repository, tag: str, index: Document) -> FallbackResult:
         entries, named = _contents(index.data)
         images = dict.fromkeys(str(image["digest"]) for image in entries)
         children = self._children(credentials, repository, named)
@@ -170,7 +170,7 @@ class StandIns:
         manifests (`docs/facts/swr.md §10`). As a blob it lasts as long as the index that names it."""
         for child in dropped:
             if child.native and form_of(parsed(child.document.data) or {}).media_type is not None:
-                self._kept.keep(credentials, repository, child.document, remembered=True)
+                self._preserved.keep(credentials, repository, child.document, remembered=True)
 
     def _tagged(
         self,
@@ -179,15 +179,15 @@ class StandIns:
         tag: str,
         original: Document,
         translated: Callable[[str | None], Document],
-    ) -> StandIn:
+    ) -> FallbackResult:
         """With the original's digest in it; where SWR does not take that, without."""
         named = _imprinted(translated(original.digest))
-        self._kept.keep(credentials, repository, original, remembered=False)
+        self._preserved.keep(credentials, repository, original, remembered=False)
         refused, annotations = False, f"{ANNOTATIONS}:{named.media_type}"
         if not self._refused.knows(credentials, annotations):
             try:
                 self._registry.put_manifest(credentials, repository, tag, named.data, named.media_type, named.digest)
-                return StandIn(named, named=True)
+                return FallbackResult(named, named=True)
             except InvalidRequest as error:
                 if not is_about_form(error):
                     raise
@@ -205,7 +205,7 @@ class StandIns:
             ) from error
         if refused:
             self._refused.learn(credentials, annotations)
-        return StandIn(bare, named=False)
+        return FallbackResult(bare, named=False)
 
 
 def _contents(index: bytes) -> tuple[list[Mapping[str, Any]], list[str]]:

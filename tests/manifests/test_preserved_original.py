@@ -12,13 +12,20 @@ from werkzeug import Response
 
 from adapter.credentials import parse_credentials
 from adapter.errors import Denied, ManifestInvalid, Unavailable, Unexpected
+from adapter.manifests import preserved_original as module
+from adapter.manifests.conversion import Document
+from adapter.manifests.preserved_original import (
+    CACHED,
+    LARGEST,
+    MOST_LARGE,
+    MOST_PARTS,
+    PreservedOriginals,
+    original_in,
+)
 from adapter.references import Repository, digest_of
 from adapter.state import MemoryState
 from adapter.swr.client import SwrClient
 from adapter.swr.media_types import OCI_INDEX, OCI_MANIFEST
-from adapter.transfer import kept as module
-from adapter.transfer.kept import CACHED, LARGEST, MOST_LARGE, MOST_PARTS, Kept, original_in
-from adapter.transfer.translate import Document
 from tests.credentials import ACCESS_ID, LOGIN_KEY, SECRET_KEY
 from tests.swr.scripted import Swr, client_of
 
@@ -135,7 +142,7 @@ class TestFinding:
     def test_one_that_is_there(self, swr: Swr, client: SwrClient) -> None:
         data = encoded(INDEX)
         swr.answer("GET", path(data), Response(data))
-        kept = Kept(client)
+        kept = PreservedOriginals(client)
         assert kept.recall(ME, REPOSITORY, digest_of(data)) is None
         for _ in range(3):
             assert kept.find(ME, REPOSITORY, digest_of(data)) == Document(OCI_INDEX, digest_of(data), data)
@@ -146,7 +153,7 @@ class TestFinding:
         data, other = encoded(INDEX), Repository("org", "other")
         swr.answer("GET", path(data), Response(data))
         swr.answer("GET", f"/v2/org/other/blobs/{digest_of(data)}", 404)
-        kept = Kept(client)
+        kept = PreservedOriginals(client)
         kept.find(ME, REPOSITORY, digest_of(data))
         assert kept.recall(SAME_BY_KEY, REPOSITORY, digest_of(data)) is None
         assert kept.find(ME, other, digest_of(data)) is None
@@ -158,12 +165,15 @@ class TestFinding:
         assert module.LIFE == 600
         monkeypatch.setattr(module, "LIFE", 0.0)
         swr.answer("GET", path(data), Response(data), 404)
-        kept = Kept(client)
+        kept = PreservedOriginals(client)
         assert kept.find(ME, REPOSITORY, digest_of(data)) is not None
         assert kept.find(ME, REPOSITORY, digest_of(data)) is None
 
     def test_large_ones_are_remembered_too_but_few_of_them(self, swr: Swr, client: SwrClient) -> None:
-        kept, all_of_them = Kept(client), [encoded(INDEX).ljust(CACHED + 1 + more) for more in range(MOST_LARGE + 1)]
+        kept, all_of_them = (
+            PreservedOriginals(client),
+            [encoded(INDEX).ljust(CACHED + 1 + more) for more in range(MOST_LARGE + 1)],
+        )
         for data in all_of_them:
             swr.answer("GET", path(data), Response(data))
             for _ in range(2):
@@ -175,7 +185,7 @@ class TestFinding:
         """It may come at any time, through another replica."""
         data = encoded(INDEX)
         swr.answer("GET", path(data), refusal(404, "BLOB_UNKNOWN"))
-        kept = Kept(client)
+        kept = PreservedOriginals(client)
         for _ in range(2):
             assert kept.find(ME, REPOSITORY, digest_of(data)) is None
         assert looked(swr, data) == 2
@@ -186,7 +196,7 @@ class TestFinding:
         """A layer, or an image's configuration: what it is never changes."""
         data = encoded({"config": {"Cmd": ["/x"]}}).ljust(size)
         swr.answer("GET", path(data), Response(data))
-        kept = Kept(client)
+        kept = PreservedOriginals(client)
         for _ in range(3):
             assert kept.find(ME, REPOSITORY, digest_of(data), fresh=fresh) is None
         assert looked(swr, data) == 1
@@ -197,20 +207,20 @@ class TestFinding:
         swr.answer("GET", path(data), Response(data))
         original = Document(OCI_MANIFEST, digest_of(data), data)
         with pytest.raises(ManifestInvalid, match="500 blobs"):
-            Kept(client).keep(ME, REPOSITORY, original, remembered=True)
+            PreservedOriginals(client).keep(ME, REPOSITORY, original, remembered=True)
         before = len(swr.seen)
-        assert Kept(client).find(ME, REPOSITORY, digest_of(data), fresh=True) is None
+        assert PreservedOriginals(client).find(ME, REPOSITORY, digest_of(data), fresh=True) is None
         assert len(swr.seen) <= before + 2
 
     def test_damage_is_absence(self, swr: Swr, client: SwrClient) -> None:
         data = encoded(INDEX)
         swr.answer("GET", path(data), Response(data + b" "))
-        assert Kept(client).find(ME, REPOSITORY, digest_of(data)) is None
+        assert PreservedOriginals(client).find(ME, REPOSITORY, digest_of(data)) is None
 
     def test_the_largest_that_a_registry_must_take(self, swr: Swr, client: SwrClient) -> None:
         data = encoded(INDEX).ljust(LARGEST)
         swr.answer("GET", path(data), Response(data))
-        assert Kept(client).find(ME, REPOSITORY, digest_of(data)) is not None
+        assert PreservedOriginals(client).find(ME, REPOSITORY, digest_of(data)) is not None
 
     @pytest.mark.parametrize("told", [True, False], ids=["by its length", "by its bytes"])
     def test_a_layer_is_not_read_to_find_out(
@@ -222,12 +232,12 @@ class TestFinding:
             monkeypatch.setattr(module, "read_document", lambda *_: pytest.fail("it is read"))
             response = Response(data)
         swr.answer("GET", path(data), lambda _: response)
-        assert Kept(client).find(ME, REPOSITORY, digest_of(data)) is None
+        assert PreservedOriginals(client).find(ME, REPOSITORY, digest_of(data)) is None
 
     def test_one_without_a_length(self, swr: Swr, client: SwrClient) -> None:
         data = encoded(IMAGE)
         swr.answer("GET", path(data), lambda _: Response(iter([data])))
-        assert Kept(client).find(ME, REPOSITORY, digest_of(data)) is not None
+        assert PreservedOriginals(client).find(ME, REPOSITORY, digest_of(data)) is not None
 
     def test_a_failure_is_no_absence(self, swr: Swr, client: SwrClient) -> None:
         data = encoded(INDEX)
@@ -235,12 +245,12 @@ class TestFinding:
             swr.answer("GET", path(data), status)
             swr.answer("GET", "/v2/manage/namespaces", {"namespaces": [{"id": 1, "name": "org", "auth": 7}]})
             with pytest.raises(kind):
-                Kept(client).find(ME, REPOSITORY, digest_of(data))
+                PreservedOriginals(client).find(ME, REPOSITORY, digest_of(data))
 
     def test_what_another_program_left_in_the_state_is_not_believed(self, swr: Swr, client: SwrClient) -> None:
         data = encoded(INDEX)
         swr.answer("GET", path(data), 404)
-        kept = Kept(client)
+        kept = PreservedOriginals(client)
         kept._cache.put(f"kept:{ME.fingerprint}:{REPOSITORY}:{digest_of(data)}", data + b" ", 60)
         assert kept.find(ME, REPOSITORY, digest_of(data)) is None
 
@@ -259,14 +269,14 @@ class TestKeeping:
     def test_as_a_blob_under_its_digest(
         self, swr: Swr, client: SwrClient, original: Document, remembered: bool
     ) -> None:
-        kept = Kept(client)
+        kept = PreservedOriginals(client)
         kept.keep(ME, REPOSITORY, original, remembered=remembered)
         (put,) = [request for request in swr.seen if request.method == "PUT"]
         assert (put.args["digest"], put.get_data()) == (original.digest, original.data)
         assert kept.recall(ME, REPOSITORY, original.digest) == (original if remembered else None)
 
     def test_a_refusal_is_told(self, swr: Swr, client: SwrClient, original: Document) -> None:
-        kept = Kept(client)
+        kept = PreservedOriginals(client)
         for status, kind in ((416, Unexpected), (501, Unavailable)):
             swr.answer("PUT", self.UPLOAD, status)
             with pytest.raises(kind):
@@ -276,7 +286,7 @@ class TestKeeping:
 
 class TestMissed:
     def test_a_digest_that_was_not_found_displaces_nothing_else(self, client: SwrClient) -> None:
-        kept = Kept(client)
+        kept = PreservedOriginals(client)
         client.state.put("of somebody else", b"1", 60)
         for number in range(10):
             kept.missed(ME, REPOSITORY, digest_of(b"%d" % number))
@@ -284,7 +294,7 @@ class TestMissed:
         assert len(client.state._values) == 1
 
     def test_until_it_comes(self, client: SwrClient) -> None:
-        kept, one, two = Kept(client), digest_of(b"1"), digest_of(b"2")
+        kept, one, two = PreservedOriginals(client), digest_of(b"1"), digest_of(b"2")
         kept.missed(ME, REPOSITORY, one)
         assert kept.lacks(ME, REPOSITORY, [two, one])
         assert not kept.lacks(ME, REPOSITORY, [two])

@@ -11,8 +11,8 @@ from adapter.errors import ManifestInvalid, TypeRefused
 from adapter.references import Repository
 from adapter.sandbox.recordings.images import DOCKER_MANIFEST, Image
 from adapter.swr.media_types import digests_in
+from tests.manifests.service.driver import Adapter, forget, held
 from tests.running import TENANT, RunningSandbox
-from tests.transfer.manifests.driver import Adapter, forget, held
 
 REPOSITORY = Repository("team", "stand-ins")
 CANNOT_PARSE = json.dumps({"errors": [{"code": "MANIFEST_INVALID", "message": "Invalid image"}]})

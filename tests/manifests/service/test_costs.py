@@ -9,8 +9,8 @@ import pytest
 from adapter.errors import TypeRefused
 from adapter.references import Repository
 from adapter.sandbox.recordings.images import OCI_MANIFEST, Image, single
+from tests.manifests.service.driver import REFUSING, Adapter, changed, own
 from tests.running import RunningSandbox
-from tests.transfer.manifests.driver import REFUSING, Adapter, changed, own
 
 
 class TestWhatItCosts:
@@ -62,7 +62,7 @@ class TestWhatItCosts:
         buildkit: Image,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("adapter.transfer.refused_types.LIFE", 0.0)
+        monkeypatch.setattr("adapter.manifests.capabilities.LIFE", 0.0)
         adapter.push(repository, "v1", buildkit)
         adapter.requests()
         swr.set_knobs(oci="accept")

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 
 import pytest
 
+from adapter.manifests.service import Stored
 from adapter.references import Repository, digest_of
 from adapter.sandbox.recordings.images import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Image
 from adapter.swr.annotations import SOURCE_DIGEST
-from adapter.transfer.manifests import Stored
 from tests import docker_formats
+from tests.manifests.service.driver import REFUSING, Adapter, held, own, parts
 from tests.running import RunningSandbox
-from tests.transfer.manifests.driver import REFUSING, Adapter, held, own, parts
 
 AMD, ARM = ({"architecture": name, "os": "linux"} for name in ("amd64", "arm64"))
 
@@ -106,9 +106,9 @@ class TestWhatSwrHas:
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         adapter.upload(repository, buildkit)
-        with caplog.at_level("INFO", "adapter.transfer"):
+        with caplog.at_level("INFO", "adapter.manifests"):
             stored = adapter.put(repository, "v1", buildkit)
         digest = own(swr, repository, "v1")
         assert stored.warning == f"SWR rejected this {OCI_INDEX}: it has this image as {DOCKER_LIST} {digest}"
-        (line,) = [record.getMessage() for record in caplog.records if record.name.startswith("adapter.transfer")]
+        (line,) = [record.getMessage() for record in caplog.records if record.name.startswith("adapter.manifests")]
         assert all(word in line for word in (f"{repository}:v1", buildkit.digest, digest))

@@ -8,8 +8,8 @@ from adapter.errors import Denied, NotFound, TypeRefused
 from adapter.references import Repository
 from adapter.sandbox.recordings.images import DOCKER_LIST, OCI_INDEX, OCI_MANIFEST, Image
 from tests.credentials import OTHER_ACCESS_KEY
+from tests.manifests.service.driver import ME, OTHER, Adapter, changed, held, own
 from tests.running import TENANT, RunningSandbox
-from tests.transfer.manifests.driver import ME, OTHER, Adapter, changed, held, own
 
 
 class TestAccounts:

@@ -7,15 +7,15 @@ from typing import Any
 
 from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import ManifestUnknown
+from adapter.manifests.conversion import Document
+from adapter.manifests.forms import form_of
+from adapter.manifests.service import ManifestService, Stored
 from adapter.references import Repository, algorithm_of, digest_of, is_digest
 from adapter.sandbox.recordings.images import Image, index, single
 from adapter.settings import Settings
 from adapter.swr.client import SwrClient
 from adapter.swr.media_types import ACCEPT
 from adapter.swr.registry import Manifest
-from adapter.transfer.forms import form_of
-from adapter.transfer.manifests import Manifests, Stored
-from adapter.transfer.translate import Document
 from adapter.values import RegionHosts
 from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, SECRET_KEY
 from tests.running import RunningSandbox
@@ -33,7 +33,7 @@ class Adapter:
         self.who = who
         regions = {PROJECT: RegionHosts(swr.registry, swr.api)}
         client = SwrClient.build(Settings(regions=regions, requests_per_second=0.0))
-        self.manifests = Manifests(client, translate=translate)
+        self.manifests = ManifestService(client, translate=translate)
 
     def put(self, repository: Repository, reference: str, image: Image) -> Stored:
         data = image.manifest
