@@ -17,7 +17,7 @@ from gunicorn.workers.gthread import TConn
 from adapter.heads import BoundedParser, Head, Unreader
 from adapter.http.request_context import peer_closed
 from adapter.listeners import Listener
-from adapter.transfer.body import DOCUMENT, Pace
+from adapter.transfer.request_body import DOCUMENT, Pace
 
 _PIECE: Final = 16 << 10
 """Bytes of a head that are received at once."""

@@ -18,7 +18,7 @@ LEAST = 85
 FOUND = frozenset({"killed", "timeout"})
 """What counts: a test failed, or never ended. A mutant that no test reaches has survived."""
 
-# `    adapter.transfer.session.xǁSessionǁadvanced__mutmut_4: survived`
+# `    adapter.transfer.upload_session.xǁSessionǁadvanced__mutmut_4: survived`
 _RESULT = re.compile(r"\s*(?P<mutant>(?P<module>[\w.]+)\.x[_ǁ]\S+__mutmut_[0-9]+): (?P<status>.+)")
 
 

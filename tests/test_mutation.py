@@ -25,7 +25,7 @@ def scored(lines: list[str]) -> tuple[int, str]:
 
 
 def test_the_modules_exist() -> None:
-    assert "adapter.transfer.session" in MODULES
+    assert "adapter.transfer.upload_session" in MODULES
     assert all((ROOT / (module.replace(".", "/") + ".py")).is_file() for module in MODULES)
 
 

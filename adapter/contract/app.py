@@ -37,11 +37,11 @@ from adapter.manifests.service import ManifestService
 from adapter.settings import CALLS, CHECKS, UNPROVEN_CALLS, UNPROVEN_CHECKS, UNPROVEN_CREDENTIALS, Settings
 from adapter.swr.client import SwrClient
 from adapter.swr.tenants import Tenants
-from adapter.transfer.blob_places import BlobPlaces
-from adapter.transfer.checksum import spare_cores
+from adapter.transfer.blob_locations import BlobLocations
 from adapter.transfer.mount import Mounts
 from adapter.transfer.slots import Slots
 from adapter.transfer.upload import Uploads
+from adapter.transfer.verified_body import spare_cores
 
 log = logging.getLogger(__name__)
 
@@ -65,17 +65,17 @@ def create_contract_app(settings: Settings, swr: SwrClient) -> Flask:
     )
     calls = _pair(CALLS, UNPROVEN_CALLS, "requests", tenants)
     admit(app, swr, calls=calls, checks=_pair(CHECKS, UNPROVEN_CHECKS, "checks", tenants))
-    places = BlobPlaces(swr.state)
+    locations = BlobLocations(swr.state)
     spare = threading.Semaphore(spare_cores())
     transfers = Uploads(
-        swr.uploads, verify=settings.verify_uploads, largest=settings.max_layer_bytes, places=places, spare=spare
+        swr.uploads, verify=settings.verify_uploads, largest=settings.max_layer_bytes, locations=locations, spare=spare
     )
-    offered = Mounts(swr, places, settings.mount, spare)
+    offered = Mounts(swr, locations, settings.mount, spare)
     translate = settings.oci_index == "translate"
     documents = ManifestService(swr, translate=translate)
     app.register_blueprint(registry.create_blueprint(swr))
     app.register_blueprint(manifests.create_blueprint(swr, documents))
-    app.register_blueprint(blobs.create_blueprint(swr, slots, places, settings.blob_redirects))
+    app.register_blueprint(blobs.create_blueprint(swr, slots, locations, settings.blob_redirects))
     app.register_blueprint(tags.create_blueprint(swr))
     app.register_blueprint(catalog.create_blueprint(swr))
     app.register_blueprint(deletion.create_blueprint(swr, documents, translated=translate))

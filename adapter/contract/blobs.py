@@ -11,14 +11,14 @@ from adapter.errors import Unexpected
 from adapter.references import check_digest, parse_repository
 from adapter.swr.client import SwrClient
 from adapter.swr.tokens import PULL
-from adapter.transfer.blob_places import BlobPlaces
-from adapter.transfer.body import BLOB
+from adapter.transfer.blob_locations import BlobLocations
 from adapter.transfer.byte_range import asked_range
 from adapter.transfer.download import Download
+from adapter.transfer.request_body import BLOB
 from adapter.transfer.slots import Slot, Slots
 
 
-def create_blueprint(swr: SwrClient, slots: Slots, places: BlobPlaces, redirects: str) -> Blueprint:
+def create_blueprint(swr: SwrClient, slots: Slots, locations: BlobLocations, redirects: str) -> Blueprint:
     """HEAD, and GET with Range. `redirects` is `pass` to send clients to SWR's object store themselves, or `follow`."""
     blueprint = Blueprint("blobs", __name__)
 
@@ -27,7 +27,7 @@ def create_blueprint(swr: SwrClient, slots: Slots, places: BlobPlaces, redirects
         credentials = credentials_of(request, swr.regions)
         repository, digest = parse_repository(name), check_digest(digest)
         if request.method == "HEAD":
-            with places.asked(credentials, repository, digest):
+            with locations.asked(credentials, repository, digest):
                 found = swr.registry.blob(credentials, repository, digest)
             return _described(_head(found.length), digest)
         # A stranger takes no place.
@@ -35,7 +35,7 @@ def create_blueprint(swr: SwrClient, slots: Slots, places: BlobPlaces, redirects
         ask = swr.registry.blob_place if redirects == "pass" else swr.registry.open_blob
         with _Transfer(slots.take(credentials)) as transfer:
             become_transfer()
-            with places.asked(credentials, repository, digest):
+            with locations.asked(credentials, repository, digest):
                 wanted = asked_range(request.headers.get("Range"), request.headers.get("If-Range"), digest)
                 place = ask(credentials, repository, digest, wanted)
             if isinstance(place, str):

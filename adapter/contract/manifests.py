@@ -19,8 +19,8 @@ from adapter.references import algorithm_of, check_reference, digest_of, is_dige
 from adapter.swr.client import SwrClient
 from adapter.swr.media_types import ACCEPT
 from adapter.swr.registry import Manifest
-from adapter.transfer.body import read_all, refuse_larger
-from adapter.transfer.checksum import check_supported
+from adapter.transfer.request_body import read_all, refuse_larger
+from adapter.transfer.verified_body import check_supported
 
 _MEDIA_TYPE: Final = re.compile(r"[\w.+-]{1,127}/[\w.+-]{1,127}(?:;[\x20-\x7e]{0,255})?", re.ASCII)
 

@@ -19,7 +19,7 @@ from adapter.errors import InvalidRequest, NameInvalid, OrganizationUnknown
 from adapter.references import check_organization, digest_of
 from adapter.swr.client import SwrClient
 from adapter.swr.management import Organization
-from adapter.transfer.body import read_all
+from adapter.transfer.request_body import read_all
 
 _LARGEST_BODY: Final = 64 << 10
 

@@ -18,14 +18,13 @@ from adapter.credentials import Credentials
 from adapter.errors import DigestInvalid, NameInvalid, RangeInvalid, UploadUnknown
 from adapter.references import Repository, parse_repository
 from adapter.swr.client import SwrClient
-from adapter.transfer.body import announced_length
-from adapter.transfer.checksum import check_supported
+from adapter.transfer.body_source import source_of
 from adapter.transfer.mount import Mounts, Transfer
-from adapter.transfer.ranges import parse_content_range
-from adapter.transfer.session import Session, seal, unseal
+from adapter.transfer.request_body import announced_length
 from adapter.transfer.slots import Slots
-from adapter.transfer.source import source_of
 from adapter.transfer.upload import Incoming, Uploads
+from adapter.transfer.upload_session import UploadSession, parse_content_range, seal, unseal
+from adapter.transfer.verified_body import check_supported
 
 HARBOR: Final = "harbor-registry-client"
 """How Harbor's own client of a registry calls itself (`docs/facts/harbor.md D.1`)."""
@@ -38,7 +37,7 @@ def create_blueprint(
     blueprint = Blueprint("uploads", __name__)
     collection, location = "/v2/<path:name>/blobs/uploads/", "/v2/<path:name>/blobs/uploads/<sealed>"
 
-    def opened(name: str, sealed: str) -> tuple[Credentials, Session]:
+    def opened(name: str, sealed: str) -> tuple[Credentials, UploadSession]:
         credentials = credentials_of(request, swr.regions)
         return credentials, _opened(swr, credentials, parse_repository(name), sealed)
 
@@ -96,7 +95,7 @@ def create_blueprint(
     return blueprint
 
 
-def _opened(swr: SwrClient, credentials: Credentials, repository: Repository, sealed: str) -> Session:
+def _opened(swr: SwrClient, credentials: Credentials, repository: Repository, sealed: str) -> UploadSession:
     """Raises `UploadUnknown`, but what SWR refuses the credentials with if they are wrong: the secret is the key of the
     location's signature, so no location fits a wrong one."""
     try:
@@ -113,7 +112,7 @@ def _mounted(
     repository: Repository,
     digest: str,
     transfer: Transfer,
-) -> Session | None:
+) -> UploadSession | None:
     """None when the blob is there, else the upload that is open for it: also where `from` can name no repository (OCI
     distribution spec, "Mounting a blob from another repository"), but to Harbor, which takes 202 for mounted."""
     harbor = _is_harbor(request)
@@ -139,12 +138,12 @@ def incoming_of(incoming: Request) -> Incoming:
     )
 
 
-def _accepted(session: Session, credentials: Credentials, public_url: str | None, status: int = 202) -> Response:
+def _accepted(session: UploadSession, credentials: Credentials, public_url: str | None, status: int = 202) -> Response:
     headers = {"Range": session.range, "Docker-Upload-UUID": session.id}
     return bodiless(status, _where(session, credentials, public_url) | headers)
 
 
-def _where(session: Session, credentials: Credentials, public_url: str | None) -> dict[str, str]:
+def _where(session: UploadSession, credentials: Credentials, public_url: str | None) -> dict[str, str]:
     """Where the upload goes on, and how far it is; without a byte there is no Range, because `0-0` reads as one."""
     path = f"/v2/{session.repository}/blobs/uploads/{seal(session, credentials)}"
     return {"Location": _absolute(path, public_url)} | ({"Range": session.range} if session.offset else {})
@@ -152,7 +151,7 @@ def _where(session: Session, credentials: Credentials, public_url: str | None) -
 
 @contextlib.contextmanager
 def _told_where(
-    transfers: Uploads, session: Session, credentials: Credentials, public_url: str | None
+    transfers: Uploads, session: UploadSession, credentials: Credentials, public_url: str | None
 ) -> Iterator[None]:
     """A refused range says where the upload stands."""
     try:

@@ -27,7 +27,7 @@ from adapter.provider.routes import Kind, Route
 from adapter.provider.spelling import respelled
 from adapter.provider.threads import MAX_SLOW, RETRY_SECONDS, THREADS, Threads, has_body, is_crowded, until_of
 from adapter.swr.client import SwrClient
-from adapter.transfer.body import read_all
+from adapter.transfer.request_body import read_all
 
 LARGEST_REQUEST: Final = 1 << 20
 MAX_VALUES: Final = 1 << 14

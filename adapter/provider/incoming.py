@@ -7,8 +7,8 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from adapter.transfer.body import Body, Pace, announced_length
-from adapter.transfer.source import source_of
+from adapter.transfer.body_source import source_of
+from adapter.transfer.request_body import Body, Pace, announced_length
 
 PACE: Final = Pace(60.0, math.inf)
 """Of a body that is passed on, whatever its length."""
@@ -20,7 +20,7 @@ MAX_WAITING_BYTES: Final = 64 << 10
 def has_arrived(environ: Mapping[str, Any]) -> bool:
     """Whether the whole of a small body is here, so that receiving it waits for nobody.
 
-    The names of gunicorn are those of `adapter.transfer.source`; where they have changed, nothing has arrived.
+    The names of gunicorn are those of `adapter.transfer.body_source`; where they have changed, nothing has arrived.
     """
     length = announced_length(environ)
     if length is None or length > MAX_WAITING_BYTES:

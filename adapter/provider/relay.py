@@ -19,7 +19,7 @@ from adapter.provider.incoming import Incoming
 from adapter.provider.responses import BLOCK
 from adapter.provider.routes import is_brought, origin_form
 from adapter.provider.threads import Threads, has_body
-from adapter.transfer.body import announced_length
+from adapter.transfer.request_body import announced_length
 
 log = logging.getLogger(__name__)
 

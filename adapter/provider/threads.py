@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from adapter.errors import Busy
 from adapter.provider.incoming import has_arrived
-from adapter.transfer.body import announced_length
+from adapter.transfer.request_body import announced_length
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 

@@ -36,9 +36,9 @@ from adapter.references import Repository
 from adapter.state import State
 from adapter.swr.client import SwrClient
 from adapter.swr.retry import for_upload
-from adapter.transfer.blob_places import BlobPlaces
-from adapter.transfer.session import Session
+from adapter.transfer.blob_locations import BlobLocations
 from adapter.transfer.upload import Incoming, Uploads
+from adapter.transfer.upload_session import UploadSession
 
 log = logging.getLogger(__name__)
 
@@ -70,19 +70,19 @@ class Mounts:
     """`mode` is `auto` (as long as SWR mounts), `copy` (the adapter copies where SWR does not) or `never`; `spare` is
     as in `Uploads`."""
 
-    def __init__(self, swr: SwrClient, places: BlobPlaces, mode: str, spare: threading.Semaphore) -> None:
+    def __init__(self, swr: SwrClient, locations: BlobLocations, mode: str, spare: threading.Semaphore) -> None:
         self._swr = swr
         self._state: State = swr.state
-        self._places = places
+        self._locations = locations
         self._mode = mode
         # What is copied is checked in any case, and SWR took it before, however large it is.
-        self._uploads = Uploads(swr.uploads, verify=True, largest=0, places=places, spare=spare)
+        self._uploads = Uploads(swr.uploads, verify=True, largest=0, locations=locations, spare=spare)
 
     def offer(self, credentials: Credentials, digest: str) -> Repository | None:
         """The repository that a mount of the blob may name, None when it is better sent. SWR is not asked."""
         if self._mode == NEVER or (self._mode == AUTO and self._unable(credentials)):
             return None
-        found = self._places.of(credentials, digest)
+        found = self._locations.of(credentials, digest)
         if found is not None:
             self._state.put(_invitation(credentials, digest), str(found).encode(), _INVITED)
         return found
@@ -97,7 +97,7 @@ class Mounts:
         *,
         harbor: bool,
         transfer: Transfer = contextlib.nullcontext,
-    ) -> Session | None:
+    ) -> UploadSession | None:
         """None when the blob is in `target` now; else an upload that was opened there for it, never for Harbor.
 
         `source` is None when the client leaves it to the registry; bytes move within a `transfer`. Raises `BlobUnknown`
@@ -109,7 +109,7 @@ class Mounts:
             if bound:
                 raise InvalidRequest("mounts are switched off (SWR_ADAPTER_MOUNT): the layer is sent instead")
             return self._uploads.start(credentials, target)
-        source = source or self._places.of(credentials, digest)
+        source = source or self._locations.of(credentials, digest)
         if source is None:
             if bound:
                 raise BlobUnknown(f"no repository is known that has the blob {digest}")
@@ -119,10 +119,10 @@ class Mounts:
         except Busy:
             raise
         except AdapterError:
-            self._places.gone(credentials, source, digest)
+            self._locations.gone(credentials, source, digest)
             raise
         if session is None:
-            self._places.saw(credentials, target, digest)
+            self._locations.saw(credentials, target, digest)
         return session
 
     def _is_invited(self, credentials: Credentials, digest: str, source: Repository | None) -> bool:
@@ -130,7 +130,7 @@ class Mounts:
         offered = self._state.get(_invitation(credentials, digest))
         return source is not None and offered == str(source).encode()
 
-    def _mounted(self, wanted: _Wanted) -> Session | None:
+    def _mounted(self, wanted: _Wanted) -> UploadSession | None:
         """By SWR, if it does; else an upload for a client that may have one, else by copying."""
         session = None
         if asked := not self._unable(wanted.credentials):
@@ -138,7 +138,7 @@ class Mounts:
             if mounting.done:
                 return None
             if mounting.location is not None:
-                session = Session(wanted.target, mounting.location)
+                session = UploadSession(wanted.target, mounting.location)
         if not wanted.bound and self._mode == AUTO:
             return session or self._uploads.start(wanted.credentials, wanted.target)
         try:
@@ -165,7 +165,7 @@ class Mounts:
                 **error.of_swr(),
             ) from error
 
-    def _copy(self, wanted: _Wanted, session: Session, content: requests.Response) -> None:
+    def _copy(self, wanted: _Wanted, session: UploadSession, content: requests.Response) -> None:
         incoming = Incoming(_Fetched(content), whole_number(content.headers.get("Content-Length")))
         try:
             with wanted.transfer():
@@ -179,7 +179,7 @@ class Mounts:
                 f"the blob {wanted.digest} cannot be copied from {wanted.source}: {error.sentence}", **error.of_swr()
             ) from error
 
-    def _drop(self, credentials: Credentials, session: Session | None) -> None:
+    def _drop(self, credentials: Credentials, session: UploadSession | None) -> None:
         """An upload that nobody will go on with; SWR forgets it by itself some day."""
         if session is not None:
             with contextlib.suppress(AdapterError):

@@ -16,13 +16,12 @@ from adapter.credentials import Credentials
 from adapter.errors import RangeInvalid, TooLarge, Unexpected, UploadUnknown, UpstreamError
 from adapter.references import Repository
 from adapter.swr.uploads import SwrUploads
-from adapter.transfer.blob_places import BlobPlaces
-from adapter.transfer.body import BUFFERS, UNHASHED, Body, peek
-from adapter.transfer.holdback import HeldBack, SizedHeldBack, collected
-from adapter.transfer.ranges import Span, content_range, size_of
-from adapter.transfer.session import Session
-from adapter.transfer.source import Source
+from adapter.transfer.blob_locations import BlobLocations
+from adapter.transfer.body_source import Source
+from adapter.transfer.request_body import BUFFERS, UNHASHED, Body, peek
+from adapter.transfer.upload_session import Span, UploadSession, content_range, size_of
 from adapter.transfer.upload_sessions import Known, UploadSessions
+from adapter.transfer.verified_body import SizedVerifiedBody, VerifiedBody, collected
 
 SMALL: Final = 128 << 10
 """Bytes up to which a body is sent from memory, so that it can be repeated when SWR throttles: configs and small layers
@@ -48,20 +47,20 @@ class Uploads:
     session besides only adds to that. `spare` counts threads that may hash, for all uploads of the process."""
 
     def __init__(
-        self, swr: SwrUploads, *, verify: bool, largest: int, places: BlobPlaces, spare: threading.Semaphore
+        self, swr: SwrUploads, *, verify: bool, largest: int, locations: BlobLocations, spare: threading.Semaphore
     ) -> None:
         self._swr = swr
-        self._places = places
+        self._locations = locations
         self._sessions = UploadSessions()
         self._spare = spare
         self._verify = verify
         self._largest = largest
 
-    def start(self, credentials: Credentials, repository: Repository) -> Session:
+    def start(self, credentials: Credentials, repository: Repository) -> UploadSession:
         """Opens an upload at SWR."""
-        return Session(repository, self._swr.start(credentials, repository))
+        return UploadSession(repository, self._swr.start(credentials, repository))
 
-    def chunk(self, credentials: Credentials, session: Session, incoming: Incoming) -> Session:
+    def chunk(self, credentials: Credentials, session: UploadSession, incoming: Incoming) -> UploadSession:
         """Appends a chunk; of one that comes again SWR gets what it has not.
 
         Raises `UploadBusy` while another request writes to the session, `RangeInvalid` for a gap or an overlap,
@@ -91,14 +90,14 @@ class Uploads:
     ) -> None:
         """A blob in one request: started and finished at SWR, when it can be taken at all. Its bytes move within a
         `transfer`, which takes a place only for whom SWR has let start."""
-        session = Session(repository, "")
+        session = UploadSession(repository, "")
         self._refuse_too_large(session, incoming)
         self._check_range(credentials, session, incoming)
         session = self.start(credentials, repository)
         with transfer():
             self.finish(credentials, session, digest, incoming)
 
-    def finish(self, credentials: Credentials, session: Session, digest: str, incoming: Incoming) -> None:
+    def finish(self, credentials: Credentials, session: UploadSession, digest: str, incoming: Incoming) -> None:
         """Ends the upload; the body is all of it, its last chunk, or nothing.
 
         Raises `DigestInvalid` before SWR gets the last block when all of it came here and hashes to something else;
@@ -116,9 +115,9 @@ class Uploads:
                 self._swr.finish(credentials, session.repository, session.location, digest, sent.body, rest)
                 sent.finished()
             self._sessions.end(credentials, session)
-        self._places.saw(credentials, session.repository, digest)
+        self._locations.saw(credentials, session.repository, digest)
 
-    def standing(self, credentials: Credentials, session: Session, *, harbor: bool) -> Session:
+    def standing(self, credentials: Credentials, session: UploadSession, *, harbor: bool) -> UploadSession:
         """Where the upload goes on. Raises `UploadUnknown` while nothing is accepted: `0-0` would read as one byte.
 
         A client that was refused a first chunk out of order expects just that (OCI distribution spec, "Pushing a blob
@@ -137,21 +136,21 @@ class Uploads:
             self._refuse_lost(credentials, known.of(session))
         return replace(session, doubtful=True)
 
-    def latest(self, credentials: Credentials, session: Session) -> Session:
+    def latest(self, credentials: Credentials, session: UploadSession) -> UploadSession:
         """The session, or where it stands by now, as far as this process knows."""
         return self._sessions.known(credentials, session).of(session)
 
-    def cancel(self, credentials: Credentials, session: Session) -> None:
+    def cancel(self, credentials: Credentials, session: UploadSession) -> None:
         """Drops the upload at SWR."""
         self._swr.cancel(credentials, session.repository, session.location)
         self._sessions.end(credentials, session)
 
-    def _begin(self, credentials: Credentials, session: Session, sent: _Sent) -> None:
+    def _begin(self, credentials: Credentials, session: UploadSession, sent: _Sent) -> None:
         """What sends nothing leaves no doubt about what SWR has."""
         if sent.body:
             self._sessions.begin(credentials, session)
 
-    def _refuse_lost(self, credentials: Credentials, session: Session) -> None:
+    def _refuse_lost(self, credentials: Credentials, session: UploadSession) -> None:
         try:
             _, count = self._swr.status(credentials, session.repository, session.location)
         except UpstreamError:
@@ -160,8 +159,8 @@ class Uploads:
             raise UploadUnknown("SWR may have lost this upload when its last chunk broke off: start a new upload")
 
     def _caught_up(
-        self, credentials: Credentials, session: Session, known: Known, incoming: Incoming
-    ) -> tuple[Session, int]:
+        self, credentials: Credentials, session: UploadSession, known: Known, incoming: Incoming
+    ) -> tuple[UploadSession, int]:
         """Where SWR stands when a chunk comes again, and how many bytes of the chunk it has already.
 
         Harbor repeats a chunk on the same location after any error (`docs/facts/harbor.md D.2`).
@@ -184,18 +183,18 @@ class Uploads:
             raise UploadUnknown("SWR has more of this upload than was sent: start a new upload")
         return replace(session, location=location), skip
 
-    def _room(self, session: Session) -> int | None:
+    def _room(self, session: UploadSession) -> int | None:
         """Bytes that the layer may still grow by."""
         return max(0, self._largest - session.offset) if self._largest else None
 
-    def _check_range(self, credentials: Credentials, session: Session, incoming: Incoming) -> None:
+    def _check_range(self, credentials: Credentials, session: UploadSession, incoming: Incoming) -> None:
         if incoming.range is not None and incoming.range[0] != session.offset:
             self._sessions.refuse(credentials, session)
             raise RangeInvalid(
                 f"the chunk starts at byte {incoming.range[0]}, but the upload stands at {session.offset}"
             )
 
-    def _refuse_too_large(self, session: Session, incoming: Incoming) -> None:
+    def _refuse_too_large(self, session: UploadSession, incoming: Incoming) -> None:
         """By what is announced, whoever else writes to the upload."""
         total = session.offset + (incoming.size or 0)
         if total > sys.maxsize:
@@ -218,7 +217,7 @@ class _Sent:
         self._digest = digest
         self._skip = skip
         self._spare = spare
-        self.body: bytes | HeldBack = b""
+        self.body: bytes | VerifiedBody = b""
 
     def __enter__(self) -> _Sent:
         try:
@@ -229,18 +228,18 @@ class _Sent:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if isinstance(self.body, HeldBack):
+        if isinstance(self.body, VerifiedBody):
             self.body.close()
         self._incoming.close()
 
-    def _begun(self) -> bytes | HeldBack:
+    def _begun(self) -> bytes | VerifiedBody:
         if self._incoming.length is None:
             some, all_blocks = peek(self._incoming)
             # An empty body goes out with a Content-Length of 0; its digest is checked all the same.
-            return HeldBack(all_blocks(), self._digest, self._spare) if some else collected((), self._digest)
+            return VerifiedBody(all_blocks(), self._digest, self._spare) if some else collected((), self._digest)
         blocks, left = _without_first(self._skip, self._incoming), self._incoming.length - self._skip
         if left > SMALL:
-            return SizedHeldBack(blocks, self._digest, left, self._spare)
+            return SizedVerifiedBody(blocks, self._digest, left, self._spare)
         return collected(blocks, self._digest)
 
     @property
@@ -250,7 +249,7 @@ class _Sent:
 
     def finished(self) -> int:
         """Bytes of the body. Raises `Unexpected` when SWR said yes before it had them all."""
-        if isinstance(self.body, HeldBack) and not self.body.complete:
+        if isinstance(self.body, VerifiedBody) and not self.body.complete:
             raise Unexpected("SWR accepted an upload before all of it was sent: it is not trusted")
         return self._incoming.received
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from adapter.credentials import Credentials
 from adapter.errors import UploadBusy, UploadUnknown
-from adapter.transfer.session import Session
+from adapter.transfer.upload_session import UploadSession
 
 MAX_SESSIONS: Final = 16384
 RETRY_AFTER: Final = 5.0
@@ -30,13 +30,13 @@ class Known:
     chunk that went to SWR and was not accepted (yet). `refused`: that of one that came out of order. `ended`: the
     upload was finished or cancelled. `writing`: a request is sending bytes of it now."""
 
-    latest: Session | None = None
+    latest: UploadSession | None = None
     begun: int | None = None
     refused: int | None = None
     ended: bool = False
     writing: bool = False
 
-    def of(self, session: Session) -> Session:
+    def of(self, session: UploadSession) -> UploadSession:
         """The session, or where it stands by now."""
         return self.latest if self.latest is not None and self.latest.offset > session.offset else session
 
@@ -50,14 +50,14 @@ class UploadSessions:
         self._known: OrderedDict[Key, Known] = OrderedDict()
         self._writing: set[Key] = set()
 
-    def known(self, credentials: Credentials, session: Session) -> Known:
+    def known(self, credentials: Credentials, session: UploadSession) -> Known:
         """What is known of the session now."""
         key = _key(credentials, session)
         with self._lock:
             return replace(self._known.get(key, Known()), writing=key in self._writing)
 
     @contextlib.contextmanager
-    def writing(self, credentials: Credentials, session: Session) -> Iterator[Known]:
+    def writing(self, credentials: Credentials, session: UploadSession) -> Iterator[Known]:
         """The only request that writes to the session. Raises `UploadBusy`, and `UploadUnknown` when it has ended."""
         key = _key(credentials, session)
         with self._lock:
@@ -77,23 +77,23 @@ class UploadSessions:
             with self._lock:
                 self._writing.discard(key)
 
-    def begin(self, credentials: Credentials, session: Session) -> None:
+    def begin(self, credentials: Credentials, session: UploadSession) -> None:
         """Bytes of a chunk go to SWR from here on."""
         self._note(credentials, session, begun=session.offset)
 
-    def accept(self, credentials: Credentials, session: Session) -> None:
+    def accept(self, credentials: Credentials, session: UploadSession) -> None:
         """SWR has taken the chunk: the session as it is now."""
         self._note(credentials, session, latest=session, begun=None, refused=None)
 
-    def refuse(self, credentials: Credentials, session: Session) -> None:
+    def refuse(self, credentials: Credentials, session: UploadSession) -> None:
         """A chunk came that does not begin where the upload stands."""
         self._note(credentials, session, refused=session.offset)
 
-    def end(self, credentials: Credentials, session: Session) -> None:
+    def end(self, credentials: Credentials, session: UploadSession) -> None:
         """The upload was finished or cancelled."""
         self._note(credentials, session, latest=None, begun=None, refused=None, ended=True)
 
-    def _note(self, credentials: Credentials, session: Session, **changes: object) -> None:
+    def _note(self, credentials: Credentials, session: UploadSession, **changes: object) -> None:
         key = _key(credentials, session)
         with self._lock:
             self._known[key] = replace(self._known.get(key, Known()), **changes)  # type: ignore[arg-type]
@@ -102,6 +102,6 @@ class UploadSessions:
                 self._known.popitem(last=False)
 
 
-def _key(credentials: Credentials, session: Session) -> Key:
+def _key(credentials: Credentials, session: UploadSession) -> Key:
     """Not the id alone: whoever knows the id of another caller's session must not block it."""
     return credentials.fingerprint, session.id

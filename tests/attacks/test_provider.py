@@ -25,7 +25,7 @@ from adapter.provider import incoming, relay
 from adapter.provider.filters import restored
 from adapter.provider.incoming import Incoming
 from adapter.provider.threads import MAX_BODIES, MAX_SLOW, THREADS
-from adapter.transfer.body import Pace
+from adapter.transfer.request_body import Pace
 from tests.conftest import StartAdapter
 from tests.contract.http import eventually
 from tests.provider.conftest import another, core, portal, scripted_swr, servers, shared_adapter

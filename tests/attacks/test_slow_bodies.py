@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.certificates import Certificate
-from tests.transfer.test_source import Server, answer, echoing, head
+from tests.transfer.test_body_source import Server, answer, echoing, head
 
 IDLE = 600.0
 """Seconds that the server lets a connection be silent: no test lives that long."""

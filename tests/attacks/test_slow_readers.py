@@ -12,10 +12,10 @@ from collections.abc import Iterator
 import pytest
 
 from adapter.connection import PacedSocket, PacedTLSSocket
-from adapter.transfer.body import Pace
+from adapter.transfer.request_body import Pace
 from tests.certificates import Certificate
 from tests.contract.stubbed import DIGEST, Stubbed
-from tests.transfer.test_source import Server, answer, echoing, head
+from tests.transfer.test_body_source import Server, answer, echoing, head
 
 IDLE = 600.0
 """Seconds that the server waits for a client that takes nothing at all: no test lives that long."""

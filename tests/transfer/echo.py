@@ -22,8 +22,8 @@ from gunicorn.app.base import BaseApplication
 from adapter.certificate import Certificate
 from adapter.errors import SizeInvalid
 from adapter.listeners import Door
-from adapter.transfer.body import BLOB, Body, Pace, announced_length
-from adapter.transfer.source import Reading, Source, source_of
+from adapter.transfer.body_source import Reading, Source, source_of
+from adapter.transfer.request_body import BLOB, Body, Pace, announced_length
 from adapter.worker import here, worker_class
 
 

@@ -27,10 +27,10 @@ from adapter.references import Repository, digest_of
 from adapter.settings import Settings
 from adapter.swr.client import SwrClient
 from adapter.swr.rate_limit import RateLimit
-from adapter.transfer.blob_places import BlobPlaces
+from adapter.transfer.blob_locations import BlobLocations
 from adapter.transfer.mount import Mounts
-from adapter.transfer.session import Session
 from adapter.transfer.slots import Slots
+from adapter.transfer.upload_session import UploadSession
 from adapter.values import RegionHosts
 from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, SECRET_KEY
 from tests.running import OTHER_TENANT, TENANT, RunningSandbox
@@ -64,8 +64,8 @@ class Adapter:
     def __init__(self, swr: RunningSandbox, mode: str = "auto", **settings: Any) -> None:
         regions = {PROJECT: RegionHosts(swr.registry, swr.api)}
         self.client = SwrClient.build(Settings(**{"regions": regions, "requests_per_second": 0.0, **settings}))
-        self.places = BlobPlaces(self.client.state)
-        self.mounts = Mounts(self.client, self.places, mode, threading.Semaphore(1))
+        self.locations = BlobLocations(self.client.state)
+        self.mounts = Mounts(self.client, self.locations, mode, threading.Semaphore(1))
 
     def offered(self, who: Credentials = ME, digest: str = DIGEST) -> Repository | None:
         return self.mounts.offer(who, digest)
@@ -78,7 +78,7 @@ class Adapter:
         *,
         who: Credentials = ME,
         harbor: bool = True,
-    ) -> Session | None:
+    ) -> UploadSession | None:
         return self.mounts.mount(who, target, digest, source, harbor=harbor)
 
 
@@ -94,13 +94,13 @@ class TestOffers:
     def test_what_was_seen(self, swr: RunningSandbox) -> None:
         adapter = Adapter(swr)
         assert adapter.offered() is None
-        adapter.places.saw(ME, SOURCE, DIGEST)
+        adapter.locations.saw(ME, SOURCE, DIGEST)
         assert adapter.offered() == SOURCE
         assert adapter.offered(OTHER) is None
 
     def test_never(self, swr: RunningSandbox) -> None:
         adapter = Adapter(swr, "never")
-        adapter.places.saw(ME, SOURCE, DIGEST)
+        adapter.locations.saw(ME, SOURCE, DIGEST)
         assert adapter.offered() is None
 
     @pytest.mark.parametrize(("mode", "offers"), [("auto", None), ("copy", SOURCE)])
@@ -109,8 +109,8 @@ class TestOffers:
     ) -> None:
         adapter = Adapter(swr, mode)
         assert adapter.mount(target) is None
-        adapter.places.saw(ME, SOURCE, DIGEST)
-        adapter.places.saw(OTHER, SOURCE, DIGEST)
+        adapter.locations.saw(ME, SOURCE, DIGEST)
+        adapter.locations.saw(OTHER, SOURCE, DIGEST)
         assert adapter.offered() == offers
         assert adapter.offered(OTHER) == SOURCE
 
@@ -176,7 +176,7 @@ class TestMounted:
 
     def test_where_the_client_names_no_source(self, swr: RunningSandbox, target: Repository) -> None:
         adapter = Adapter(swr)
-        adapter.places.saw(ME, SOURCE, DIGEST)
+        adapter.locations.saw(ME, SOURCE, DIGEST)
         assert adapter.mount(target, None) is None
         assert swr.store.read_blob(str(target), DIGEST) == DATA
 
@@ -190,7 +190,7 @@ class TestNeverFalsely:
         swr.set_knobs(mount=answer)
         adapter = Adapter(swr, mode)
         gone = digest_of(b"gone")
-        adapter.places.saw(ME, SOURCE, gone)
+        adapter.locations.saw(ME, SOURCE, gone)
         assert adapter.offered(digest=gone) == SOURCE
         with pytest.raises(BlobUnknown) as caught:
             adapter.mount(target, digest=gone)
@@ -202,7 +202,7 @@ class TestNeverFalsely:
         adapter = Adapter(swr)
         with pytest.raises(BlobUnknown):
             adapter.mount(target, digest=digest_of(b"gone"))
-        adapter.places.saw(ME, SOURCE, DIGEST)
+        adapter.locations.saw(ME, SOURCE, DIGEST)
         assert adapter.offered() == SOURCE
 
     @pytest.mark.parametrize("harbor", [True, False])
@@ -231,7 +231,7 @@ class TestNeverFalsely:
         swr.set_knobs(check_digest=check_digest)
         swr.store.blob_path(str(SOURCE), DIGEST).write_bytes(DATA[:-1] + b"!")
         adapter = Adapter(swr)
-        adapter.places.saw(ME, SOURCE, DIGEST)
+        adapter.locations.saw(ME, SOURCE, DIGEST)
         with pytest.raises(Unexpected) as caught:
             adapter.mount(target)
         assert "cannot be copied" in caught.value.sentence
@@ -247,7 +247,7 @@ class TestNeverFalsely:
     def test_an_upload_that_swr_refuses(self, swr: RunningSandbox, target: Repository) -> None:
         swr.faults({"method": "PUT", "path": "/blobs/uploads/", "status": 500})
         adapter = Adapter(swr, "copy")
-        adapter.places.saw(ME, SOURCE, DIGEST)
+        adapter.locations.saw(ME, SOURCE, DIGEST)
         with pytest.raises(Unavailable):
             adapter.mount(target)
         # Otherwise Harbor would come back to the same offer, and never send the layer itself.
@@ -293,7 +293,7 @@ class TestOtherClients:
 
     def test_one_that_was_invited_is_answered_as_harbor_is(self, swr: RunningSandbox, target: Repository) -> None:
         adapter = Adapter(swr)
-        adapter.places.saw(ME, SOURCE, DIGEST)
+        adapter.locations.saw(ME, SOURCE, DIGEST)
         assert adapter.offered() == SOURCE
         swr.store.blob_path(str(SOURCE), DIGEST).unlink()
         with pytest.raises(BlobUnknown):
@@ -304,7 +304,7 @@ class TestOtherClients:
         self, swr: RunningSandbox, target: Repository, source: Repository | None
     ) -> None:
         adapter = Adapter(swr)
-        adapter.places.saw(ME, SOURCE, DIGEST)
+        adapter.locations.saw(ME, SOURCE, DIGEST)
         assert adapter.offered() == SOURCE
         swr.store.blob_path(str(SOURCE), DIGEST).unlink()
         assert adapter.mount(target, source, harbor=False) is not None
@@ -327,7 +327,7 @@ class TestThrottled:
     @pytest.mark.parametrize("mode", ["auto", "copy"])
     def test_no_place_for_a_transfer(self, swr: RunningSandbox, target: Repository, mode: str) -> None:
         adapter, full = Adapter(swr, mode), partial(Slots(0, "transfers").take, ME)
-        adapter.places.saw(ME, SOURCE, DIGEST)
+        adapter.locations.saw(ME, SOURCE, DIGEST)
         with pytest.raises(Busy):
             adapter.mounts.mount(ME, target, DIGEST, SOURCE, harbor=True, transfer=full)
         assert open_uploads(swr) == 0

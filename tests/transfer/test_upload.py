@@ -24,10 +24,10 @@ from adapter.references import Repository, digest_of
 from adapter.state import MemoryState
 from adapter.swr.uploads import SwrUploads
 from adapter.transfer import upload
-from adapter.transfer.blob_places import BlobPlaces
-from adapter.transfer.session import Session
-from adapter.transfer.source import Reading
+from adapter.transfer.blob_locations import BlobLocations
+from adapter.transfer.body_source import Reading
 from adapter.transfer.upload import Incoming, Uploads
+from adapter.transfer.upload_session import UploadSession
 from adapter.transfer.upload_sessions import UploadSessions
 from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, SECRET_KEY
 
@@ -91,7 +91,7 @@ class Recorder(SwrUploads):
 
 
 def uploads(swr: SwrUploads, **options: Any) -> Uploads:
-    usual = {"verify": True, "largest": 0, "places": BlobPlaces(MemoryState()), "spare": threading.Semaphore(1)}
+    usual = {"verify": True, "largest": 0, "locations": BlobLocations(MemoryState()), "spare": threading.Semaphore(1)}
     return Uploads(swr, **{**usual, **options})
 
 
@@ -110,17 +110,17 @@ def test_monolithic() -> None:
 @pytest.mark.parametrize("length", [0, None])
 def test_empty(length: int | None) -> None:
     swr = Recorder()
-    uploads(swr).finish(IDENTITY, Session(REPOSITORY, "/up"), EMPTY, incoming(b"", length=length))
+    uploads(swr).finish(IDENTITY, UploadSession(REPOSITORY, "/up"), EMPTY, incoming(b"", length=length))
     assert swr.calls == [("PUT", None, 0)]
     with pytest.raises(DigestInvalid):
-        uploads(swr).finish(IDENTITY, Session(REPOSITORY, "/up"), digest_of(DATA), incoming(b"", length=length))
+        uploads(swr).finish(IDENTITY, UploadSession(REPOSITORY, "/up"), digest_of(DATA), incoming(b"", length=length))
     assert len(swr.calls) == 1
 
 
 def test_by_chunk_as_harbor_does() -> None:
     swr = Recorder()
     door = uploads(swr)
-    session = door.chunk(IDENTITY, Session(REPOSITORY, "/up"), incoming(DATA[:4], span=(0, 3)))
+    session = door.chunk(IDENTITY, UploadSession(REPOSITORY, "/up"), incoming(DATA[:4], span=(0, 3)))
     assert (session.offset, session.location) == (4, "/up+")
     session = door.chunk(IDENTITY, session, incoming(DATA[4:8], length=4, span=(4, 7)))
     door.finish(IDENTITY, session, digest_of(DATA), incoming(DATA[8:], span=(8, 9)))
@@ -131,7 +131,7 @@ def test_by_chunk_as_harbor_does() -> None:
 def test_one_patch_as_skopeo_does() -> None:
     swr = Recorder()
     door = uploads(swr)
-    session = door.chunk(IDENTITY, Session(REPOSITORY, "/up"), incoming(DATA))
+    session = door.chunk(IDENTITY, UploadSession(REPOSITORY, "/up"), incoming(DATA))
     assert session.offset == 10
     door.finish(IDENTITY, session, digest_of(DATA), incoming(b"", length=0))
     assert swr.calls == [("PATCH", None, None), ("PUT", None, 0)]
@@ -143,10 +143,10 @@ def test_a_wrong_digest(verify: bool) -> None:
     door = uploads(swr, verify=verify)
     if verify:
         with pytest.raises(DigestInvalid):
-            door.finish(IDENTITY, Session(REPOSITORY, "/up"), digest_of(b"x"), incoming(DATA, length=10))
+            door.finish(IDENTITY, UploadSession(REPOSITORY, "/up"), digest_of(b"x"), incoming(DATA, length=10))
         assert swr.bytes == b""
     else:
-        door.finish(IDENTITY, Session(REPOSITORY, "/up"), digest_of(b"x"), incoming(DATA, length=10))
+        door.finish(IDENTITY, UploadSession(REPOSITORY, "/up"), digest_of(b"x"), incoming(DATA, length=10))
         assert swr.bytes == DATA
 
 
@@ -163,19 +163,19 @@ def test_a_wrong_digest(verify: bool) -> None:
 def test_what_does_not_fit_never_completes(body: Incoming, error: type[AdapterError]) -> None:
     swr = Recorder()
     with pytest.raises(error):
-        uploads(swr).chunk(IDENTITY, Session(REPOSITORY, "/up"), body)
+        uploads(swr).chunk(IDENTITY, UploadSession(REPOSITORY, "/up"), body)
     assert swr.bytes == b""
 
 
 def test_a_gap_tells_how_far_it_is() -> None:
     with pytest.raises(RangeInvalid, match="starts at byte 8, but the upload stands at 4"):
-        uploads(Recorder()).chunk(IDENTITY, Session(REPOSITORY, "/up", 4), incoming(DATA, span=(8, 17)))
+        uploads(Recorder()).chunk(IDENTITY, UploadSession(REPOSITORY, "/up", 4), incoming(DATA, span=(8, 17)))
 
 
 class TestAChunkThatComesAgain:
     """SWR has some of it, all of it, none of it, or does not tell."""
 
-    SESSION = Session(REPOSITORY, "/up", 4, "an-id")
+    SESSION = UploadSession(REPOSITORY, "/up", 4, "an-id")
     SPAN = (4, 13)
 
     @pytest.mark.parametrize("doubtful", [True, False], ids=["after its status was asked", "at the same location"])
@@ -247,7 +247,7 @@ class TestAChunkThatComesAgain:
         self.uploads.chunk(IDENTITY, session, incoming(DATA, length=10))
         assert swr.bytes == DATA
 
-    def begun(self, swr: Recorder, doubtful: bool) -> Session:
+    def begun(self, swr: Recorder, doubtful: bool) -> UploadSession:
         """The session of an upload whose chunk was begun once, and what came of it is forgotten."""
         self.uploads = uploads(swr)
         if doubtful:
@@ -264,9 +264,9 @@ class TestAChunkThatComesAgain:
 class TestALocationThatIsStale:
     """SWR accepted more than the location says: its answer was lost, or another client went on."""
 
-    def stale(self, swr: Recorder) -> tuple[Uploads, Session]:
+    def stale(self, swr: Recorder) -> tuple[Uploads, UploadSession]:
         door = uploads(swr)
-        session = Session(REPOSITORY, "/up", 0, "an-id")
+        session = UploadSession(REPOSITORY, "/up", 0, "an-id")
         door.chunk(IDENTITY, session, incoming(DATA[:4], span=(0, 3)))
         return door, session
 
@@ -296,7 +296,7 @@ class TestALocationThatIsStale:
 
 
 class TestWhereItStands:
-    SESSION = Session(REPOSITORY, "/up", 4, "an-id")
+    SESSION = UploadSession(REPOSITORY, "/up", 4, "an-id")
 
     def test_swr_is_not_asked_in_the_normal_course(self) -> None:
         told = uploads(Recorder(has=0)).standing(IDENTITY, self.SESSION, harbor=True)
@@ -333,7 +333,7 @@ class TestWhereItStands:
 
 def test_one_writer_a_session() -> None:
     sessions = UploadSessions()
-    session = Session(REPOSITORY, "/up", 0, "an-id")
+    session = UploadSession(REPOSITORY, "/up", 0, "an-id")
     with sessions.writing(IDENTITY, session):
         with pytest.raises(UploadBusy) as caught, sessions.writing(IDENTITY, session.advanced("/other", 5)):
             pass
@@ -346,7 +346,7 @@ def test_one_writer_a_session() -> None:
 
 def test_sessions_are_bounded() -> None:
     sessions = UploadSessions(most=2)
-    first, second, third = (Session(REPOSITORY, "/up", 0, f"{number}") for number in range(3))
+    first, second, third = (UploadSession(REPOSITORY, "/up", 0, f"{number}") for number in range(3))
     with sessions.writing(IDENTITY, first):
         for each in (first, second, third):
             sessions.begin(IDENTITY, each)
@@ -355,8 +355,8 @@ def test_sessions_are_bounded() -> None:
             pass
 
 
-@pytest.mark.parametrize("session", [Session(REPOSITORY, "/up"), Session(REPOSITORY, "/up", 5)])
-def test_the_largest_layer(session: Session) -> None:
+@pytest.mark.parametrize("session", [UploadSession(REPOSITORY, "/up"), UploadSession(REPOSITORY, "/up", 5)])
+def test_the_largest_layer(session: UploadSession) -> None:
     swr = Recorder()
     fits = 10 + session.offset
     uploads(swr, largest=fits).chunk(IDENTITY, session, incoming(DATA, length=10))
@@ -369,5 +369,5 @@ def test_a_yes_before_the_last_byte_is_not_believed(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(upload, "SMALL", 0)
     with pytest.raises(Unexpected, match="before all of it was sent"):
         uploads(Recorder(take=0)).finish(
-            IDENTITY, Session(REPOSITORY, "/up"), digest_of(DATA), incoming(DATA, length=10)
+            IDENTITY, UploadSession(REPOSITORY, "/up"), digest_of(DATA), incoming(DATA, length=10)
         )

@@ -20,7 +20,7 @@ from itsdangerous import BadData, Signer
 from itsdangerous.encoding import base64_decode, base64_encode
 
 from adapter.credentials import Credentials
-from adapter.errors import Unexpected, UploadUnknown
+from adapter.errors import RangeInvalid, SizeInvalid, Unexpected, UploadUnknown
 from adapter.references import Repository
 
 # A caller has the key and could seal anything: what is no path must not become another host's address.
@@ -35,7 +35,7 @@ _SALT: Final = "harbor-swr-adapter upload location 2"
 
 
 @dataclass(frozen=True)
-class Session:
+class UploadSession:
     """An upload: SWR's own location (path and query), and how many bytes SWR has accepted.
 
     `doubtful`: somebody asked for its status, so the last chunk may have failed after SWR took bytes of it.
@@ -47,7 +47,7 @@ class Session:
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     doubtful: bool = False
 
-    def advanced(self, location: str, count: int) -> Session:
+    def advanced(self, location: str, count: int) -> UploadSession:
         """The session after a chunk of `count` bytes."""
         return replace(self, location=location, offset=self.offset + count, doubtful=False)
 
@@ -61,7 +61,7 @@ def _signer(credentials: Credentials) -> Signer:
     return Signer(credentials.login_key, salt=_SALT, digest_method=hashlib.sha256, key_derivation="hmac")
 
 
-def seal(session: Session, credentials: Credentials) -> str:
+def seal(session: UploadSession, credentials: Credentials) -> str:
     """The token: a path segment of URL-safe letters, digits, `-`, `_` and `.`; `MAX_TOKEN_BYTES` at most.
 
     Raises `Unexpected` for a location of SWR that is too long.
@@ -82,7 +82,7 @@ def signed(payload: bytes, credentials: Credentials) -> str:
     return _signer(credentials).sign(base64_encode(payload)).decode()
 
 
-def unseal(sealed: str, repository: Repository, credentials: Credentials) -> Session:
+def unseal(sealed: str, repository: Repository, credentials: Credentials) -> UploadSession:
     """Raises `UploadUnknown` for what was altered, is another account's, or belongs to another repository."""
     match _document(sealed, credentials):
         case [name, str(location), int(offset), str(number), bool(doubtful)] if (
@@ -92,7 +92,7 @@ def unseal(sealed: str, repository: Repository, credentials: Credentials) -> Ses
             and 0 <= offset < _LARGEST_OFFSET
             and _ID.fullmatch(number)
         ):
-            return Session(repository, location, offset, number, doubtful)
+            return UploadSession(repository, location, offset, number, doubtful)
     raise UploadUnknown("upload not found: start the upload again")
 
 
@@ -104,3 +104,44 @@ def _document(sealed: str, credentials: Credentials) -> object:
         return json.loads(base64_decode(_signer(credentials).unsign(sealed)))
     except (BadData, ValueError, RecursionError):
         return None
+
+
+# Eighteen digits are more than any layer, and less than what makes int() slow.
+_CONTENT_RANGE: Final = re.compile(r"(?:bytes[ =])?([0-9]{1,18})-([0-9]{1,18})(?:/(?:[0-9]{1,18}|\*))?")
+
+Span = tuple[int, int]
+"""First and last byte."""
+
+
+def parse_content_range(value: str | None) -> Span | None:
+    """`first-last` as the OCI distribution spec has it, or HTTP's `bytes first-last/total`. Raises `RangeInvalid`."""
+    if value is None:
+        return None
+    found = _CONTENT_RANGE.fullmatch(value.strip())
+    if found is None:
+        raise RangeInvalid("the Content-Range cannot be read: <first byte>-<last byte> is wanted")
+    first, last = int(found[1]), int(found[2])
+    if last < first:
+        raise RangeInvalid("the Content-Range ends before it starts")
+    return first, last
+
+
+def size_of(span: Span | None, length: int | None) -> int | None:
+    """Bytes that must come, by Content-Range and Content-Length (None: not sent); None when nothing says.
+
+    Raises `SizeInvalid` when the two contradict each other.
+    """
+    if span is None:
+        return length
+    size = span[1] - span[0] + 1
+    if length is not None and length != size:
+        raise SizeInvalid(f"Content-Length says {length} bytes, Content-Range {size}")
+    return size
+
+
+def content_range(span: Span | None, begin: int) -> str | None:
+    """The Content-Range for SWR, from byte `begin` on.
+
+    Passed on only where the client itself sent one: what SWR makes of it is not documented.
+    """
+    return None if span is None else f"{begin}-{span[1]}"

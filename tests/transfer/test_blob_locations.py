@@ -6,7 +6,7 @@ from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import BlobUnknown, Unavailable
 from adapter.references import Repository, digest_of
 from adapter.state import MemoryState
-from adapter.transfer.blob_places import BlobPlaces
+from adapter.transfer.blob_locations import BlobLocations
 from tests.credentials import (
     ACCESS_ID,
     LOGIN_KEY,
@@ -26,34 +26,34 @@ def credentials(secret: str = SECRET_KEY, access_id: str = ACCESS_ID) -> Credent
 
 
 def test_the_place_seen_last() -> None:
-    places = BlobPlaces(MemoryState())
-    assert places.of(credentials(), DIGEST) is None
-    places.saw(credentials(), HERE, DIGEST)
-    places.saw(credentials(), THERE, DIGEST)
-    assert places.of(credentials(), DIGEST) == THERE
-    assert places.of(credentials(), digest_of(b"another")) is None
+    locations = BlobLocations(MemoryState())
+    assert locations.of(credentials(), DIGEST) is None
+    locations.saw(credentials(), HERE, DIGEST)
+    locations.saw(credentials(), THERE, DIGEST)
+    assert locations.of(credentials(), DIGEST) == THERE
+    assert locations.of(credentials(), digest_of(b"another")) is None
 
 
 def test_what_comes_of_asking_swr() -> None:
-    places = BlobPlaces(MemoryState())
-    with places.asked(credentials(), HERE, DIGEST):
-        assert places.of(credentials(), DIGEST) is None
-    assert places.of(credentials(), DIGEST) == HERE
-    with pytest.raises(Unavailable), places.asked(credentials(), HERE, DIGEST):
+    locations = BlobLocations(MemoryState())
+    with locations.asked(credentials(), HERE, DIGEST):
+        assert locations.of(credentials(), DIGEST) is None
+    assert locations.of(credentials(), DIGEST) == HERE
+    with pytest.raises(Unavailable), locations.asked(credentials(), HERE, DIGEST):
         raise Unavailable("says nothing about the blob")
-    assert places.of(credentials(), DIGEST) == HERE
-    with pytest.raises(BlobUnknown), places.asked(credentials(), HERE, DIGEST):
+    assert locations.of(credentials(), DIGEST) == HERE
+    with pytest.raises(BlobUnknown), locations.asked(credentials(), HERE, DIGEST):
         raise BlobUnknown("gone")
-    assert places.of(credentials(), DIGEST) is None
+    assert locations.of(credentials(), DIGEST) is None
 
 
 def test_only_the_place_that_is_gone_is_forgotten() -> None:
-    places = BlobPlaces(MemoryState())
-    places.saw(credentials(), THERE, DIGEST)
-    places.gone(credentials(), HERE, DIGEST)
-    assert places.of(credentials(), DIGEST) == THERE
-    places.gone(credentials(), THERE, DIGEST)
-    assert places.of(credentials(), DIGEST) is None
+    locations = BlobLocations(MemoryState())
+    locations.saw(credentials(), THERE, DIGEST)
+    locations.gone(credentials(), HERE, DIGEST)
+    assert locations.of(credentials(), DIGEST) == THERE
+    locations.gone(credentials(), THERE, DIGEST)
+    assert locations.of(credentials(), DIGEST) is None
 
 
 @pytest.mark.parametrize(
@@ -66,16 +66,16 @@ def test_only_the_place_that_is_gone_is_forgotten() -> None:
     ids=["another account", "a wrong secret", "another project"],
 )
 def test_nobody_else_is_told(other: Credentials) -> None:
-    places = BlobPlaces(MemoryState())
-    places.saw(credentials(), HERE, DIGEST)
-    assert places.of(other, DIGEST) is None
-    places.gone(other, HERE, DIGEST)
-    assert places.of(credentials(), DIGEST) == HERE
+    locations = BlobLocations(MemoryState())
+    locations.saw(credentials(), HERE, DIGEST)
+    assert locations.of(other, DIGEST) is None
+    locations.gone(other, HERE, DIGEST)
+    assert locations.of(credentials(), DIGEST) == HERE
 
 
 def test_no_secret_is_in_a_key() -> None:
     state = MemoryState()
-    BlobPlaces(state).saw(credentials(), HERE, DIGEST)
+    BlobLocations(state).saw(credentials(), HERE, DIGEST)
     (key,) = state._values
     assert not any(secret in key for secret in (SECRET_KEY, LOGIN_KEY))
 
@@ -86,4 +86,4 @@ def test_foreign_values_are_no_place(value: bytes) -> None:
         def get(self, key: str) -> bytes | None:
             return value
 
-    assert BlobPlaces(Planted()).of(credentials(), DIGEST) is None
+    assert BlobLocations(Planted()).of(credentials(), DIGEST) is None

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from adapter.errors import RangeInvalid, SizeInvalid
-from adapter.transfer.ranges import content_range, parse_content_range, size_of
+from adapter.transfer.upload_session import content_range, parse_content_range, size_of
 
 
 @pytest.mark.parametrize(

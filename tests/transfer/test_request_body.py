@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.errors import SizeInvalid, TooLarge
-from adapter.transfer.body import BUFFERS, Body, peek, read_all
-from adapter.transfer.source import BLOCK
+from adapter.transfer.body_source import BLOCK
+from adapter.transfer.request_body import BUFFERS, Body, peek, read_all
 
 
 class Given:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from adapter.documents import hold
 from adapter.errors import SizeInvalid, TooLarge
-from adapter.transfer.source import BLOCK, Source, source_of
+from adapter.transfer.body_source import BLOCK, Source, source_of
 
 SLOWEST: Final = 512.0
 """Bytes a second, on average, of a client that is worth a thread: half of the least that a rule can be throttled to."""

@@ -16,8 +16,8 @@ from itsdangerous import URLSafeSerializer
 from adapter.credentials import parse_credentials
 from adapter.errors import Unexpected, UploadUnknown
 from adapter.references import Repository
-from adapter.transfer import session
-from adapter.transfer.session import Session, seal, unseal
+from adapter.transfer import upload_session
+from adapter.transfer.upload_session import UploadSession, seal, unseal
 from tests.credentials import ACCESS_ID, LOGIN_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, SECRET_KEY
 
 IDENTITY = parse_credentials(ACCESS_ID, SECRET_KEY, ["eu-de"])
@@ -53,7 +53,7 @@ def sealed_by_hand(payload: bytes, key: str = LOGIN_KEY) -> str:
 
 def test_the_form_outlives_an_update() -> None:
     """Two versions side by side open each other's locations."""
-    upload = Session(REPOSITORY, "/up?a=b", 100, "0d9f8a52-6f0e-4a8e-9a5e-2f6d1c7b3e41")
+    upload = UploadSession(REPOSITORY, "/up?a=b", 100, "0d9f8a52-6f0e-4a8e-9a5e-2f6d1c7b3e41")
     by_hand = sealed_by_hand(payload_of(DOCUMENT))
     assert seal(upload, IDENTITY) == by_hand
     assert unseal(by_hand, REPOSITORY, IDENTITY) == upload
@@ -94,7 +94,7 @@ class TestWhatTheCallerSigned:
             self.sizes.append(len(data))
             return json.loads(data)
 
-        monkeypatch.setattr(session, "json", SimpleNamespace(loads=loads, dumps=json.dumps))
+        monkeypatch.setattr(upload_session, "json", SimpleNamespace(loads=loads, dumps=json.dumps))
         monkeypatch.setattr(zlib, "decompress", lambda data: pytest.fail("a token was decompressed"))
 
     def test_compressed_documents_stay_compressed(self) -> None:
@@ -108,7 +108,7 @@ class TestWhatTheCallerSigned:
         for sealed in (inflating, sealed_by_hand(bomb)):
             with pytest.raises(UploadUnknown):
                 unseal(str(sealed), REPOSITORY, IDENTITY)
-        assert all(size <= session.MAX_TOKEN_BYTES for size in self.sizes)
+        assert all(size <= upload_session.MAX_TOKEN_BYTES for size in self.sizes)
 
     def test_a_long_token_is_not_decoded(self) -> None:
         with pytest.raises(UploadUnknown):
@@ -116,7 +116,7 @@ class TestWhatTheCallerSigned:
         assert self.sizes == []
 
     def test_nothing_is_decoded_before_its_signature_is_verified(self) -> None:
-        sealed = seal(Session(REPOSITORY, "/up"), IDENTITY)
+        sealed = seal(UploadSession(REPOSITORY, "/up"), IDENTITY)
         with pytest.raises(UploadUnknown):
             unseal(sealed, REPOSITORY, OTHER)
         assert self.sizes == []
@@ -124,22 +124,22 @@ class TestWhatTheCallerSigned:
 
 def test_the_longest_location_fits_into_a_request_line() -> None:
     longest = Repository("o" * 64, "r" * (255 - 65))
-    location = "/" + "x" * (session.MAX_LOCATION_BYTES - 1)
-    sealed = seal(Session(longest, location, (1 << 62) - 1), IDENTITY)
+    location = "/" + "x" * (upload_session.MAX_LOCATION_BYTES - 1)
+    sealed = seal(UploadSession(longest, location, (1 << 62) - 1), IDENTITY)
     assert unseal(sealed, longest, IDENTITY).location == location
     line = f"PATCH /v2/{longest}/blobs/uploads/{sealed}?digest=sha512%3A{'a' * 128} HTTP/1.1"
     assert len(line) < 8190
 
 
-@pytest.mark.parametrize("location", ["/" + "x" * session.MAX_LOCATION_BYTES, "/" + "\\" * 4000])
+@pytest.mark.parametrize("location", ["/" + "x" * upload_session.MAX_LOCATION_BYTES, "/" + "\\" * 4000])
 def test_a_location_that_no_client_could_send(location: str) -> None:
     with pytest.raises(Unexpected, match="an upload location of"):
-        seal(Session(REPOSITORY, location), IDENTITY)
+        seal(UploadSession(REPOSITORY, location), IDENTITY)
 
 
 @pytest.mark.parametrize("location", ["/", "/!", "/~"])
 def test_locations_that_may_be(location: str) -> None:
-    assert unseal(seal(Session(REPOSITORY, location), IDENTITY), REPOSITORY, IDENTITY).location == location
+    assert unseal(seal(UploadSession(REPOSITORY, location), IDENTITY), REPOSITORY, IDENTITY).location == location
 
 
 @pytest.mark.parametrize("offset", [0, (1 << 62) - 1])
@@ -154,19 +154,19 @@ def test_offsets_that_may_be(offset: int) -> None:
     st.booleans(),
 )
 def test_round_trip(location: str, offset: int, doubtful: bool) -> None:
-    upload = Session(REPOSITORY, "/up" + location, offset, doubtful=doubtful)
+    upload = UploadSession(REPOSITORY, "/up" + location, offset, doubtful=doubtful)
     sealed = seal(upload, IDENTITY)
     assert unseal(sealed, REPOSITORY, IDENTITY) == upload
     assert re.fullmatch(r"[\w.-]+", sealed, re.ASCII)
 
 
 def test_both_kinds_of_secret_open_it() -> None:
-    sealed = seal(Session(REPOSITORY, "/up"), IDENTITY)
+    sealed = seal(UploadSession(REPOSITORY, "/up"), IDENTITY)
     assert unseal(sealed, REPOSITORY, parse_credentials(ACCESS_ID, LOGIN_KEY, ["eu-de"])).location == "/up"
 
 
 def test_worthless_to_others() -> None:
-    sealed = seal(Session(REPOSITORY, "/up"), IDENTITY)
+    sealed = seal(UploadSession(REPOSITORY, "/up"), IDENTITY)
     with pytest.raises(UploadUnknown):
         unseal(sealed, REPOSITORY, OTHER)
     with pytest.raises(UploadUnknown):
@@ -175,7 +175,9 @@ def test_worthless_to_others() -> None:
 
 @given(st.data())
 def test_any_change_is_seen(data: st.DataObject) -> None:
-    sealed = seal(Session(REPOSITORY, "/up?_state=" + "x" * 50, 10, "0d9f8a52-6f0e-4a8e-9a5e-2f6d1c7b3e41"), IDENTITY)
+    sealed = seal(
+        UploadSession(REPOSITORY, "/up?_state=" + "x" * 50, 10, "0d9f8a52-6f0e-4a8e-9a5e-2f6d1c7b3e41"), IDENTITY
+    )
     at = data.draw(st.integers(0, len(sealed) - 2))
     letter = data.draw(st.sampled_from("AZaz09-_."))
     changed = sealed[:at] + letter + sealed[at + 1 :]
@@ -189,7 +191,7 @@ def test_what_only_the_account_itself_could_seal(changed: dict[str, str]) -> Non
     """Whoever has a secret, right or wrong, has a key: what he seals must neither cost much nor break out."""
     document = {"repository": REPOSITORY, "location": "/up", **changed}
     with pytest.raises(UploadUnknown):
-        unseal(seal(Session(**document), IDENTITY), REPOSITORY, IDENTITY)  # type: ignore[arg-type]
+        unseal(seal(UploadSession(**document), IDENTITY), REPOSITORY, IDENTITY)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("sealed", ["", ".", "a.b", "x" * 5000, "ä", "a%2Fb"])
@@ -199,7 +201,7 @@ def test_garbage(sealed: str) -> None:
 
 
 def test_how_far() -> None:
-    upload = Session(REPOSITORY, "/up")
+    upload = UploadSession(REPOSITORY, "/up")
     assert upload.range == "0-0"
     assert upload.advanced("/up", 1).range == "0-0"
     further = upload.advanced("/up2", 100).advanced("/up3", 10)
@@ -207,19 +209,19 @@ def test_how_far() -> None:
 
 
 def test_a_chunk_that_arrived_leaves_no_doubt() -> None:
-    doubtful = Session(REPOSITORY, "/up", 5, "0d9f8a52-6f0e-4a8e-9a5e-2f6d1c7b3e41", doubtful=True)
-    assert doubtful.advanced("/up2", 3) == Session(
+    doubtful = UploadSession(REPOSITORY, "/up", 5, "0d9f8a52-6f0e-4a8e-9a5e-2f6d1c7b3e41", doubtful=True)
+    assert doubtful.advanced("/up2", 3) == UploadSession(
         REPOSITORY, "/up2", 8, "0d9f8a52-6f0e-4a8e-9a5e-2f6d1c7b3e41", doubtful=False
     )
 
 
 def test_a_location_does_not_look_like_a_jwt() -> None:
     """Logs mask these, and would show half of a location as something else."""
-    assert not seal(Session(REPOSITORY, "/up"), IDENTITY).startswith("eyJ")
+    assert not seal(UploadSession(REPOSITORY, "/up"), IDENTITY).startswith("eyJ")
 
 
 def test_every_upload_is_told_from_every_other() -> None:
-    one, other = Session(REPOSITORY, "/up"), Session(REPOSITORY, "/up")
+    one, other = UploadSession(REPOSITORY, "/up"), UploadSession(REPOSITORY, "/up")
     assert one.id != other.id
     assert seal(one, IDENTITY) != seal(other, IDENTITY)
 
@@ -231,8 +233,8 @@ def test_every_upload_is_told_from_every_other() -> None:
 def test_a_seal_of_ones_own_leads_nowhere_else(location: str) -> None:
     """The caller has the key."""
     with pytest.raises(UploadUnknown):
-        unseal(seal(Session(REPOSITORY, location), IDENTITY), REPOSITORY, IDENTITY)
+        unseal(seal(UploadSession(REPOSITORY, location), IDENTITY), REPOSITORY, IDENTITY)
 
 
 def test_no_location_in_a_repr() -> None:
-    assert "_state" not in repr(Session(REPOSITORY, "/up?_state=x"))
+    assert "_state" not in repr(UploadSession(REPOSITORY, "/up?_state=x"))

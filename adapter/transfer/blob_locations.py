@@ -15,7 +15,7 @@ LIFE: Final = 86_400.0
 """Seconds. It is only a guess all the time: SWR is asked before anything is made of it."""
 
 
-class BlobPlaces:
+class BlobLocations:
     """The repository that a blob was seen in last, for each credential: nobody learns what another one may see.
 
     The whole credential is the key, not the AK alone: who has only the AK would be told names without a secret.

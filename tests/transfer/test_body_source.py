@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from adapter.transfer.source import BLOCK, FLUSH, Reading, Receiving, source_of
+from adapter.transfer.body_source import BLOCK, FLUSH, Reading, Receiving, source_of
 from tests.certificates import Certificate
 from tests.services import free_ports, running
 

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from adapter.errors import DigestInvalid
 from adapter.references import digest_of
-from adapter.transfer.body import BUFFERS
-from adapter.transfer.checksum import Block
-from adapter.transfer.holdback import HeldBack, SizedHeldBack, collected
+from adapter.transfer.request_body import BUFFERS
+from adapter.transfer.verified_body import Block, SizedVerifiedBody, VerifiedBody, collected
 
 BLOCKS = [b"one", b"two", b"three"]
 DIGEST = digest_of(b"onetwothree")
@@ -21,26 +20,26 @@ DIGEST = digest_of(b"onetwothree")
 
 @given(st.lists(st.binary(min_size=1, max_size=9), max_size=6))
 def test_everything_arrives_when_it_is_right(blocks: list[bytes]) -> None:
-    held = HeldBack(blocks, digest_of(b"".join(blocks)))
+    held = VerifiedBody(blocks, digest_of(b"".join(blocks)))
     assert list(held) == blocks
     assert held.complete
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
 def test_both_algorithms(algorithm: str) -> None:
-    assert list(HeldBack(BLOCKS, digest_of(b"onetwothree", algorithm))) == BLOCKS
+    assert list(VerifiedBody(BLOCKS, digest_of(b"onetwothree", algorithm))) == BLOCKS
     with pytest.raises(DigestInvalid):
-        list(HeldBack(BLOCKS, digest_of(b"other", algorithm)))
+        list(VerifiedBody(BLOCKS, digest_of(b"other", algorithm)))
 
 
 @given(st.lists(st.binary(min_size=1, max_size=9), min_size=1, max_size=6))
 def test_the_last_block_is_kept_when_it_is_wrong(blocks: list[bytes]) -> None:
-    held = HeldBack(blocks, digest_of(b"other"))
+    held = VerifiedBody(blocks, digest_of(b"other"))
     assert taken(held) == blocks[:-1]
     assert not held.complete
 
 
-def taken(held: HeldBack) -> list[Block]:
+def taken(held: VerifiedBody) -> list[Block]:
     """What was handed over before it broke."""
     sent: list[Block] = []
     with contextlib.suppress(DigestInvalid, EOFError):
@@ -53,7 +52,7 @@ def test_the_last_block_is_kept_when_the_body_breaks() -> None:
         yield from BLOCKS
         raise EOFError
 
-    assert taken(HeldBack(broken(), None)) == BLOCKS[:-1]
+    assert taken(VerifiedBody(broken(), None)) == BLOCKS[:-1]
 
 
 def test_the_last_block_waits_until_all_was_read() -> None:
@@ -64,13 +63,13 @@ def test_the_last_block_waits_until_all_was_read() -> None:
             read.append(block)
             yield block
 
-    held = iter(HeldBack(blocks(), DIGEST))
+    held = iter(VerifiedBody(blocks(), DIGEST))
     assert next(held) == b"one"
     assert read == [b"one", b"two"]
 
 
 def test_complete_means_that_the_last_block_was_taken() -> None:
-    held = HeldBack(BLOCKS, DIGEST)
+    held = VerifiedBody(BLOCKS, DIGEST)
     blocks = iter(held)
     assert [next(blocks), next(blocks), next(blocks)] == BLOCKS
     assert not held.complete
@@ -79,7 +78,7 @@ def test_complete_means_that_the_last_block_was_taken() -> None:
 
 
 def test_never_twice() -> None:
-    held = HeldBack(BLOCKS, None)
+    held = VerifiedBody(BLOCKS, None)
     list(held)
     with pytest.raises(RuntimeError):
         list(held)
@@ -89,14 +88,14 @@ def test_giving_up_ends_the_checksum() -> None:
     """However far the sending came."""
     before = set(threading.enumerate())
     for taken_before in range(4):
-        held = HeldBack(BLOCKS, DIGEST)
+        held = VerifiedBody(BLOCKS, DIGEST)
         blocks = iter(held)
         for _ in range(min(taken_before, len(BLOCKS))):
             next(blocks)
         held.close()
         assert set(threading.enumerate()) <= before
         assert not held.complete
-    HeldBack(BLOCKS, DIGEST).close()
+    VerifiedBody(BLOCKS, DIGEST).close()
 
 
 def test_blocks_are_hashed_before_their_buffers_are_used_again() -> None:
@@ -109,7 +108,7 @@ def test_blocks_are_hashed_before_their_buffers_are_used_again() -> None:
             ring[number % BUFFERS][:] = data[number * 300_000 : (number + 1) * 300_000]
             yield memoryview(ring[number % BUFFERS])
 
-    assert b"".join(map(bytes, HeldBack(blocks(), digest_of(data)))) == data
+    assert b"".join(map(bytes, VerifiedBody(blocks(), digest_of(data)))) == data
 
 
 def test_in_one_piece() -> None:
@@ -120,7 +119,7 @@ def test_in_one_piece() -> None:
 
 
 def test_size() -> None:
-    assert len(SizedHeldBack(BLOCKS, None, 11)) == 11
+    assert len(SizedVerifiedBody(BLOCKS, None, 11)) == 11
 
 
 def hashing() -> set[threading.Thread]:
@@ -130,7 +129,7 @@ def hashing() -> set[threading.Thread]:
 @pytest.mark.parametrize("left", [0, 1])
 def test_without_a_spare_core_the_digest_is_taken_in_between(left: int) -> None:
     spare, before = threading.Semaphore(left), hashing()
-    right, wrong = HeldBack(BLOCKS, DIGEST, spare), HeldBack(BLOCKS, digest_of(b"other"), spare)
+    right, wrong = VerifiedBody(BLOCKS, DIGEST, spare), VerifiedBody(BLOCKS, digest_of(b"other"), spare)
     assert next(iter(right)) == BLOCKS[0]
     assert len(hashing() - before) == left
     with pytest.raises(DigestInvalid):
