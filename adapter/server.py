@@ -16,7 +16,7 @@ from gunicorn.glogging import Logger
 from adapter import settings as settings_module
 from adapter.certificate import Certificate
 from adapter.contract import create_contract_app
-from adapter.contract.envelope import harbor_body, oci_body
+from adapter.contract.responses import harbor_body, oci_body
 from adapter.documents import DocumentMemory
 from adapter.errors import AdapterError
 from adapter.heads import MAX_HEADER_BYTES, MAX_HEADERS

@@ -9,7 +9,7 @@ from typing import Final
 
 from flask import Flask, Response, g, request
 
-from adapter.contract.caller import credentials_of
+from adapter.contract.auth import credentials_of
 from adapter.credentials import Credentials
 from adapter.errors import Busy
 from adapter.http import request_context

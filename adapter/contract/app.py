@@ -16,15 +16,15 @@ from adapter.contract import (
     listing,
     manifests,
     mounts,
-    namespaces,
     ping,
+    projects,
     registry,
     tags,
     uploads,
 )
 from adapter.contract.admission import Pair, admit
-from adapter.contract.caller import CHALLENGE
-from adapter.contract.envelope import harbor_body, oci_body
+from adapter.contract.auth import CHALLENGE
+from adapter.contract.responses import harbor_body, oci_body
 from adapter.errors import (
     AdapterError,
     CredentialsError,
@@ -81,7 +81,7 @@ def create_contract_app(settings: Settings, swr: SwrClient) -> Flask:
     app.register_blueprint(deletion.create_blueprint(swr, documents, translated=translate))
     app.register_blueprint(uploads.create_blueprint(swr, transfers, offered, slots, settings.public_url))
     app.register_blueprint(ping.create_blueprint(swr))
-    app.register_blueprint(namespaces.create_blueprint(swr))
+    app.register_blueprint(projects.create_blueprint(swr))
     app.register_blueprint(listing.create_blueprint(swr, documents))
     app.register_blueprint(mounts.create_blueprint(swr, offered))
     app.register_error_handler(AdapterError, _refuse)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from adapter.contract.admission import become_transfer
-from adapter.contract.answers import bodiless
-from adapter.contract.caller import credentials_of
+from adapter.contract.auth import credentials_of
+from adapter.contract.responses import bodiless
 from adapter.errors import Unexpected
 from adapter.references import check_digest, parse_repository
 from adapter.swr.client import SwrClient

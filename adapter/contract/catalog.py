@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from adapter.contract.caller import credentials_of
+from adapter.contract.auth import credentials_of
 from adapter.contract.cursor import begins, count_of, cut
-from adapter.contract.snapshots import Snapshots
+from adapter.contract.list_cache import ListCache
 from adapter.credentials import Credentials
 from adapter.swr.client import SwrClient
 
@@ -14,7 +14,7 @@ from adapter.swr.client import SwrClient
 def create_blueprint(swr: SwrClient) -> Blueprint:
     """One route: every repository that the account sees (`docs/facts/harbor.md D.5`)."""
     blueprint = Blueprint("catalog", __name__)
-    seen: Snapshots[str] = Snapshots()
+    seen: ListCache[str] = ListCache()
 
     @blueprint.route("/v2/_catalog", methods=["GET"])
     def catalog() -> Response:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from adapter.contract.answers import bodiless
-from adapter.contract.caller import credentials_of
+from adapter.contract.auth import credentials_of
 from adapter.contract.queries import repository_in
+from adapter.contract.responses import bodiless
 from adapter.credentials import Credentials
 from adapter.errors import DeletionRefused, ManifestUnknown, RepositoryUnknown
 from adapter.manifests.service import ManifestService

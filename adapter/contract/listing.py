@@ -9,11 +9,11 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from adapter.contract.caller import credentials_of
-from adapter.contract.grouping import Artifact, described, grouped
-from adapter.contract.paging import page_of, paged
+from adapter.contract.artifacts import Artifact, described, grouped
+from adapter.contract.auth import credentials_of
+from adapter.contract.list_cache import ListCache
+from adapter.contract.pagination import page_of, paged
 from adapter.contract.queries import matcher, repository_in, terms
-from adapter.contract.snapshots import Snapshots
 from adapter.documents import parse_json
 from adapter.errors import AccountBlocked, Denied, NotFound
 from adapter.manifests.service import ManifestService
@@ -29,8 +29,8 @@ from adapter.swr.registry import Manifest
 def create_blueprint(swr: SwrClient, manifests: ManifestService) -> Blueprint:
     """Three routes; what they list comes from SWR when a first page is asked for."""
     blueprint = Blueprint("listing", __name__)
-    repositories_seen: Snapshots[ListedRepository] = Snapshots()
-    artifacts_seen: Snapshots[Artifact] = Snapshots(lambda artifact: 1 + len(artifact.tags))
+    repositories_seen: ListCache[ListedRepository] = ListCache()
+    artifacts_seen: ListCache[Artifact] = ListCache(lambda artifact: 1 + len(artifact.tags))
 
     @blueprint.route("/api/v2.0/projects/<project>/repositories", methods=["GET"])
     def repositories(project: str) -> Response:

@@ -7,8 +7,8 @@ from typing import Final
 
 from flask import Blueprint, Request, Response, request
 
-from adapter.contract.answers import bodiless
-from adapter.contract.caller import credentials_of
+from adapter.contract.auth import credentials_of
+from adapter.contract.responses import bodiless
 from adapter.documents import TooManyValues, parse_json
 from adapter.errors import DigestInvalid, ManifestInvalid, ManifestUnknown, TagInvalid
 from adapter.manifests.conversion import Document

@@ -7,8 +7,8 @@ from typing import Final
 
 from flask import Blueprint, Response, request
 
-from adapter.contract.caller import credentials_of
-from adapter.contract.paging import paged
+from adapter.contract.auth import credentials_of
+from adapter.contract.pagination import paged
 from adapter.references import check_digest
 from adapter.swr.client import SwrClient
 from adapter.transfer.mount import Mounts

@@ -6,8 +6,8 @@ import contextlib
 
 from flask import Blueprint, Response, jsonify, request
 
-from adapter.contract.caller import credentials_of
-from adapter.contract.envelope import harbor_body
+from adapter.contract.auth import credentials_of
+from adapter.contract.responses import harbor_body
 from adapter.errors import CredentialsError, Throttled, UpstreamError
 from adapter.swr.client import SwrClient
 from adapter.swr.retry import BEST_EFFORT

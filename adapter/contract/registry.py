@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from adapter.contract.caller import credentials_of
+from adapter.contract.auth import credentials_of
 from adapter.swr.client import SwrClient
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from adapter.contract.caller import credentials_of
+from adapter.contract.auth import credentials_of
 from adapter.contract.cursor import begins, count_of, cut
-from adapter.contract.snapshots import Snapshots
+from adapter.contract.list_cache import ListCache
 from adapter.references import parse_repository
 from adapter.swr.client import SwrClient
 from adapter.swr.tags import TagLister
@@ -16,7 +16,7 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
     """One route; what it lists comes from SWR when a list's first part is asked for."""
     blueprint = Blueprint("tags", __name__)
     lists = TagLister(swr.registry)
-    seen: Snapshots[str] = Snapshots()
+    seen: ListCache[str] = ListCache()
 
     @blueprint.route("/v2/<path:name>/tags/list", methods=["GET"])
     def tags(name: str) -> Response:

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Request, Response, request
 
 from adapter.contract.admission import moving, transferring
-from adapter.contract.answers import bodiless
-from adapter.contract.caller import credentials_of
+from adapter.contract.auth import credentials_of
+from adapter.contract.responses import bodiless
 from adapter.credentials import Credentials
 from adapter.errors import DigestInvalid, NameInvalid, RangeInvalid, UploadUnknown
 from adapter.references import Repository, parse_repository

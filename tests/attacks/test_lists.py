@@ -14,8 +14,8 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from adapter.contract import listing
+from adapter.contract.list_cache import ListCache
 from adapter.contract.queries import matcher
-from adapter.contract.snapshots import Snapshots
 from adapter.credentials import Credentials, parse_credentials
 from adapter.documents import LARGE_BYTES, Charges, DocumentMemory, current
 from adapter.errors import TimedOut
@@ -170,7 +170,7 @@ class TestFilters:
 
 class TestKeptLists:
     def test_an_account_with_many_lists_displaces_its_own(self) -> None:
-        seen = Snapshots[int](most=100)
+        seen = ListCache[int](most=100)
         asked: list[Credentials] = []
 
         def fetch(credentials: Credentials) -> list[int]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.contract.grouping import Artifact, described, grouped, type_of
+from adapter.contract.artifacts import Artifact, described, grouped, type_of
 from adapter.references import Repository
 from adapter.swr.catalog import ListedTag
 from adapter.swr.media_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_MANIFEST

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapter.contract.snapshots import Snapshots
+from adapter.contract.list_cache import ListCache
 from adapter.swr.catalog import ListedTag
 from adapter.swr.media_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_MANIFEST
 from tests.contract.conftest import Start
@@ -82,7 +82,7 @@ class Counting(StubSwr):
 def test_an_artifact_that_is_kept_counts_as_its_tags(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory goes by what SWR lists: an artifact may have thousands of tags."""
     # Two artifacts with three tags: 6 with the list. Two lists are too much, and so the first one goes.
-    monkeypatch.setattr(Snapshots.__init__, "__kwdefaults__", {**(Snapshots.__init__.__kwdefaults__ or {}), "most": 11})
+    monkeypatch.setattr(ListCache.__init__, "__kwdefaults__", {**(ListCache.__init__.__kwdefaults__ or {}), "most": 11})
     swr = Counting()
     door = Stubbed(swr)
     for name, page in (("a", 1), ("a", 2), ("b", 1), ("b", 2), ("a", 2)):

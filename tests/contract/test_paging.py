@@ -8,7 +8,7 @@ from flask import Flask, Response, request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.contract.paging import Page, page_of, paged
+from adapter.contract.pagination import Page, page_of, paged
 from adapter.errors import InvalidRequest
 
 

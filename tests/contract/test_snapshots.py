@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from adapter.contract.snapshots import Snapshots
+from adapter.contract.list_cache import ListCache
 from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import RepositoryUnknown
 from tests.credentials import ACCESS_ID, LOGIN_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, SECRET_KEY
@@ -27,7 +27,7 @@ class Source:
 
 
 def test_a_first_page_is_asked_for_and_the_others_follow_it() -> None:
-    seen, source = Snapshots[int](), Source()
+    seen, source = ListCache[int](), Source()
     assert seen.read(MINE, "a", source, first=True, size=0) == [1]
     assert seen.read(MINE, "a", source, first=False, size=0) == [1]
     assert seen.read(MINE, "a", source, first=True, size=0) == [2]
@@ -45,7 +45,7 @@ def test_a_first_page_is_asked_for_and_the_others_follow_it() -> None:
     ],
 )
 def test_other_credentials_have_lists_of_their_own(other: Credentials) -> None:
-    seen, source = Snapshots[int](), Source()
+    seen, source = ListCache[int](), Source()
     assert seen.read(MINE, "a", source, first=True, size=0) == [1]
     assert seen.read(other, "a", source, first=False, size=0) == [2]
     assert seen.read(MINE, "b", source, first=False, size=0) == [3]
@@ -55,7 +55,7 @@ def test_other_credentials_have_lists_of_their_own(other: Credentials) -> None:
 class Flight:
     """A call that has begun and not ended; who asks meanwhile waits for it, as `arrived` tells of them."""
 
-    def __init__(self, seen: Snapshots[int], fetch: Callable[[], list[int]]) -> None:
+    def __init__(self, seen: ListCache[int], fetch: Callable[[], list[int]]) -> None:
         self.seen = seen
         self.begun, self.over = threading.Event(), threading.Event()
         self._fetch = fetch
@@ -75,7 +75,7 @@ class Flight:
 @pytest.mark.parametrize("fails", [False, True])
 def test_it_is_fetched_once_for_all_who_ask_meanwhile(fails: bool) -> None:
     """And once more for all who want to know how it is now: the call under way may have looked before their push."""
-    seen, source = Snapshots[int](), Source()
+    seen, source = ListCache[int](), Source()
 
     def old() -> list[int]:
         if fails:
@@ -102,7 +102,7 @@ def test_it_is_fetched_once_for_all_who_ask_meanwhile(fails: bool) -> None:
 
 
 def test_what_fits_on_its_page_is_not_kept() -> None:
-    seen, source = Snapshots[int](), Source()
+    seen, source = ListCache[int](), Source()
     for size in (1, 10, None):
         asked = source.asked
         seen.read(MINE, "a", source, first=True, size=size)
@@ -111,14 +111,14 @@ def test_what_fits_on_its_page_is_not_kept() -> None:
 
 
 def test_no_older_list_is_kept_than_the_last_that_was_fetched() -> None:
-    seen, source = Snapshots[int](), Source()
+    seen, source = ListCache[int](), Source()
     seen.read(MINE, "a", source, first=True, size=0)
     seen.read(MINE, "a", source, first=True, size=None)
     assert seen.read(MINE, "a", source, first=False, size=0) == [2]
 
 
 def test_a_failure_is_not_kept() -> None:
-    seen, source = Snapshots[int](), Source()
+    seen, source = ListCache[int](), Source()
 
     def fails() -> list[int]:
         raise ValueError
@@ -130,7 +130,7 @@ def test_a_failure_is_not_kept() -> None:
 
 def test_after_a_while_it_is_asked_again() -> None:
     now = [0.0]
-    seen, source = Snapshots[int](seconds=10, clock=lambda: now[0]), Source()
+    seen, source = ListCache[int](seconds=10, clock=lambda: now[0]), Source()
     seen.read(MINE, "a", source, first=True, size=0)
     now[0] = 5.0
     seen.read(MINE, "b", source, first=True, size=0)
@@ -142,7 +142,7 @@ def test_after_a_while_it_is_asked_again() -> None:
 
 
 def test_so_many_entries_are_kept_and_the_last_list_in_any_case() -> None:
-    seen, source = Snapshots[int](most=5), Source()
+    seen, source = ListCache[int](most=5), Source()
     seen.read(MINE, "a", source, first=True, size=0)
     seen.read(MINE, "b", source, first=True, size=0)
     seen.read(MINE, "c", source, first=True, size=0)
@@ -154,7 +154,7 @@ def test_so_many_entries_are_kept_and_the_last_list_in_any_case() -> None:
 
 
 def test_an_entry_weighs_what_it_stands_for() -> None:
-    seen, source = Snapshots[int](lambda entry: entry, most=20), Source()
+    seen, source = ListCache[int](lambda entry: entry, most=20), Source()
     seen.read(MINE, "light", lambda: [2, 2], first=True, size=0)
     seen.read(MINE, "heavy", lambda: [14], first=True, size=0)
     assert seen.read(MINE, "light", source, first=False, size=0) == [2, 2]
@@ -166,7 +166,7 @@ def test_an_entry_weighs_what_it_stands_for() -> None:
 
 def test_what_has_gone_weighs_nothing() -> None:
     now = [0.0]
-    seen, source = Snapshots[int](most=6, seconds=10, clock=lambda: now[0]), Source()
+    seen, source = ListCache[int](most=6, seconds=10, clock=lambda: now[0]), Source()
     for _ in range(9):
         seen.read(MINE, "again", source, first=True, size=0)
     seen.read(MINE, "a", source, first=True, size=0)

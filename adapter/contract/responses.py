@@ -7,7 +7,10 @@ Harbor prints the body in its task log, which it serves without a charset, and u
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
+
+from flask import Response
 
 from adapter.errors import AdapterError
 from adapter.text import plain
@@ -34,3 +37,12 @@ def harbor_body(error: AdapterError, request_id: str) -> bytes:
     ids = [f"request {request_id}"] + ([f"SWR's request {error.request_id}"] if error.request_id else [])
     message = f"{error.sentence} [{', '.join(ids)}]"
     return _dump({"code": error.code, "message": plain(message)})
+
+
+def bodiless(status: int, headers: Mapping[str, str], *, on_v2: bool = True) -> Response:
+    """An answer without content, and so without a content type: Flask would claim HTML."""
+    response = Response(status=status, headers=dict(headers))
+    response.headers.pop("Content-Type", None)
+    if on_v2:
+        response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
+    return response

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from flask import Blueprint, Request, Response, request
 
-from adapter.contract.answers import bodiless
-from adapter.contract.caller import credentials_of
-from adapter.contract.paging import page_of, paged
+from adapter.contract.auth import credentials_of
+from adapter.contract.list_cache import ListCache
+from adapter.contract.pagination import page_of, paged
 from adapter.contract.queries import alternatives, matcher, terms
-from adapter.contract.snapshots import Snapshots
+from adapter.contract.responses import bodiless
 from adapter.credentials import Credentials
 from adapter.documents import parse_json
 from adapter.errors import InvalidRequest, NameInvalid, OrganizationUnknown
@@ -42,7 +42,7 @@ class Wanted:
 def create_blueprint(swr: SwrClient) -> Blueprint:
     """List and create."""
     blueprint = Blueprint("namespaces", __name__)
-    seen: Snapshots[Organization] = Snapshots()
+    seen: ListCache[Organization] = ListCache()
 
     @blueprint.route("/api/v2.0/projects", methods=["GET"])
     def projects() -> Response:

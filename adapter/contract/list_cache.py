@@ -28,14 +28,14 @@ MOST: Final = 100_000
 
 
 @dataclass(frozen=True)
-class _Snapshot(Generic[T]):
+class _CachedList(Generic[T]):
     account: str
     entries: Sequence[T]
     weight: int
     until: float
 
 
-class Snapshots(Generic[T]):
+class ListCache(Generic[T]):
     """Lists by the whole credential and a name; shared by all threads.
 
     `weigh` tells how much of what SWR lists an entry stands for: an artifact for all its tags. A list weighs one more.
@@ -56,7 +56,7 @@ class Snapshots(Generic[T]):
         self._most = most
         self._clock = clock
         self._lock = threading.Lock()
-        self._preserved: OrderedDict[Hashable, _Snapshot[T]] = OrderedDict()
+        self._preserved: OrderedDict[Hashable, _CachedList[T]] = OrderedDict()
         self._keys: dict[str, OrderedDict[Hashable, None]] = {}
         self._weights: Counter[str] = Counter()
         self._flights: SingleFlight[Sequence[T]] = SingleFlight()
@@ -109,7 +109,7 @@ class Snapshots(Generic[T]):
                 self._drop(key)
             elif not needed:
                 return
-            self._preserved[key] = _Snapshot(account, entries, weight, self._clock() + self._seconds)
+            self._preserved[key] = _CachedList(account, entries, weight, self._clock() + self._seconds)
             self._keys.setdefault(account, OrderedDict())[key] = None
             self._weights[account] += weight
             self._make_room(key)
