@@ -11,19 +11,16 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from adapter.contract import (
     blobs,
-    catalog,
     deletion,
-    listing,
     manifests,
-    mounts,
-    ping,
     projects,
-    registry,
+    repositories,
+    system,
     tags,
     uploads,
 )
-from adapter.contract.admission import Pair, admit
 from adapter.contract.auth import CHALLENGE
+from adapter.contract.concurrency import Pair, Slots, admit
 from adapter.contract.responses import harbor_body, oci_body
 from adapter.errors import (
     AdapterError,
@@ -39,7 +36,6 @@ from adapter.swr.client import SwrClient
 from adapter.swr.tenants import Tenants
 from adapter.transfer.blob_locations import BlobLocations
 from adapter.transfer.mount import Mounts
-from adapter.transfer.slots import Slots
 from adapter.transfer.upload import Uploads
 from adapter.transfer.verified_body import spare_cores
 
@@ -73,17 +69,17 @@ def create_contract_app(settings: Settings, swr: SwrClient) -> Flask:
     offered = Mounts(swr, locations, settings.mount, spare)
     translate = settings.oci_index == "translate"
     documents = ManifestService(swr, translate=translate)
-    app.register_blueprint(registry.create_blueprint(swr))
+    app.register_blueprint(system.create_registry_blueprint(swr))
     app.register_blueprint(manifests.create_blueprint(swr, documents))
     app.register_blueprint(blobs.create_blueprint(swr, slots, locations, settings.blob_redirects))
     app.register_blueprint(tags.create_blueprint(swr))
-    app.register_blueprint(catalog.create_blueprint(swr))
+    app.register_blueprint(tags.create_catalog_blueprint(swr))
     app.register_blueprint(deletion.create_blueprint(swr, documents, translated=translate))
     app.register_blueprint(uploads.create_blueprint(swr, transfers, offered, slots, settings.public_url))
-    app.register_blueprint(ping.create_blueprint(swr))
+    app.register_blueprint(system.create_blueprint(swr))
     app.register_blueprint(projects.create_blueprint(swr))
-    app.register_blueprint(listing.create_blueprint(swr, documents))
-    app.register_blueprint(mounts.create_blueprint(swr, offered))
+    app.register_blueprint(repositories.create_blueprint(swr, documents))
+    app.register_blueprint(repositories.create_mounts_blueprint(swr, offered))
     app.register_error_handler(AdapterError, _refuse)
     app.register_error_handler(HTTPException, _refuse_http)
     app.register_error_handler(Exception, _refuse_defect)

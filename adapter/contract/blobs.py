@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from adapter.contract.admission import become_transfer
 from adapter.contract.auth import credentials_of
+from adapter.contract.concurrency import Slot, Slots, become_transfer
 from adapter.contract.responses import bodiless
 from adapter.errors import Unexpected
 from adapter.references import check_digest, parse_repository
@@ -15,7 +15,6 @@ from adapter.transfer.blob_locations import BlobLocations
 from adapter.transfer.byte_range import asked_range
 from adapter.transfer.download import Download
 from adapter.transfer.request_body import BLOB
-from adapter.transfer.slots import Slot, Slots
 
 
 def create_blueprint(swr: SwrClient, slots: Slots, locations: BlobLocations, redirects: str) -> Blueprint:

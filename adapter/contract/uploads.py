@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Request, Response, request
 
-from adapter.contract.admission import moving, transferring
 from adapter.contract.auth import credentials_of
+from adapter.contract.concurrency import Slots, moving, transferring
 from adapter.contract.responses import bodiless
 from adapter.credentials import Credentials
 from adapter.errors import DigestInvalid, NameInvalid, RangeInvalid, UploadUnknown
@@ -21,7 +21,6 @@ from adapter.swr.client import SwrClient
 from adapter.transfer.body_source import source_of
 from adapter.transfer.mount import Mounts, Transfer
 from adapter.transfer.request_body import announced_length
-from adapter.transfer.slots import Slots
 from adapter.transfer.upload import Incoming, Uploads
 from adapter.transfer.upload_session import UploadSession, parse_content_range, seal, unseal
 from adapter.transfer.verified_body import check_supported

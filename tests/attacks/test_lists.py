@@ -13,7 +13,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from adapter.contract import listing
+from adapter.contract import repositories
 from adapter.contract.list_cache import ListCache
 from adapter.contract.queries import matcher
 from adapter.credentials import Credentials, parse_credentials
@@ -153,7 +153,7 @@ class TestFilters:
             compared.append(text)
             return True
 
-        monkeypatch.setattr(listing, "matcher", lambda _: match)
+        monkeypatch.setattr(repositories, "matcher", lambda _: match)
         stubbed, target = Stubbed(ManyTags()), "/api/v2.0/projects/team/repositories/app/artifacts?q=tags%3Dt"
         for number in range(1, 51):
             answer = stubbed.ask(Ask("GET", f"{target}&page_size=2&page={number}"))

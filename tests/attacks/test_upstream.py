@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from adapter.contract.listing import _size
+from adapter.contract.repositories import _size
 from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import AdapterError, SizeInvalid, TimedOut, Unexpected, Unreachable
 from adapter.http import request_context

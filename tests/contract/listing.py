@@ -8,7 +8,7 @@ from typing import Any
 from adapter.swr.media_types import DOCKER_MANIFEST
 from tests.contract.conftest import ORGANIZATION
 from tests.contract.http import Answer, Door, digest_of
-from tests.contract.test_paging import next_in
+from tests.contract.test_pagination import next_in
 from tests.credentials import ACCESS_ID, LOGIN_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, basic
 from tests.running import RunningSandbox
 

@@ -16,7 +16,7 @@ from tests.contract.conftest import Start
 from tests.contract.http import Door, asked, digest_of
 from tests.contract.listing import CHART, CONFIG, HARBORS_QUERY, PROJECTS, manifest, many, of, seed, walk
 from tests.contract.stubbed import Ask, Stubbed, StubSwr
-from tests.contract.test_paging import next_in
+from tests.contract.test_pagination import next_in
 from tests.running import RunningSandbox
 
 

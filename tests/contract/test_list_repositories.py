@@ -10,7 +10,7 @@ import pytest
 from tests.contract.conftest import Start, put_back
 from tests.contract.http import Door, asked, silent
 from tests.contract.listing import PROJECTS, many, names, of, seed, walk
-from tests.contract.test_paging import next_in
+from tests.contract.test_pagination import next_in
 from tests.running import TENANT, RunningSandbox
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from adapter.contract.concurrency import Slots
 from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import (
     BlobUnknown,
@@ -29,7 +30,6 @@ from adapter.swr.client import SwrClient
 from adapter.swr.rate_limit import RateLimit
 from adapter.transfer.blob_locations import BlobLocations
 from adapter.transfer.mount import Mounts
-from adapter.transfer.slots import Slots
 from adapter.transfer.upload_session import UploadSession
 from adapter.values import RegionHosts
 from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, SECRET_KEY

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
 from flask import Blueprint, Response, jsonify, request
 
@@ -18,12 +19,13 @@ from adapter.documents import parse_json
 from adapter.errors import AccountBlocked, Denied, NotFound
 from adapter.manifests.service import ManifestService
 from adapter.numerals import whole_in_json
-from adapter.references import Repository, check_reference, is_digest
+from adapter.references import Repository, check_digest, check_reference, is_digest
 from adapter.swr.catalog import ListedRepository, ListedTag
 from adapter.swr.client import SwrClient
 from adapter.swr.media_types import ACCEPT, LISTS
 from adapter.swr.models import config_type_of
 from adapter.swr.registry import Manifest
+from adapter.transfer.mount import Mounts
 
 
 def create_blueprint(swr: SwrClient, manifests: ManifestService) -> Blueprint:
@@ -161,3 +163,21 @@ def _size(document: object) -> int | None:
     ]
     known = [size for size in sizes if size is not None]
     return whole_in_json(sum(known)) if len(known) == len(sizes) else None
+
+
+_BLOB: Final = re.compile(r"(?:^|,)\s*blob_digest=([^,]*)")
+
+
+def create_mounts_blueprint(swr: SwrClient, mounts: Mounts) -> Blueprint:
+    """One route: the repository that a mount may name, or none."""
+    blueprint = Blueprint("mounts", __name__)
+
+    @blueprint.route("/api/v2.0/repositories", methods=["GET"])
+    def repositories() -> Response:
+        credentials = credentials_of(request, swr.regions)
+        asked = _BLOB.search(request.args.get("q", ""))
+        found = None if asked is None else mounts.offer(credentials, check_digest(asked[1].strip()))
+        names = [] if found is None else [str(found)]
+        return paged(request, names, key=str, show=lambda name: {"name": name})
+
+    return blueprint

@@ -52,3 +52,17 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
         return response
 
     return blueprint
+
+
+def create_registry_blueprint(swr: SwrClient) -> Blueprint:
+    """One route; without credentials SWR is not asked."""
+    blueprint = Blueprint("registry", __name__)
+
+    @blueprint.route("/v2/", methods=["GET"])
+    def check() -> Response:
+        swr.check(credentials_of(request, swr.regions))
+        response = Response(b"{}", content_type="application/json")
+        response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
+        return response
+
+    return blueprint
