@@ -8,11 +8,11 @@ import math
 from flask import Flask, Response, request
 
 from adapter.errors import AdapterError, CredentialsError, Denied, InternalError, InvalidRequest
-from adapter.provider.core import Core
-from adapter.provider.door import Door
+from adapter.provider.core_client import CoreClient
 from adapter.provider.endpoints import Endpoints, stored_form
 from adapter.provider.envelope import harbor_body
-from adapter.provider.relay import drop_rest
+from adapter.provider.handler import Handler
+from adapter.provider.proxying import drop_rest
 from adapter.provider.threads import Counted, Threads
 from adapter.settings import Settings
 from adapter.swr.client import SwrClient
@@ -20,7 +20,7 @@ from adapter.swr.client import SwrClient
 log = logging.getLogger(__name__)
 
 
-def create_provider_app(settings: Settings, swr: SwrClient, core: Core | None = None) -> Flask:
+def create_provider_app(settings: Settings, swr: SwrClient, core: CoreClient | None = None) -> Flask:
     """Every request below `/api/v2.0/` goes to core; those of `adapter.provider.routes` are translated on their way.
 
     Without `public_url` nothing is translated, since no endpoint of ours could be told from others. `core` is for
@@ -31,8 +31,8 @@ def create_provider_app(settings: Settings, swr: SwrClient, core: Core | None = 
     if own is None:
         log.warning("SWR_ADAPTER_PUBLIC_URL is not set: the provider door translates nothing and shows no provider")
     threads = Threads()
-    door = Door(
-        core or Core(settings.harbor_core_url, settings.core_ca_bundle),
+    door = Handler(
+        core or CoreClient(settings.harbor_core_url, settings.core_ca_bundle),
         swr,
         None if own is None else Endpoints(own, swr.regions),
         settings.carrier,

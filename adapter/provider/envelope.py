@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from adapter.provider.documents import changed
+from adapter.provider.json_edit import changed
 from adapter.text import plain
 
 UNHEALTHY: Final = "the registry is unhealthy"

@@ -8,9 +8,9 @@ from typing import Any, Final
 from flask import Request, Response
 
 from adapter.errors import Unexpected
-from adapter.provider import headers, relay, routes
-from adapter.provider.core import Answer, Core
-from adapter.provider.documents import parsed
+from adapter.provider import headers, proxying, routes
+from adapter.provider.core_client import Answer, CoreClient
+from adapter.provider.json_edit import parsed
 
 LONGEST: Final = 10.0
 """Seconds: there has to be time left for what was asked."""
@@ -25,14 +25,14 @@ class NotTold(Exception):
         self.response = response
 
 
-def looked_up(core: Core, request: Request, endpoint: int, until: float) -> dict[str, Any]:
+def looked_up(core: CoreClient, request: Request, endpoint: int, until: float) -> dict[str, Any]:
     """The stored endpoint, as the caller may see it, with the caller's own Cookie and Authorization.
 
-    Raises `NotTold` with core's answer when it is none, and what `Core.send` raises.
+    Raises `NotTold` with core's answer when it is none, and what `CoreClient.send` raises.
     """
     answer, body = _asked(core, request, f"/registries/{endpoint}", until)
     if answer.status != 200:
-        raise NotTold(relay.streamed(answer) if body is None else relay.whole(answer, body))
+        raise NotTold(proxying.streamed(answer) if body is None else proxying.whole(answer, body))
     answer.close()
     found = parsed(body) if body is not None else None
     if found is None or not _is_endpoint(found[1], endpoint):
@@ -42,8 +42,8 @@ def looked_up(core: Core, request: Request, endpoint: int, until: float) -> dict
     return document
 
 
-def admitted(core: Core, request: Request, until: float) -> bool:
-    """Whether core lets the caller near endpoints; whoever is not, core refuses by itself. Raises as `Core.send`.
+def admitted(core: CoreClient, request: Request, until: float) -> bool:
+    """Whether core lets the caller near endpoints; whoever is not, core refuses by itself. Raises as `CoreClient.send`.
 
     Asked is the list of provider types. It needs the system's rights as all these routes do
     (`docs/facts/harbor.md A.5`), and costs core the least: `/registries/0/info` has core call its own API for the
@@ -54,9 +54,9 @@ def admitted(core: Core, request: Request, until: float) -> bool:
     return answer.status == 200
 
 
-def _asked(core: Core, request: Request, path: str, until: float) -> tuple[Answer, bytes | None]:
+def _asked(core: CoreClient, request: Request, path: str, until: float) -> tuple[Answer, bytes | None]:
     """Core's answer to a question of the door's own, and its body if that is not too long."""
-    sent = headers.look_up(relay.headers_of(request))
+    sent = headers.look_up(proxying.headers_of(request))
     answer = core.send("GET", routes.API + path, sent, until=min(until, time.monotonic() + LONGEST))
     try:
         return answer, answer.whole(LARGEST)

@@ -8,14 +8,14 @@ from typing import Any, Final
 from flask import Request, Response
 
 from adapter.errors import AdapterError, Unexpected
-from adapter.provider import headers, relay
-from adapter.provider.core import Answer, Body, Core
-from adapter.provider.documents import changed
-from adapter.provider.filters import restored, translated
-from adapter.provider.listing import listed
+from adapter.provider import headers, proxying
+from adapter.provider.constants import CARRIERS, is_one_of
+from adapter.provider.core_client import Answer, Body, CoreClient
+from adapter.provider.json_edit import changed
+from adapter.provider.json_stream import listed
 from adapter.provider.lookups import NotTold, looked_up
-from adapter.provider.names import CARRIERS, is_one_of
-from adapter.provider.outward import Outward
+from adapter.provider.query_filters import restored, translated
+from adapter.provider.responses import ResponseTranslation
 from adapter.provider.routes import Kind, Route
 
 LARGEST: Final = 4 << 20
@@ -28,16 +28,16 @@ SESSION: Final = "sid"
 class Pages:
     """Shows them to browsers, or to everybody; safe for threads."""
 
-    def __init__(self, core: Core, outward: Outward, carrier: str, *, for_all: bool) -> None:
-        self._core, self._outward, self._carrier, self._for_all = core, outward, carrier, for_all
+    def __init__(self, core: CoreClient, outward: ResponseTranslation, carrier: str, *, for_all: bool) -> None:
+        self._core, self._responses, self._carrier, self._for_all = core, outward, carrier, for_all
 
     def show(self, request: Request, target: str, route: Route, body: Body | None, until: float) -> Response:
         """Raises `AdapterError` when core cannot be asked, or its answer not be translated."""
         path, mark, asked = target.partition("?")
         query = asked
         if route.kind is Kind.REGISTRIES:
-            query = translated(asked, self._outward.endpoints.adapter, self._carrier)
-        answer = relay.asked(self._core, request, path + mark + query, body, until)
+            query = translated(asked, self._responses.endpoints.adapter, self._carrier)
+        answer = proxying.asked(self._core, request, path + mark + query, body, until)
         if query != asked:
             # Its next page is asked for with the filter that was given.
             answer.headers = [
@@ -45,7 +45,7 @@ class Pages:
                 for name, value in answer.headers
             ]
         if not self._for_all and SESSION not in request.cookies:
-            return relay.streamed(answer)
+            return proxying.streamed(answer)
         try:
             return self._shown(request, route, answer, until)
         except BaseException:
@@ -54,20 +54,20 @@ class Pages:
 
     def _shown(self, request: Request, route: Route, answer: Answer, until: float) -> Response:
         if answer.status != 200 or not headers.is_plain_json(answer.headers):
-            return relay.streamed(answer)
+            return proxying.streamed(answer)
         body = answer.whole(LARGEST)
         if body is not None:
-            return relay.whole(answer, changed(body, self._translation(request, route, until)))
-        item = {Kind.REGISTRIES: self._outward.registry, Kind.POLICIES: self._outward.policy}.get(route.kind)
+            return proxying.whole(answer, changed(body, self._translation(request, route, until)))
+        item = {Kind.REGISTRIES: self._responses.registry, Kind.POLICIES: self._responses.policy}.get(route.kind)
         if item is None:
             raise Unexpected(
                 f"an answer of Harbor's core has more than {LARGEST} bytes: that is more than the provider door "
                 "looks into"
             )
-        return relay.rewritten(answer, listed(answer.blocks(), lambda each: changed(each, item), LARGEST))
+        return proxying.rewritten(answer, listed(answer.blocks(), lambda each: changed(each, item), LARGEST))
 
     def _translation(self, request: Request, route: Route, until: float) -> Callable[[Any], Any]:
-        outward = self._outward
+        outward = self._responses
         simple: dict[Kind, Callable[[Any], Any]] = {
             Kind.ADAPTERS: outward.adapters,
             Kind.ADAPTER_INFOS: outward.adapter_infos,
@@ -81,16 +81,16 @@ class Pages:
 
     def _info(self, request: Request, route: Route, document: Any, until: float) -> Any:
         """The capabilities come without a URL, so the endpoint is looked up unless it is known."""
-        endpoint, known = route.endpoint, self._outward.remembered
+        endpoint, known = route.endpoint, self._responses.remembered
         kind = document.get("type") if isinstance(document, dict) else None
         if endpoint is None or not is_one_of(kind, CARRIERS):
             return document
         if endpoint not in known:
             try:
-                self._outward.registry(looked_up(self._core, request, endpoint, until))
+                self._responses.registry(looked_up(self._core, request, endpoint, until))
             except NotTold as told:
                 told.response.close()
                 return document
             except AdapterError:
                 return document
-        return self._outward.info(document) if endpoint in known else document
+        return self._responses.info(document) if endpoint in known else document

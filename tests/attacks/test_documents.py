@@ -14,7 +14,7 @@ import pytest
 from adapter import documents
 from adapter.documents import DocumentMemory
 from adapter.errors import Busy
-from adapter.provider.core import Core
+from adapter.provider.core_client import CoreClient
 from tests.contract.conftest import put_back
 from tests.contract.http import Answer, Door, asked, digest_of, eventually, read_answer, refused, silent
 from tests.credentials import basic
@@ -151,11 +151,11 @@ class TestOrder:
 
 def test_what_core_sends_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """The provider port looks into whole lists of Harbor's."""
-    monkeypatch.setattr("adapter.provider.core.WAIT_SECONDS", 0)
+    monkeypatch.setattr("adapter.provider.core_client.WAIT_SECONDS", 0)
     memory, body = DocumentMemory(limit=1500, reserved=0), b"x" * 1000
     with raw_core(says(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + body)) as url:
         for room in (True, False):
-            with closing(Core(url, None)) as core, request_of(memory), ExitStack() as stack:
+            with closing(CoreClient(url, None)) as core, request_of(memory), ExitStack() as stack:
                 answer = stack.enter_context(closing(core.send("GET", "/", [], None)))
                 if room:
                     assert answer.whole(LARGEST) == body

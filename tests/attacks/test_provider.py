@@ -21,9 +21,9 @@ from gunicorn.http.unreader import SocketUnreader
 from werkzeug import Response
 
 from adapter.errors import SizeInvalid
-from adapter.provider import incoming, relay
-from adapter.provider.filters import restored
+from adapter.provider import incoming, proxying
 from adapter.provider.incoming import Incoming
+from adapter.provider.query_filters import restored
 from adapter.provider.threads import MAX_BODIES, MAX_SLOW, THREADS
 from adapter.transfer.request_body import Pace
 from tests.conftest import StartAdapter
@@ -194,12 +194,12 @@ def test_a_link_header_costs_no_more_than_its_length(link: str) -> None:
 
 
 def test_an_answer_that_goes_too_slowly_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay, "ANSWER_SECONDS", -1.0)
-    blocks = relay._paced(b"x" * (1 << 10) for _ in range(100))
+    monkeypatch.setattr(proxying, "ANSWER_SECONDS", -1.0)
+    blocks = proxying._paced(b"x" * (1 << 10) for _ in range(100))
     with pytest.raises(ConnectionResetError):
         list(blocks)
-    monkeypatch.setattr(relay, "ANSWER_SECONDS", 60.0)
-    assert len(list(relay._paced(b"x" for _ in range(100)))) == 100
+    monkeypatch.setattr(proxying, "ANSWER_SECONDS", 60.0)
+    assert len(list(proxying._paced(b"x" for _ in range(100)))) == 100
 
 
 def test_a_chunked_body_that_trickles_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.provider.core import Core
+from adapter.provider.core_client import CoreClient
 from tests.docker.conftest import StartNginx, ask, who
 from tests.docker.nginx import PATIENCE, VARIANTS, Nginx, Variant
 from tests.docker.servers import Answer, Half, Script, Scripted, Seen, Silence, dns, full, scripted
@@ -182,7 +182,7 @@ def test_a_door_that_does_not_answer_in_time(nginx: StartNginx, core: Scripted, 
 
 def test_the_door_gives_up_before_nginx_does() -> None:
     waits = float(PATIENCE.removeprefix("proxy_read_timeout ").removesuffix("s;"))
-    takes = Core("http://core:8080", None).until() - time.monotonic()
+    takes = CoreClient("http://core:8080", None).until() - time.monotonic()
     assert takes <= waits - 5
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from werkzeug import Request, Response
 
-from adapter.provider.door import CHECKS
+from adapter.provider.handler import CHECKS
 from adapter.provider.threads import MAX_SLOW
 from tests.conftest import StartAdapter
 from tests.credentials import SECRET_KEY, WRONG_SECRET

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from adapter.provider.documents import changed, parsed, unescaped, values_at_most
+from adapter.provider.json_edit import changed, parsed, unescaped, values_at_most
 
 
 def test_of_several_members_with_one_name_the_last_one_counts_where_it_stands() -> None:

@@ -17,9 +17,9 @@ from flask.testing import FlaskClient
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
-from adapter.provider import core as core_module
+from adapter.provider import core_client as core_module
 from adapter.provider.app import create_provider_app
-from adapter.provider.core import Core
+from adapter.provider.core_client import CoreClient
 from adapter.settings import Settings
 from adapter.swr.client import SwrClient
 from tests.conftest import StartAdapter
@@ -46,7 +46,7 @@ def in_front_of() -> Iterator[InFrontOf]:
 
         def start(url: str, answer: float = 20.0, connect: float = 5.0, **settings: Any) -> FlaskClient:
             chosen = Settings(public_url=PUBLIC_URL, harbor_core_url=url, **settings)
-            core = Core(url, chosen.core_ca_bundle, connect=connect, answer=answer)
+            core = CoreClient(url, chosen.core_ca_bundle, connect=connect, answer=answer)
             stack.callback(core.close)
             client = create_provider_app(chosen, SwrClient.build(chosen), core).test_client()
             client.set_cookie("sid", "1")
@@ -276,7 +276,7 @@ def test_a_certificate_that_nobody_trusts(tls_core: str, in_front_of: InFrontOf)
 def test_a_defect_is_told_as_such(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, in_front_of: InFrontOf
 ) -> None:
-    monkeypatch.setattr("adapter.provider.door.Door.answer", lambda *_: 1 / 0)
+    monkeypatch.setattr("adapter.provider.handler.Handler.answer", lambda *_: 1 / 0)
     response = in_front_of("http://127.0.0.1:9").get(f"{API}/x")
     assert (response.status_code, message(response)) == (500, "the provider door failed; its log has the details")
     assert "ZeroDivisionError" in caplog.text
@@ -288,7 +288,7 @@ def test_a_connection_that_core_has_ended_is_closed_without_traffic(
     """Also when no page is opened for hours: it would stay in CLOSE_WAIT."""
     monkeypatch.setattr(core_module, "_CHECKED", 0.1)
     with raw_core(says(JSON + b"Content-Length: 2\r\n\r\n{}")) as url:
-        core = Core(url, None)
+        core = CoreClient(url, None)
         answer = core.send("GET", "/x", [])
         answer.whole(100)
         answer.close()

@@ -8,19 +8,18 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapter.provider.constants import NAME, NAMES
 from adapter.provider.endpoints import Endpoints
-from adapter.provider.inward import Inward
-from adapter.provider.names import NAME, NAMES
-from adapter.provider.outward import Outward
-from adapter.provider.remembered import Remembered
-from adapter.provider.spelling import respelled
+from adapter.provider.json_edit import respelled
+from adapter.provider.requests import RequestTranslation
+from adapter.provider.responses import EndpointRegions, ResponseTranslation
 from adapter.swr.client import BUILT_IN
 
 relaxed = settings(deadline=None)
 
 ADAPTER = "http://adapter:8080"
 ENDPOINTS = Endpoints(ADAPTER, BUILT_IN)
-INWARD = Inward(ENDPOINTS, "harbor")
+INWARD = RequestTranslation(ENDPOINTS, "harbor")
 TRANSLATED = {"id", "type", "url", "credential", "access_key", "access_secret"}
 
 json_values = st.recursive(
@@ -50,8 +49,8 @@ foreign_types = st.one_of(st.none(), st.text(), st.sampled_from(["harbor", "dock
 )
 
 
-def outward() -> Outward:
-    return Outward(ENDPOINTS, Remembered())
+def outward() -> ResponseTranslation:
+    return ResponseTranslation(ENDPOINTS, EndpointRegions())
 
 
 @st.composite

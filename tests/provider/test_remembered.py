@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from adapter.provider.remembered import Remembered
+from adapter.provider.responses import EndpointRegions
 
 
 def test_the_oldest_go_first() -> None:
-    remembered = Remembered(most=2)
+    remembered = EndpointRegions(most=2)
     for number in (1, 2, 1, 3):
         remembered.note(number, f"region-{number}")
     assert [number in remembered for number in (1, 2, 3)] == [True, False, True]
@@ -13,7 +13,7 @@ def test_the_oldest_go_first() -> None:
 
 
 def test_an_endpoint_without_a_region_is_known_all_the_same() -> None:
-    remembered = Remembered()
+    remembered = EndpointRegions()
     remembered.note(4, None)
     assert 4 in remembered
     remembered.forget(4)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from adapter.errors import InvalidRequest
-from adapter.provider.core import Core
+from adapter.provider.core_client import CoreClient
 from tests.provider.forms import created
 from tests.provider.rig import API, BROWSER, NAME, PUBLIC_URL, Client, PlayedCore, stored
 from tests.swr.scripted import Swr
@@ -44,7 +44,7 @@ def test_the_server_refuses_targets_that_are_not_percent_encoded(
 @pytest.mark.parametrize("target", ["/é", "/x?q=é", "/a b", "/a\r\nX: y", ""])
 def test_nor_would_core_be_sent_such_a_target(target: str) -> None:
     with pytest.raises(InvalidRequest, match="must be percent-encoded"):
-        Core("http://127.0.0.1:9", None).send("GET", target, [])
+        CoreClient("http://127.0.0.1:9", None).send("GET", target, [])
 
 
 def test_headers_may_have_any_letters(portal: Client, core: PlayedCore) -> None:

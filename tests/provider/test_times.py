@@ -71,7 +71,7 @@ def test_core_has_no_more_time_when_swr_took_it_all(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_times_fit_into_nginxs_minute() -> None:
-    from adapter.provider.core import Core
+    from adapter.provider.core_client import CoreClient
 
     begun = time.monotonic()
-    assert begun + 50 < Core("http://core:8080", None).until() < begun + 58
+    assert begun + 50 < CoreClient("http://core:8080", None).until() < begun + 58

@@ -11,20 +11,18 @@ from flask import Request, Response
 from adapter.credentials import Credentials
 from adapter.errors import AdapterError, Busy, CredentialsError, Denied, InvalidRequest, RouteUnknown, TooLarge
 from adapter.http import request_context
-from adapter.provider import headers, relay, routes
-from adapter.provider.core import Answer, Core
-from adapter.provider.documents import parsed, unescaped, values_at_most
+from adapter.provider import headers, proxying, routes
+from adapter.provider.constants import MASK
+from adapter.provider.core_client import Answer, CoreClient
+from adapter.provider.core_responses import BLOCK
 from adapter.provider.endpoints import Endpoints
 from adapter.provider.envelope import explained
-from adapter.provider.inward import Inward, Order, endpoint_of, needs_stored
+from adapter.provider.json_edit import parsed, respelled, unescaped, values_at_most
 from adapter.provider.lookups import NotTold, admitted, looked_up
-from adapter.provider.names import MASK
-from adapter.provider.outward import Outward
 from adapter.provider.pages import Pages
-from adapter.provider.remembered import Remembered
-from adapter.provider.responses import BLOCK
+from adapter.provider.requests import Order, RequestTranslation, endpoint_of, needs_stored
+from adapter.provider.responses import EndpointRegions, ResponseTranslation
 from adapter.provider.routes import Kind, Route
-from adapter.provider.spelling import respelled
 from adapter.provider.threads import MAX_SLOW, RETRY_SECONDS, THREADS, Threads, has_body, is_crowded, until_of
 from adapter.swr.client import SwrClient
 from adapter.transfer.request_body import read_all
@@ -36,12 +34,12 @@ CHECKS: Final = THREADS // 4
 """That many at once: however long SWR takes, pages are answered, and bodies received."""
 
 
-class Door:
+class Handler:
     """Translates between portal and core; safe for threads. Without `endpoints` everything passes."""
 
     def __init__(
         self,
-        core: Core,
+        core: CoreClient,
         swr: SwrClient,
         endpoints: Endpoints | None,
         carrier: str,
@@ -51,15 +49,15 @@ class Door:
     ) -> None:
         self._core, self._swr, self._threads = core, swr, threads
         self._checks = threading.BoundedSemaphore(CHECKS)
-        self._remembered = Remembered()
+        self._remembered = EndpointRegions()
         self._translates = endpoints is not None
         if endpoints is not None:
-            self._inward = Inward(endpoints, carrier)
-            self._pages = Pages(core, Outward(endpoints, self._remembered), carrier, for_all=for_all)
+            self._requests = RequestTranslation(endpoints, carrier)
+            self._pages = Pages(core, ResponseTranslation(endpoints, self._remembered), carrier, for_all=for_all)
 
     def answer(self, request: Request) -> Response:
         """Raises `AdapterError` for what is refused here, and when core cannot be asked."""
-        target = relay.target_of(request)
+        target = proxying.target_of(request)
         if not routes.is_forwarded(target):
             raise RouteUnknown(
                 f"the provider door serves {routes.API}/ only: send this request to Harbor's core, past the door"
@@ -75,11 +73,11 @@ class Door:
         if route is not None and route.kind in (Kind.CREATE, Kind.PING, Kind.EDIT):
             return self._write(request, target, route)
         until = until_of(request.environ, self._core.until())
-        body = relay.incoming(request, self._threads)
+        body = proxying.incoming(request, self._threads)
         if route is None:
-            return relay.passed(self._core, request, target, body, until)
+            return proxying.passed(self._core, request, target, body, until)
         if route.kind is Kind.REMOVE:
-            response = relay.passed(self._core, request, target, body, until)
+            response = proxying.passed(self._core, request, target, body, until)
             self._forget(route.endpoint, response)
             return response
         return self._pages.show(request, target, route, body, until)
@@ -91,7 +89,7 @@ class Door:
         found = parsed(body)
         if found is None:
             self._refuse_unread(body)
-            return relay.passed(self._core, request, target, body, until)
+            return proxying.passed(self._core, request, target, body, until)
         text, document = found
         try:
             order = self._order(request, route, document, until)
@@ -102,7 +100,7 @@ class Door:
         if order.credentials is not None and (order.asked or admitted(self._core, request, until)):
             unconfirmed = self._check(order.credentials)
         sent = body if order.document is document else respelled(text, document, order.document).encode()
-        response = _with_reason(request, relay.asked(self._core, request, target, sent, until), unconfirmed)
+        response = _with_reason(request, proxying.asked(self._core, request, target, sent, until), unconfirmed)
         if route.kind is Kind.EDIT:
             self._forget(route.endpoint, response)
         return response
@@ -110,19 +108,21 @@ class Door:
     def _refuse_unread(self, body: bytes) -> None:
         """Core reads more leniently than Python, and must not store what it may find in there."""
         text = unescaped(body)
-        if self._inward.endpoints.is_named_in(text) or MASK.encode() in text:
+        if self._requests.endpoints.is_named_in(text) or MASK.encode() in text:
             raise InvalidRequest("the body is no JSON document in UTF-8")
 
     def _order(self, request: Request, route: Route, document: object, until: float) -> Order:
         if route.kind is Kind.CREATE:
-            return self._inward.create(document)
+            return self._requests.create(document)
         endpoint = route.endpoint if route.kind is Kind.EDIT else endpoint_of(document)
         if endpoint is None:
-            return self._inward.ping(document, None)
+            return self._requests.ping(document, None)
         if not needs_stored(document):
             return Order(document)
         stored = looked_up(self._core, request, endpoint, until)
-        order = self._inward.edit(document, stored) if route.kind is Kind.EDIT else self._inward.ping(document, stored)
+        order = (
+            self._requests.edit(document, stored) if route.kind is Kind.EDIT else self._requests.ping(document, stored)
+        )
         return replace(order, asked=True)
 
     def _check(self, credentials: Credentials) -> AdapterError | None:
@@ -171,15 +171,15 @@ class Door:
 def _with_reason(request: Request, answer: Answer, unconfirmed: AdapterError | None) -> Response:
     """Core's answer. If that only calls the endpoint unhealthy, the door adds why its own check has just failed."""
     if unconfirmed is None or answer.status < 400 or not headers.is_plain_json(answer.headers):
-        return relay.streamed(answer)
+        return proxying.streamed(answer)
     try:
         body = answer.whole(BLOCK)
     except BaseException:
         answer.close()
         raise
     if body is None:
-        return relay.streamed(answer)
+        return proxying.streamed(answer)
     told = explained(body, unconfirmed.sentence)
     if told is not body:
         request.environ["adapter.error"] = f"{type(unconfirmed).__name__}: {unconfirmed.sentence}"
-    return relay.whole(answer, told)
+    return proxying.whole(answer, told)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapter.provider.filters import restored, translated
+from adapter.provider.query_filters import restored, translated
 
 ADAPTER = "http://adapter:8080"
 OURS = "q=url%3Dhttp%3A%2F%2Fadapter%3A8080"

@@ -24,8 +24,8 @@ from adapter.documents import WAIT_SECONDS, hold
 from adapter.errors import CertificateUntrusted, InvalidRequest, Unexpected, Unreachable
 from adapter.http.connections import tls_context
 from adapter.http.idle import IdleCloser
+from adapter.provider.core_responses import BLOCK, Response, left
 from adapter.provider.headers import Headers
-from adapter.provider.responses import BLOCK, Response, left
 
 _IDLE: Final = 30.0
 """Seconds after which a connection is not used again: it may be dead without a sign."""
@@ -46,7 +46,9 @@ class Answer:
     `early`: it came before the end of the request's body, of which nothing more was read.
     """
 
-    def __init__(self, core: Core, connection: http.client.HTTPConnection, response: Response, *, early: bool) -> None:
+    def __init__(
+        self, core: CoreClient, connection: http.client.HTTPConnection, response: Response, *, early: bool
+    ) -> None:
         self._core, self._connection, self._response = core, connection, response
         self.early = early
         self._ahead: list[bytes] = []
@@ -114,7 +116,7 @@ class Answer:
         return block
 
 
-class Core:
+class CoreClient:
     """Harbor's core at a URL. `connect` and `answer` are seconds; safe for threads.
 
     Together they stay below the 60 s after which nginx gives up on the door.

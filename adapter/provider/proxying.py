@@ -13,10 +13,10 @@ from flask import Request, Response
 
 from adapter.errors import AdapterError
 from adapter.provider import headers
-from adapter.provider.core import Answer, Body, Core
+from adapter.provider.core_client import Answer, Body, CoreClient
+from adapter.provider.core_responses import BLOCK
 from adapter.provider.headers import Headers
 from adapter.provider.incoming import Incoming
-from adapter.provider.responses import BLOCK
 from adapter.provider.routes import is_brought, origin_form
 from adapter.provider.threads import Threads, has_body
 from adapter.transfer.request_body import announced_length
@@ -52,7 +52,7 @@ def incoming(request: Request, threads: Threads) -> Body | None:
     return Incoming(request.environ, threads.take_body(request.environ)), announced_length(request.environ)
 
 
-def asked(core: Core, request: Request, target: str, body: Body | None, until: float | None = None) -> Answer:
+def asked(core: CoreClient, request: Request, target: str, body: Body | None, until: float | None = None) -> Answer:
     """Core's answer to the request, which must be read or closed. `until` does not count for a body as it comes."""
     sent = headers.to_core(headers_of(request), plain=is_brought(target))
     with contextlib.ExitStack() as place:
@@ -66,7 +66,7 @@ def asked(core: Core, request: Request, target: str, body: Body | None, until: f
     return answer
 
 
-def passed(core: Core, request: Request, target: str, body: Body | None, until: float | None = None) -> Response:
+def passed(core: CoreClient, request: Request, target: str, body: Body | None, until: float | None = None) -> Response:
     """Core's answer to the request, without a look into either."""
     return streamed(asked(core, request, target, body, until))
 

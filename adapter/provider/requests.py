@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from adapter.credentials import FORM, Credentials, parse_credentials
 from adapter.errors import AccessIdMalformed, InvalidRequest
+from adapter.provider.constants import CARRIERS, MASK, NAMES, is_one_of
 from adapter.provider.endpoints import Endpoints
-from adapter.provider.names import CARRIERS, MASK, NAMES, is_one_of
 
 _FIELDS: Final = frozenset({"id", "type", "url", "credential", "access_key", "access_secret"})
 
@@ -28,7 +28,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Inward:
+class RequestTranslation:
     """The translation from portal to core; `carrier` is the stock type that core stores for an endpoint of ours.
 
     All of it raises `InvalidRequest` or `CredentialsError` with what to enter instead.

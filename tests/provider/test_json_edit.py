@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from adapter.provider.spelling import respelled
+from adapter.provider.json_edit import respelled
 
 
 def test_what_is_not_changed_keeps_its_bytes() -> None:

@@ -9,7 +9,7 @@ import re
 from typing import Final
 from urllib.parse import quote, unquote_plus
 
-from adapter.provider.names import ALIAS, NAMES
+from adapter.provider.constants import ALIAS, NAMES
 
 _TARGET: Final = re.compile("<([^<>?]*[?])([^<>]*)>")
 _COMMA: Final = re.compile(",|%2c", re.IGNORECASE)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.errors import Unexpected
-from adapter.provider.documents import changed
-from adapter.provider.listing import listed
+from adapter.provider.json_edit import changed
+from adapter.provider.json_stream import listed
 from tests.provider.test_properties import json_values
 
 
