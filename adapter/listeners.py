@@ -39,7 +39,7 @@ def _plain(error: AdapterError, _path: str, _request_id: str) -> bytes:
 
 
 @dataclass(frozen=True)
-class Door:
+class ListenerConfig:
     """What is particular to one listener.
 
     `threads` serve its requests; `certificate` is None where it speaks plain HTTP; `to_the_end`: it stays open while
@@ -113,7 +113,7 @@ class Listener:
     `time.monotonic()` while no connection is accepted.
     """
 
-    def __init__(self, socket: Any, door: Door, cfg: Any) -> None:
+    def __init__(self, socket: Any, door: ListenerConfig, cfg: Any) -> None:
         self.socket = socket
         self.address = socket.getsockname()
         self.door = door

@@ -20,7 +20,7 @@ from adapter.contract.responses import harbor_body, oci_body
 from adapter.documents import DocumentMemory
 from adapter.errors import AdapterError
 from adapter.heads import MAX_HEADER_BYTES, MAX_HEADERS
-from adapter.listeners import Door, Limits
+from adapter.listeners import Limits, ListenerConfig
 from adapter.operations import create_operations_app
 from adapter.operations.logs import RequestLog, StartResponse, WsgiApp, configure
 from adapter.provider import create_provider_app, threads
@@ -39,7 +39,7 @@ PROVIDER_THREADS = threads.THREADS
 OPERATIONS_THREADS = 4
 
 
-class Doors:
+class Dispatcher:
     """Picks the application by the port that the connection came in on: no header can lead to another door."""
 
     def __init__(self, by_port: Mapping[int, WsgiApp]) -> None:
@@ -53,13 +53,13 @@ class Doors:
         return self._by_port[int(environ["SERVER_PORT"])](environ, start_response)
 
 
-def create_doors(settings: Settings) -> Doors:
+def create_dispatcher(settings: Settings) -> Dispatcher:
     """All applications, with everything that they share."""
     swr = SwrClient.build(settings)
     memory = DocumentMemory()
     contract = memory.charged(create_contract_app(settings, swr))
     provider = memory.charged(create_provider_app(settings, swr))
-    return Doors(
+    return Dispatcher(
         {
             settings.contract_bind.port: RequestLog(contract, "contract"),
             settings.provider_bind.port: RequestLog(provider, "provider"),
@@ -155,11 +155,11 @@ class Server(BaseApplication):
         for name, value in options.items():
             self.cfg.set(name, value)
 
-    def _doors(self) -> Mapping[int, Door]:
+    def _doors(self) -> Mapping[int, ListenerConfig]:
         """By port: no door can take another's threads, and what watches the process hears from it to its end."""
         settings, threads = self._settings, self._settings.threads + SPARE_THREADS
         limits = Limits.of(files(), threads, PROVIDER_THREADS)
-        contract = Door(
+        contract = ListenerConfig(
             threads,
             self._certificate,
             name="contract",
@@ -167,8 +167,8 @@ class Server(BaseApplication):
             max_line=MAX_CONTRACT_LINE_BYTES,
             refuse=contract_refusal,
         )
-        provider = Door(PROVIDER_THREADS, name="provider", connections=limits.provider, refuse=harbor_refusal)
-        operations = Door(
+        provider = ListenerConfig(PROVIDER_THREADS, name="provider", connections=limits.provider, refuse=harbor_refusal)
+        operations = ListenerConfig(
             OPERATIONS_THREADS,
             to_the_end=True,
             name="operations",
@@ -182,9 +182,9 @@ class Server(BaseApplication):
             settings.operations_bind.port: operations,
         }
 
-    def load(self) -> Doors:
+    def load(self) -> Dispatcher:
         """In the worker, so that no lock or connection crosses a fork."""
-        return create_doors(self._settings)
+        return create_dispatcher(self._settings)
 
 
 def serve(settings: Settings) -> None:

@@ -31,7 +31,7 @@ from adapter import protocol_errors
 from adapter.certificate import Certificate
 from adapter.connection import Connection, PacedSocket, PacedTLSSocket
 from adapter.errors import InternalError
-from adapter.listeners import MAX_HEADS_BYTES, PAUSE_SECONDS, Door, Listener
+from adapter.listeners import MAX_HEADS_BYTES, PAUSE_SECONDS, Listener, ListenerConfig
 from adapter.operations.logs import log_refused
 from adapter.protocol_errors import INVALID_RESPONSE
 
@@ -70,7 +70,7 @@ class Here(threading.local):
 here: Final = Here()
 
 
-class DoorPools(futures.Executor):
+class ListenerPools(futures.Executor):
     """One thread pool per listener, picked by the address that a connection came in on."""
 
     def __init__(self, threads: Mapping[Any, int]) -> None:
@@ -97,10 +97,10 @@ def one_cookie(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return [each for each in headers if each[0] != "COOKIE"] + [("COOKIE", "; ".join(crumbs))]
 
 
-class DoorWorker(ThreadWorker):
+class Worker(ThreadWorker):
     """Made for the settings by `worker_class`."""
 
-    doors: ClassVar[Mapping[int, Door]] = {}
+    doors: ClassVar[Mapping[int, ListenerConfig]] = {}
     idle_timeout: ClassVar[float] = 60.0
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -124,7 +124,7 @@ class DoorWorker(ThreadWorker):
 
     def get_thread_pool(self) -> futures.Executor:
         """gunicorn's hook for a pool of one's own."""
-        return DoorPools({each.address: each.door.threads for each in self._listeners.values()})
+        return ListenerPools({each.address: each.door.threads for each in self._listeners.values()})
 
     def handle_quit(self, sig: int, frame: Any) -> None:
         """SIGINT or SIGQUIT: the process ends without waiting for requests.
@@ -155,7 +155,7 @@ class DoorWorker(ThreadWorker):
         self.max_keepalived = self.worker_connections
         super().init_process()
 
-    def _configured(self, door: Door) -> Any:
+    def _configured(self, door: ListenerConfig) -> Any:
         """TLS is for all listeners or none in gunicorn, but each connection looks at its own configuration."""
         if (certificate := door.certificate) is None:
             return self.cfg
@@ -424,6 +424,6 @@ def _remember_response(_worker: Any, _request: Any, _environ: Any, response: Any
     here.response = response
 
 
-def worker_class(doors: Mapping[int, Door], idle_timeout: float) -> type[DoorWorker]:
+def worker_class(doors: Mapping[int, ListenerConfig], idle_timeout: float) -> type[Worker]:
     """The class that gunicorn makes its worker of: doors by port; `idle_timeout` is in seconds."""
-    return type("ConfiguredWorker", (DoorWorker,), {"doors": doors, "idle_timeout": idle_timeout})
+    return type("ConfiguredWorker", (Worker,), {"doors": doors, "idle_timeout": idle_timeout})

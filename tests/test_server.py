@@ -19,14 +19,14 @@ from click.testing import CliRunner
 
 from adapter import server
 from adapter.cli import main
-from adapter.server import Doors, temporary_directory
+from adapter.server import Dispatcher, temporary_directory
 from adapter.settings import SettingsError
 from tests.contract.http import eventually
 from tests.services import free_ports, running
 
 
 def test_the_port_decides_which_door() -> None:
-    doors = Doors({1: lambda *_: [b"one"], 2: lambda *_: [b"two"]})
+    doors = Dispatcher({1: lambda *_: [b"one"], 2: lambda *_: [b"two"]})
 
     def ask(port: int) -> list[bytes]:
         environ: dict[str, Any] = {"SERVER_PORT": str(port), "HTTP_HOST": "other:1", "HTTP_X_FORWARDED_PORT": "1"}

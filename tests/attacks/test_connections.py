@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from adapter.heads import MAX_HEADERS, MAX_HEADERS_BYTES, Head
-from adapter.listeners import MAX_HEADS_BYTES, OPERATIONS_CONNECTIONS, Door, Limits, Listener, Reserve
+from adapter.listeners import MAX_HEADS_BYTES, OPERATIONS_CONNECTIONS, Limits, Listener, ListenerConfig, Reserve
 from adapter.server import MAX_CONTRACT_LINE_BYTES, PROVIDER_THREADS
 from adapter.settings import SPARE_THREADS
-from adapter.worker import DoorWorker
+from adapter.worker import Worker
 from tests.certificates import Certificate
 from tests.contract.http import Door as Client
 from tests.contract.http import eventually
@@ -199,9 +199,9 @@ def test_accept_does_not_spin(number: int) -> None:
     """The listener stays readable, so the main loop would come back at once, for ever."""
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
         failing = Failing(server, number)
-        worker = DoorWorker.__new__(DoorWorker)
+        worker = Worker.__new__(Worker)
         worker.poller, worker.log = selectors.DefaultSelector(), Silent()
-        worker._listeners = {failing: Listener(failing, Door(1), None)}
+        worker._listeners = {failing: Listener(failing, ListenerConfig(1), None)}
         worker.poller.register(failing, selectors.EVENT_READ, worker.accept)
         for _ in range(20):
             for key, _events in worker.poller.select(0):
@@ -216,9 +216,9 @@ def test_accept_does_not_spin(number: int) -> None:
 def test_accept_goes_on_after_a_client_that_left(number: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
         failing = Failing(server, number)
-        worker = DoorWorker.__new__(DoorWorker)
+        worker = Worker.__new__(Worker)
         worker.poller = selectors.DefaultSelector()
-        worker._listeners = {failing: Listener(failing, Door(1), None)}
+        worker._listeners = {failing: Listener(failing, ListenerConfig(1), None)}
         worker.poller.register(failing, selectors.EVENT_READ, worker.accept)
         worker.accept(failing)
         assert worker.poller.select(0)

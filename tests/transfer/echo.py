@@ -21,7 +21,7 @@ from gunicorn.app.base import BaseApplication
 
 from adapter.certificate import Certificate
 from adapter.errors import SizeInvalid
-from adapter.listeners import Door
+from adapter.listeners import ListenerConfig
 from adapter.transfer.body_source import Reading, Source, source_of
 from adapter.transfer.request_body import BLOB, Body, Pace, announced_length
 from adapter.worker import here, worker_class
@@ -58,7 +58,7 @@ def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable
 class Echo(BaseApplication):
     def load_config(self) -> None:
         port, idle, *certificate = sys.argv[1:]
-        door = Door(8, Certificate(*map(Path, certificate)) if certificate else None)
+        door = ListenerConfig(8, Certificate(*map(Path, certificate)) if certificate else None)
         options: dict[str, object] = {
             "bind": f"127.0.0.1:{port}",
             "worker_class": worker_class({int(port): door}, float(idle)),
