@@ -16,7 +16,7 @@ from werkzeug import Request, Response
 from adapter.settings import SPARE_THREADS, UNPROVEN_CALLS
 from tests.contract.http import saying
 from tests.credentials import basic
-from tests.provider.rig import API, PlayedCore
+from tests.provider.harness import API, PlayedCore
 from tests.running import RunningAdapter, running_adapter
 from tests.swr.scripted import TOKEN_PATH, Swr
 

@@ -30,7 +30,7 @@ from tests.conftest import StartAdapter
 from tests.contract.http import eventually
 from tests.provider.conftest import another, core, portal, scripted_swr, servers, shared_adapter
 from tests.provider.forms import created
-from tests.provider.rig import API, NAME, Client, PlayedCore, Seen, reply, stored
+from tests.provider.harness import API, NAME, Client, PlayedCore, Seen, reply, stored
 from tests.provider.test_admitted import ANONYMOUS
 from tests.swr.scripted import Swr
 from tests.transfer.test_memory import peak, reset_peak, worker_of

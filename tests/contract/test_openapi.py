@@ -16,7 +16,20 @@ from adapter.contract import create_contract_app
 from adapter.errors import AdapterError, Unreachable
 from adapter.settings import Settings
 from adapter.swr.client import SwrClient
-from tests.contract.asks import (
+from tests.contract.openapi import (
+    DOCUMENT,
+    PLAIN_HEADERS,
+    Exchanged,
+    answer_faults,
+    operation_of,
+    operations,
+    parameters,
+    request_faults,
+    resolved,
+    response_of,
+    schema_faults,
+)
+from tests.contract.requests import (
     BLOB,
     BUSY,
     MANIFEST,
@@ -30,19 +43,6 @@ from tests.contract.asks import (
     requests_of,
     secured,
     unfit,
-)
-from tests.contract.openapi import (
-    DOCUMENT,
-    PLAIN_HEADERS,
-    Exchanged,
-    answer_faults,
-    operation_of,
-    operations,
-    parameters,
-    request_faults,
-    resolved,
-    response_of,
-    schema_faults,
 )
 from tests.contract.stubbed import DIGEST, LAYER, Ask, Stubbed, StubSwr
 from tests.credentials import basic

@@ -143,9 +143,9 @@ class TestNothingIsMadeOnTheWay:
         method: str,
         path: str,
         secret: str,
-        mood: dict[str, bool],
+        profile: dict[str, bool],
     ) -> None:
-        swr.reset(**mood)
+        swr.reset(**profile)
         body = b'{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.v2+json"}'
         target = f"/v2/{name}/app/{path.format(digest=digest_of(body))}"
         sent = body if method == "PUT" else None
@@ -158,9 +158,9 @@ class TestNothingIsMadeOnTheWay:
 
     @pytest.mark.parametrize("mood", MISSING_MOODS)
     def test_the_missing_organization_is_named(
-        self, door: Door, swr: RunningSandbox, name: str, mood: dict[str, bool]
+        self, door: Door, swr: RunningSandbox, name: str, profile: dict[str, bool]
     ) -> None:
-        swr.reset(**mood)
+        swr.reset(**profile)
         refused(door.ask("GET", f"/v2/{name}/app/manifests/v1"), 404, f"'{name}'", "does not exist")
 
     @pytest.mark.parametrize("method", ["HEAD", "GET"])

@@ -8,22 +8,22 @@ from dataclasses import replace
 
 from tests.contract.http import Answer
 from tests.faults.faults import Fault
-from tests.faults.rig import Rig
+from tests.faults.harness import Harness
 from tests.faults.verbs import Verb
 
 
 class Case:
     """Plays the verb in a repository of its own."""
 
-    def __init__(self, rig: Rig, verb: Verb, where: str, fault: Fault) -> None:
-        self._rig = rig
+    def __init__(self, harness: Harness, verb: Verb, where: str, fault: Fault) -> None:
+        self._rig = harness
         self.verb = verb
-        self.repository = rig.repository()
-        order = rig.order(where, replace(fault, target=self.repository))
-        self.answer: Answer | None = rig.ask(lambda door: verb.play(door, self.repository, verb.data))
+        self.repository = harness.repository()
+        order = harness.order(where, replace(fault, target=self.repository))
+        self.answer: Answer | None = harness.ask(lambda door: verb.play(door, self.repository, verb.data))
         assert order.acted.is_set(), f"{fault} did not come to act: {self.answer}"
-        rig.settled(self.repository)
-        self.held = verb.held(rig, self.repository, verb.data)
+        harness.settled(self.repository)
+        self.held = verb.held(harness, self.repository, verb.data)
 
     @property
     def told(self) -> bool:
@@ -58,15 +58,15 @@ class Case:
         assert self.verb.held(self._rig, self.repository, self.verb.data) == self.verb.data
 
 
-def play(rig: Rig, verb: Verb, where: str, faults: Iterable[Fault]) -> list[Case]:
+def play(harness: Harness, verb: Verb, where: str, faults: Iterable[Fault]) -> list[Case]:
     """One case for each fault, all at once; each is checked."""
-    return play_all(rig, where, [(verb, fault) for fault in faults])
+    return play_all(harness, where, [(verb, fault) for fault in faults])
 
 
-def play_all(rig: Rig, where: str, wanted: Sequence[tuple[Verb, Fault]]) -> list[Case]:
+def play_all(harness: Harness, where: str, wanted: Sequence[tuple[Verb, Fault]]) -> list[Case]:
     """The same for several verbs."""
     with ThreadPoolExecutor(len(wanted)) as pool:
-        cases = list(pool.map(lambda each: Case(rig, each[0], where, each[1]), wanted))
+        cases = list(pool.map(lambda each: Case(harness, each[0], where, each[1]), wanted))
         list(pool.map(Case.check, cases))
-    rig.nothing_was_late()
+    harness.nothing_was_late()
     return cases

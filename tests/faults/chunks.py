@@ -6,7 +6,7 @@ import http.client
 from collections.abc import Iterator
 
 from tests.contract.http import Answer, Door, digest_of, pieces, with_query
-from tests.faults.rig import TIMEOUT
+from tests.faults.harness import TIMEOUT
 from tests.faults.verbs import PIECE
 
 ATTEMPTS = 5

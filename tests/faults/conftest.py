@@ -6,18 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.rig import Rig, running_rig
+from tests.faults.harness import Harness, running_harness
 from tests.running import RunningSandbox
 
 
 @pytest.fixture(scope="package")
-def plain_rig(sandbox: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with running_rig(sandbox, tmp_path_factory.mktemp("plain")) as rig:
-        yield rig
+def plain_rig(sandbox: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    with running_harness(sandbox, tmp_path_factory.mktemp("plain")) as harness:
+        yield harness
 
 
 @pytest.fixture
-def rig(plain_rig: Rig) -> Iterator[Rig]:
+def harness(plain_rig: Harness) -> Iterator[Harness]:
     """Without a stack trace in the adapter's log from what breaks in a test."""
     before = plain_rig.log.traces
     yield plain_rig

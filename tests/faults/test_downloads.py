@@ -10,7 +10,7 @@ import pytest
 
 from tests.contract.http import eventually
 from tests.faults.faults import CUTS, Fault, Kind, Order, Unit, Way
-from tests.faults.rig import LARGE, PLACES, SMALL, TIMEOUT, Rig
+from tests.faults.harness import LARGE, PLACES, SMALL, TIMEOUT, Harness
 from tests.faults.verbs import get
 
 CUT = pytest.mark.parametrize("kind", CUTS, ids=str)
@@ -21,18 +21,18 @@ SOURCES = pytest.mark.parametrize("source", ["back", "objects"])
 class Download:
     """A blob of its own repository, fetched through a fault; `got` is None when the connection broke."""
 
-    def __init__(self, rig: Rig, data: bytes, where: str, fault: Fault) -> None:
-        self._rig = rig
+    def __init__(self, harness: Harness, data: bytes, where: str, fault: Fault) -> None:
+        self._rig = harness
         self._data = data
-        self.repository = rig.repository()
-        self.digest = rig.swr.store.put_blob(self.repository, data)
+        self.repository = harness.repository()
+        self.digest = harness.swr.store.put_blob(self.repository, data)
         if where == "objects":
-            rig.pass_blobs_through(self.repository, self.digest)
+            harness.pass_blobs_through(self.repository, self.digest)
         # Of the object store's addresses the digest is all that is readable.
-        self.order: Order = rig.order(where, replace(fault, target=self.digest, method="GET"))
-        self.got = rig.ask(lambda door: get(door, self.repository, self.digest))
+        self.order: Order = harness.order(where, replace(fault, target=self.digest, method="GET"))
+        self.got = harness.ask(lambda door: get(door, self.repository, self.digest))
         assert self.order.acted.is_set(), fault
-        rig.settled(self.repository)
+        harness.settled(self.repository)
 
     @property
     def whole(self) -> bool:
@@ -47,14 +47,14 @@ class Download:
         assert (answer.status, answer.body) == (200, self._data)
 
 
-def fetch(rig: Rig, data: bytes, where: str, faults: list[Fault]) -> list[Download]:
+def fetch(harness: Harness, data: bytes, where: str, faults: list[Fault]) -> list[Download]:
     """All at once, each with a fault; then each without."""
     # At the object store the digest alone tells one from another.
     bodies = [number.to_bytes(2) + data[2:] for number in range(len(faults))]
     with ThreadPoolExecutor(8) as pool:
-        downloads = list(pool.map(lambda body, fault: Download(rig, body, where, fault), bodies, faults))
+        downloads = list(pool.map(lambda body, fault: Download(harness, body, where, fault), bodies, faults))
         list(pool.map(Download.again, downloads))
-    rig.nothing_was_late()
+    harness.nothing_was_late()
     return downloads
 
 
@@ -78,60 +78,60 @@ def _within(place: int, body: int, size: int) -> int:
 
 
 @pytest.fixture(autouse=True)
-def _usual(rig: Rig, request: pytest.FixtureRequest) -> None:
+def _usual(harness: Harness, request: pytest.FixtureRequest) -> None:
     direct = "source" in request.fixturenames and request.getfixturevalue("source") == "back"
-    rig.begin(blob_redirect="off" if direct else "307")
+    harness.begin(blob_redirect="off" if direct else "307")
 
 
 class TestItsSource:
     @SOURCES
     @SIZES
     @CUT
-    def test_a_body_that_breaks_off(self, rig: Rig, source: str, data: bytes, kind: Kind) -> None:
-        assert all(each.failed for each in fetch(rig, data, source, in_body(kind, data)))
+    def test_a_body_that_breaks_off(self, harness: Harness, source: str, data: bytes, kind: Kind) -> None:
+        assert all(each.failed for each in fetch(harness, data, source, in_body(kind, data)))
 
     @SOURCES
-    def test_a_head_that_breaks_off(self, rig: Rig, source: str) -> None:
+    def test_a_head_that_breaks_off(self, harness: Harness, source: str) -> None:
         """Half a head is none: without its Content-Length nobody would know that the body is missing."""
-        assert all(each.whole for each in fetch(rig, SMALL, source, in_head(Kind.TRUNCATE, SMALL)))
+        assert all(each.whole for each in fetch(harness, SMALL, source, in_head(Kind.TRUNCATE, SMALL)))
 
     @SOURCES
     @SIZES
-    def test_a_body_that_pauses(self, rig: Rig, source: str, data: bytes) -> None:
-        assert all(each.whole for each in fetch(rig, data, source, in_body(Kind.DELAY, data)))
+    def test_a_body_that_pauses(self, harness: Harness, source: str, data: bytes) -> None:
+        assert all(each.whole for each in fetch(harness, data, source, in_body(Kind.DELAY, data)))
 
     @SOURCES
     @pytest.mark.parametrize("kind", [Kind.RESET, Kind.TRUNCATE], ids=str)
-    def test_a_request_that_breaks_off_is_repeated(self, rig: Rig, source: str, kind: Kind) -> None:
-        assert all(each.whole for each in fetch(rig, SMALL, source, in_request(kind)))
+    def test_a_request_that_breaks_off_is_repeated(self, harness: Harness, source: str, kind: Kind) -> None:
+        assert all(each.whole for each in fetch(harness, SMALL, source, in_request(kind)))
 
 
 class TestItsClient:
     @SIZES
     @CUT
-    def test_one_that_leaves(self, rig: Rig, data: bytes, kind: Kind) -> None:
-        downloads = fetch(rig, data, "front", in_body(kind, data))
+    def test_one_that_leaves(self, harness: Harness, data: bytes, kind: Kind) -> None:
+        downloads = fetch(harness, data, "front", in_body(kind, data))
         assert all(each.failed for each in downloads)
 
     @SIZES
-    def test_one_that_pauses(self, rig: Rig, data: bytes) -> None:
-        assert all(each.whole for each in fetch(rig, data, "front", in_body(Kind.DELAY, data)))
+    def test_one_that_pauses(self, harness: Harness, data: bytes) -> None:
+        assert all(each.whole for each in fetch(harness, data, "front", in_body(Kind.DELAY, data)))
 
     @CUT
-    def test_a_request_that_breaks_off(self, rig: Rig, kind: Kind) -> None:
-        downloads = fetch(rig, SMALL, "front", in_request(kind))
+    def test_a_request_that_breaks_off(self, harness: Harness, kind: Kind) -> None:
+        downloads = fetch(harness, SMALL, "front", in_request(kind))
         assert all(each.got is None or each.got.status >= 400 for each in downloads)
 
     @pytest.mark.parametrize("kind", [Kind.RESET, Kind.TRUNCATE], ids=str)
-    def test_the_source_is_told(self, rig: Rig, kind: Kind) -> None:
+    def test_the_source_is_told(self, harness: Harness, kind: Kind) -> None:
         """More than all buffers on the way take: SWR still sends when the client leaves."""
         data = LARGE * 20
-        repository = rig.repository()
-        digest = rig.swr.store.put_blob(repository, data)
-        rig.pass_blobs_through(repository, digest)
-        rig.order("front", Fault(kind, Way.DOWN, 100_000, method="GET", target=digest))
-        assert rig.ask(lambda door: get(door, repository, digest)) is None
-        rig.settled(repository)
-        (link,) = rig.objects.with_request("GET", digest)
+        repository = harness.repository()
+        digest = harness.swr.store.put_blob(repository, data)
+        harness.pass_blobs_through(repository, digest)
+        harness.order("front", Fault(kind, Way.DOWN, 100_000, method="GET", target=digest))
+        assert harness.ask(lambda door: get(door, repository, digest)) is None
+        harness.settled(repository)
+        (link,) = harness.objects.with_request("GET", digest)
         eventually(link.left.is_set, TIMEOUT)
-        assert rig.objects.passed(Way.DOWN) < len(data)
+        assert harness.objects.passed(Way.DOWN) < len(data)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.contract.http import Answer, Door, alive, eventually
 from tests.faults.faults import Fault, Kind, Unit, Way
-from tests.faults.rig import LARGE, PLACES, SMALL, TIMEOUT, Rig
+from tests.faults.harness import LARGE, PLACES, SMALL, TIMEOUT, Harness
 from tests.faults.verbs import coded, get, monolithic
 
 SILENCE = 3 * TIMEOUT
@@ -31,25 +31,25 @@ pytestmark = pytest.mark.timeout(60)
     ids=["small, reset", "small, ended", "large, reset", "large, ended", "larger than all buffers, reset"],
 )
 def test_a_client_that_leaves(
-    rig: Rig, upload: Callable[[Door, str, bytes], Answer], way: Way, unit: Unit, data: bytes, kind: Kind
+    harness: Harness, upload: Callable[[Door, str, bytes], Answer], way: Way, unit: Unit, data: bytes, kind: Kind
 ) -> None:
     """SWR is silent after the body, or takes no more of it."""
-    rig.begin()
-    repository = rig.repository()
-    order = rig.order("back", Fault(Kind.STALL, way, 0, unit, "PUT", repository, seconds=SILENCE))
+    harness.begin()
+    repository = harness.repository()
+    order = harness.order("back", Fault(Kind.STALL, way, 0, unit, "PUT", repository, seconds=SILENCE))
     with ThreadPoolExecutor(1) as pool:
-        got = pool.submit(rig.ask, lambda door: upload(door, repository, data))
+        got = pool.submit(harness.ask, lambda door: upload(door, repository, data))
         assert order.acted.wait(TIMEOUT)
         link = order.link
         assert link is not None
-        rig.front.kill(kind)
-        eventually(lambda: rig.log.requests(repository) == 2, TIMEOUT)
+        harness.front.kill(kind)
+        eventually(lambda: harness.log.requests(repository) == 2, TIMEOUT)
         # What takes nothing does not see either that there is no more.
         eventually(lambda: way is Way.UP or link.left.is_set(), TIMEOUT)
         assert got.result() is None
     link.reset()
-    assert '"status": 201' not in rig.log.text()
-    alive(rig.door)
+    assert '"status": 201' not in harness.log.text()
+    alive(harness.door)
 
 
 @pytest.mark.parametrize("kind", [Kind.RESET, Kind.TRUNCATE], ids=str)
@@ -60,23 +60,23 @@ def test_a_client_that_leaves(
     ids=["before the head", *PLACES],
 )
 def test_a_client_that_leaves_a_download(
-    rig: Rig, kind: Kind, data: bytes, unit: Unit, place: Callable[[int], int]
+    harness: Harness, kind: Kind, data: bytes, unit: Unit, place: Callable[[int], int]
 ) -> None:
     """The object store is silent at some byte."""
-    rig.begin()
-    repository = rig.repository()
-    digest = rig.swr.store.put_blob(repository, data)
-    rig.pass_blobs_through(repository, digest)
+    harness.begin()
+    repository = harness.repository()
+    digest = harness.swr.store.put_blob(repository, data)
+    harness.pass_blobs_through(repository, digest)
     at = place(len(data))
-    order = rig.order("objects", Fault(Kind.STALL, Way.DOWN, at, unit, "GET", digest, seconds=SILENCE))
+    order = harness.order("objects", Fault(Kind.STALL, Way.DOWN, at, unit, "GET", digest, seconds=SILENCE))
     with ThreadPoolExecutor(1) as pool:
-        got = pool.submit(rig.ask, lambda door: get(door, repository, digest))
+        got = pool.submit(harness.ask, lambda door: get(door, repository, digest))
         assert order.acted.wait(TIMEOUT)
-        rig.front.kill(kind)
-        eventually(lambda: rig.log.requests(repository) == 1, TIMEOUT)
+        harness.front.kill(kind)
+        eventually(lambda: harness.log.requests(repository) == 1, TIMEOUT)
         link = order.link
         assert link is not None
         eventually(link.left.is_set, TIMEOUT)
         assert got.result() is None
     link.reset()
-    alive(rig.door)
+    alive(harness.door)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.contract.http import Door, digest_of, with_query
 from tests.credentials import PROJECT
-from tests.faults.rig import LARGE, ORGANIZATION
+from tests.faults.harness import LARGE, ORGANIZATION
 from tests.faults.verbs import MANIFEST_TYPE, document
 from tests.running import TENANT, RunningAdapter, RunningSandbox, running_adapter
 

@@ -13,7 +13,7 @@ import pytest
 from tests.contract.http import alive, eventually
 from tests.faults.cases import play_all
 from tests.faults.faults import Fault, Kind, Way
-from tests.faults.rig import LARGE, TIMEOUT, Rig
+from tests.faults.harness import LARGE, TIMEOUT, Harness
 from tests.faults.test_downloads import fetch
 from tests.faults.test_downloads import in_body as body_of
 from tests.faults.uploads import BLOBS, CHUNK, MANIFEST, in_answer, in_body, none_is_there
@@ -38,48 +38,48 @@ def each_place(verbs: list[Verb], way: Way, seconds: float) -> list[tuple[Verb, 
 
 class TestUploads:
     @pytest.fixture(autouse=True)
-    def _usual(self, rig: Rig) -> None:
-        rig.begin(check_references=False)
+    def _usual(self, harness: Harness) -> None:
+        harness.begin(check_references=False)
 
-    def test_a_client_in_its_body(self, rig: Rig) -> None:
+    def test_a_client_in_its_body(self, harness: Harness) -> None:
         """It is dropped after CLIENT_IDLE_TIMEOUT."""
-        cases = play_all(rig, "front", each_place([*BLOBS, MANIFEST], Way.UP, LONG))
+        cases = play_all(harness, "front", each_place([*BLOBS, MANIFEST], Way.UP, LONG))
         none_is_there(cases)
         for case in cases:
-            rig.let_go(case.repository)
+            harness.let_go(case.repository)
 
-    def test_swr_in_a_body(self, rig: Rig) -> None:
+    def test_swr_in_a_body(self, harness: Harness) -> None:
         """A manifest is repeated: the adapter has all of it."""
         wanted = each_place([*BLOBS, MANIFEST], Way.UP, BRIEF)
-        cases = play_all(rig, "back", wanted)
+        cases = play_all(harness, "back", wanted)
         none_is_there([case for case in cases if case.verb is not MANIFEST])
         assert all(case.told for case in cases if case.verb is MANIFEST)
 
-    def test_swr_in_its_answer(self, rig: Rig) -> None:
+    def test_swr_in_its_answer(self, harness: Harness) -> None:
         """What it has completed it has; after a chunk there is nothing to complete."""
-        cases = play_all(rig, "back", each_place(BLOBS, Way.DOWN, BRIEF))
+        cases = play_all(harness, "back", each_place(BLOBS, Way.DOWN, BRIEF))
         assert all(case.held for case in cases if case.verb is not CHUNK)
 
 
 class TestDownloads:
-    def test_the_source(self, rig: Rig) -> None:
-        rig.begin()
-        assert all(each.failed for each in fetch(rig, LARGE, "objects", body_of(Kind.STALL, LARGE, BRIEF)))
+    def test_the_source(self, harness: Harness) -> None:
+        harness.begin()
+        assert all(each.failed for each in fetch(harness, LARGE, "objects", body_of(Kind.STALL, LARGE, BRIEF)))
 
-    def test_the_client(self, rig: Rig) -> None:
+    def test_the_client(self, harness: Harness) -> None:
         """It takes no more of a blob that is larger than all buffers: the adapter lets go of it, and of the source."""
-        rig.begin()
+        harness.begin()
         data = LARGE * 12
-        repository = rig.repository()
-        digest = rig.swr.store.put_blob(repository, data)
-        rig.pass_blobs_through(repository, digest)
-        order = rig.order("front", Fault(Kind.STALL, Way.DOWN, 100_000, method="GET", target=digest, seconds=LONG))
+        repository = harness.repository()
+        digest = harness.swr.store.put_blob(repository, data)
+        harness.pass_blobs_through(repository, digest)
+        order = harness.order("front", Fault(Kind.STALL, Way.DOWN, 100_000, method="GET", target=digest, seconds=LONG))
         with ThreadPoolExecutor(1) as pool:
-            got = pool.submit(rig.ask, lambda door: get(door, repository, digest))
-            rig.settled_after(order, repository)
-            (link,) = rig.objects.with_request("GET", digest)
+            got = pool.submit(harness.ask, lambda door: get(door, repository, digest))
+            harness.settled_after(order, repository)
+            (link,) = harness.objects.with_request("GET", digest)
             eventually(link.left.is_set, TIMEOUT)
-            rig.front.kill(Kind.RESET)
+            harness.front.kill(Kind.RESET)
             assert got.result() is None
-        assert get(rig.door, repository, digest).body == data
-        alive(rig.door)
+        assert get(harness.door, repository, digest).body == data
+        alive(harness.door)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.contract.http import Answer, Body, Door, digest_of, pieces, with_query
 from tests.faults.cases import Case
 from tests.faults.faults import CUTS, END, Fault, Kind, Unit, Way
-from tests.faults.rig import LARGE, TIMEOUT, Rig
+from tests.faults.harness import LARGE, TIMEOUT, Harness
 from tests.faults.verbs import Verb
 
 LARGEST = 3 << 20
@@ -46,9 +46,9 @@ def walks(draw: st.DrawFn) -> tuple[Verb, str, Fault]:
 
 
 @pytest.fixture
-def usual(rig: Rig) -> Rig:
-    rig.begin()
-    return rig
+def usual(harness: Harness) -> Harness:
+    harness.begin()
+    return harness
 
 
 @given(walk=walks())
@@ -59,7 +59,7 @@ def usual(rig: Rig) -> Rig:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_whatever_breaks(usual: Rig, walk: tuple[Verb, str, Fault]) -> None:
+def test_whatever_breaks(usual: Harness, walk: tuple[Verb, str, Fault]) -> None:
     verb, where, fault = walk
     case = Case(usual, verb, where, fault)
     case.check()

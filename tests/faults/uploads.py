@@ -8,7 +8,7 @@ from functools import partial
 from tests.faults.cases import Case
 from tests.faults.chunks import by_chunk, by_chunk_again, parts
 from tests.faults.faults import END, Fault, Kind, Unit, Way
-from tests.faults.rig import LARGE, PLACES, SMALL
+from tests.faults.harness import LARGE, PLACES, SMALL
 from tests.faults.verbs import Verb, coded, document, in_one_post, kept_manifest, manifest, monolithic
 
 MONOLITHIC = Verb("monolithic", monolithic, LARGE)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.contract.http import Answer, Body, Door, digest_of, pieces, with_query
-from tests.faults.rig import TIMEOUT, Rig
+from tests.faults.harness import TIMEOUT, Harness
 
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 PIECE = 100_000
@@ -62,12 +62,12 @@ def get(door: Door, repository: str, digest: str) -> Answer:
     return door.ask("GET", f"/v2/{repository}/blobs/{digest}", timeout=TIMEOUT)
 
 
-def blob(rig: Rig, repository: str, data: bytes) -> bytes | None:
-    return rig.swr.store.read_blob(repository, digest_of(data)) if rig.blobs(repository) else None
+def blob(harness: Harness, repository: str, data: bytes) -> bytes | None:
+    return harness.swr.store.read_blob(repository, digest_of(data)) if harness.blobs(repository) else None
 
 
-def kept_manifest(rig: Rig, repository: str, data: bytes) -> bytes | None:
-    found = rig.swr.store.manifest(repository, digest_of(data))
+def kept_manifest(harness: Harness, repository: str, data: bytes) -> bytes | None:
+    found = harness.swr.store.manifest(repository, digest_of(data))
     return None if found is None else found.data
 
 
@@ -81,7 +81,7 @@ class Verb:
     method: str = "PUT"
     passed: int = 0
     part: Callable[[bytes], bytes] = bytes
-    held: Callable[[Rig, str, bytes], bytes | None] = blob
+    held: Callable[[Harness, str, bytes], bytes | None] = blob
 
     def __str__(self) -> str:
         return self.name

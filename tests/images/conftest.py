@@ -11,7 +11,7 @@ import pytest
 
 from tests.contract.skopeo import skopeo
 from tests.credentials import ACCESS_KEY, LOGIN_KEY, SECRET_KEY
-from tests.replay.moods import MOODS, Mood
+from tests.replay.profiles import PROFILES, Profile
 from tests.replay.sandboxed import moody_sandbox
 from tests.running import TENANT, RunningSandbox, running_adapter
 
@@ -31,19 +31,19 @@ class Clients:
     def registry(self) -> str:
         return urlsplit(self.swr.registry).netloc
 
-    def credentials(self, address: str, mood: Mood) -> str:
+    def credentials(self, address: str, profile: Profile) -> str:
         """SWR's registry knows the login key alone."""
-        return f"{mood.access_id}:{SECRET_KEY if address == self.adapter else LOGIN_KEY}"
+        return f"{profile.access_id}:{SECRET_KEY if address == self.adapter else LOGIN_KEY}"
 
-    def push(self, source: str, name: str, mood: Mood) -> None:
+    def push(self, source: str, name: str, profile: Profile) -> None:
         """Everything that the source names, through the adapter."""
-        there = ("--dest-tls-verify=false", "--dest-creds", self.credentials(self.adapter, mood))
+        there = ("--dest-tls-verify=false", "--dest-creds", self.credentials(self.adapter, profile))
         pushed = skopeo("copy", "--all", *there, source, self.at(self.adapter, name))
         assert pushed.returncode == 0, pushed.stderr
 
-    def raw(self, address: str, name: str, mood: Mood) -> bytes:
+    def raw(self, address: str, name: str, profile: Profile) -> bytes:
         """What is under the name."""
-        here = ("--tls-verify=false", "--creds", self.credentials(address, mood))
+        here = ("--tls-verify=false", "--creds", self.credentials(address, profile))
         read = skopeo("inspect", "--raw", *here, self.at(address, name))
         assert read.returncode == 0, read.stderr
         return read.stdout.encode()
@@ -63,5 +63,5 @@ def clients() -> Iterator[Clients]:
     with moody_sandbox() as swr:
         swr.store.create_organization("team", TENANT, ACCESS_KEY)
         hosts = {"registry": swr.registry, "api": swr.api}
-        with running_adapter({mood.project: hosts for mood in MOODS.values()}) as adapter:
+        with running_adapter({profile.project: hosts for profile in PROFILES.values()}) as adapter:
             yield Clients(swr, urlsplit(adapter.contract).netloc)

@@ -13,7 +13,7 @@ from tests.clients.registry import cache_of, running_registry
 from tests.credentials import SECRET_KEY
 from tests.images.conftest import Clients
 from tests.images.layout import write_layout
-from tests.replay.moods import MOODS, Mood
+from tests.replay.profiles import PROFILES, Profile
 
 PLATFORMS = ("amd64", "arm64")
 USED = ("accept", "refuse-index", "refuse-all", "strict-all", "forgetful-all")
@@ -31,18 +31,18 @@ def layout(index: Image, tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_layout(tmp_path_factory.mktemp("layout") / "built", index, "v1")
 
 
-@pytest.fixture(scope="module", params=[MOODS[name] for name in USED], ids=USED)
-def mood(request: pytest.FixtureRequest) -> Mood:
-    found: Mood = request.param
+@pytest.fixture(scope="module", params=[PROFILES[name] for name in USED], ids=USED)
+def profile(request: pytest.FixtureRequest) -> Profile:
+    found: Profile = request.param
     return found
 
 
 @pytest.fixture(scope="module")
-def pushed(clients: Clients, layout: str, mood: Mood) -> str:
+def pushed(clients: Clients, layout: str, profile: Profile) -> str:
     """`name:tag` of the image in SWR, pushed by skopeo, which can read its layout and knows nothing of SWR."""
-    clients.swr.set_knobs(**mood.knobs)
-    name = f"{mood.name}:v1"
-    clients.push(layout, name, mood)
+    clients.swr.set_knobs(**profile.knobs)
+    name = f"{profile.name}:v1"
+    clients.push(layout, name, profile)
     return name
 
 
@@ -62,44 +62,44 @@ def check_platform(folder: Path, arch: str, image: Image) -> None:
 
 
 def test_each_platform_gets_its_own_image(
-    clients: Clients, pushed: str, index: Image, mood: Mood, tmp_path: Path
+    clients: Clients, pushed: str, index: Image, profile: Profile, tmp_path: Path
 ) -> None:
     """From the adapter, and from SWR itself, which is what users pull from."""
     for address in (clients.adapter, clients.registry):
         for arch, image in zip(PLATFORMS, index.children, strict=False):
             folder = tmp_path / f"{arch}-{address}"
-            login = clients.credentials(address, mood)
+            login = clients.credentials(address, profile)
             check_platform(clients.pull(address, pushed, folder, *only(arch), credentials=login), arch, image)
 
 
-def test_all_of_it_comes_back(clients: Clients, pushed: str, index: Image, mood: Mood, tmp_path: Path) -> None:
+def test_all_of_it_comes_back(clients: Clients, pushed: str, index: Image, profile: Profile, tmp_path: Path) -> None:
     """Byte for byte, attestation included, unless SWR keeps no trace of what it was pushed; and then all it has."""
-    login = clients.credentials(clients.adapter, mood)
+    login = clients.credentials(clients.adapter, profile)
     folder = clients.pull(clients.adapter, pushed, tmp_path / "all", "--all", credentials=login)
     found = (folder / "manifest.json").read_bytes()
-    assert found == clients.raw(clients.adapter, pushed, mood)
-    if mood.unknown_fields and not mood.forgets:
+    assert found == clients.raw(clients.adapter, pushed, profile)
+    if profile.unknown_fields and not profile.forgets:
         assert found == index.manifest
         for child in index.children:
             held = folder / f"{child.digest.removeprefix('sha256:')}.manifest.json"
             assert held.read_bytes() == child.manifest
     else:
-        assert found == clients.raw(clients.registry, pushed, mood)
+        assert found == clients.raw(clients.registry, pushed, profile)
         assert len(json.loads(found)["manifests"]) == len(PLATFORMS)
 
 
 @pytest.fixture(scope="module")
-def cache(clients: Clients, mood: Mood, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def cache(clients: Clients, profile: Profile, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """docker-registry as a pull-through cache in front of the adapter."""
-    folder = tmp_path_factory.mktemp("cache") / mood.name
+    folder = tmp_path_factory.mktemp("cache") / profile.name
     url = f"http://{clients.adapter}"
-    with running_registry(folder, **cache_of(url, mood.access_id, SECRET_KEY)) as address:
+    with running_registry(folder, **cache_of(url, profile.access_id, SECRET_KEY)) as address:
         yield address
 
 
-@pytest.mark.parametrize("mood", [MOODS[name] for name in CACHED], ids=CACHED, scope="module", indirect=True)
+@pytest.mark.parametrize("mood", [PROFILES[name] for name in CACHED], ids=CACHED, scope="module", indirect=True)
 def test_a_cache_serves_each_platform(
-    clients: Clients, pushed: str, cache: str, index: Image, mood: Mood, tmp_path: Path
+    clients: Clients, pushed: str, cache: str, index: Image, profile: Profile, tmp_path: Path
 ) -> None:
     for arch, image in zip(PLATFORMS, index.children, strict=False):
         check_platform(clients.pull(cache, pushed, tmp_path / arch, *only(arch)), arch, image)

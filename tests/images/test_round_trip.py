@@ -23,7 +23,7 @@ from tests.credentials import ACCESS_KEY, LOGIN_KEY, OTHER_ACCESS_KEY, OTHER_SEC
 from tests.docker_formats import MANIFEST_LIST, SCHEMA_2, faults
 from tests.images.repository import ORGANIZATION, TAG, Repository
 from tests.oci_images import Index, Member, images, index_of, indexes, members
-from tests.replay.moods import MOODS, Mood
+from tests.replay.profiles import PROFILES, Profile
 from tests.replay.sandboxed import moody_sandbox
 from tests.running import OTHER_TENANT, TENANT, RunningSandbox, running_adapter
 
@@ -45,16 +45,16 @@ class Stage:
     swr: RunningSandbox
     contract: str
 
-    def repositories(self) -> Iterator[tuple[Mood, Repository]]:
+    def repositories(self) -> Iterator[tuple[Profile, Repository]]:
         """A new repository in each mood, which the stand-in has until the next one is asked for."""
-        for mood in MOODS.values():
-            print(f"in the mood {mood.name}")
-            self.swr.set_knobs(**mood.knobs)
-            yield mood, Repository(self.swr, Door(self.contract, basic(mood.access_id)))
+        for profile in PROFILES.values():
+            print(f"in the mood {profile.name}")
+            self.swr.set_knobs(**profile.knobs)
+            yield profile, Repository(self.swr, Door(self.contract, basic(profile.access_id)))
 
-    def otherwise(self, repository: Repository, mood: Mood) -> Repository:
+    def otherwise(self, repository: Repository, profile: Profile) -> Repository:
         """The same as a caller sees it for whom the adapter has nothing in mind: that one has the login key alone."""
-        return repository.through(Door(self.contract, basic(mood.access_id, LOGIN_KEY)))
+        return repository.through(Door(self.contract, basic(profile.access_id, LOGIN_KEY)))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def stage() -> Iterator[Stage]:
     with moody_sandbox() as swr:
         hosts = {"registry": swr.registry, "api": swr.api}
         swr.store.create_organization(ORGANIZATION, TENANT, ACCESS_KEY)
-        with running_adapter({mood.project: hosts for mood in MOODS.values()}) as adapter:
+        with running_adapter({profile.project: hosts for profile in PROFILES.values()}) as adapter:
             yield Stage(swr, adapter.contract)
             assert "Traceback" not in adapter.service.output
 
@@ -74,11 +74,11 @@ def _contents(document: dict[str, Any]) -> list[str]:
     return [part["digest"] for part in (document["config"], *(document["layers"] or ()))]
 
 
-def check_held(repository: Repository, mood: Mood, source: Index | Image, tag: str = TAG) -> None:
+def check_held(repository: Repository, profile: Profile, source: Index | Image, tag: str = TAG) -> None:
     """SWR has the image under the tag: as it is if it takes that, else in Docker's formats, platform by platform."""
     held = repository.held(tag)
     media_type = OCI_INDEX if isinstance(source, Index) else source.media_type
-    if not mood.refuses(media_type, source.manifest):
+    if not profile.refuses(media_type, source.manifest):
         assert held.data == source.manifest
     elif isinstance(source, Image):
         _check_image(repository, held, _contents(json.loads(source.manifest)))
@@ -88,16 +88,16 @@ def check_held(repository: Repository, mood: Mood, source: Index | Image, tag: s
         entries = json.loads(held.data)["manifests"]
         assert [entry["platform"] for entry in entries] == [platform for platform, _ in source.contents]
         for entry, member in zip(entries, source.images, strict=True):
-            _check_child(repository, mood, entry, member)
+            _check_child(repository, profile, entry, member)
 
 
-def _check_child(repository: Repository, mood: Mood, entry: dict[str, Any], member: Member) -> None:
+def _check_child(repository: Repository, profile: Profile, entry: dict[str, Any], member: Member) -> None:
     child = repository.held(entry["digest"])
     assert (entry["size"], entry["mediaType"]) == (len(child.data), child.media_type)
     if child.media_type == member.image.media_type:
         assert child.data == member.image.manifest
     else:
-        assert mood.child_type == DOCKER_MANIFEST
+        assert profile.child_type == DOCKER_MANIFEST
         _check_image(repository, child, member.contents)
 
 
@@ -110,9 +110,9 @@ def _check_image(repository: Repository, held: Manifest, contents: list[str]) ->
         assert "urls" in part or repository.swr.store.has_blob(repository.name, part["digest"])
 
 
-def announces_sources(mood: Mood) -> bool:
+def announces_sources(profile: Profile) -> bool:
     """Whether a push rule sees its own digest again: not where SWR takes no annotation or forgets at once."""
-    return mood.oci == "accept" or (mood.unknown_fields and not mood.forgets)
+    return profile.oci == "accept" or (profile.unknown_fields and not profile.forgets)
 
 
 # Properties
@@ -125,19 +125,19 @@ def test_an_index_goes_to_swr_and_comes_back(
 ) -> None:
     assume(fresh.image.digest not in {member.image.digest for member in index.members})
     changed = index_of(*_with_one_changed(index.members, fresh, data))
-    for mood, repository in stage.repositories():
+    for profile, repository in stage.repositories():
         before = ""
         for source in (index, image, index, changed):
             announced = repository.push(source)
-            check_held(repository, mood, source)
+            check_held(repository, profile, source)
             found = repository.read()
             assert found.digest != before
             before = found.digest
-            assert announced == found.digest or mood.forgets
-            assert found.data == source.manifest or not announces_sources(mood)
+            assert announced == found.digest or profile.forgets
+            assert found.data == source.manifest or not announces_sources(profile)
         # Who takes Docker's types alone gets what SWR has.
         assert repository.read(accept=DOCKER).data == repository.held().data
-        assert repository.pulled() == stage.otherwise(repository, mood).pulled() == found
+        assert repository.pulled() == stage.otherwise(repository, profile).pulled() == found
 
 
 def _with_one_changed(before: tuple[Member, ...], fresh: Member, data: st.DataObject) -> Iterable[Member]:
@@ -150,19 +150,19 @@ def _with_one_changed(before: tuple[Member, ...], fresh: Member, data: st.DataOb
 @settings(FEW, max_examples=2)
 @given(index=indexes(most=2), what=st.lists(st.sampled_from(FORGETTABLE), min_size=1, max_size=2), looked=st.booleans())
 def test_what_swr_forgot_is_not_announced(stage: Stage, index: Index, what: list[str], looked: bool) -> None:
-    for mood, repository in stage.repositories():
+    for profile, repository in stage.repositories():
         repository.push(index)
         if looked:
             repository.pulled()  # with what the adapter has just read in mind
         for each in what:
             repository.forget(each)
             repository.pulled()
-        stage.otherwise(repository, mood).pulled()
-        check_held(repository, mood, index)
+        stage.otherwise(repository, profile).pulled()
+        check_held(repository, profile, index)
 
         repository.push(index)
-        check_held(repository, mood, index)
-        assert repository.pulled().digest == index.digest or not announces_sources(mood)
+        check_held(repository, profile, index)
+        assert repository.pulled().digest == index.digest or not announces_sources(profile)
 
 
 # Examples
@@ -170,11 +170,11 @@ def test_what_swr_forgot_is_not_announced(stage: Stage, index: Index, what: list
 
 def test_an_image_is_known_again_as_long_as_all_of_it_is_there(stage: Stage, recorded_images: dict[str, Image]) -> None:
     index = recorded(recorded_images)
-    for mood, repository in stage.repositories():
+    for profile, repository in stage.repositories():
         repository.push(index)
-        caller = stage.otherwise(repository, mood)
+        caller = stage.otherwise(repository, profile)
         repository.forget("manifests")
-        if announces_sources(mood):
+        if announces_sources(profile):
             found = caller.read()
             assert found.digest == index.digest
             assert all(repository.stores(child) for child in found.children)
@@ -185,7 +185,7 @@ def test_an_image_is_known_again_as_long_as_all_of_it_is_there(stage: Stage, rec
 
 def test_two_tags_of_one_index(stage: Stage, recorded_images: dict[str, Image]) -> None:
     index, tags = recorded(recorded_images), ("v1", "v2", "v3")
-    for mood, repository in stage.repositories():
+    for profile, repository in stage.repositories():
         assert len({repository.push(index, tag) for tag in tags}) == 1
         assert len({repository.read(tag).digest for tag in tags}) == 1
 
@@ -193,10 +193,10 @@ def test_two_tags_of_one_index(stage: Stage, recorded_images: dict[str, Image]) 
         target = f"/api/v2.0/projects/{ORGANIZATION}/repositories/{name}/artifacts/v1/tags/v1"
         assert repository.door.ask("DELETE", target).status == 200
         assert [repository.status(tag) for tag in tags] == [404, 200, 200]
-        check_held(repository, mood, index, "v2")
+        check_held(repository, profile, index, "v2")
 
         digest = repository.read("v2").digest
-        assert digest == index.digest or not announces_sources(mood)
+        assert digest == index.digest or not announces_sources(profile)
         assert repository.door.ask("DELETE", f"/v2/{repository.name}/manifests/{digest}").status == 202
         assert [repository.status(tag) for tag in tags] == [404, 404, 404]
 
@@ -226,14 +226,14 @@ def test_two_accounts_with_different_moods(sandbox: RunningSandbox, recorded_ima
         sandbox.set_knobs(oci="accept")
         theirs = Repository(sandbox, other, "theirs")
         assert theirs.push(index) == index.digest
-        check_held(theirs, MOODS["accept"], index)
+        check_held(theirs, PROFILES["accept"], index)
 
         # What SWR refused is remembered, of the one account alone; what it took is not.
         for door, organization, knob in ((own, "ours", "accept"), (other, "theirs", "refuse-all")):
             sandbox.set_knobs(oci=knob)
             again = Repository(sandbox, door, organization)
             assert again.push(index) == index.digest
-            check_held(again, MOODS["refuse-all"], index)
+            check_held(again, PROFILES["refuse-all"], index)
 
         with running_adapter(regions) as replica:
             assert ours.through(Door(replica.contract)).pulled().digest == index.digest

@@ -10,7 +10,7 @@ from pytest_httpserver import HTTPServer
 
 from tests.conftest import StartAdapter
 from tests.credentials import PROJECT
-from tests.provider.rig import PUBLIC_URL, Client, PlayedCore
+from tests.provider.harness import PUBLIC_URL, Client, PlayedCore
 from tests.running import RunningAdapter, running_adapter
 from tests.swr.scripted import Swr
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, SECRET_KEY
-from tests.provider.rig import BROWSER, NAME, SCRIPT
+from tests.provider.harness import BROWSER, NAME, SCRIPT
 
 EU_NL = "https://swr.eu-nl.otc.t-systems.com"
 OTHER_ID = f"eu-de_team@{OTHER_ACCESS_KEY}"

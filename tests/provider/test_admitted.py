@@ -14,7 +14,7 @@ from adapter.provider.threads import MAX_SLOW
 from tests.conftest import StartAdapter
 from tests.credentials import SECRET_KEY, WRONG_SECRET
 from tests.provider.forms import CALLERS, WHOLE, created
-from tests.provider.rig import ADMITTED, NAME, Client, Headers, PlayedCore, Seen, reply
+from tests.provider.harness import ADMITTED, NAME, Client, Headers, PlayedCore, Seen, reply
 from tests.swr.scripted import TOKEN_PATH, Swr
 
 ANONYMOUS: Headers = (("Host", "harbor.example"),)

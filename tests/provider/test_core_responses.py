@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import StartAdapter
+from tests.provider.harness import API, NAME, SCRIPT, Client
 from tests.provider.rawcore import raw_core, says
-from tests.provider.rig import API, NAME, SCRIPT, Client
 from tests.provider.test_faults import InFrontOf, in_front_of, message
 
 __all__ = ["in_front_of"]

@@ -10,7 +10,7 @@ from werkzeug import Response
 from tests.conftest import StartAdapter
 from tests.credentials import ACCESS_KEY, SECRET_KEY, WRONG_SECRET
 from tests.provider.forms import CALLERS, EU_NL, WHOLE, created, pinged
-from tests.provider.rig import ADMITTED, NAME, PUBLIC_URL, Client, Headers, PlayedCore, reply, stored
+from tests.provider.harness import ADMITTED, NAME, PUBLIC_URL, Client, Headers, PlayedCore, reply, stored
 from tests.swr.scripted import TOKEN_PATH, Swr
 
 

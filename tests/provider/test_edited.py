@@ -10,7 +10,7 @@ import pytest
 
 from tests.credentials import ACCESS_ID, ACCESS_KEY, OTHER_SECRET_KEY, SECRET_KEY, WRONG_SECRET
 from tests.provider.forms import CALLERS, EU_NL, OTHER_ID
-from tests.provider.rig import API, NAME, PUBLIC_URL, Client, Headers, PlayedCore, stored
+from tests.provider.harness import API, NAME, PUBLIC_URL, Client, Headers, PlayedCore, stored
 from tests.swr.scripted import TOKEN_PATH, Swr
 
 

@@ -24,8 +24,8 @@ from adapter.settings import Settings
 from adapter.swr.client import SwrClient
 from tests.conftest import StartAdapter
 from tests.contract.http import eventually
+from tests.provider.harness import API, NAME, PUBLIC_URL, SCRIPT, Client, PlayedCore
 from tests.provider.rawcore import Behaviour, raw_core, says
-from tests.provider.rig import API, NAME, PUBLIC_URL, SCRIPT, Client, PlayedCore
 from tests.services import free_ports
 
 JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"

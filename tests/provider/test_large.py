@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import StartAdapter
+from tests.provider.harness import API, BROWSER, NAME, PUBLIC_URL, SCRIPT, Client, PlayedCore, stored
 from tests.provider.rawcore import Behaviour, raw_core
-from tests.provider.rig import API, BROWSER, NAME, PUBLIC_URL, SCRIPT, Client, PlayedCore, stored
 from tests.transfer.test_memory import peak, reset_peak, worker_of
 
 JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"

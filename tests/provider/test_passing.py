@@ -10,8 +10,8 @@ import pytest
 
 from tests.conftest import StartAdapter
 from tests.credentials import basic
+from tests.provider.harness import API, BROWSER, NAME, SCRIPT, Client, PlayedCore, reply, same_names, stored
 from tests.provider.rawcore import head, raw_core
-from tests.provider.rig import API, BROWSER, NAME, SCRIPT, Client, PlayedCore, reply, same_names, stored
 
 ROUTES = pytest.mark.parametrize(
     ("method", "path", "body"),

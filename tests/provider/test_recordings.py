@@ -22,7 +22,7 @@ from werkzeug import Response
 from adapter.sandbox.recording import Body, Exchange, Headers, load
 from tests.credentials import ACCESS_ID, PROJECT, SECRET_KEY, WRONG_SECRET
 from tests.docker.nginx import VARIANTS, Nginx, Variant, certificates, running_nginx
-from tests.provider.rig import (
+from tests.provider.harness import (
     ADMITTED,
     API,
     NAME,

@@ -12,7 +12,7 @@ import pytest
 from adapter.errors import InvalidRequest
 from adapter.provider.core_client import CoreClient
 from tests.provider.forms import created
-from tests.provider.rig import API, BROWSER, NAME, PUBLIC_URL, Client, PlayedCore, stored
+from tests.provider.harness import API, BROWSER, NAME, PUBLIC_URL, Client, PlayedCore, stored
 from tests.swr.scripted import Swr
 
 SWR = b"https://swr.eu-nl.otc.t-systems.com"

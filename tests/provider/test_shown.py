@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import StartAdapter
 from tests.credentials import basic
-from tests.provider.rig import API, BROWSER, NAME, PUBLIC_URL, SCRIPT, Client, PlayedCore, reply, stored
+from tests.provider.harness import API, BROWSER, NAME, PUBLIC_URL, SCRIPT, Client, PlayedCore, reply, stored
 from tests.swr.scripted import Swr
 
 INFO = {"description": "", "supported_triggers": ["manual"], "type": "harbor"}

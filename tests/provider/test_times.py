@@ -9,8 +9,8 @@ import pytest
 
 from adapter.provider import lookups
 from tests.credentials import ACCESS_ID
+from tests.provider.harness import API, NAME, PUBLIC_URL
 from tests.provider.rawcore import Behaviour, raw_core, says
-from tests.provider.rig import API, NAME, PUBLIC_URL
 from tests.provider.test_faults import JSON, SOON, InFrontOf, in_front_of, message
 
 __all__ = ["in_front_of"]

@@ -13,7 +13,7 @@ from adapter.provider.envelope import UNHEALTHY, explained, harbor_body
 from tests.conftest import StartAdapter
 from tests.credentials import PROJECT, SECRET_KEY
 from tests.provider.forms import created, pinged
-from tests.provider.rig import ADMITTED, Client, PlayedCore, Seen, reply, stored
+from tests.provider.harness import ADMITTED, Client, PlayedCore, Seen, reply, stored
 from tests.services import free_ports
 from tests.swr.scripted import TOKEN_PATH, Swr
 

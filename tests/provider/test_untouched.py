@@ -8,7 +8,7 @@ import pytest
 
 from tests.credentials import ACCESS_KEY
 from tests.provider.forms import CALLERS, created
-from tests.provider.rig import API, NAME, PUBLIC_URL, SCRIPT, Client, Headers, PlayedCore, reply, stored
+from tests.provider.harness import API, NAME, PUBLIC_URL, SCRIPT, Client, Headers, PlayedCore, reply, stored
 from tests.swr.scripted import TOKEN_PATH, Swr
 
 OTHERS: list[bytes] = [

@@ -14,7 +14,7 @@ import pytest
 
 from adapter.sandbox.player import Credentials
 from tests.credentials import SECRET_KEY, WRONG_SECRET
-from tests.replay.moods import MOODS, USUAL_MOOD, Mood
+from tests.replay.profiles import PROFILES, USUAL_MOOD, Profile
 from tests.replay.reached import Swr
 from tests.replay.sandboxed import SandboxSwr, moody_sandbox
 from tests.replay.scripted import ScriptedSwr, scripted_swr
@@ -23,15 +23,15 @@ from tests.running import RunningAdapter, RunningSandbox, running_adapter
 RECORDED_USER = "eu-de@AKEXAMPLE0000000001"
 
 
-def credentials(mood: Mood) -> Credentials:
+def credentials(profile: Profile) -> Credentials:
     """Those of the mood's own project, for those that were recorded."""
     return {
-        (RECORDED_USER, "SKexample0000000000000000000000000000001"): (mood.access_id, SECRET_KEY),
-        (RECORDED_USER, "wrong"): (mood.access_id, WRONG_SECRET),
+        (RECORDED_USER, "SKexample0000000000000000000000000000001"): (profile.access_id, SECRET_KEY),
+        (RECORDED_USER, "wrong"): (profile.access_id, WRONG_SECRET),
     }
 
 
-CREDENTIALS = credentials(MOODS[USUAL_MOOD])
+CREDENTIALS = credentials(PROFILES[USUAL_MOOD])
 
 
 @dataclass(frozen=True)
@@ -82,5 +82,5 @@ def scripted_mounting_stage(scripted: ScriptedSwr) -> Iterator[Stage]:
 def staged(swr: Swr, mount: str) -> Iterator[Stage]:
     """An adapter of its own in front of the SWR."""
     hosts = {"registry": swr.registry, "api": swr.api}
-    with running_adapter({mood.project: hosts for mood in MOODS.values()}, mount=mount) as adapter:
+    with running_adapter({profile.project: hosts for profile in PROFILES.values()}, mount=mount) as adapter:
         yield Stage(swr, adapter)

@@ -18,7 +18,7 @@ from tests.replay import listed
 from tests.replay.conftest import Stage, credentials
 from tests.replay.described import deviations
 from tests.replay.expectations import complaints
-from tests.replay.moods import MOODS
+from tests.replay.profiles import PROFILES
 from tests.replay.reached import Expected, damages, other_answers, sources_without_blob, standing, within
 from tests.replay.scenarios import FOLDER, Scenario, State, scenarios
 
@@ -52,11 +52,11 @@ def play(
     scenario: Scenario, stages: list[Stage], images: Mapping[str, Image], blobs: Blobs, record_property: Record
 ) -> None:
     """Asserts that Harbor could work with each answer, and that SWR holds what was answered as stored."""
-    swr, mood = stages[0].swr, MOODS[scenario.mood]
+    swr, profile = stages[0].swr, PROFILES[scenario.profile]
     start = with_sources(scenario.state(images), scenario.sources(), blobs)
-    swr.reset(scenario.mood, start, scenario.page)
-    show(Door(stages[0].adapter.contract, basic(mood.access_id)), scenario.sources())
-    after, every = Expected(start, mood, swr), []
+    swr.reset(scenario.profile, start, scenario.page)
+    show(Door(stages[0].adapter.contract, basic(profile.access_id)), scenario.sources())
+    after, every = Expected(start, profile, swr), []
     for part, stage in zip(scenario.parts, stages, strict=True):
         held, asked = swr.contents(), len(swr.requests())
         wrong, results = play_part(part, stage, blobs)
@@ -64,12 +64,12 @@ def play(
         assert not wrong, "\n".join([*wrong, "asked of SWR:", *(f"  {x} {y} {z}" for x, y, z in swr.requests())])
         count(stage, part, results, asked, record_property)
         after.add(results)
-        assert [*damages(swr, blobs, results, mood)] == []
+        assert [*damages(swr, blobs, results, profile)] == []
         contents, limits = after.without_deleted(swr.contents()), after.contents()
-        assert within(contents, limits) if mood.forgets else contents == limits
+        assert within(contents, limits) if profile.forgets else contents == limits
         every += results
-    door = Door(stages[-1].adapter.contract, basic(mood.access_id))
-    assert [*other_answers(door, standing(every), mood)] == []
+    door = Door(stages[-1].adapter.contract, basic(profile.access_id))
+    assert [*other_answers(door, standing(every), profile)] == []
 
 
 def play_part(part: Scenario, stage: Stage, blobs: Blobs) -> tuple[list[str], list[Result]]:
@@ -79,7 +79,7 @@ def play_part(part: Scenario, stage: Stage, blobs: Blobs) -> tuple[list[str], li
     def watch(result: Result) -> None:
         wrong.extend(sources_without_blob(stage.swr, result))
 
-    known = credentials(MOODS[part.mood])
+    known = credentials(PROFILES[part.profile])
     player = Player(stage.adapter.contract, blobs, credentials=known, timeout=30, on_exchange=watch)
     results = player.play(part.recording())
     for result in results:

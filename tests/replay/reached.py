@@ -13,10 +13,10 @@ from adapter.sandbox.recordings.images import digest
 from adapter.sandbox.targets import asked_mount, parse_query
 from tests.contract.http import Door
 from tests.replay import listed, translated
-from tests.replay.moods import MOODS, USUAL_MOOD, Mood
+from tests.replay.profiles import PROFILES, USUAL_MOOD, Profile
 from tests.replay.scenarios import USUAL_PAGE, Contents, Gathering, State
 
-USUAL = MOODS[USUAL_MOOD]
+USUAL = PROFILES[USUAL_MOOD]
 
 
 class Swr(Protocol):
@@ -25,7 +25,7 @@ class Swr(Protocol):
     registry: str
     api: str
 
-    def reset(self, mood: str, start: State, page: int = USUAL_PAGE) -> None: ...
+    def reset(self, profile: str, start: State, page: int = USUAL_PAGE) -> None: ...
 
     def contents(self) -> Contents: ...
 
@@ -112,9 +112,9 @@ class Expected:
     by the digest that it was pushed with.
     """
 
-    def __init__(self, start: State, mood: Mood = USUAL, swr: Swr | None = None) -> None:
+    def __init__(self, start: State, profile: Profile = USUAL, swr: Swr | None = None) -> None:
         self._gathering = Gathering(start)
-        self._mood, self._swr = mood, swr
+        self._mood, self._swr = profile, swr
         self._translations: dict[tuple[str, str], str] = {}
         self._deleted: set[tuple[str, str]] = set()
 
@@ -165,9 +165,9 @@ class Expected:
         return replace(contents, manifests={repository: digests for repository, digests in kept.items() if digests})
 
 
-def expected(start: State, results: Iterable[Result], mood: Mood = USUAL, swr: Swr | None = None) -> Contents:
+def expected(start: State, results: Iterable[Result], profile: Profile = USUAL, swr: Swr | None = None) -> Contents:
     """What SWR must hold after one recording."""
-    after = Expected(start, mood, swr)
+    after = Expected(start, profile, swr)
     after.add(results)
     return after.contents()
 
@@ -189,15 +189,15 @@ def within(contents: Contents, limits: Contents) -> bool:
     )
 
 
-def damages(swr: Swr, blobs: Mapping[str, bytes], results: Iterable[Result], mood: Mood = USUAL) -> Iterator[str]:
+def damages(swr: Swr, blobs: Mapping[str, bytes], results: Iterable[Result], profile: Profile = USUAL) -> Iterator[str]:
     """Manifests that were answered 201, but are not the recorded bytes in SWR, or stand for them, or lack a blob."""
     for result in results:
         if not (manifest := manifest_pushed(result)):
             continue
         repository, reference, data = manifest
-        if mood.refuses(media_type_of(result), data):
-            yield from translated.wrongs(swr, mood, repository, reference, data, blobs)
-        elif not mood.forgets or reference != digest(data):
+        if profile.refuses(media_type_of(result), data):
+            yield from translated.wrongs(swr, profile, repository, reference, data, blobs)
+        elif not profile.forgets or reference != digest(data):
             yield from _damages(swr, blobs, repository, reference, data)
 
 
@@ -213,7 +213,7 @@ def _damages(swr: Swr, blobs: Mapping[str, bytes], repository: str, reference: s
             yield f"{repository}:{reference} lacks its child {child['digest']}"
 
 
-def other_answers(door: Door, results: Iterable[Result], mood: Mood) -> Iterator[str]:
+def other_answers(door: Door, results: Iterable[Result], profile: Profile) -> Iterator[str]:
     """Manifests that come back otherwise than they were announced, by PUT and by HEAD, or not at all.
 
     What SWR forgets cannot come back; what is under a tag comes as something, and as what HEAD announces.
@@ -225,7 +225,7 @@ def other_answers(door: Door, results: Iterable[Result], mood: Mood) -> Iterator
         path = f"/v2/{repository}/manifests/{reference}"
         head, get = door.ask("HEAD", path), door.ask("GET", path)
         by_digest = reference == digest(data)
-        if by_digest and mood.forgets and get.status == 404:
+        if by_digest and profile.forgets and get.status == 404:
             continue
         if (head.status, get.status) != (200, 200):
             yield f"{path}: HEAD {head.status}, GET {get.status}"
@@ -237,5 +237,5 @@ def other_answers(door: Door, results: Iterable[Result], mood: Mood) -> Iterator
             yield f"{path} hashes to {digest(get.body)}"
         if by_digest and get.body != data:
             yield f"{path} is not what was pushed"
-        if result.header("Docker-Content-Digest") != digest(get.body) and not mood.forgets:
+        if result.header("Docker-Content-Digest") != digest(get.body) and not profile.forgets:
             yield f"{path} was answered as {result.header('Docker-Content-Digest')} when it was pushed"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from adapter.sandbox.store import Store
 from tests.credentials import ACCESS_KEY, SECRET_KEY
-from tests.replay.moods import MOODS
+from tests.replay.profiles import PROFILES
 from tests.replay.scenarios import USUAL_PAGE, Contents, Gathering, State
 from tests.running import OBJECTS_HOST, TENANT, RunningSandbox
 from tests.services import free_ports, running
@@ -22,9 +22,9 @@ class SandboxSwr:
         self._sandbox = sandbox
         self.registry, self.api = sandbox.registry, sandbox.api
 
-    def reset(self, mood: str, start: State, page: int = USUAL_PAGE) -> None:
+    def reset(self, profile: str, start: State, page: int = USUAL_PAGE) -> None:
         pages = {} if page == USUAL_PAGE else {"default_page": page, "page_cap": page}
-        self._sandbox.reset(**MOODS[mood].knobs, **pages)
+        self._sandbox.reset(**PROFILES[profile].knobs, **pages)
         store = self._sandbox.store
         for organization in start.organizations:
             store.create_organization(organization, TENANT, ACCESS_KEY)
@@ -69,7 +69,7 @@ def moody_sandbox() -> Iterator[RunningSandbox]:
     """A sandbox process whose account has a project for each mood."""
     ports = free_ports(3)
     binds = [f"{host}:{port}" for host, port in zip(("127.0.0.1", "127.0.0.1", OBJECTS_HOST), ports, strict=True)]
-    projects = ",".join(mood.project for mood in MOODS.values())
+    projects = ",".join(profile.project for profile in PROFILES.values())
     options = [f"--{name}-bind={bind}" for name, bind in zip(("registry", "api", "objects"), binds, strict=True)]
     with tempfile.TemporaryDirectory(prefix="sandbox-") as data:
         account = f"{ACCESS_KEY}:{SECRET_KEY}:{projects}:{TENANT}"

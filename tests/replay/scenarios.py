@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 from adapter.sandbox.recording import Exchange, load
 from adapter.sandbox.recordings.images import Image, digest
 from tests.replay.challenged import challenged
-from tests.replay.moods import MOODS, USUAL_MOOD
+from tests.replay.profiles import PROFILES, USUAL_MOOD
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
 FOLDER = RECORDINGS / "harbor-2.15.2"
@@ -74,15 +74,15 @@ class Scenario:
     """
 
     file: Path
-    mood: str
+    profile: str
     differs: Mapping[int, Difference]
     page: int = USUAL_PAGE
     open_peer: bool = False
     first: Scenario | None = None
 
     def __str__(self) -> str:
-        mood = "" if self.mood == USUAL_MOOD else f"-{self.mood}"
-        return f"{self.file.stem}{mood}" + ("" if self.page == USUAL_PAGE else f"-by-{self.page}")
+        profile = "" if self.profile == USUAL_MOOD else f"-{self.profile}"
+        return f"{self.file.stem}{profile}" + ("" if self.page == USUAL_PAGE else f"-by-{self.page}")
 
     def recording(self) -> tuple[Exchange, ...]:
         recording = load(self.file)
@@ -115,11 +115,11 @@ def scenarios(folder: Path = CONTRACT) -> list[Scenario]:
     if unknown := sorted(set(states) - {file.stem for file in files}):
         raise ValueError(f"states.json has an entry without a recording: {', '.join(unknown)}")
     found = [each for file in files for each in _moods(file, states.get(file.stem, {}))]
-    by_name = {(each.file.stem, each.mood): each for each in found}
+    by_name = {(each.file.stem, each.profile): each for each in found}
     after = {name: entry["after"] for name, entry in states.items() if "after" in entry}
-    ones = [replace(each, first=by_name.get((after.get(each.file.stem, ""), each.mood))) for each in found]
-    parts = {(each.first.file, each.mood) for each in ones if each.first}
-    return [each for each in ones if (each.file, each.mood) not in parts]
+    ones = [replace(each, first=by_name.get((after.get(each.file.stem, ""), each.profile))) for each in found]
+    parts = {(each.first.file, each.profile) for each in ones if each.first}
+    return [each for each in ones if (each.file, each.profile) not in parts]
 
 
 def _states(folder: Path) -> dict[str, dict[str, Any]]:
@@ -131,13 +131,13 @@ def _states(folder: Path) -> dict[str, dict[str, Any]]:
 def _moods(file: Path, entry: Mapping[str, Any]) -> Iterator[Scenario]:
     """Those that the entry names; `*` stands for all that it does not name."""
     named: dict[str, Any] = entry.get("moods", {USUAL_MOOD: {}})
-    every = {**dict.fromkeys(MOODS, named["*"]), **named} if "*" in named else named
-    for mood, differs in every.items():
-        if mood == "*":
+    every = {**dict.fromkeys(PROFILES, named["*"]), **named} if "*" in named else named
+    for profile, differs in every.items():
+        if profile == "*":
             continue
         wanted = {int(n): Difference(str(d["status"]), tuple(d.get("says", ()))) for n, d in differs.items()}
         for page in entry.get("pages", [USUAL_PAGE]):
-            yield Scenario(file, mood, wanted, page, entry.get("peer") == "open")
+            yield Scenario(file, profile, wanted, page, entry.get("peer") == "open")
 
 
 def state(entry: Mapping[str, Any], images: Mapping[str, Image]) -> State:

@@ -21,13 +21,13 @@ from werkzeug import Request, Response
 from tests.credentials import LOGIN_KEY, OTHER_ACCESS_KEY, basic
 from tests.replay.holdings import Holdings, digest_of
 from tests.replay.management import ScriptedManagement
-from tests.replay.moods import MOODS, USUAL_MOOD
+from tests.replay.profiles import PROFILES, USUAL_MOOD
 from tests.replay.scenarios import USUAL_PAGE, Contents, State
 from tests.replay.script import Entry, Script, reply, was_cut
 
 NAME = r"(?P<name>[a-z0-9._/-]+?)"
 REFERENCE = r"(?P<reference>[A-Za-z0-9_][A-Za-z0-9._:-]*)"
-LOGINS = {basic(mood.access_id, LOGIN_KEY) for mood in MOODS.values()}
+LOGINS = {basic(profile.access_id, LOGIN_KEY) for profile in PROFILES.values()}
 TOKEN_PATH = "/swr/auth/v2/registry/auth/?"
 
 
@@ -61,15 +61,15 @@ class ScriptedSwr:
         )
         self._lock = threading.RLock()
         self._tokens: dict[str, str] = {}
-        self._mood = MOODS[USUAL_MOOD]
+        self._mood = PROFILES[USUAL_MOOD]
         self.holdings = Holdings()
         for server in (registry, api, objects):
             server.answer = self._answer
 
-    def reset(self, mood: str, start: State, page: int = USUAL_PAGE) -> None:
+    def reset(self, profile: str, start: State, page: int = USUAL_PAGE) -> None:
         """Holds `start` and nothing else; refuses and forgets what the mood says."""
         with self._lock:
-            self._mood, self.management.page, self.holdings = MOODS[mood], page, Holdings.of(start)
+            self._mood, self.management.page, self.holdings = PROFILES[profile], page, Holdings.of(start)
         self.script.reset()
 
     def contents(self) -> Contents:

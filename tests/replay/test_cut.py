@@ -18,7 +18,7 @@ from adapter.sandbox.recordings.blobs import Blobs
 from tests.replay.conftest import CREDENTIALS, Stage
 from tests.replay.described import deviations
 from tests.replay.expectations import complaints
-from tests.replay.moods import USUAL_MOOD
+from tests.replay.profiles import USUAL_MOOD
 from tests.replay.reached import damages, expected
 from tests.replay.scenarios import OTHER_VERSIONS, Difference, State
 

@@ -49,7 +49,7 @@ def test_one_answer_to_each_blob_is_dropped(
     assert [len(numbers) for numbers in pairs.values()] == [2, 2, 2]
     dropped = {numbers[which]: 1 for numbers in pairs.values()}
     stage: Stage = request.getfixturevalue(f"{swr}_stage")
-    stage.swr.reset(scenario.mood, scenario.state(recorded_images))
+    stage.swr.reset(scenario.profile, scenario.state(recorded_images))
 
     results = play(stage, recording, dropped)
 

@@ -17,7 +17,7 @@ from adapter.sandbox.recordings.images import DOCKER_MANIFEST, Image, digest, du
 from tests.contract.http import Door
 from tests.replay.conftest import CREDENTIALS, Stage
 from tests.replay.expectations import complaints
-from tests.replay.moods import MOODS
+from tests.replay.profiles import PROFILES
 from tests.replay.reached import (
     USUAL,
     Expected,
@@ -107,8 +107,8 @@ class TestWhatComesBack:
 
     def test_a_tag_that_is_gone(self, swr: ScriptedSwr, door: Door, results: list[Result]) -> None:
         swr.holdings.tags.clear()
-        for mood in (USUAL, MOODS["forgetful"]):
-            (complaint,) = other_answers(door, results, mood)
+        for profile in (USUAL, PROFILES["forgetful"]):
+            (complaint,) = other_answers(door, results, profile)
             assert "HEAD 404, GET 404" in complaint
 
     def test_another_image_under_the_tag(
@@ -119,7 +119,7 @@ class TestWhatComesBack:
         swr.holdings.put_manifest("fresh2/other", "v1", image.manifest, image.media_type)
         (complaint,) = other_answers(door, results, USUAL)
         assert "when it was pushed" in complaint
-        assert [*other_answers(door, results, MOODS["forgetful"])] == []
+        assert [*other_answers(door, results, PROFILES["forgetful"])] == []
 
 
 def test_what_an_swr_that_forgets_may_hold() -> None:
@@ -135,18 +135,18 @@ def test_what_stands_for_a_manifest_that_was_refused(
     swr: ScriptedSwr, blobs: Blobs, recorded_images: Mapping[str, Image]
 ) -> None:
     """Its own bytes as a blob, what is under the tag, and nothing else."""
-    image, mood = recorded_images["hello:v2"], MOODS["refuse-all"]
+    image, profile = recorded_images["hello:v2"], PROFILES["refuse-all"]
     exchange = next(each for each in load(CONTRACT / "push-first.jsonl") if each.number == 20)
     results = [Result(exchange, exchange.request.target, 201)]
     swr.holdings.blobs = {("fresh/hello", digest(data)): data for data in (image.manifest, *image.blobs)}
     document = {**json.loads(image.manifest), "mediaType": DOCKER_MANIFEST, "annotations": {SOURCE: image.digest}}
     swr.holdings.put_manifest("fresh/hello", "v2", dump(document), DOCKER_MANIFEST)
     start = State((), (), tuple(("fresh/hello", data) for data in image.blobs))
-    assert swr.contents() == expected(start, results, mood, swr)
-    assert [*damages(swr, blobs, results, mood)] == []
+    assert swr.contents() == expected(start, results, profile, swr)
+    assert [*damages(swr, blobs, results, profile)] == []
     del swr.holdings.blobs["fresh/hello", image.digest]
-    assert swr.contents() != expected(start, results, mood, swr)
-    assert "fresh/hello:v2 is not kept under its own digest" in [*damages(swr, blobs, results, mood)]
+    assert swr.contents() != expected(start, results, profile, swr)
+    assert "fresh/hello:v2 is not kept under its own digest" in [*damages(swr, blobs, results, profile)]
 
 
 def played(folder: Path, name: str, status: int, path: str) -> list[Result]:

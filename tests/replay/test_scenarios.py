@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from adapter.sandbox.recordings.images import Image
-from tests.replay.moods import MOODS, USUAL_MOOD
+from tests.replay.profiles import PROFILES, USUAL_MOOD
 from tests.replay.scenarios import CONTRACT, DOCKER_REGISTRY, MOUNTS, scenarios, state
 
 
@@ -19,15 +19,15 @@ def test_recording_without_an_entry_is_a_test_that_starts_from_nothing(
 ) -> None:
     shutil.copy(CONTRACT / "push-first.jsonl", tmp_path / "new.jsonl")
     (scenario,) = scenarios(tmp_path)
-    assert (str(scenario), scenario.mood, scenario.differs) == ("new", USUAL_MOOD, {})
+    assert (str(scenario), scenario.profile, scenario.differs) == ("new", USUAL_MOOD, {})
     assert scenario.state(recorded_images) == state({}, recorded_images)
     assert len(scenario.recording()) == 31
 
 
 def test_one_test_for_each_mood(tmp_path: Path) -> None:
     shutil.copy(CONTRACT / "push-first.jsonl", tmp_path)
-    moods = {"accept": {}, "refuse-index": {"3": {"status": 404, "says": ["x"]}}}
-    (tmp_path / "states.json").write_text(json.dumps({"push-first": {"moods": moods}}))
+    profiles = {"accept": {}, "refuse-index": {"3": {"status": 404, "says": ["x"]}}}
+    (tmp_path / "states.json").write_text(json.dumps({"push-first": {"moods": profiles}}))
     accepting, refusing = scenarios(tmp_path)
     assert (str(accepting), str(refusing)) == ("push-first-accept", "push-first")
     assert refusing.differs[3].allows(404)
@@ -36,18 +36,18 @@ def test_one_test_for_each_mood(tmp_path: Path) -> None:
 
 def test_star_stands_for_all_other_moods(tmp_path: Path) -> None:
     shutil.copy(CONTRACT / "push-first.jsonl", tmp_path)
-    moods = {"*": {}, "accept": {"3": {"status": 404}}}
-    (tmp_path / "states.json").write_text(json.dumps({"push-first": {"moods": moods}}))
-    found = {each.mood: tuple(each.differs) for each in scenarios(tmp_path)}
-    assert found == dict.fromkeys(MOODS, ()) | {"accept": (3,)}
+    profiles = {"*": {}, "accept": {"3": {"status": 404}}}
+    (tmp_path / "states.json").write_text(json.dumps({"push-first": {"moods": profiles}}))
+    found = {each.profile: tuple(each.differs) for each in scenarios(tmp_path)}
+    assert found == dict.fromkeys(PROFILES, ()) | {"accept": (3,)}
 
 
 def test_another_recording_goes_first(tmp_path: Path) -> None:
     """Then it is judged there, and not played alone in that mood."""
     for name in ("push-first", "push-unchanged"):
         shutil.copy(CONTRACT / f"{name}.jsonl", tmp_path)
-    moods = {"accept": {}, "refuse-all": {"3": {"status": 404}}}
-    states = {"push-first": {"moods": moods}, "push-unchanged": {"after": "push-first", "moods": {"refuse-all": {}}}}
+    profiles = {"accept": {}, "refuse-all": {"3": {"status": 404}}}
+    states = {"push-first": {"moods": profiles}, "push-unchanged": {"after": "push-first", "moods": {"refuse-all": {}}}}
     (tmp_path / "states.json").write_text(json.dumps(states))
     alone, second = scenarios(tmp_path)
     assert [str(part) for part in alone.parts] == ["push-first-accept"]

@@ -16,7 +16,7 @@ from adapter.sandbox.recordings.images import Image
 from adapter.swr.signing import sign
 from tests.credentials import ACCESS_ID, ACCESS_KEY, LOGIN_KEY, OTHER_ACCESS_KEY, SECRET_KEY, basic
 from tests.replay.holdings import Holdings, digest_of
-from tests.replay.moods import MOODS
+from tests.replay.profiles import PROFILES
 from tests.replay.scenarios import State, Stored
 from tests.replay.script import Entry, reply
 from tests.replay.scripted import ScriptedSwr
@@ -118,8 +118,8 @@ def test_blob_comes_from_the_object_store_without_credentials(
 
 
 def test_each_mood_has_a_project(swr: ScriptedSwr) -> None:
-    for mood in MOODS.values():
-        assert ask(f"{swr.registry}{TOKEN}", Authorization=basic(mood.access_id, LOGIN_KEY))[0] == 200
+    for profile in PROFILES.values():
+        assert ask(f"{swr.registry}{TOKEN}", Authorization=basic(profile.access_id, LOGIN_KEY))[0] == 200
     assert ask(f"{swr.registry}{TOKEN}", Authorization=basic(f"other@{ACCESS_KEY}", LOGIN_KEY))[0] == 401
 
 
@@ -146,8 +146,8 @@ def test_a_push_to_a_tag_makes_it_forget(swr: ScriptedSwr, recorded_images: Mapp
     image = recorded_images["hello:v1"]
     start = State(("org",), (Stored("org/hello", "v1", image),), (("org/hello", b"loose"),))
     url = f"{swr.registry}/v2/org/hello/manifests"
-    for mood, reference, kept in (("refuse-index", "v1", True), ("forgetful", "v1", False)):
-        swr.reset(mood, start)
+    for profile, reference, kept in (("refuse-index", "v1", True), ("forgetful", "v1", False)):
+        swr.reset(profile, start)
         for each in (image.digest, reference):
             assert swr.blob("org/hello", digest_of(b"loose")) == b"loose"
             answer = ask(
@@ -158,9 +158,9 @@ def test_a_push_to_a_tag_makes_it_forget(swr: ScriptedSwr, recorded_images: Mapp
 
 
 @pytest.mark.parametrize(("mood", "status"), [("accept", 201), ("refuse-index", 400)])
-def test_index(swr: ScriptedSwr, recorded_images: Mapping[str, Image], mood: str, status: int) -> None:
+def test_index(swr: ScriptedSwr, recorded_images: Mapping[str, Image], profile: str, status: int) -> None:
     index = recorded_images["multi:buildkit"]
-    swr.reset(mood, State(("org",), (Stored("org/hello", "other", index),)))
+    swr.reset(profile, State(("org",), (Stored("org/hello", "other", index),)))
     url = f"{swr.registry}/v2/org/hello/manifests/t"
     assert ask(url, "PUT", index.manifest, Authorization=token(swr), Content_Type=index.media_type)[0] == status
 

@@ -10,11 +10,11 @@ import pytest
 
 from adapter.sandbox.recordings.images import DOCKER_LIST, DOCKER_MANIFEST, Image, digest, dump
 from tests.replay.holdings import Holdings
-from tests.replay.moods import MOODS, Mood
+from tests.replay.profiles import PROFILES, Profile
 from tests.replay.translated import SOURCE, children, left_out, wrongs
 
 NAME = "fresh/multi"
-ALL = MOODS["refuse-all"]
+ALL = PROFILES["refuse-all"]
 
 
 def docker(image: Image) -> dict[str, Any]:
@@ -54,9 +54,9 @@ class Right:
         document = {"schemaVersion": 2, "mediaType": DOCKER_LIST, "manifests": self.entries}
         return {**document, "annotations": {SOURCE: self.index.digest}, **other}
 
-    def complaints(self, mood: Mood = ALL) -> Iterator[str]:
+    def complaints(self, profile: Profile = ALL) -> Iterator[str]:
         for reference, original in (("buildkit", self.index), ("v2", self.single), (self.index.digest, self.index)):
-            yield from wrongs(Asked(self.held), mood, NAME, reference, original.manifest, self.known)
+            yield from wrongs(Asked(self.held), profile, NAME, reference, original.manifest, self.known)
 
 
 class Asked:
@@ -181,9 +181,9 @@ def test_what_is_wrong(right: Right, damage: Callable[[Right], None], says: str)
 
 def test_what_a_mood_allows(right: Right) -> None:
     no_annotation(right)
-    assert [*right.complaints(MOODS["strict-all"])] == [f"{NAME}:v2 names {right.single.digest} as its source"]
+    assert [*right.complaints(PROFILES["strict-all"])] == [f"{NAME}:v2 names {right.single.digest} as its source"]
     right.put("buildkit", right.list())
     original_that_is_gone(right)
-    assert [*right.complaints(MOODS["forgetful-all"])] == []
+    assert [*right.complaints(PROFILES["forgetful-all"])] == []
     oci_children(right)
-    assert [x for x in right.complaints(MOODS["refuse-index"]) if "type" in x] == []
+    assert [x for x in right.complaints(PROFILES["refuse-index"]) if "type" in x] == []

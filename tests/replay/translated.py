@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from adapter.sandbox.recordings.images import DOCKER_LIST, DOCKER_MANIFEST, digest
-from tests.replay.moods import Mood, is_attestation
+from tests.replay.profiles import Profile, is_attestation
 
 SOURCE = "harbor-swr-adapter.source.digest"
 
@@ -24,11 +24,11 @@ class Holder(Protocol):
 
 
 def wrongs(
-    swr: Holder, mood: Mood, repository: str, reference: str, original: bytes, blobs: Mapping[str, bytes]
+    swr: Holder, profile: Profile, repository: str, reference: str, original: bytes, blobs: Mapping[str, bytes]
 ) -> Iterator[str]:
     """Where what SWR holds for a manifest that it refused is not what it has to be; `blobs` has the recorded bytes."""
     name, source = f"{repository}:{reference}", digest(original)
-    if not mood.forgets and swr.blob(repository, source) != original:
+    if not profile.forgets and swr.blob(repository, source) != original:
         yield f"{name} is not kept under its own digest"
     if reference == source:
         return
@@ -42,7 +42,7 @@ def wrongs(
         yield f"{name} is of type {document.get('mediaType')}, not {kind}"
         return
     named = document.get("annotations", {}).get(SOURCE)
-    if named != (source if mood.unknown_fields else None):
+    if named != (source if profile.unknown_fields else None):
         yield f"{name} names {named} as its source"
     if kind == DOCKER_MANIFEST:
         yield from _differences(swr, repository, name, document, wanted)
@@ -52,11 +52,11 @@ def wrongs(
         yield f"{name} has other platforms"
         return
     for entry, image in zip(document["manifests"], images, strict=True):
-        yield from _child(swr, mood, repository, entry, json.loads(blobs[image["digest"]]))
+        yield from _child(swr, profile, repository, entry, json.loads(blobs[image["digest"]]))
 
 
 def _child(
-    swr: Holder, mood: Mood, repository: str, entry: Mapping[str, Any], image: Mapping[str, Any]
+    swr: Holder, profile: Profile, repository: str, entry: Mapping[str, Any], image: Mapping[str, Any]
 ) -> Iterator[str]:
     name = f"{repository}@{entry['digest']}"
     held = swr.manifest(repository, entry["digest"])
@@ -64,7 +64,7 @@ def _child(
         yield f"{name} is listed and not there"
         return
     document = json.loads(held)
-    kind = mood.child_type
+    kind = profile.child_type
     if (entry["size"], entry["mediaType"], document["mediaType"]) != (len(held), kind, kind):
         yield f"{name} is listed with the wrong type or size"
     yield from _differences(swr, repository, name, document, image)

@@ -5,7 +5,7 @@ import pytest
 from adapter.errors import Throttled
 from adapter.swr.rate_limit import MAX_KEYS, RateLimit, Turns
 from adapter.swr.tenants import Tenants
-from tests.swr.takings import keeps_to_ten_a_second, takings
+from tests.swr.grant_times import grant_times, keeps_to_ten_a_second
 
 
 class Clock:
@@ -83,7 +83,7 @@ class TestTurns:
 
 def test_no_second_has_more_than_the_limit() -> None:
     # Room is left for requests that catch up with others on their way.
-    assert keeps_to_ten_a_second(takings([RateLimit(10)], 25))
+    assert keeps_to_ten_a_second(grant_times([RateLimit(10)], 25))
 
 
 def test_who_waits_sleeps_once_and_exactly_to_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from adapter.state.shared import PREFIX
 from adapter.swr.rate_limit import RateLimit
 from adapter.swr.tenants import Tenants
 from tests.state.server import RedisServer, running_redis
-from tests.swr.takings import keeps_to_ten_a_second, takings
+from tests.swr.grant_times import grant_times, keeps_to_ten_a_second
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def server() -> Iterator[RedisServer]:
 
 
 def test_no_second_has_more_than_the_limit_of_one(server: RedisServer) -> None:
-    taken = takings([RateLimit(10, Link(server.url)) for _ in range(3)], 35)
+    taken = grant_times([RateLimit(10, Link(server.url)) for _ in range(3)], 35)
     assert server.client.llen(server.names()[0]) == 10
     assert keeps_to_ten_a_second(taken)
 
@@ -79,7 +79,7 @@ def test_without_the_server_each_keeps_to_it_alone(server: RedisServer, caplog: 
     limit = RateLimit(10, Link(server.url))
     limit.take("eu-de/AK", 1)
     server.kill()
-    taken = takings([limit], 25)
+    taken = grant_times([limit], 25)
     assert keeps_to_ten_a_second(taken)
     assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 1
 
@@ -89,7 +89,7 @@ def test_a_server_that_hangs_fails_no_request(server: RedisServer) -> None:
     limit.take("a", 1)
     server.pause()
     try:
-        assert len(takings([limit], 30)) == 30
+        assert len(grant_times([limit], 30)) == 30
     finally:
         server.go_on()
 

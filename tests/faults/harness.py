@@ -115,7 +115,7 @@ class Log:
 
 
 @dataclass(frozen=True)
-class Rig:
+class Harness:
     """`front` is before the adapter, `back` between it and SWR's registry, `objects` before the object store.
 
     With TLS somewhere the proxies are below it: `front` and `back` then see no HTTP.
@@ -237,9 +237,9 @@ def _address(url: str) -> tuple[str, int]:
 
 
 @contextlib.contextmanager
-def running_rig(
+def running_harness(
     swr: RunningSandbox, folder: Path, *, front_tls: bool = False, back_tls: bool = False, **settings: object
-) -> Iterator[Rig]:
+) -> Iterator[Harness]:
     """An adapter of its own in front of the sandbox; `folder` takes the certificates."""
     authority = trustme.CA()
     bundle = folder / "ca.pem"
@@ -269,4 +269,4 @@ def running_rig(
         door = StrictDoor(f"http://127.0.0.1:{front.port}", context=trust)
         door.documented = False  # an answer may come damaged
         log = stack.enter_context(Log(adapter.service.log))
-        yield Rig(adapter, swr, front, back, objects, door, log)
+        yield Harness(adapter, swr, front, back, objects, door, log)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from adapter.swr.rate_limit import RateLimit
 
 
-def takings(limits: list[RateLimit], count: int) -> list[float]:
+def grant_times(limits: list[RateLimit], count: int) -> list[float]:
     """When each of `count` requests might go, in seconds, as it turned out: a thread may be late to say so."""
     began = time.monotonic()
     taken: list[float] = []

@@ -17,7 +17,7 @@ USUAL_MOOD: Final = "refuse-index"
 
 
 @dataclass(frozen=True)
-class Mood:
+class Profile:
     """All but the name mean what the sandbox's knobs of these names mean."""
 
     name: str
@@ -80,17 +80,17 @@ def is_attestation(entry: Mapping[str, Any]) -> bool:
     return bool(entry.get("platform", {}).get("os") == "unknown")
 
 
-MOODS: Final[Mapping[str, Mood]] = {
-    mood.name: mood
-    for mood in (
-        Mood("accept", "accept"),
-        Mood(USUAL_MOOD, "refuse-index"),
-        Mood("refuse-all", "refuse-all"),
-        Mood("images-only", "refuse-index", artifacts=False),
-        Mood("docker-children", "refuse-index", oci_children=False),
-        Mood("strict", "refuse-index", unknown_fields=False),
-        Mood("strict-all", "refuse-all", unknown_fields=False),
-        Mood("forgetful", "refuse-index", forget="both"),
-        Mood("forgetful-all", "refuse-all", forget="blobs"),
+PROFILES: Final[Mapping[str, Profile]] = {
+    profile.name: profile
+    for profile in (
+        Profile("accept", "accept"),
+        Profile(USUAL_MOOD, "refuse-index"),
+        Profile("refuse-all", "refuse-all"),
+        Profile("images-only", "refuse-index", artifacts=False),
+        Profile("docker-children", "refuse-index", oci_children=False),
+        Profile("strict", "refuse-index", unknown_fields=False),
+        Profile("strict-all", "refuse-all", unknown_fields=False),
+        Profile("forgetful", "refuse-index", forget="both"),
+        Profile("forgetful-all", "refuse-all", forget="blobs"),
     )
 }
