@@ -28,7 +28,7 @@ RESERVED: Final = frozenset({"library"})
 
 
 @dataclass(frozen=True)
-class Repository:
+class RepositoryName:
     """`<organization>/<path>`; the path may be nested."""
 
     organization: str
@@ -43,7 +43,7 @@ def _shown(text: str) -> str:
     return f"'{printable}'" + ("..." if len(text) > _SHOWN else "")
 
 
-def parse_repository(name: str) -> Repository:
+def parse_repository(name: str) -> RepositoryName:
     """The repository of a decoded path. Raises `NameInvalid`."""
     if len(name) > _LONGEST_REPOSITORY or not _REPOSITORY.fullmatch(name):
         raise NameInvalid(
@@ -56,7 +56,7 @@ def parse_repository(name: str) -> Repository:
             f"{_shown(name)} names no organization: SWR repositories are <organization>/<repository>; "
             "set the destination namespace of the replication rule to an SWR organization"
         )
-    return Repository(organization, path)
+    return RepositoryName(organization, path)
 
 
 def check_organization(name: str) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adapter.errors import AdapterError, DigestInvalid, NameInvalid, OrganizationReserved, TagInvalid
 from adapter.references import (
-    Repository,
+    RepositoryName,
     algorithm_of,
     check_digest,
     check_organization,
@@ -39,7 +39,7 @@ SHA = "sha256:" + "a" * 64
     ],
 )
 def test_repositories(name: str, organization: str, path: str) -> None:
-    assert parse_repository(name) == Repository(organization, path)
+    assert parse_repository(name) == RepositoryName(organization, path)
     assert str(parse_repository(name)) == name
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from adapter.references import Repository
+from adapter.references import RepositoryName
 from adapter.swr.catalog import ListedTag
 
 _IMAGES: Final = frozenset(
@@ -36,7 +36,7 @@ def grouped(tags: Iterable[ListedTag]) -> list[Artifact]:
     return [Artifact(found[0].digest, tuple(found)) for _, found in sorted(groups.items())]
 
 
-def described(repository: Repository, artifact: Artifact) -> dict[str, Any]:
+def described(repository: RepositoryName, artifact: Artifact) -> dict[str, Any]:
     """As Harbor's client reads it. `references` stay empty: each would cost it a request, and a 404 its whole run."""
     tags = artifact.tags
     config_type = next((tag.config_type for tag in tags if tag.config_type), None)

@@ -10,6 +10,9 @@ from flask import Request
 from adapter.credentials import FORM, Credentials, parse_credentials
 from adapter.errors import AccessIdMalformed, NothingEntered
 from adapter.http import request_context
+from adapter.references import parse_repository
+from adapter.swr.client import SwrClient
+from adapter.swr.repository import Repository
 
 CHALLENGE: Final = 'Basic realm="harbor-swr-adapter"'
 """Basic, because Harbor then sends one request less each time than with Bearer (`docs/facts/harbor.md D.1`)."""
@@ -26,3 +29,9 @@ def credentials_of(request: Request, regions: Collection[str]) -> Credentials:
     if (current := request_context.current_request.get()) is not None:
         current.account = credentials.shown
     return credentials
+
+
+def repository_of(request: Request, swr: SwrClient, name: str) -> Repository:
+    """The repository of a decoded path, with the credentials of the request. Raises `NameInvalid`, or as
+    `credentials_of` does."""
+    return swr.repository(credentials_of(request, swr.regions), parse_repository(name))

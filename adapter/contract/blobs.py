@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from adapter.contract.auth import credentials_of
+from adapter.contract.auth import repository_of
 from adapter.contract.concurrency import Slot, Slots, become_transfer
 from adapter.contract.responses import bodiless
 from adapter.errors import Unexpected
-from adapter.references import check_digest, parse_repository
+from adapter.references import check_digest
 from adapter.swr.client import SwrClient
 from adapter.swr.tokens import PULL
 from adapter.transfer.blob_locations import BlobLocations
@@ -23,20 +23,19 @@ def create_blueprint(swr: SwrClient, slots: Slots, locations: BlobLocations, red
 
     @blueprint.route("/v2/<path:name>/blobs/<digest>", methods=["GET"])
     def get(name: str, digest: str) -> Response:
-        credentials = credentials_of(request, swr.regions)
-        repository, digest = parse_repository(name), check_digest(digest)
+        repository, digest = repository_of(request, swr, name), check_digest(digest)
         if request.method == "HEAD":
-            with locations.asked(credentials, repository, digest):
-                found = swr.registry.blob(credentials, repository, digest)
+            with locations.asked(repository, digest):
+                found = swr.registry.blob(repository, digest)
             return _described(_head(found.length), digest)
         # A stranger takes no place.
-        swr.registry.authorize(credentials, repository, PULL)
+        swr.registry.authorize(repository, PULL)
         ask = swr.registry.blob_place if redirects == "pass" else swr.registry.open_blob
-        with _Transfer(slots.take(credentials)) as transfer:
+        with _Transfer(slots.take(repository.credentials)) as transfer:
             become_transfer()
-            with locations.asked(credentials, repository, digest):
+            with locations.asked(repository, digest):
                 wanted = asked_range(request.headers.get("Range"), request.headers.get("If-Range"), digest)
-                place = ask(credentials, repository, digest, wanted)
+                place = ask(repository, digest, wanted)
             if isinstance(place, str):
                 # It opens the blob to whoever has it, for a while.
                 return bodiless(307, {"Location": place, "Cache-Control": "no-store"})
@@ -44,7 +43,7 @@ def create_blueprint(swr: SwrClient, slots: Slots, locations: BlobLocations, red
             download = transfer.begun(Download(place, environ.get("gunicorn.socket"), environ.get("adapter.sent")))
             if download.whole and download.length is None:
                 # Harbor's proxy cache takes what has no length for empty (`docs/facts/harbor.md D.8`).
-                download.length = swr.registry.blob(credentials, repository, digest).length
+                download.length = swr.registry.blob(repository, digest).length
             if not download.ends_by_itself:
                 raise Unexpected("SWR sends a blob without its length: a part of it could pass for the whole")
             if "adapter.begin_answer" in environ:

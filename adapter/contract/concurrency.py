@@ -17,8 +17,8 @@ from adapter.contract.auth import credentials_of
 from adapter.credentials import Credentials
 from adapter.errors import Busy
 from adapter.http import request_context
-from adapter.references import Repository
 from adapter.swr.client import SwrClient
+from adapter.swr.repository import Repository
 from adapter.swr.tenants import Tenants
 
 RETRY_AFTER: Final = 5.0
@@ -203,10 +203,10 @@ def admit(app: Flask, swr: SwrClient, *, calls: Pair, checks: Pair) -> None:
 
 
 @contextlib.contextmanager
-def transferring(swr: SwrClient, slots: Slots, credentials: Credentials, repository: Repository) -> Iterator[None]:
+def transferring(swr: SwrClient, slots: Slots, repository: Repository) -> Iterator[None]:
     """A slot for an upload's bytes; only for those whom SWR lets push. Raises `Busy`, or what SWR's refusal means."""
-    swr.registry.authorize(credentials, repository)
-    with moving(slots, credentials):
+    swr.registry.authorize(repository)
+    with moving(slots, repository.credentials):
         yield
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from adapter.contract.auth import credentials_of
+from adapter.contract.auth import credentials_of, repository_of
 from adapter.contract.queries import repository_in
 from adapter.contract.responses import bodiless
-from adapter.credentials import Credentials
 from adapter.errors import DeletionRefused, ManifestUnknown, RepositoryUnknown
 from adapter.manifests.service import ManifestService
-from adapter.references import Repository, check_reference, check_tag, is_digest, parse_repository
+from adapter.references import check_reference, check_tag, is_digest
 from adapter.swr.client import SwrClient
 from adapter.swr.deletion import Deletion
+from adapter.swr.repository import Repository
 
 
 def create_blueprint(swr: SwrClient, manifests: ManifestService, *, translated: bool) -> Blueprint:
@@ -23,12 +23,12 @@ def create_blueprint(swr: SwrClient, manifests: ManifestService, *, translated: 
     blueprint = Blueprint("deletion", __name__)
     deletion = Deletion(swr.registry, swr.catalog, swr.management, translated=translated)
 
-    def delete_all(credentials: Credentials, repository: Repository, digest: str) -> None:
+    def delete_all(repository: Repository, digest: str) -> None:
         try:
-            deletion.manifest(credentials, repository, digest)
+            deletion.manifest(repository, digest)
         except (ManifestUnknown, RepositoryUnknown) as unknown:
             # GET serves it, so it is not gone; and SWR is not known to delete blobs.
-            if not manifests.is_kept(credentials, repository, digest):
+            if not manifests.is_kept(repository, digest):
                 raise
             raise DeletionRefused(
                 f"no tag of {repository} carries {digest}, and SWR deletes only by tag: nothing was deleted; what is "
@@ -39,21 +39,19 @@ def create_blueprint(swr: SwrClient, manifests: ManifestService, *, translated: 
 
     @blueprint.route("/v2/<path:name>/manifests/<reference>", methods=["DELETE"])
     def manifest(name: str, reference: str) -> Response:
-        credentials = credentials_of(request, swr.regions)
-        repository, reference = parse_repository(name), check_reference(reference)
+        repository, reference = repository_of(request, swr, name), check_reference(reference)
         if is_digest(reference):
-            delete_all(credentials, repository, reference)
+            delete_all(repository, reference)
         else:
-            deletion.tag(credentials, repository, reference)
+            deletion.tag(repository, reference)
         return bodiless(202, {})
 
     @blueprint.route(
         "/api/v2.0/projects/<project>/repositories/<path:name>/artifacts/<reference>/tags/<tag>", methods=["DELETE"]
     )
     def tag(project: str, name: str, reference: str, tag: str) -> Response:
-        credentials = credentials_of(request, swr.regions)
-        repository = repository_in(project, name)
-        deletion.tag_of(credentials, repository, check_reference(reference), check_tag(tag))
+        repository = swr.repository(credentials_of(request, swr.regions), repository_in(project, name))
+        deletion.tag_of(repository, check_reference(reference), check_tag(tag))
         return bodiless(200, {}, on_v2=False)
 
     return blueprint

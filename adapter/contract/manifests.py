@@ -7,7 +7,7 @@ from typing import Final
 
 from flask import Blueprint, Request, Response, request
 
-from adapter.contract.auth import credentials_of
+from adapter.contract.auth import repository_of
 from adapter.contract.responses import bodiless
 from adapter.documents import TooManyValues, parse_json
 from adapter.errors import DigestInvalid, ManifestInvalid, ManifestUnknown, TagInvalid
@@ -15,7 +15,7 @@ from adapter.manifests.conversion import Document
 from adapter.manifests.forms import Form, form_of
 from adapter.manifests.preserved_original import LARGEST
 from adapter.manifests.service import ManifestService, Stored
-from adapter.references import algorithm_of, check_reference, digest_of, is_digest, parse_repository
+from adapter.references import algorithm_of, check_reference, digest_of, is_digest
 from adapter.swr.client import SwrClient
 from adapter.swr.media_types import ACCEPT
 from adapter.swr.registry import Manifest
@@ -31,31 +31,29 @@ def create_blueprint(swr: SwrClient, manifests: ManifestService) -> Blueprint:
 
     @blueprint.route("/v2/<path:name>/manifests/<reference>", methods=["GET"])
     def get(name: str, reference: str) -> Response:
-        credentials = credentials_of(request, swr.regions)
-        repository = parse_repository(name)
+        repository = repository_of(request, swr, name)
         try:
             check_reference(reference)
         except (TagInvalid, DigestInvalid) as error:
             # Nothing can have it, so it is not there (OCI distribution spec, "Pulling manifests").
             raise ManifestUnknown(f"{repository} has no such manifest: {error.sentence}") from None
         accept = request.headers.get("Accept") or ACCEPT
-        return _answer(manifests.read(credentials, repository, reference, accept, head=request.method == "HEAD"))
+        return _answer(manifests.read(repository, reference, accept, head=request.method == "HEAD"))
 
     @blueprint.route("/v2/<path:name>/manifests/<reference>", methods=["PUT"])
     def put(name: str, reference: str) -> Response:
-        credentials = credentials_of(request, swr.regions)
-        repository, reference = parse_repository(name), check_reference(reference)
+        repository, reference = repository_of(request, swr, name), check_reference(reference)
         if is_digest(reference):
             check_supported(reference)
         refuse_larger(request.environ, LARGEST, "a manifest")
         # Nobody whom SWR does not know has a document read; the token is the one that the PUT to SWR needs.
-        swr.registry.authorize(credentials, repository)
+        swr.registry.authorize(repository)
         data = read_manifest(request)
         media_type, form = looked_at(data, request.headers.get("Content-Type"))
         digest = digest_of(data, algorithm_of(reference) if is_digest(reference) else "sha256")
         if is_digest(reference) and digest != reference:
             raise DigestInvalid(f"the manifest hashes to {digest}, not to {reference}")
-        stored = manifests.put(credentials, repository, reference, Document(media_type, digest, data), form)
+        stored = manifests.put(repository, reference, Document(media_type, digest, data), form)
         where = f"/v2/{repository}/manifests/{stored.digest}"
         return bodiless(201, {"Location": where, "Docker-Content-Digest": stored.digest} | _warning(stored))
 

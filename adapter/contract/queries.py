@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import unquote
 
-from adapter.references import Repository, parse_repository
+from adapter.references import RepositoryName, parse_repository
 
 Match = Callable[[str], bool]
 
@@ -41,7 +41,7 @@ def matcher(value: str) -> Match:
     return lambda text: text == value
 
 
-def repository_in(project: str, name: str) -> Repository:
+def repository_in(project: str, name: str) -> RepositoryName:
     """The repository of a path on `/api`: slashes of its name come escaped twice, and the server undoes that once
     (`docs/facts/harbor.md D.4`); a proxy on the way may have undone it once more. Raises `NameInvalid`."""
     return parse_repository(f"{project}/{unquote(name)}")

@@ -19,12 +19,13 @@ from adapter.documents import parse_json
 from adapter.errors import AccountBlocked, Denied, NotFound
 from adapter.manifests.service import ManifestService
 from adapter.numerals import whole_in_json
-from adapter.references import Repository, check_digest, check_reference, is_digest
+from adapter.references import RepositoryName, check_digest, check_reference, is_digest
 from adapter.swr.catalog import ListedRepository, ListedTag
 from adapter.swr.client import SwrClient
 from adapter.swr.media_types import ACCEPT, LISTS
 from adapter.swr.models import config_type_of
 from adapter.swr.registry import Manifest
+from adapter.swr.repository import Repository
 from adapter.transfer.mount import Mounts
 
 
@@ -33,6 +34,9 @@ def create_blueprint(swr: SwrClient, manifests: ManifestService) -> Blueprint:
     blueprint = Blueprint("listing", __name__)
     repositories_seen: ListCache[ListedRepository] = ListCache()
     artifacts_seen: ListCache[Artifact] = ListCache(lambda artifact: 1 + len(artifact.tags))
+
+    def bound(project: str, name: str) -> Repository:
+        return swr.repository(credentials_of(request, swr.regions), repository_in(project, name))
 
     @blueprint.route("/api/v2.0/projects/<project>/repositories", methods=["GET"])
     def repositories(project: str) -> Response:
@@ -50,38 +54,37 @@ def create_blueprint(swr: SwrClient, manifests: ManifestService) -> Blueprint:
 
     @blueprint.route("/api/v2.0/projects/<project>/repositories/<path:name>/artifacts", methods=["GET"])
     def artifacts(project: str, name: str) -> Response:
-        credentials, page = credentials_of(request, swr.regions), page_of(request)
-        repository, query = repository_in(project, name), request.args.get("q")
+        repository, page = bound(project, name), page_of(request)
+        query = request.args.get("q")
         wanted = _wanted(terms(query))
         found = artifacts_seen.read(
-            credentials,
+            repository.credentials,
             _list_name(str(repository), query),
-            lambda: list(filter(wanted, grouped(swr.catalog.tags(credentials, repository)))),
+            lambda: list(filter(wanted, grouped(swr.catalog.tags(repository)))),
             first=page.first,
             size=page.size,
         )
-        return paged(request, found, key=lambda each: each.key, show=lambda each: described(repository, each))
+        return paged(request, found, key=lambda each: each.key, show=lambda each: described(repository.name, each))
 
     @blueprint.route("/api/v2.0/projects/<project>/repositories/<path:name>/artifacts/<reference>", methods=["GET"])
     def artifact(project: str, name: str, reference: str) -> Response:
-        credentials = credentials_of(request, swr.regions)
-        repository, reference = repository_in(project, name), check_reference(reference)
-        manifest = manifests.read(credentials, repository, reference, ACCEPT, head=False)
+        repository, reference = bound(project, name), check_reference(reference)
+        manifest = manifests.read(repository, reference, ACCEPT, head=False)
         tags = []
         if request.args.get("with_tag", "true") != "false":
             # Many artifacts of a repository are asked for at once, so whoever asks meanwhile shares one list.
             tags = _tags_of(
                 lambda: artifacts_seen.read(
-                    credentials,
+                    repository.credentials,
                     str(repository),
-                    lambda: grouped(swr.catalog.tags(credentials, repository)),
+                    lambda: grouped(swr.catalog.tags(repository)),
                     first=True,
                     size=None,
                 ),
                 manifest.digest,
                 reference,
             )
-        return jsonify(_described(repository, manifest, tags))
+        return jsonify(_described(repository.name, manifest, tags))
 
     return blueprint
 
@@ -132,7 +135,7 @@ def _tags_of(artifacts: Callable[[], Sequence[Artifact]], digest: str, reference
     return found
 
 
-def _described(repository: Repository, manifest: Manifest, tags: list[ListedTag]) -> dict[str, Any]:
+def _described(repository: RepositoryName, manifest: Manifest, tags: list[ListedTag]) -> dict[str, Any]:
     """An artifact as its manifest tells it; only the times are the tags'."""
     document = _parsed(manifest.data or b"")
     listed = manifest.media_type in LISTS

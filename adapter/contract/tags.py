@@ -9,11 +9,10 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Request, Response, jsonify, request
 
-from adapter.contract.auth import credentials_of
+from adapter.contract.auth import credentials_of, repository_of
 from adapter.contract.list_cache import ListCache
 from adapter.credentials import Credentials
 from adapter.errors import InvalidRequest
-from adapter.references import parse_repository
 from adapter.swr.client import SwrClient
 from adapter.swr.tags import TagLister
 
@@ -26,12 +25,11 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
 
     @blueprint.route("/v2/<path:name>/tags/list", methods=["GET"])
     def tags(name: str) -> Response:
-        credentials, count = credentials_of(request, swr.regions), count_of(request)
-        repository = parse_repository(name)
+        repository, count = repository_of(request, swr, name), count_of(request)
         found = seen.read(
-            credentials,
+            repository.credentials,
             str(repository),
-            lambda: lists.names(credentials, repository),
+            lambda: lists.names(repository),
             first=begins(request),
             size=count,
         )

@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Request, Response, request
 
-from adapter.contract.auth import credentials_of
+from adapter.contract.auth import repository_of
 from adapter.contract.concurrency import Slots, moving, transferring
 from adapter.contract.responses import bodiless
-from adapter.credentials import Credentials
 from adapter.errors import DigestInvalid, NameInvalid, RangeInvalid, UploadUnknown
-from adapter.references import Repository, parse_repository
+from adapter.references import parse_repository
 from adapter.swr.client import SwrClient
+from adapter.swr.repository import Repository
 from adapter.transfer.body_source import source_of
 from adapter.transfer.mount import Mounts, Transfer
 from adapter.transfer.request_body import announced_length
@@ -36,78 +36,73 @@ def create_blueprint(
     blueprint = Blueprint("uploads", __name__)
     collection, location = "/v2/<path:name>/blobs/uploads/", "/v2/<path:name>/blobs/uploads/<sealed>"
 
-    def opened(name: str, sealed: str) -> tuple[Credentials, UploadSession]:
-        credentials = credentials_of(request, swr.regions)
-        return credentials, _opened(swr, credentials, parse_repository(name), sealed)
+    def opened(name: str, sealed: str) -> UploadSession:
+        return _opened(swr, repository_of(request, swr, name), sealed)
 
     @blueprint.route(collection, methods=["POST"])
     def start(name: str) -> Response:
-        credentials = credentials_of(request, swr.regions)
-        repository = parse_repository(name)
+        repository = repository_of(request, swr, name)
         if (digest := request.args.get("digest")) is not None:
             incoming = incoming_of(request)
-            moved = functools.partial(moving, slots, credentials)
-            transfers.whole(credentials, repository, check_supported(digest), incoming, moved)
+            moved = functools.partial(moving, slots, repository.credentials)
+            transfers.whole(repository, check_supported(digest), incoming, moved)
             return _created(repository, digest)
         if (wanted := request.args.get("mount")) is None:
-            return _accepted(transfers.start(credentials, repository), credentials, public_url)
-        transfer = functools.partial(transferring, swr, slots, credentials, repository)
-        session = _mounted(transfers, mounts, credentials, repository, check_supported(wanted), transfer)
-        return _created(repository, wanted) if session is None else _accepted(session, credentials, public_url)
+            return _accepted(transfers.start(repository), public_url)
+        transfer = functools.partial(transferring, swr, slots, repository)
+        session = _mounted(transfers, mounts, repository, check_supported(wanted), transfer)
+        return _created(repository, wanted) if session is None else _accepted(session, public_url)
 
     @blueprint.route(location, methods=["PATCH"])
     def chunk(name: str, sealed: str) -> Response:
-        credentials, session = opened(name, sealed)
+        session = opened(name, sealed)
         with (
-            _told_where(transfers, session, credentials, public_url),
-            transferring(swr, slots, credentials, session.repository),
+            _told_where(transfers, session, public_url),
+            transferring(swr, slots, session.repository),
         ):
-            return _accepted(transfers.chunk(credentials, session, incoming_of(request)), credentials, public_url)
+            return _accepted(transfers.chunk(session, incoming_of(request)), public_url)
 
     @blueprint.route(location, methods=["PUT"])
     def finish(name: str, sealed: str) -> Response:
-        credentials, session = opened(name, sealed)
+        session = opened(name, sealed)
         digest = request.args.get("digest")
         if digest is None:
             raise DigestInvalid("the upload cannot be finished without its digest: add ?digest=sha256:<hex>")
         check_supported(digest)
         with (
-            _told_where(transfers, session, credentials, public_url),
-            transferring(swr, slots, credentials, session.repository),
+            _told_where(transfers, session, public_url),
+            transferring(swr, slots, session.repository),
         ):
-            transfers.finish(credentials, session, digest, incoming_of(request))
+            transfers.finish(session, digest, incoming_of(request))
         return _created(session.repository, digest)
 
     @blueprint.route(location, methods=["GET"])
     def status(name: str, sealed: str) -> Response:
-        credentials, session = opened(name, sealed)
-        return _accepted(
-            transfers.standing(credentials, session, harbor=_is_harbor(request)), credentials, public_url, 204
-        )
+        session = opened(name, sealed)
+        return _accepted(transfers.standing(session, harbor=_is_harbor(request)), public_url, 204)
 
     @blueprint.route(location, methods=["DELETE"])
     def cancel(name: str, sealed: str) -> Response:
-        credentials, session = opened(name, sealed)
-        transfers.cancel(credentials, session)
+        session = opened(name, sealed)
+        transfers.cancel(session)
         return bodiless(204, {})
 
     return blueprint
 
 
-def _opened(swr: SwrClient, credentials: Credentials, repository: Repository, sealed: str) -> UploadSession:
+def _opened(swr: SwrClient, repository: Repository, sealed: str) -> UploadSession:
     """Raises `UploadUnknown`, but what SWR refuses the credentials with if they are wrong: the secret is the key of the
     location's signature, so no location fits a wrong one."""
     try:
-        return unseal(sealed, repository, credentials)
+        return unseal(sealed, repository)
     except UploadUnknown:
-        swr.registry.authorize(credentials, repository)
+        swr.registry.authorize(repository)
         raise
 
 
 def _mounted(
     transfers: Uploads,
     mounts: Mounts,
-    credentials: Credentials,
     repository: Repository,
     digest: str,
     transfer: Transfer,
@@ -120,8 +115,8 @@ def _mounted(
     except NameInvalid:
         if harbor:
             raise
-        return transfers.start(credentials, repository)
-    return mounts.mount(credentials, repository, digest, source, harbor=harbor, transfer=transfer)
+        return transfers.start(repository)
+    return mounts.mount(repository, digest, source, harbor=harbor, transfer=transfer)
 
 
 def _is_harbor(incoming: Request) -> bool:
@@ -137,27 +132,25 @@ def incoming_of(incoming: Request) -> Incoming:
     )
 
 
-def _accepted(session: UploadSession, credentials: Credentials, public_url: str | None, status: int = 202) -> Response:
+def _accepted(session: UploadSession, public_url: str | None, status: int = 202) -> Response:
     headers = {"Range": session.range, "Docker-Upload-UUID": session.id}
-    return bodiless(status, _where(session, credentials, public_url) | headers)
+    return bodiless(status, _where(session, public_url) | headers)
 
 
-def _where(session: UploadSession, credentials: Credentials, public_url: str | None) -> dict[str, str]:
+def _where(session: UploadSession, public_url: str | None) -> dict[str, str]:
     """Where the upload goes on, and how far it is; without a byte there is no Range, because `0-0` reads as one."""
-    path = f"/v2/{session.repository}/blobs/uploads/{seal(session, credentials)}"
+    path = f"/v2/{session.repository}/blobs/uploads/{seal(session)}"
     return {"Location": _absolute(path, public_url)} | ({"Range": session.range} if session.offset else {})
 
 
 @contextlib.contextmanager
-def _told_where(
-    transfers: Uploads, session: UploadSession, credentials: Credentials, public_url: str | None
-) -> Iterator[None]:
+def _told_where(transfers: Uploads, session: UploadSession, public_url: str | None) -> Iterator[None]:
     """A refused range says where the upload stands."""
     try:
         yield
     except RangeInvalid as error:
-        latest = transfers.latest(credentials, session)
-        error.headers |= _where(replace(latest, doubtful=True), credentials, public_url)
+        latest = transfers.latest(session)
+        error.headers |= _where(replace(latest, doubtful=True), public_url)
         raise
 
 

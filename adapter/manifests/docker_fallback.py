@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from adapter.credentials import Credentials
 from adapter.errors import InvalidRequest, ManifestInvalid, ManifestUnknown, TypeRefused
 from adapter.manifests.capabilities import ANNOTATIONS, OCI_CHILDREN, Capabilities
 from adapter.manifests.conversion import Document, images_in, to_list, to_schema2
 from adapter.manifests.forms import form_of
 from adapter.manifests.preserved_original import PreservedOriginals
-from adapter.references import Repository, digest_of
+from adapter.references import digest_of
 from adapter.swr.annotations import with_content_digest
 from adapter.swr.media_types import (
     ACCEPT,
@@ -31,6 +30,7 @@ from adapter.swr.media_types import (
     type_in,
 )
 from adapter.swr.registry import Manifest, Registry
+from adapter.swr.repository import Repository
 
 MOST: Final = 500
 """Manifests of an index: each costs SWR some requests."""
@@ -62,27 +62,27 @@ class DockerFallback:
         self._preserved = kept
         self._refused = refused
 
-    def put(self, credentials: Credentials, repository: Repository, tag: str, original: Document) -> FallbackResult:
+    def put(self, repository: Repository, tag: str, original: Document) -> FallbackResult:
         """Raises `TypeRefused` for what has no form in Docker's formats, `ManifestInvalid` for an index that names what
         is not there, and what SWR refuses either with. The tag is then as it was."""
         if original.media_type in LISTS:
-            return self._list(credentials, repository, tag, original)
-        return self._tagged(credentials, repository, tag, original, partial(to_schema2, original.data))
+            return self._list(repository, tag, original)
+        return self._tagged(repository, tag, original, partial(to_schema2, original.data))
 
-    def restored(self, credentials: Credentials, repository: Repository, index: bytes) -> bool:
+    def restored(self, repository: Repository, index: bytes) -> bool:
         """Puts as manifests into SWR those of an index that were kept as blobs; whether there was any.
 
         SWR takes today what it refused when they came. Raises what SWR refuses them with.
         """
-        children = self._children(credentials, repository, digests_in(index))
+        children = self._children(repository, digests_in(index))
         found = [child for child in children.values() if not child.native]
         for child in found:
-            self._native(credentials, repository, child.document)
+            self._native(repository, child.document)
         return bool(found)
 
     # Children
 
-    def _children(self, credentials: Credentials, repository: Repository, digests: list[str]) -> dict[str, _Child]:
+    def _children(self, repository: Repository, digests: list[str]) -> dict[str, _Child]:
         """All manifests that an index names, by digest. They are read before anything is written: what SWR forgets
         upon a push is then here."""
         if len(digests) > MOST:
@@ -90,22 +90,20 @@ class DockerFallback:
         found: dict[str, _Child] = {}
         room = MOST_BYTES
         for digest in digests:
-            found[digest] = self._child(credentials, repository, digest)
+            found[digest] = self._child(repository, digest)
             room -= len(found[digest].document.data)
             if room < 0:
                 raise ManifestInvalid(f"the manifests that the index names are larger than {MOST_BYTES} bytes together")
-        self._preserved.arrived(credentials, repository, digests)
+        self._preserved.arrived(repository, digests)
         return found
 
-    def _child(self, credentials: Credentials, repository: Repository, digest: str) -> _Child:
-        if (original := self._preserved.recall(credentials, repository, digest)) is not None:
+    def _child(self, repository: Repository, digest: str) -> _Child:
+        if (original := self._preserved.recall(repository, digest)) is not None:
             return _Child(original, native=False)
         try:
-            return _Child(
-                _held(self._registry.manifest(credentials, repository, digest, ACCEPT, head=False)), native=True
-            )
+            return _Child(_held(self._registry.manifest(repository, digest, ACCEPT, head=False)), native=True)
         except ManifestUnknown:
-            original = self._preserved.find(credentials, repository, digest)
+            original = self._preserved.find(repository, digest)
         if original is None:
             raise ManifestInvalid(
                 f"the index names {digest}, which {repository} does not have (any more): push it again, and the index "
@@ -113,29 +111,29 @@ class DockerFallback:
             )
         return _Child(original, native=False)
 
-    def _native(self, credentials: Credentials, repository: Repository, document: Document) -> Document:
+    def _native(self, repository: Repository, document: Document) -> Document:
         digest = document.digest
-        self._registry.put_manifest(credentials, repository, digest, document.data, document.media_type, digest)
+        self._registry.put_manifest(repository, digest, document.data, document.media_type, digest)
         return document
 
-    def _image(self, credentials: Credentials, repository: Repository, child: _Child) -> Document:
+    def _image(self, repository: Repository, child: _Child) -> Document:
         """What a list can name: the image as it is where SWR takes it, else as schema 2."""
         if child.native:
             return child.document
         refused, key = False, form_of(parsed(child.document.data) or {}).key
-        if not self._refused.knows(credentials, key):
+        if not self._refused.knows(repository.credentials, key):
             try:
-                return self._native(credentials, repository, child.document)
+                return self._native(repository, child.document)
             except TypeRefused:
                 refused = True
-        translated = self._schema2(credentials, repository, child.document)
+        translated = self._schema2(repository, child.document)
         if refused:
-            self._refused.learn(credentials, key)
+            self._refused.learn(repository.credentials, key)
         return translated
 
-    def _schema2(self, credentials: Credentials, repository: Repository, image: Document) -> Document:
+    def _schema2(self, repository: Repository, image: Document) -> Document:
         try:
-            return self._native(credentials, repository, to_schema2(image.data, None))
+            return self._native(repository, to_schema2(image.data, None))
         except TypeRefused:
             raise
         except ManifestInvalid as error:
@@ -145,36 +143,35 @@ class DockerFallback:
 
     # The tag
 
-    def _list(self, credentials: Credentials, repository: Repository, tag: str, index: Document) -> FallbackResult:
+    def _list(self, repository: Repository, tag: str, index: Document) -> FallbackResult:
         entries, named = _contents(index.data)
         images = dict.fromkeys(str(image["digest"]) for image in entries)
-        children = self._children(credentials, repository, named)
-        self._save(credentials, repository, [child for digest, child in children.items() if digest not in images])
-        documents = {digest: self._image(credentials, repository, children[digest]) for digest in images}
+        children = self._children(repository, named)
+        self._save(repository, [child for digest, child in children.items() if digest not in images])
+        documents = {digest: self._image(repository, children[digest]) for digest in images}
         oci = {digest for digest, each in documents.items() if each.media_type == OCI_MANIFEST}
-        if oci and not self._refused.knows(credentials, OCI_CHILDREN):
+        if oci and not self._refused.knows(repository.credentials, OCI_CHILDREN):
             try:
-                return self._tagged(credentials, repository, tag, index, partial(to_list, entries, documents))
+                return self._tagged(repository, tag, index, partial(to_list, entries, documents))
             except InvalidRequest as error:
                 if not is_about_form(error):
                     raise
-        self._save(credentials, repository, [children[digest] for digest in oci])
-        docker = documents | {digest: self._schema2(credentials, repository, documents[digest]) for digest in oci}
-        done = self._tagged(credentials, repository, tag, index, partial(to_list, entries, docker))
+        self._save(repository, [children[digest] for digest in oci])
+        docker = documents | {digest: self._schema2(repository, documents[digest]) for digest in oci}
+        done = self._tagged(repository, tag, index, partial(to_list, entries, docker))
         if oci:
-            self._refused.learn(credentials, OCI_CHILDREN)
+            self._refused.learn(repository.credentials, OCI_CHILDREN)
         return done
 
-    def _save(self, credentials: Credentials, repository: Repository, dropped: list[_Child]) -> None:
+    def _save(self, repository: Repository, dropped: list[_Child]) -> None:
         """What the list does not name as it is, an attestation say: no tag leads to it, and SWR may remove such
         manifests (`docs/facts/swr.md §10`). As a blob it lasts as long as the index that names it."""
         for child in dropped:
             if child.native and form_of(parsed(child.document.data) or {}).media_type is not None:
-                self._preserved.keep(credentials, repository, child.document, remembered=True)
+                self._preserved.keep(repository, child.document, remembered=True)
 
     def _tagged(
         self,
-        credentials: Credentials,
         repository: Repository,
         tag: str,
         original: Document,
@@ -182,11 +179,11 @@ class DockerFallback:
     ) -> FallbackResult:
         """With the original's digest in it; where SWR does not take that, without."""
         named = _imprinted(translated(original.digest))
-        self._preserved.keep(credentials, repository, original, remembered=False)
+        self._preserved.keep(repository, original, remembered=False)
         refused, annotations = False, f"{ANNOTATIONS}:{named.media_type}"
-        if not self._refused.knows(credentials, annotations):
+        if not self._refused.knows(repository.credentials, annotations):
             try:
-                self._registry.put_manifest(credentials, repository, tag, named.data, named.media_type, named.digest)
+                self._registry.put_manifest(repository, tag, named.data, named.media_type, named.digest)
                 return FallbackResult(named, named=True)
             except InvalidRequest as error:
                 if not is_about_form(error):
@@ -194,7 +191,7 @@ class DockerFallback:
                 refused = True
         bare = translated(None)
         try:
-            self._registry.put_manifest(credentials, repository, tag, bare.data, bare.media_type, bare.digest)
+            self._registry.put_manifest(repository, tag, bare.data, bare.media_type, bare.digest)
         except InvalidRequest as error:
             if not is_about_form(error):
                 raise
@@ -204,7 +201,7 @@ class DockerFallback:
                 **error.of_swr(),
             ) from error
         if refused:
-            self._refused.learn(credentials, annotations)
+            self._refused.learn(repository.credentials, annotations)
         return FallbackResult(bare, named=False)
 
 

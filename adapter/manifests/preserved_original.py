@@ -13,15 +13,15 @@ from typing import Final
 
 import requests
 
-from adapter.credentials import Credentials
 from adapter.errors import AdapterError, BlobUnknown, ManifestInvalid, NotFound, RangeInvalid, Unexpected
 from adapter.manifests.conversion import Document
 from adapter.manifests.forms import original_type_of
 from adapter.numerals import whole_number
-from adapter.references import Repository, algorithm_of, digest_of
+from adapter.references import algorithm_of, digest_of
 from adapter.state import MemoryState, State
 from adapter.swr.client import SwrClient
 from adapter.swr.media_types import LISTS, digests_in, parsed
+from adapter.swr.repository import Repository
 from adapter.swr.tokens import PUSH
 from adapter.swr.transport import read_document
 
@@ -57,7 +57,7 @@ class PreservedOriginals:
         self._others = MemoryState(MOST_MISSED)
         self._missed: State = MemoryState(MOST_MISSED) if alone else swr.state
 
-    def keep(self, credentials: Credentials, repository: Repository, original: Document, *, remembered: bool) -> None:
+    def keep(self, repository: Repository, original: Document, *, remembered: bool) -> None:
         """Puts it into SWR, as a blob. `remembered`: it is taken to be there for a while without asking.
 
         Raises what SWR refuses an upload with, and `ManifestInvalid` for more parts than are looked for later. An
@@ -67,67 +67,65 @@ class PreservedOriginals:
             raise ManifestInvalid(
                 f"the manifest names more than {MOST_PARTS} blobs, and SWR rejects its type: use fewer layers"
             )
-        self._swr.registry.authorize(credentials, repository, PUSH)
-        location = self._swr.uploads.start(credentials, repository, create=False)
+        self._swr.registry.authorize(repository, PUSH)
+        location = self._swr.uploads.start(repository, create=False)
         try:
-            self._swr.uploads.finish(credentials, repository, location, original.digest, original.data)
+            self._swr.uploads.finish(repository, location, original.digest, original.data)
         except AdapterError as error:
             with contextlib.suppress(AdapterError):
-                self._swr.uploads.cancel(credentials, repository, location)
+                self._swr.uploads.cancel(repository, location)
             if isinstance(error, RangeInvalid):
                 raise Unexpected(f"SWR takes no manifest as a blob: {error.sentence}", **error.of_swr()) from error
             raise
         if remembered:
-            self._remember(credentials, repository, original)
+            self._remember(repository, original)
 
-    def find(
-        self, credentials: Credentials, repository: Repository, digest: str, *, fresh: bool = False
-    ) -> Document | None:
+    def find(self, repository: Repository, digest: str, *, fresh: bool = False) -> Document | None:
         """The original of that digest, None when no blob is one. Raises what SWR cannot be asked for.
 
         `fresh`: what was there a while ago does not count, and what an image names must be there as well. Nothing in
         SWR holds it until a tag does, and whoever hears that the image is there sends none of it.
         """
-        if not fresh and (found := self.recall(credentials, repository, digest)) is not None:
+        if not fresh and (found := self.recall(repository, digest)) is not None:
             return found
-        original = self._fetched(credentials, repository, digest)
-        if original is not None and fresh and not self._is_whole(credentials, repository, original):
+        original = self._fetched(repository, digest)
+        if original is not None and fresh and not self._is_whole(repository, original):
             original = None
         if original is not None:
-            self._remember(credentials, repository, original)
+            self._remember(repository, original)
         elif fresh:
             for store in (self._cache, self._large):
-                store.drop(_key("kept", credentials, repository, digest))
+                store.drop(_key("kept", repository, digest))
         return original
 
-    def _is_whole(self, credentials: Credentials, repository: Repository, original: Document) -> bool:
+    def _is_whole(self, repository: Repository, original: Document) -> bool:
         parts = _parts(original)
         if len(parts) > MOST_PARTS:
             return False
         try:
             for digest in parts:
-                self._swr.registry.blob(credentials, repository, digest)
+                self._swr.registry.blob(repository, digest)
         except BlobUnknown:
             return False
         return True
 
-    def recall(self, credentials: Credentials, repository: Repository, digest: str) -> Document | None:
+    def recall(self, repository: Repository, digest: str) -> Document | None:
         """The same without asking SWR."""
-        key = _key("kept", credentials, repository, digest)
+        key = _key("kept", repository, digest)
         data = self._cache.get(key) or self._large.get(key)
         return None if data is None else original_in(data, digest)
 
-    def _remember(self, credentials: Credentials, repository: Repository, original: Document) -> None:
+    def _remember(self, repository: Repository, original: Document) -> None:
         store = self._cache if len(original.data) <= CACHED else self._large
-        store.put(_key("kept", credentials, repository, original.digest), original.data, LIFE)
+        store.put(_key("kept", repository, original.digest), original.data, LIFE)
 
-    def _fetched(self, credentials: Credentials, repository: Repository, digest: str) -> Document | None:
+    def _fetched(self, repository: Repository, digest: str) -> Document | None:
         """What a blob is never changes, so one that is no manifest is read once to find that out."""
-        key = _key("blob", credentials, repository, digest)
+        key = _key("blob", repository, digest)
         if self._others.get(key) is not None:
             return None
         try:
-            response = self._swr.registry.open_blob(credentials, repository, digest)
+            response = self._swr.registry.open_blob(repository, digest)
         except NotFound:
             return None
         if _is_too_large(response):
@@ -144,22 +142,22 @@ class PreservedOriginals:
 
     # Manifests that somebody looked for in vain
 
-    def missed(self, credentials: Credentials, repository: Repository, digest: str) -> None:
+    def missed(self, repository: Repository, digest: str) -> None:
         """Neither a manifest nor a blob has the digest now."""
-        self._missed.put(_key("missed", credentials, repository, digest), b"1", MISSED)
+        self._missed.put(_key("missed", repository, digest), b"1", MISSED)
 
-    def arrived(self, credentials: Credentials, repository: Repository, digests: Iterable[str]) -> None:
+    def arrived(self, repository: Repository, digests: Iterable[str]) -> None:
         """They are there now."""
         for digest in digests:
-            self._missed.drop(_key("missed", credentials, repository, digest))
+            self._missed.drop(_key("missed", repository, digest))
 
-    def lacks(self, credentials: Credentials, repository: Repository, digests: Iterable[str]) -> bool:
+    def lacks(self, repository: Repository, digests: Iterable[str]) -> bool:
         """Whether one of them was looked for in vain lately."""
-        return any(self._missed.get(_key("missed", credentials, repository, digest)) is not None for digest in digests)
+        return any(self._missed.get(_key("missed", repository, digest)) is not None for digest in digests)
 
 
-def _key(what: str, credentials: Credentials, repository: Repository, digest: str) -> str:
-    return f"{what}:{credentials.fingerprint}:{repository}:{digest}"
+def _key(what: str, repository: Repository, digest: str) -> str:
+    return f"{what}:{repository.credentials.fingerprint}:{repository}:{digest}"
 
 
 def _parts(original: Document) -> list[str]:

@@ -14,14 +14,13 @@ import logging
 from dataclasses import dataclass
 from typing import Final
 
-from adapter.credentials import Credentials
 from adapter.errors import BlobUnknown, ManifestInvalid, ManifestUnknown, TypeRefused
 from adapter.manifests.capabilities import Capabilities
 from adapter.manifests.conversion import Document, images_in
 from adapter.manifests.docker_fallback import MOST, DockerFallback
 from adapter.manifests.forms import Form
 from adapter.manifests.preserved_original import PreservedOriginals
-from adapter.references import Repository, is_digest
+from adapter.references import is_digest
 from adapter.swr.client import SwrClient
 from adapter.swr.media_types import (
     ACCEPT,
@@ -35,6 +34,7 @@ from adapter.swr.media_types import (
     is_about_form,
 )
 from adapter.swr.registry import Manifest
+from adapter.swr.repository import Repository
 from adapter.swr.retry import for_upload
 
 log = logging.getLogger(__name__)
@@ -63,85 +63,81 @@ class ManifestService:
 
     # Back
 
-    def read(
-        self, credentials: Credentials, repository: Repository, reference: str, accept: str, *, head: bool
-    ) -> Manifest:
+    def read(self, repository: Repository, reference: str, accept: str, *, head: bool) -> Manifest:
         """Raises `ManifestUnknown`. `head`: the content may be left out."""
         if not self._translate:
-            return self._registry.manifest(credentials, repository, reference, accept, head=head)
+            return self._registry.manifest(repository, reference, accept, head=head)
         if not is_digest(reference):
-            return self._by_tag(credentials, repository, reference, accept)
+            return self._by_tag(repository, reference, accept)
         try:
-            return self._registry.manifest(credentials, repository, reference, accept, head=head)
+            return self._registry.manifest(repository, reference, accept, head=head)
         except ManifestUnknown:
             # Asked anew: whoever hears that it is there does not send it, nor its layers.
-            original = self._preserved.find(credentials, repository, reference, fresh=True)
+            original = self._preserved.find(repository, reference, fresh=True)
             if original is None:
-                self._preserved.missed(credentials, repository, reference)
+                self._preserved.missed(repository, reference)
                 raise
         return _manifest(original)
 
-    def _by_tag(self, credentials: Credentials, repository: Repository, tag: str, accept: str) -> Manifest:
+    def _by_tag(self, repository: Repository, tag: str, accept: str) -> Manifest:
         """One request as long as SWR has what was pushed: its content tells whether it has."""
-        own = self._registry.manifest(credentials, repository, tag, accept, head=False)
+        own = self._registry.manifest(repository, tag, accept, head=False)
         source = own.source
         wanted = () if source is None else [each for each in _ORIGINALS[source.held_as] if accepts(accept, each)]
         if source is None or not wanted:
             return own
-        original = self._preserved.find(credentials, repository, source.digest)
+        original = self._preserved.find(repository, source.digest)
         if original is None or original.media_type not in wanted:
             return own
         # What the list names is as sure as the list. The rest may be gone: then the original could not be pulled whole.
         unsure = set(original.names) - set(source.names)
-        if len(unsure) > MOST or not self._has_all(credentials, repository, unsure):
+        if len(unsure) > MOST or not self._has_all(repository, unsure):
             return own
         return _manifest(original)
 
-    def _has_all(self, credentials: Credentials, repository: Repository, digests: set[str]) -> bool:
+    def _has_all(self, repository: Repository, digests: set[str]) -> bool:
         """What was looked for in vain may have come meanwhile, through another replica or with another secret."""
         for digest in digests:
-            if self._preserved.lacks(credentials, repository, [digest]):
+            if self._preserved.lacks(repository, [digest]):
                 try:
-                    self.read(credentials, repository, digest, ACCEPT, head=True)
+                    self.read(repository, digest, ACCEPT, head=True)
                 except ManifestUnknown:
                     return False
-                self._preserved.arrived(credentials, repository, [digest])
+                self._preserved.arrived(repository, [digest])
         return True
 
-    def is_kept(self, credentials: Credentials, repository: Repository, digest: str) -> bool:
+    def is_kept(self, repository: Repository, digest: str) -> bool:
         """Whether a manifest is there only because it was kept: no tag leads to it."""
-        return self._translate and self._preserved.find(credentials, repository, digest, fresh=True) is not None
+        return self._translate and self._preserved.find(repository, digest, fresh=True) is not None
 
     # There
 
     @for_upload()
-    def put(
-        self, credentials: Credentials, repository: Repository, reference: str, pushed: Document, form: Form
-    ) -> Stored:
+    def put(self, repository: Repository, reference: str, pushed: Document, form: Form) -> Stored:
         """`pushed` has the type that it was sent with, and hashes to its digest; `form` is that of its content.
 
         Raises `TypeRefused` for what SWR takes in no form, `ManifestInvalid`, `OrganizationUnknown`."""
         original = self._original(pushed, form)
         if original is None:
             try:
-                return Stored(self._sent(credentials, repository, reference, pushed))
+                return Stored(self._sent(repository, reference, pushed))
             except ManifestInvalid as error:
                 raise _explained(repository, reference, pushed, form, error) from error
         # Under a digest everything can be kept; under a tag there are Docker's formats, for images alone.
         elsewhere = form.kind != "other" or is_digest(reference)
         known = form.translatable or (form.kind == "other" and is_digest(reference))
-        earlier = self._refused.age(credentials, form.key) if known else None
+        earlier = self._refused.age(repository.credentials, form.key) if known else None
         refusal = None
         if earlier is None:
             try:
-                return Stored(self._sent_whole(credentials, repository, reference, pushed, original))
+                return Stored(self._sent_whole(repository, reference, pushed, original))
             except TypeRefused as error:
                 if not elsewhere:
                     raise _explained(repository, reference, pushed, form, error) from error
                 refusal = error
         if is_digest(reference):
-            return self._kept_for(credentials, repository, original, form, earlier)
-        return self._stood_in(credentials, repository, reference, original, form, refusal, earlier)
+            return self._kept_for(repository, original, form, earlier)
+        return self._stood_in(repository, reference, original, form, refusal, earlier)
 
     def _original(self, pushed: Document, form: Form) -> Document | None:
         """None for what is to SWR's taste or not at all: Docker's types, and what is not what its type says."""
@@ -150,44 +146,37 @@ class ManifestService:
             return None
         return Document(form.media_type, pushed.digest, pushed.data)
 
-    def _sent(self, credentials: Credentials, repository: Repository, reference: str, pushed: Document) -> str:
-        digest = self._registry.put_manifest(
-            credentials, repository, reference, pushed.data, pushed.media_type, pushed.digest
-        )
+    def _sent(self, repository: Repository, reference: str, pushed: Document) -> str:
+        digest = self._registry.put_manifest(repository, reference, pushed.data, pushed.media_type, pushed.digest)
         if self._translate and is_digest(reference):
-            self._preserved.arrived(credentials, repository, [reference])
+            self._preserved.arrived(repository, [reference])
         return digest
 
-    def _sent_whole(
-        self, credentials: Credentials, repository: Repository, reference: str, pushed: Document, original: Document
-    ) -> str:
+    def _sent_whole(self, repository: Repository, reference: str, pushed: Document, original: Document) -> str:
         """As it is. An index may name what was kept as a blob when SWR did not take it, and takes today."""
         try:
-            return self._sent(credentials, repository, reference, pushed)
+            return self._sent(repository, reference, pushed)
         except TypeRefused:
             raise
         except (ManifestInvalid, ManifestUnknown, BlobUnknown):
             if original.media_type not in LISTS:
                 raise
-            if not self._docker_fallback.restored(credentials, repository, original.data):
+            if not self._docker_fallback.restored(repository, original.data):
                 raise
-        return self._sent(credentials, repository, reference, pushed)
+        return self._sent(repository, reference, pushed)
 
-    def _kept_for(
-        self, credentials: Credentials, repository: Repository, original: Document, form: Form, earlier: float | None
-    ) -> Stored:
+    def _kept_for(self, repository: Repository, original: Document, form: Form, earlier: float | None) -> Stored:
         """That images are rejected is learnt when one stands in for another: SWR may reject this one for its layers."""
-        self._preserved.keep(credentials, repository, original, remembered=True)
-        self._preserved.arrived(credentials, repository, [original.digest])
+        self._preserved.keep(repository, original, remembered=True)
+        self._preserved.arrived(repository, [original.digest])
         if form.kind == "other" and earlier is None:
-            self._refused.learn(credentials, form.key)
+            self._refused.learn(repository.credentials, form.key)
         why = _why(original.media_type, earlier)
         log.info("%s: %s@%s is kept as a blob", why, repository, original.digest)
         return Stored(original.digest, f"{why}: it is kept as a blob of this repository")
 
     def _stood_in(
         self,
-        credentials: Credentials,
         repository: Repository,
         tag: str,
         original: Document,
@@ -196,7 +185,7 @@ class ManifestService:
         earlier: float | None,
     ) -> Stored:
         try:
-            done = self._docker_fallback.put(credentials, repository, tag, original)
+            done = self._docker_fallback.put(repository, tag, original)
         except ManifestInvalid as error:
             if refusal is not None and error.swr_code is None:
                 # SWR's own words, where the error has none.
@@ -204,7 +193,7 @@ class ManifestService:
                 error.request_id = refusal.request_id
             raise
         if refusal is not None:
-            self._refused.learn(credentials, form.key)
+            self._refused.learn(repository.credentials, form.key)
         held, why = done.document, _why(original.media_type, earlier)
         log.info(
             "%s: %s:%s, %s, is there as %s %s%s",

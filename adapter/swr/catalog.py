@@ -24,13 +24,13 @@ from adapter.errors import (
     RepositoryUnknown,
     Unavailable,
 )
-from adapter.references import Repository
 from adapter.state import MemoryState
 from adapter.swr.dockyard import Dockyard, DockyardAbsent
 from adapter.swr.management import Management, Part
 from adapter.swr.models import ListedRepository, ListedTag, read_repository, read_tag
 from adapter.swr.organizations import Organizations
 from adapter.swr.pagination import LATER, Collection, Page, T, parse_page
+from adapter.swr.repository import Repository
 from adapter.swr.retry import READ, RetryPolicy
 from adapter.swr.tags import TagLister
 from adapter.swr.tokens import Tokens
@@ -111,16 +111,16 @@ class Catalog:
                 "the replication rule, or have its owner grant the permission to read it"
             )
 
-    def tags(self, credentials: Credentials, repository: Repository) -> list[ListedTag]:
+    def tags(self, repository: Repository) -> list[ListedTag]:
         """By name. Raises `RepositoryUnknown`, `OrganizationUnknown`, `Denied`, `Unexpected`, `Unavailable`."""
-        self._tokens.confirm(credentials, READ)
-        if not self._management.serves(credentials):
-            return self._names(credentials, repository)
+        self._tokens.confirm(repository.credentials, READ)
+        if not self._management.serves(repository.credentials):
+            return self._names(repository)
         listing = _Listing(
-            place=f"{credentials.account} tags",
+            place=f"{repository.credentials.account} tags",
             what=f"tags of {repository}",
             ways=tag_queries(),
-            ask=lambda query, policy: self._management.tags(credentials, repository, query, policy),
+            ask=lambda query, policy: self._management.tags(repository, query, policy),
             read=read_tag,
             key=lambda tag: tag.name,
         )
@@ -132,17 +132,17 @@ class Catalog:
                 return []
             raise _narrow(error, repository) from error
 
-    def _names(self, credentials: Credentials, repository: Repository) -> list[ListedTag]:
-        names = self._tag_lists.names(credentials, repository)
-        if not names and not self._is_listed(credentials, repository):
+    def _names(self, repository: Repository) -> list[ListedTag]:
+        names = self._tag_lists.names(repository)
+        if not names and not self._is_listed(repository):
             raise RepositoryUnknown(f"SWR knows no repository {repository}")
         return [ListedTag(name, None, None, None, None, is_list=False) for name in names]
 
-    def _is_listed(self, credentials: Credentials, repository: Repository) -> bool:
+    def _is_listed(self, repository: Repository) -> bool:
         """SWR's registry answers alike for a repository without tags and for one that is not there
         (`docs/facts/swr.md §6`). Raises `Denied` when these credentials do not show which."""
         try:
-            found = self.repositories(credentials, repository.organization)
+            found = self.repositories(repository.credentials, repository.organization)
         except AccountBlocked:
             raise
         except Denied as error:
@@ -150,16 +150,16 @@ class Catalog:
                 f"SWR lists no tags of {repository}, and whether it exists cannot be seen ({error.sentence})",
                 **error.of_swr(),
             ) from error
-        return any(each.repository == repository for each in found)
+        return any(each.repository == repository.name for each in found)
 
-    def delete_tag(self, credentials: Credentials, repository: Repository, tag: str) -> None:
+    def delete_tag(self, repository: Repository, tag: str) -> None:
         """Raises `ManifestUnknown`, `RepositoryUnknown`, `OrganizationUnknown`, `Denied`."""
-        self._tokens.confirm(credentials)
-        if not self._management.serves(credentials):
+        self._tokens.confirm(repository.credentials)
+        if not self._management.serves(repository.credentials):
             sentence = "tags cannot be deleted in SWR with the login key alone: enter the SK as Access Secret"
-            raise Denied(_without_host(credentials) or sentence)
+            raise Denied(_without_host(repository.credentials) or sentence)
         try:
-            self._management.delete_tag(credentials, repository, tag)
+            self._management.delete_tag(repository, tag)
         except NotFound as error:
             if (error.swr_code or "").rpartition(".")[2] in _NO_SUCH_TAG:
                 raise ManifestUnknown(f"SWR has no tag {tag} of {repository}", **error.of_swr()) from error

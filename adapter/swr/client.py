@@ -11,6 +11,7 @@ from typing import Final
 
 from adapter.credentials import Credentials
 from adapter.errors import AccountBlocked, Denied, Throttled, UpstreamError
+from adapter.references import RepositoryName
 from adapter.settings import Settings
 from adapter.state import State, open_state
 from adapter.swr.catalog import Catalog
@@ -18,6 +19,7 @@ from adapter.swr.dockyard import Dockyard
 from adapter.swr.management import Management
 from adapter.swr.organizations import Organizations
 from adapter.swr.registry import Registry
+from adapter.swr.repository import Repository
 from adapter.swr.retry import BEST_EFFORT, HEALTH_CHECK, RetryPolicy
 from adapter.swr.tags import TagLister
 from adapter.swr.tokens import Tokens
@@ -57,6 +59,10 @@ class SwrClient:
         registry = Registry(transport, regions, tokens, organizations)
         catalog = Catalog(tokens, management, dockyard, organizations, TagLister(registry))
         return cls(regions, tokens, management, organizations, catalog, registry, SwrUploads(registry), state)
+
+    def repository(self, credentials: Credentials, name: RepositoryName) -> Repository:
+        """The repository as these credentials see it."""
+        return Repository(credentials, name)
 
     def check(self, credentials: Credentials) -> None:
         """Asks SWR, now, whether these credentials work: the token endpoint first, the signed API only after that.

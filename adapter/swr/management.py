@@ -25,11 +25,12 @@ from adapter.errors import (
     Unexpected,
 )
 from adapter.numerals import whole_in_json
-from adapter.references import Repository
+from adapter.references import RepositoryName
 from adapter.state import State
 from adapter.swr import signing
 from adapter.swr.auth_failures import AuthFailures
 from adapter.swr.errors import ErrorResponse, error_for, management_error_for
+from adapter.swr.repository import Repository
 from adapter.swr.retry import BEST_EFFORT, CREATE, IDEMPOTENT, RetryPolicy
 from adapter.swr.transport import Signer, Transport, error_response_of, read_document, settle
 from adapter.values import RegionHosts
@@ -182,18 +183,16 @@ class Management:
         """A page of the account's repositories; `query` has the filter, offset and limit (`docs/facts/swr.md §4.4`)."""
         return self._part(credentials, "/v2/manage/repos", query, policy)
 
-    def tags(
-        self, credentials: Credentials, repository: Repository, query: Mapping[str, str], policy: RetryPolicy
-    ) -> Part:
+    def tags(self, repository: Repository, query: Mapping[str, str], policy: RetryPolicy) -> Part:
         """A page of a repository's tags (`docs/facts/swr.md §4.5`)."""
-        return self._part(credentials, f"{repository_path(repository)}/tags", query, policy)
+        return self._part(repository.credentials, f"{repository_path(repository.name)}/tags", query, policy)
 
-    def delete_tag(self, credentials: Credentials, repository: Repository, tag: str) -> None:
+    def delete_tag(self, repository: Repository, tag: str) -> None:
         """The documented way to delete one tag (`docs/facts/swr.md §4.5`)."""
-        path = f"{repository_path(repository)}/tags/{quote(tag, safe='')}"
-        response = self._send("DELETE", credentials, path, CREATE)
+        path = f"{repository_path(repository.name)}/tags/{quote(tag, safe='')}"
+        response = self._send("DELETE", repository.credentials, path, CREATE)
         if not 200 <= response.status_code < 300:
-            raise self._refused(credentials, response)
+            raise self._refused(repository.credentials, response)
         settle(response)
 
     def _part(self, credentials: Credentials, path: str, query: Mapping[str, str], policy: RetryPolicy) -> Part:
@@ -234,7 +233,7 @@ class Management:
         )
 
 
-def repository_path(repository: Repository) -> str:
+def repository_path(repository: RepositoryName) -> str:
     """In the path, `$` stands for the `/` of a nested name (`docs/facts/swr.md §4`, Path encoding)."""
     organization, short = quote(repository.organization, safe=""), quote(repository.path, safe="/").replace("/", "$")
     return f"/v2/manage/namespaces/{organization}/repos/{short}"

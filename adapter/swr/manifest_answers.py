@@ -9,7 +9,7 @@ import requests
 
 from adapter.errors import DigestInvalid, ManifestUnknown, Unexpected
 from adapter.numerals import whole_number
-from adapter.references import Repository, algorithm_of, check_digest, digest_of, is_digest
+from adapter.references import RepositoryName, algorithm_of, check_digest, digest_of, is_digest
 from adapter.swr.errors import has_registry_headers
 from adapter.swr.media_types import SCHEMA_1_ADVICE, is_manifest, is_schema_1, is_schema_1_type, parsed, said
 from adapter.swr.transport import settle
@@ -38,7 +38,7 @@ class Source:
 
 
 def checked(
-    response: requests.Response, data: bytes, repository: Repository, reference: str, region: str
+    response: requests.Response, data: bytes, repository: RepositoryName, reference: str, region: str
 ) -> tuple[dict[str, Any], str]:
     """A manifest, parsed, and its digest. Raises `Unexpected` for what is not the manifest that SWR has: it would get a
     digest of its own here, and Harbor would take it for the image."""

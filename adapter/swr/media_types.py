@@ -10,7 +10,7 @@ from werkzeug.http import parse_accept_header
 
 from adapter.documents import parse_json
 from adapter.errors import AdapterError, InvalidRequest, ManifestInvalid, TypeRefused
-from adapter.references import Repository, is_digest
+from adapter.references import RepositoryName, is_digest
 from adapter.swr.errors import ErrorResponse, error_for
 
 OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
@@ -107,7 +107,7 @@ def digests_in(document: bytes | Mapping[str, Any]) -> list[str]:
 
 
 def refusal_error(
-    error_response: ErrorResponse, repository: Repository, reference: str, media_type: str, data: bytes
+    error_response: ErrorResponse, repository: RepositoryName, reference: str, media_type: str, data: bytes
 ) -> AdapterError:
     """SWR says only that it cannot parse the manifest (`docs/facts/swr.md §6, §10`): the media type tells why, or the
     attestations that a Docker list names."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from adapter.errors import DigestInvalid, NameInvalid, TagInvalid, Unexpected
 from adapter.numerals import whole_in_json
-from adapter.references import Repository, check_digest, check_tag, parse_repository
+from adapter.references import RepositoryName, check_digest, check_tag, parse_repository
 from adapter.swr.annotations import original_digest_of
 from adapter.swr.media_types import DOCKER_LIST, DOCKER_MANIFEST, LISTS, NONE, parsed, type_of
 
@@ -32,9 +32,9 @@ class ListedRepository:
     updated: str | None
 
     @property
-    def repository(self) -> Repository:
+    def repository(self) -> RepositoryName:
         """Its full name."""
-        return Repository(self.organization, self.name)
+        return RepositoryName(self.organization, self.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,11 @@ from adapter.errors import (
     OrganizationTaken,
     OrganizationUnknown,
 )
-from adapter.references import Repository, check_organization
+from adapter.references import RepositoryName, check_organization
 from adapter.state.singleflight import SingleFlight
 from adapter.swr.dockyard import Dockyard, DockyardAbsent
 from adapter.swr.management import Management, Organization
+from adapter.swr.repository import Repository
 from adapter.swr.retry import CREATE, IDEMPOTENT, READ, longest
 from adapter.swr.tokens import PULL, Tokens
 
@@ -181,7 +182,7 @@ class Organizations:
     def _answers_for(self, credentials: Credentials, name: str) -> bool:
         """Existence as the token endpoint tells it: it refuses a scope whose organization is missing."""
         try:
-            self._tokens.bearer(credentials, Repository(name, "adapter-probe"), PULL)
+            self._tokens.bearer(Repository(credentials, RepositoryName(name, "adapter-probe")), PULL)
         except NotFound:
             return False
         except Denied as error:

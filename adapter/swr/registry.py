@@ -32,7 +32,7 @@ from adapter.errors import (
     Unexpected,
 )
 from adapter.numerals import whole_number
-from adapter.references import Repository, algorithm_of, digest_of
+from adapter.references import RepositoryName, algorithm_of, digest_of
 from adapter.swr.annotations import original_digest_of
 from adapter.swr.errors import error_for, has_registry_headers, parse_error_response, registry_error_for
 from adapter.swr.manifest_answers import Manifest as Manifest
@@ -49,6 +49,7 @@ from adapter.swr.media_types import (
 )
 from adapter.swr.organizations import Organizations
 from adapter.swr.redirects import REDIRECTS, AddressRefused, Redirects
+from adapter.swr.repository import Repository
 from adapter.swr.retry import BLOB_DOWNLOAD, IDEMPOTENT, READ, READ_MANIFEST, RetryPolicy, policy_of
 from adapter.swr.tokens import PULL, PUSH, Tokens
 from adapter.swr.transport import Transport, error_response_of, is_passing, read_document, reread_body, settle
@@ -90,7 +91,6 @@ class Registry:
     def exchange(
         self,
         method: str,
-        credentials: Credentials,
         repository: Repository,
         path: str,
         *,
@@ -98,7 +98,7 @@ class Registry:
         headers: Mapping[str, str] | None = None,
         body: bytes | Iterable[Any] = b"",
         policy: RetryPolicy = IDEMPOTENT,
-        source: Repository | None = None,
+        source: RepositoryName | None = None,
     ) -> requests.Response:
         """One request with a token; `path` starts with `/` and may carry a query. `source` is to be read too.
 
@@ -113,23 +113,23 @@ class Registry:
         def send(method: str, token: str) -> requests.Response:
             return self._transport.send(
                 method,
-                self.origin(credentials) + path,
+                self.origin(repository.credentials) + path,
                 headers={**(headers or {}), "Authorization": f"Bearer {token}"},
-                account=credentials.account,
-                credential=credentials.fingerprint,
+                account=repository.credentials.account,
+                credential=repository.credentials.fingerprint,
                 body=body,
                 policy=policy,
             )
 
         for last in (False, True):
-            token = self._token(credentials, repository, actions, source, policy, writing=writing)
+            token = self._token(repository, actions, source, policy, writing=writing)
             response = send(method, token)
             if response.status_code not in (401, 403):
-                return self._genuine(credentials, method, response)
+                return self._genuine(repository.credentials, method, response)
             if response.status_code == 403 and is_passing(response):
                 # The token is as good as before.
                 raise error_for(error_response_of(response))
-            self._tokens.forget(credentials, repository, source)
+            self._tokens.forget(repository, source)
             if response.status_code == 401 and repeatable and not last:
                 settle(response)
                 continue
@@ -145,7 +145,7 @@ class Registry:
             error_response = error_response_of(again)
         elif method == "HEAD":
             again.close()
-        raise self._denial(credentials, repository, error_for(error_response), writing=writing)
+        raise self._denial(repository, error_for(error_response), writing=writing)
 
     @staticmethod
     def _genuine(credentials: Credentials, method: str, response: requests.Response) -> requests.Response:
@@ -161,17 +161,17 @@ class Registry:
             raise registry_error_for(error_response, credentials.region)
         return response
 
-    def authorize(self, credentials: Credentials, repository: Repository, actions: str = PUSH) -> None:
+    def authorize(self, repository: Repository, actions: str = PUSH) -> None:
         """Raises what a request would be refused with, before anything is read from the caller, or takes a place; costs
         no request, since that needs the token too."""
         policy = READ if actions == PULL else IDEMPOTENT
-        self._token(credentials, repository, actions, None, policy, writing=actions != PULL)
+        self._token(repository, actions, None, policy, writing=actions != PULL)
 
-    def absence(self, credentials: Credentials, repository: Repository, error: AdapterError) -> AdapterError:
+    def absence(self, repository: Repository, error: AdapterError) -> AdapterError:
         """What a 404 to a request that needs no repository yet can mean: the organization, else the repository."""
-        if self._organizations.exists(credentials, repository.organization):
+        if self._organizations.exists(repository.credentials, repository.organization):
             return _narrow(error, RepositoryUnknown, f"SWR knows no repository {repository}")
-        return self._denial(credentials, repository, OrganizationUnknown(error.sentence), writing=True)
+        return self._denial(repository, OrganizationUnknown(error.sentence), writing=True)
 
     def make_organization(self, credentials: Credentials, name: str) -> None:
         """With one POST to SWR, however many uploads find it missing at once. Raises as `Organizations.create` does."""
@@ -180,10 +180,9 @@ class Registry:
 
     def _token(
         self,
-        credentials: Credentials,
         repository: Repository,
         actions: str,
-        source: Repository | None,
+        source: RepositoryName | None,
         policy: RetryPolicy,
         *,
         writing: bool,
@@ -192,14 +191,12 @@ class Registry:
         policy = IDEMPOTENT if policy.connect is None else replace(policy, cancel_on_disconnect=False)
         try:
             if source is not None:
-                return self._tokens.bearer_of_two(credentials, repository, actions, source)
-            return self._tokens.bearer(credentials, repository, actions, policy)
+                return self._tokens.bearer_of_two(repository, actions, source)
+            return self._tokens.bearer(repository, actions, policy)
         except (Denied, OrganizationUnknown) as error:
-            raise self._denial(credentials, repository, error, writing=writing) from error
+            raise self._denial(repository, error, writing=writing) from error
 
-    def _denial(
-        self, credentials: Credentials, repository: Repository, error: AdapterError, *, writing: bool
-    ) -> AdapterError:
+    def _denial(self, repository: Repository, error: AdapterError, *, writing: bool) -> AdapterError:
         """SWR answers a missing organization with 401; only asking for it tells it from a missing permission.
 
         Before a push, what cannot be seen counts as missing, so that it is created; its creation tells whose it is.
@@ -209,8 +206,8 @@ class Registry:
         if not isinstance(error, Denied | CredentialsError | OrganizationUnknown) or isinstance(error, AccountBlocked):
             return error
         name = repository.organization
-        unseen = isinstance(error, OrganizationUnknown) or not self._organizations.exists(credentials, name)
-        if unseen and not writing and not self._organizations.is_missing(credentials, name, error):
+        unseen = isinstance(error, OrganizationUnknown) or not self._organizations.exists(repository.credentials, name)
+        if unseen and not writing and not self._organizations.is_missing(repository.credentials, name, error):
             return Denied(
                 f"the organization '{name}' does not exist in SWR, or belongs to another account: check the name, and "
                 "have its owner grant the permission to read",
@@ -229,33 +226,27 @@ class Registry:
 
     # Manifests
 
-    def manifest(
-        self, credentials: Credentials, repository: Repository, reference: str, accept: str, *, head: bool
-    ) -> Manifest:
+    def manifest(self, repository: Repository, reference: str, accept: str, *, head: bool) -> Manifest:
         """Raises `ManifestUnknown`. What SWR leaves out of a HEAD is taken from the document itself."""
         path = f"/v2/{repository}/manifests/{reference}"
         headers = {"Accept": accept}
         if head:
-            response = self.exchange(
-                "HEAD", credentials, repository, path, actions=PULL, headers=headers, policy=READ_MANIFEST
-            )
+            response = self.exchange("HEAD", repository, path, actions=PULL, headers=headers, policy=READ_MANIFEST)
             if (found := head_of(response, reference)) is not None:
                 return found
-        response = self.exchange(
-            "GET", credentials, repository, path, actions=PULL, headers=headers, policy=READ_MANIFEST
-        )
+        response = self.exchange("GET", repository, path, actions=PULL, headers=headers, policy=READ_MANIFEST)
         if response.status_code != 200:
             error_response = error_response_of(response)
             if error_response.status in (404, 406) and not all(accepts(accept, each) for each in TYPES):
-                self._raise_if_excluded(credentials, repository, reference, accept)
+                self._raise_if_excluded(repository, reference, accept)
             raise _narrow(
-                registry_error_for(error_response, credentials.region),
+                registry_error_for(error_response, repository.credentials.region),
                 ManifestUnknown,
                 f"{repository} has no manifest {reference}",
             )
         data = read_document(response)
         # Parsed once for all that is asked of it; what is kept of it is small.
-        content, digest = checked(response, data, repository, reference, credentials.region)
+        content, digest = checked(response, data, repository.name, reference, repository.credentials.region)
         media_type, source = type_of(content), original_digest_of(content)
         return Manifest(
             said(response.headers.get("Content-Type")) or media_type,
@@ -265,13 +256,11 @@ class Registry:
             None if source is None else Source(source, media_type, tuple(digests_in(content))),
         )
 
-    def _raise_if_excluded(self, credentials: Credentials, repository: Repository, reference: str, accept: str) -> None:
+    def _raise_if_excluded(self, repository: Repository, reference: str, accept: str) -> None:
         """Raises `ManifestUnknown` with the type that SWR has, when it has one that the Accept header leaves out: other
         registries answer that with 404, as if there were nothing."""
         path, headers = f"/v2/{repository}/manifests/{reference}", {"Accept": ACCEPT}
-        response = self.exchange(
-            "GET", credentials, repository, path, actions=PULL, headers=headers, policy=READ_MANIFEST
-        )
+        response = self.exchange("GET", repository, path, actions=PULL, headers=headers, policy=READ_MANIFEST)
         if response.status_code != 200:
             settle(response)
             return
@@ -285,7 +274,6 @@ class Registry:
 
     def put_manifest(
         self,
-        credentials: Credentials,
         repository: Repository,
         reference: str,
         data: bytes,
@@ -298,7 +286,6 @@ class Registry:
         """
         response = self.exchange(
             "PUT",
-            credentials,
             repository,
             f"/v2/{repository}/manifests/{reference}",
             actions=PUSH,
@@ -306,7 +293,7 @@ class Registry:
             body=data,
         )
         if response.status_code not in COMPLETE:
-            raise refusal_error(error_response_of(response), repository, reference, media_type, data)
+            raise refusal_error(error_response_of(response), repository.name, reference, media_type, data)
         settle(response)
         kept = digest_told(response)
         if kept is not None and algorithm_of(kept) != algorithm_of(digest):
@@ -319,16 +306,16 @@ class Registry:
 
     # Blobs
 
-    def blob(self, credentials: Credentials, repository: Repository, digest: str) -> Blob:
+    def blob(self, repository: Repository, digest: str) -> Blob:
         """Whether a blob is there. Raises `BlobUnknown`."""
         path = f"/v2/{repository}/blobs/{digest}"
-        response = self.exchange("HEAD", credentials, repository, path, actions=PULL, policy=READ)
+        response = self.exchange("HEAD", repository, path, actions=PULL, policy=READ)
         settle(response)
         alien = response.status_code == 404 and not has_registry_headers(response.headers)
         if response.status_code in REDIRECTS or alien:
             # A pre-signed address is good for GET alone, and a 404 without a body may be anybody's: then the head is
             # read off a GET that is closed at once.
-            response = self.open_blob(credentials, repository, digest)
+            response = self.open_blob(repository, digest)
             response.close()
         if response.status_code == 404:
             raise BlobUnknown(f"{repository} has no blob {digest}")
@@ -339,62 +326,56 @@ class Registry:
             response.close()
             raise Unexpected(
                 f"a page came in place of the blob {digest} of {repository} (status 200, content type text/html): "
-                f"check the `registry` of {credentials.region} in SWR_ADAPTER_REGIONS, and any proxy between "
-                "the adapter and SWR"
+                f"check the `registry` of {repository.credentials.region} in SWR_ADAPTER_REGIONS, and any proxy "
+                "between the adapter and SWR"
             )
         length = _blob_length(response, digest)
         if length is None and response.request.method == "HEAD":
             # SWR left it out. Who is told 0 would take the blob for empty; a GET has it in its head. That the blob is
             # there is known, whatever becomes of the GET.
             with contextlib.suppress(AdapterError):
-                response = self.open_blob(credentials, repository, digest)
+                response = self.open_blob(repository, digest)
                 response.close()
                 length = _blob_length(response, digest)
         return Blob(length)
 
-    def blob_place(
-        self, credentials: Credentials, repository: Repository, digest: str, byte_range: str | None = None
-    ) -> str | requests.Response:
+    def blob_place(self, repository: Repository, digest: str, byte_range: str | None = None) -> str | requests.Response:
         """The address in the object store that SWR sends to; where it sends the blob itself, that answer, unread.
 
         The address opens the blob to anyone for a while, so it is a secret. Raises as `open_blob` does.
         """
-        response = self._blob_answer(credentials, repository, digest, byte_range)
-        url = self._blob_url(credentials, repository, digest)
+        response = self._blob_answer(repository, digest, byte_range)
+        url = self._blob_url(repository, digest)
         if response.status_code in REDIRECTS:
-            target = self._redirects.target(credentials, url, response)
+            target = self._redirects.target(repository.credentials, url, response)
             if urlsplit(target).netloc != urlsplit(url).netloc:
                 return target
             # The registry's own addresses are of no use to a client that has no token for it.
-            response = self._redirects.followed(credentials, url, response, byte_range)
+            response = self._redirects.followed(repository.credentials, url, response, byte_range)
         return self._content(response, repository, digest, byte_range)
 
-    def open_blob(
-        self, credentials: Credentials, repository: Repository, digest: str, byte_range: str | None = None
-    ) -> requests.Response:
+    def open_blob(self, repository: Repository, digest: str, byte_range: str | None = None) -> requests.Response:
         """An unread response of 200 or 206; redirects are followed without credentials.
 
         Raises `BlobUnknown`, `RangeInvalid`.
         """
-        url = self._blob_url(credentials, repository, digest)
-        response = self._blob_answer(credentials, repository, digest, byte_range)
+        url = self._blob_url(repository, digest)
+        response = self._blob_answer(repository, digest, byte_range)
         try:
-            response = self._redirects.followed(credentials, url, response, byte_range)
+            response = self._redirects.followed(repository.credentials, url, response, byte_range)
         except AddressRefused:
             # It may have expired while we waited: the registry gives a new one.
-            response = self._blob_answer(credentials, repository, digest, byte_range)
-            response = self._redirects.followed(credentials, url, response, byte_range)
+            response = self._blob_answer(repository, digest, byte_range)
+            response = self._redirects.followed(repository.credentials, url, response, byte_range)
         return self._content(response, repository, digest, byte_range)
 
-    def _blob_url(self, credentials: Credentials, repository: Repository, digest: str) -> str:
-        return f"{self.origin(credentials)}/v2/{repository}/blobs/{digest}"
+    def _blob_url(self, repository: Repository, digest: str) -> str:
+        return f"{self.origin(repository.credentials)}/v2/{repository}/blobs/{digest}"
 
-    def _blob_answer(
-        self, credentials: Credentials, repository: Repository, digest: str, byte_range: str | None
-    ) -> requests.Response:
+    def _blob_answer(self, repository: Repository, digest: str, byte_range: str | None) -> requests.Response:
         headers = {"Range": byte_range} if byte_range else {}
         path = f"/v2/{repository}/blobs/{digest}"
-        return self.exchange("GET", credentials, repository, path, actions=PULL, headers=headers, policy=BLOB_DOWNLOAD)
+        return self.exchange("GET", repository, path, actions=PULL, headers=headers, policy=BLOB_DOWNLOAD)
 
     @staticmethod
     def _content(

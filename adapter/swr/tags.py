@@ -27,10 +27,11 @@ from adapter.errors import (
     Unavailable,
     Unexpected,
 )
-from adapter.references import Repository, check_tag
+from adapter.references import check_tag
 from adapter.swr.errors import error_for
 from adapter.swr.pagination import LATER
 from adapter.swr.registry import Registry
+from adapter.swr.repository import Repository
 from adapter.swr.retry import READ, RetryPolicy
 from adapter.swr.tokens import PULL
 from adapter.swr.transport import error_response_of, read_document
@@ -50,7 +51,7 @@ class TagLister:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
-    def names(self, credentials: Credentials, repository: Repository) -> list[str]:
+    def names(self, repository: Repository) -> list[str]:
         """In the order of their bytes, each once.
 
         Raises `RepositoryUnknown` when it is the first page that is not there, `OrganizationUnknown`, `Denied`,
@@ -59,7 +60,7 @@ class TagLister:
         found: set[str] = set()
         deadline = time.monotonic() + LONGEST
         for _ in range(_MOST_PASSES):
-            if self._pass(credentials, repository, found, deadline):
+            if self._pass(repository, found, deadline):
                 return sorted(found)
         raise Unavailable(
             f"SWR's list of the tags of {repository} broke off after {len(found)} tags each of the {_MOST_PASSES} "
@@ -67,7 +68,7 @@ class TagLister:
             retry_after=LATER,
         )
 
-    def _pass(self, credentials: Credentials, repository: Repository, found: set[str], deadline: float) -> bool:
+    def _pass(self, repository: Repository, found: set[str], deadline: float) -> bool:
         """Adds the tags of all pages to `found`; False when a page after the first one is not there: the list changed
         while it was read."""
         path: str | None = f"/v2/{repository}/tags/list"
@@ -79,22 +80,20 @@ class TagLister:
             if path in asked or len(asked) == MOST_PAGES or len(found) > MOST_TAGS:
                 raise Unexpected(f"SWR's list of the tags of {repository} does not come to an end")
             try:
-                response = self._page(credentials, repository, path, policy)
+                response = self._page(repository, path, policy)
             except NotFound:
                 if not asked and not found:
                     raise
                 return False
             asked.add(path)
-            path = self._next(credentials, response)
+            path = self._next(repository.credentials, response)
             with dropping():
                 found |= tags_in(read_document(response, deadline=deadline))
         return True
 
-    def _page(
-        self, credentials: Credentials, repository: Repository, path: str, policy: RetryPolicy
-    ) -> requests.Response:
+    def _page(self, repository: Repository, path: str, policy: RetryPolicy) -> requests.Response:
         """Unread. Raises `RepositoryUnknown` for a 404, which is a registry's here, and what other refusals mean."""
-        response = self._registry.exchange("GET", credentials, repository, path, actions=PULL, policy=policy)
+        response = self._registry.exchange("GET", repository, path, actions=PULL, policy=policy)
         if response.status_code == 200:
             return response
         raise _narrow(error_for(error_response_of(response)), repository)

@@ -31,12 +31,13 @@ from adapter.errors import (
 )
 from adapter.http import request_context
 from adapter.numerals import finite_number
-from adapter.references import Repository
+from adapter.references import RepositoryName
 from adapter.state import State
 from adapter.state.singleflight import SingleFlight
 from adapter.swr.accepted import Accepted
 from adapter.swr.auth_failures import AuthFailures
 from adapter.swr.errors import error_for
+from adapter.swr.repository import Repository
 from adapter.swr.retry import IDEMPOTENT, MOUNT, RetryPolicy, longest
 from adapter.swr.transport import Transport, error_response_of, read_document
 from adapter.values import RegionHosts
@@ -114,52 +115,52 @@ class Tokens:
         self._auth_failures = AuthFailures(state, "registry")
         self._flights: SingleFlight[Token] = SingleFlight()
 
-    def bearer(
-        self, credentials: Credentials, repository: Repository, actions: str, policy: RetryPolicy = IDEMPOTENT
-    ) -> str:
+    def bearer(self, repository: Repository, actions: str, policy: RetryPolicy = IDEMPOTENT) -> str:
         """A token for one repository. A cached one for pushing serves pulling too.
 
         Raises `CredentialsRefused`, `OrganizationUnknown`, `Denied`, or what the transport raises.
         """
         name = str(repository)
         for wanted in {actions, PUSH} if actions == PULL else {actions}:
-            if (cached := self._cached((credentials.fingerprint, name, wanted))) is not None:
+            if (cached := self._cached((repository.credentials.fingerprint, name, wanted))) is not None:
                 _tell_accepted()
                 return cached.value
         try:
-            return self._scoped(credentials, name, actions, policy).value
+            return self._scoped(repository.credentials, name, actions, policy).value
         except Denied:
             # Other clients of SWR ask for both at all times; whether it grants pulling alone, of a repository that
             # does not exist yet, is not known.
             if actions != PULL:
                 raise
-            return self._scoped(credentials, name, PUSH, policy).value
+            return self._scoped(repository.credentials, name, PUSH, policy).value
 
-    def bearer_of_two(self, credentials: Credentials, repository: Repository, actions: str, source: Repository) -> str:
+    def bearer_of_two(self, repository: Repository, actions: str, source: RepositoryName) -> str:
         """A token that may read `source` as well, as other clients ask for when they mount; where SWR takes one scope
         only, one for the repository alone. Raises as `bearer` does."""
-        key = (credentials.fingerprint, f"{repository} {source}", actions)
+        key = (repository.credentials.fingerprint, f"{repository} {source}", actions)
         if (cached := self._cached(key)) is not None:
             _tell_accepted()
             return cached.value
         try:
-            return self._fetch(credentials, (_scope(repository, actions), _scope(source, PULL)), key, MOUNT).value
+            return self._fetch(
+                repository.credentials, (_scope(repository, actions), _scope(source, PULL)), key, MOUNT
+            ).value
         except (Denied, InvalidRequest, NotFound, Unavailable, Unexpected):
-            value = self.bearer(credentials, repository, actions)
-        if (token := self._cached((credentials.fingerprint, str(repository), actions))) is not None:
+            value = self.bearer(repository, actions)
+        if (token := self._cached((repository.credentials.fingerprint, str(repository), actions))) is not None:
             self._keep(key, token)
         return value
 
     def _scoped(self, credentials: Credentials, name: str, actions: str, policy: RetryPolicy) -> Token:
         return self._fetch(credentials, (_scope(name, actions),), (credentials.fingerprint, name, actions), policy)
 
-    def forget(self, credentials: Credentials, repository: Repository, source: Repository | None = None) -> None:
+    def forget(self, repository: Repository, source: RepositoryName | None = None) -> None:
         """Drops the tokens of a repository, and those for it and a source, because SWR refused one."""
         names = [str(repository)] + ([f"{repository} {source}"] if source is not None else [])
         with self._lock:
             for name in names:
                 for actions in (PULL, PUSH, ALL):
-                    self._drop((credentials.fingerprint, name, actions))
+                    self._drop((repository.credentials.fingerprint, name, actions))
 
     def begin_anew(self, credentials: Credentials, organization: str) -> None:
         """From now on nobody takes the refusal of a request that went out before the organization was there."""
@@ -308,7 +309,7 @@ def _tell_accepted() -> None:
         current.on_accepted()
 
 
-def _scope(repository: Repository | str, actions: str) -> str:
+def _scope(repository: Repository | RepositoryName | str, actions: str) -> str:
     return f"repository:{repository}:{actions}"
 
 

@@ -26,9 +26,10 @@ from adapter.errors import (
     Unexpected,
     UploadUnknown,
 )
-from adapter.references import Repository
+from adapter.references import RepositoryName
 from adapter.swr.errors import error_for
 from adapter.swr.registry import COMPLETE, Registry
+from adapter.swr.repository import Repository
 from adapter.swr.retry import BUFFERED_UPLOAD, MOUNT, STREAMED_UPLOAD, UPLOAD_START
 from adapter.swr.tokens import PUSH
 from adapter.swr.transport import error_response_of, settle
@@ -53,7 +54,7 @@ class SwrUploads:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
-    def start(self, credentials: Credentials, repository: Repository, *, create: bool = True) -> str:
+    def start(self, repository: Repository, *, create: bool = True) -> str:
         """The location of a new upload. An organization that is missing is made, for callers that ask for none before
         they push (`docs/facts/harbor.md D.5`); here only, since nothing else means to fill it. Without `create` it is
         not: a manifest makes none.
@@ -61,17 +62,16 @@ class SwrUploads:
         Raises `Denied`, `OrganizationTaken`, `OrganizationQuota`, `CreationRefused`, `OrganizationUnknown`.
         """
         try:
-            return self._start(credentials, repository)
+            return self._start(repository)
         except OrganizationUnknown:
             if not create:
                 raise
-            self._registry.make_organization(credentials, repository.organization)
-            return self._start(credentials, repository)
+            self._registry.make_organization(repository.credentials, repository.organization)
+            return self._start(repository)
 
-    def _start(self, credentials: Credentials, repository: Repository) -> str:
+    def _start(self, repository: Repository) -> str:
         response = self._registry.exchange(
             "POST",
-            credentials,
             repository,
             f"/v2/{repository}/blobs/uploads/",
             actions=PUSH,
@@ -79,10 +79,10 @@ class SwrUploads:
             policy=UPLOAD_START,
         )
         if response.status_code == 404:
-            raise self._registry.absence(credentials, repository, error_for(error_response_of(response)))
-        return self._next_location(credentials, response, None)
+            raise self._registry.absence(repository, error_for(error_response_of(response)))
+        return self._next_location(repository.credentials, response, None)
 
-    def mount(self, credentials: Credentials, repository: Repository, digest: str, source: Repository) -> Mounting:
+    def mount(self, repository: Repository, digest: str, source: RepositoryName) -> Mounting:
         """Asks for a blob of another repository, and believes only what SWR says of this very blob.
 
         That SWR mounts at all is not known (`docs/facts/swr.md §6`); other registries open an upload where they do
@@ -93,13 +93,13 @@ class SwrUploads:
         headers = {"Content-Length": "0"}
         try:
             response = self._registry.exchange(
-                "POST", credentials, repository, path, actions=PUSH, headers=headers, policy=MOUNT, source=source
+                "POST", repository, path, actions=PUSH, headers=headers, policy=MOUNT, source=source
             )
             if response.status_code == 202:
-                return Mounting(False, self._next_location(credentials, response, None))
+                return Mounting(False, self._next_location(repository.credentials, response, None))
             if response.status_code in COMPLETE:
                 settle(response)
-                return Mounting(_names(response, digest) or self._holds(credentials, repository, digest))
+                return Mounting(_names(response, digest) or self._holds(repository, digest))
             if response.status_code in MOUNT.statuses:
                 raise error_for(error_response_of(response))
             settle(response)
@@ -109,24 +109,21 @@ class SwrUploads:
             pass
         return Mounting(False)
 
-    def _holds(self, credentials: Credentials, repository: Repository, digest: str) -> bool:
+    def _holds(self, repository: Repository, digest: str) -> bool:
         try:
-            self._registry.blob(credentials, repository, digest)
+            self._registry.blob(repository, digest)
         except (BlobUnknown, RepositoryUnknown):
             return False
         return True
 
-    def chunk(
-        self, credentials: Credentials, repository: Repository, location: str, body: Stream, content_range: str | None
-    ) -> str:
+    def chunk(self, repository: Repository, location: str, body: Stream, content_range: str | None) -> str:
         """Appends bytes; the next location. `content_range` is `first-last`, both inclusive."""
         headers = {"Content-Type": "application/octet-stream"} | _range(content_range)
-        response = self._stream("PATCH", credentials, repository, location, body, headers)
-        return self._next_location(credentials, response, location)
+        response = self._stream("PATCH", repository, location, body, headers)
+        return self._next_location(repository.credentials, response, location)
 
     def finish(
         self,
-        credentials: Credentials,
         repository: Repository,
         location: str,
         digest: str,
@@ -137,7 +134,7 @@ class SwrUploads:
         joint = "&" if "?" in location else "?"
         headers = {"Content-Type": "application/octet-stream"} | _range(content_range)
         path = f"{location}{joint}digest={quote(digest, safe='')}"
-        response = self._stream("PUT", credentials, repository, path, body, headers)
+        response = self._stream("PUT", repository, path, body, headers)
         if response.status_code not in COMPLETE:
             raise _upload_error(error_for(error_response_of(response)))
         settle(response)
@@ -145,21 +142,21 @@ class SwrUploads:
         if kept != digest:
             raise Unexpected(f"SWR keeps the upload as {kept}, but it is {digest}")
 
-    def status(self, credentials: Credentials, repository: Repository, location: str) -> tuple[str, int | None]:
+    def status(self, repository: Repository, location: str) -> tuple[str, int | None]:
         """The location to go on at, and how many bytes SWR has: None where it does not tell.
 
         That SWR answers this at all is not documented (`docs/facts/swr.md §6`); `0-0` can mean no byte or one.
         """
-        response = self._registry.exchange("GET", credentials, repository, location, actions=PUSH)
+        response = self._registry.exchange("GET", repository, location, actions=PUSH)
         found = _RANGE.fullmatch(response.headers.get("Range", ""))
         if not 200 <= response.status_code < 300 or found is None or found[1] == "0":
             settle(response)
             return location, None
-        return self._next_location(credentials, response, location), int(found[1]) + 1
+        return self._next_location(repository.credentials, response, location), int(found[1]) + 1
 
-    def cancel(self, credentials: Credentials, repository: Repository, location: str) -> None:
+    def cancel(self, repository: Repository, location: str) -> None:
         """Drops an upload. Raises `UploadUnknown`."""
-        response = self._registry.exchange("DELETE", credentials, repository, location, actions=PUSH)
+        response = self._registry.exchange("DELETE", repository, location, actions=PUSH)
         if not 200 <= response.status_code < 300:
             raise _upload_error(error_for(error_response_of(response)))
         settle(response)
@@ -167,7 +164,6 @@ class SwrUploads:
     def _stream(
         self,
         method: str,
-        credentials: Credentials,
         repository: Repository,
         path: str,
         body: Stream,
@@ -178,7 +174,7 @@ class SwrUploads:
             headers["Content-Length"] = str(len(body))
             policy = BUFFERED_UPLOAD
         return self._registry.exchange(
-            method, credentials, repository, path, actions=PUSH, headers=headers, body=body, policy=policy
+            method, repository, path, actions=PUSH, headers=headers, body=body, policy=policy
         )
 
     def _next_location(self, credentials: Credentials, response: requests.Response, previous: str | None) -> str:

@@ -8,8 +8,9 @@ from typing import Final
 
 from adapter.credentials import Credentials
 from adapter.errors import BlobUnknown, NameInvalid
-from adapter.references import Repository, parse_repository
+from adapter.references import RepositoryName, parse_repository
 from adapter.state import State
+from adapter.swr.repository import Repository
 
 LIFE: Final = 86_400.0
 """Seconds. It is only a guess all the time: SWR is asked before anything is made of it."""
@@ -24,21 +25,21 @@ class BlobLocations:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def saw(self, credentials: Credentials, repository: Repository, digest: str) -> None:
+    def saw(self, repository: Repository, digest: str) -> None:
         """SWR has the blob there."""
-        self._state.put(_key(credentials, digest), str(repository).encode(), LIFE)
+        self._state.put(_key(repository.credentials, digest), str(repository).encode(), LIFE)
 
     @contextlib.contextmanager
-    def asked(self, credentials: Credentials, repository: Repository, digest: str) -> Iterator[None]:
+    def asked(self, repository: Repository, digest: str) -> Iterator[None]:
         """Learns from the end of the block, in which SWR is asked for the blob."""
         try:
             yield
         except BlobUnknown:
-            self.gone(credentials, repository, digest)
+            self.gone(repository, digest)
             raise
-        self.saw(credentials, repository, digest)
+        self.saw(repository, digest)
 
-    def of(self, credentials: Credentials, digest: str) -> Repository | None:
+    def of(self, credentials: Credentials, digest: str) -> RepositoryName | None:
         """Where the blob was, if anywhere."""
         value = self._state.get(_key(credentials, digest))
         try:
@@ -46,10 +47,10 @@ class BlobLocations:
         except (NameInvalid, UnicodeDecodeError):
             return None
 
-    def gone(self, credentials: Credentials, repository: Repository, digest: str) -> None:
+    def gone(self, repository: Repository, digest: str) -> None:
         """SWR has it there no more."""
-        if self.of(credentials, digest) == repository:
-            self._state.drop(_key(credentials, digest))
+        if self.of(repository.credentials, digest) == repository.name:
+            self._state.drop(_key(repository.credentials, digest))
 
 
 def _key(credentials: Credentials, digest: str) -> str:

@@ -32,9 +32,10 @@ from adapter.errors import (
     Unexpected,
 )
 from adapter.numerals import whole_number
-from adapter.references import Repository
+from adapter.references import RepositoryName
 from adapter.state import State
 from adapter.swr.client import SwrClient
+from adapter.swr.repository import Repository
 from adapter.swr.retry import for_upload
 from adapter.transfer.blob_locations import BlobLocations
 from adapter.transfer.upload import Incoming, Uploads
@@ -58,7 +59,6 @@ _UNABLE: Final = 86_400.0
 class _Wanted:
     """One mount; `bound` to an answer that Harbor cannot misread."""
 
-    credentials: Credentials
     target: Repository
     digest: str
     source: Repository
@@ -78,7 +78,7 @@ class Mounts:
         # What is copied is checked in any case, and SWR took it before, however large it is.
         self._uploads = Uploads(swr.uploads, verify=True, largest=0, locations=locations, spare=spare)
 
-    def offer(self, credentials: Credentials, digest: str) -> Repository | None:
+    def offer(self, credentials: Credentials, digest: str) -> RepositoryName | None:
         """The repository that a mount of the blob may name, None when it is better sent. SWR is not asked."""
         if self._mode == NEVER or (self._mode == AUTO and self._unable(credentials)):
             return None
@@ -90,10 +90,9 @@ class Mounts:
     @for_upload()
     def mount(
         self,
-        credentials: Credentials,
         target: Repository,
         digest: str,
-        source: Repository | None,
+        source: RepositoryName | None,
         *,
         harbor: bool,
         transfer: Transfer = contextlib.nullcontext,
@@ -104,28 +103,29 @@ class Mounts:
         for a blob that is not (any more) in the source, `Denied`, `Unexpected`, or what SWR answers: whatever fails so
         is not offered again. Raises `Busy`.
         """
-        bound = harbor or self._is_invited(credentials, digest, source)
+        bound = harbor or self._is_invited(target.credentials, digest, source)
         if self._mode == NEVER:
             if bound:
                 raise InvalidRequest("mounts are switched off (SWR_ADAPTER_MOUNT): the layer is sent instead")
-            return self._uploads.start(credentials, target)
-        source = source or self._locations.of(credentials, digest)
+            return self._uploads.start(target)
+        source = source or self._locations.of(target.credentials, digest)
         if source is None:
             if bound:
                 raise BlobUnknown(f"no repository is known that has the blob {digest}")
-            return self._uploads.start(credentials, target)
+            return self._uploads.start(target)
+        seen_in = Repository(target.credentials, source)
         try:
-            session = self._mounted(_Wanted(credentials, target, digest, source, bound, transfer))
+            session = self._mounted(_Wanted(target, digest, seen_in, bound, transfer))
         except Busy:
             raise
         except AdapterError:
-            self._locations.gone(credentials, source, digest)
+            self._locations.gone(seen_in, digest)
             raise
         if session is None:
-            self._locations.saw(credentials, target, digest)
+            self._locations.saw(target, digest)
         return session
 
-    def _is_invited(self, credentials: Credentials, digest: str, source: Repository | None) -> bool:
+    def _is_invited(self, credentials: Credentials, digest: str, source: RepositoryName | None) -> bool:
         """Whether the mount is the one that was offered: a client that names another source did not ask for offers."""
         offered = self._state.get(_invitation(credentials, digest))
         return source is not None and offered == str(source).encode()
@@ -133,32 +133,32 @@ class Mounts:
     def _mounted(self, wanted: _Wanted) -> UploadSession | None:
         """By SWR, if it does; else an upload for a client that may have one, else by copying."""
         session = None
-        if asked := not self._unable(wanted.credentials):
-            mounting = self._swr.uploads.mount(wanted.credentials, wanted.target, wanted.digest, wanted.source)
+        if asked := not self._unable(wanted.target.credentials):
+            mounting = self._swr.uploads.mount(wanted.target, wanted.digest, wanted.source.name)
             if mounting.done:
                 return None
             if mounting.location is not None:
                 session = UploadSession(wanted.target, mounting.location)
         if not wanted.bound and self._mode == AUTO:
-            return session or self._uploads.start(wanted.credentials, wanted.target)
+            return session or self._uploads.start(wanted.target)
         try:
             content = self._opened(wanted)
         except AdapterError as error:
             absent = isinstance(error, BlobUnknown | Denied) and not isinstance(error, AccountBlocked)
             if absent and not wanted.bound:
-                return session or self._uploads.start(wanted.credentials, wanted.target)
-            self._drop(wanted.credentials, session)
+                return session or self._uploads.start(wanted.target)
+            self._drop(session)
             raise
         with contextlib.closing(content):
-            self._copy(wanted, session or self._uploads.start(wanted.credentials, wanted.target), content)
+            self._copy(wanted, session or self._uploads.start(wanted.target), content)
         if asked:
-            log.info("SWR does not mount for %s: a layer was copied instead", wanted.credentials.shown)
-            self._state.put(_inability(wanted.credentials), b"1", _UNABLE)
+            log.info("SWR does not mount for %s: a layer was copied instead", wanted.target.credentials.shown)
+            self._state.put(_inability(wanted.target.credentials), b"1", _UNABLE)
         return None
 
     def _opened(self, wanted: _Wanted) -> requests.Response:
         try:
-            return self._swr.registry.open_blob(wanted.credentials, wanted.source, wanted.digest)
+            return self._swr.registry.open_blob(wanted.source, wanted.digest)
         except NotFound as error:
             raise BlobUnknown(
                 f"{wanted.source} has no blob {wanted.digest} that this account may read: the layer is sent instead",
@@ -169,21 +169,21 @@ class Mounts:
         incoming = Incoming(_Fetched(content), whole_number(content.headers.get("Content-Length")))
         try:
             with wanted.transfer():
-                self._uploads.finish(wanted.credentials, session, wanted.digest, incoming)
+                self._uploads.finish(session, wanted.digest, incoming)
         except Busy:
-            self._drop(wanted.credentials, session)
+            self._drop(session)
             raise
         except (DigestInvalid, SizeInvalid) as error:
-            self._drop(wanted.credentials, session)
+            self._drop(session)
             raise Unexpected(
                 f"the blob {wanted.digest} cannot be copied from {wanted.source}: {error.sentence}", **error.of_swr()
             ) from error
 
-    def _drop(self, credentials: Credentials, session: UploadSession | None) -> None:
+    def _drop(self, session: UploadSession | None) -> None:
         """An upload that nobody will go on with; SWR forgets it by itself some day."""
         if session is not None:
             with contextlib.suppress(AdapterError):
-                self._uploads.cancel(credentials, session)
+                self._uploads.cancel(session)
 
     def _unable(self, credentials: Credentials) -> bool:
         return self._state.get(_inability(credentials)) is not None

@@ -12,9 +12,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Final
 
-from adapter.credentials import Credentials
 from adapter.errors import RangeInvalid, TooLarge, Unexpected, UploadUnknown, UpstreamError
-from adapter.references import Repository
+from adapter.swr.repository import Repository
 from adapter.swr.uploads import SwrUploads
 from adapter.transfer.blob_locations import BlobLocations
 from adapter.transfer.body_source import Source
@@ -56,33 +55,32 @@ class Uploads:
         self._verify = verify
         self._largest = largest
 
-    def start(self, credentials: Credentials, repository: Repository) -> UploadSession:
+    def start(self, repository: Repository) -> UploadSession:
         """Opens an upload at SWR."""
-        return UploadSession(repository, self._swr.start(credentials, repository))
+        return UploadSession(repository, self._swr.start(repository))
 
-    def chunk(self, credentials: Credentials, session: UploadSession, incoming: Incoming) -> UploadSession:
+    def chunk(self, session: UploadSession, incoming: Incoming) -> UploadSession:
         """Appends a chunk; of one that comes again SWR gets what it has not.
 
         Raises `UploadBusy` while another request writes to the session, `RangeInvalid` for a gap or an overlap,
         `SizeInvalid`, `TooLarge`, `UploadUnknown`.
         """
         self._refuse_too_large(session, incoming)
-        with self._sessions.writing(credentials, session) as known:
-            self._check_range(credentials, session, incoming)
-            session, skip = self._caught_up(credentials, session, known, incoming)
+        with self._sessions.writing(session) as known:
+            self._check_range(session, incoming)
+            session, skip = self._caught_up(session, known, incoming)
             with _Sent(incoming, None, self._room(session), skip, self._spare) as sent:
                 location = session.location
                 if not sent.nothing_new:
-                    self._begin(credentials, session, sent)
+                    self._begin(session, sent)
                     rest = content_range(incoming.range, session.offset + skip)
-                    location = self._swr.chunk(credentials, session.repository, location, sent.body, rest)
+                    location = self._swr.chunk(session.repository, location, sent.body, rest)
                 advanced = session.advanced(location, sent.finished())
-            self._sessions.accept(credentials, advanced)
+            self._sessions.accept(advanced)
             return advanced
 
     def whole(
         self,
-        credentials: Credentials,
         repository: Repository,
         digest: str,
         incoming: Incoming,
@@ -92,32 +90,32 @@ class Uploads:
         `transfer`, which takes a place only for whom SWR has let start."""
         session = UploadSession(repository, "")
         self._refuse_too_large(session, incoming)
-        self._check_range(credentials, session, incoming)
-        session = self.start(credentials, repository)
+        self._check_range(session, incoming)
+        session = self.start(repository)
         with transfer():
-            self.finish(credentials, session, digest, incoming)
+            self.finish(session, digest, incoming)
 
-    def finish(self, credentials: Credentials, session: UploadSession, digest: str, incoming: Incoming) -> None:
+    def finish(self, session: UploadSession, digest: str, incoming: Incoming) -> None:
         """Ends the upload; the body is all of it, its last chunk, or nothing.
 
         Raises `DigestInvalid` before SWR gets the last block when all of it came here and hashes to something else;
         over several requests, which several replicas may have seen, SWR's own check decides. Raises as `chunk` does.
         """
         self._refuse_too_large(session, incoming)
-        with self._sessions.writing(credentials, session) as known:
-            self._check_range(credentials, session, incoming)
-            session, skip = self._caught_up(credentials, session, known, incoming)
+        with self._sessions.writing(session) as known:
+            self._check_range(session, incoming)
+            session, skip = self._caught_up(session, known, incoming)
             whole = session.offset + skip == 0
             checked = digest if whole and self._verify else None
             with _Sent(incoming, checked, self._room(session), skip, self._spare) as sent:
                 rest = None if whole or sent.nothing_new else content_range(incoming.range, session.offset + skip)
-                self._begin(credentials, session, sent)
-                self._swr.finish(credentials, session.repository, session.location, digest, sent.body, rest)
+                self._begin(session, sent)
+                self._swr.finish(session.repository, session.location, digest, sent.body, rest)
                 sent.finished()
-            self._sessions.end(credentials, session)
-        self._locations.saw(credentials, session.repository, digest)
+            self._sessions.end(session)
+        self._locations.saw(session.repository, digest)
 
-    def standing(self, credentials: Credentials, session: UploadSession, *, harbor: bool) -> UploadSession:
+    def standing(self, session: UploadSession, *, harbor: bool) -> UploadSession:
         """Where the upload goes on. Raises `UploadUnknown` while nothing is accepted: `0-0` would read as one byte.
 
         A client that was refused a first chunk out of order expects just that (OCI distribution spec, "Pushing a blob
@@ -127,40 +125,38 @@ class Uploads:
         After a chunk that may have broken SWR is asked. Raises `UploadUnknown` when SWR has lost the upload or cannot
         say where it stands: Harbor then starts the blob again, and otherwise would go on with a dead upload.
         """
-        known = self._sessions.known(credentials, session)
+        known = self._sessions.known(session)
         if known.ended:
             raise UploadUnknown("the upload has ended: start a new upload")
         if not session.offset and (harbor or known.refused != 0):
             raise UploadUnknown("nothing of this upload is accepted yet: send it from its first byte")
         if session.offset and not known.writing and (session.doubtful or known.begun is not None):
-            self._refuse_lost(credentials, known.of(session))
+            self._refuse_lost(known.of(session))
         return replace(session, doubtful=True)
 
-    def latest(self, credentials: Credentials, session: UploadSession) -> UploadSession:
+    def latest(self, session: UploadSession) -> UploadSession:
         """The session, or where it stands by now, as far as this process knows."""
-        return self._sessions.known(credentials, session).of(session)
+        return self._sessions.known(session).of(session)
 
-    def cancel(self, credentials: Credentials, session: UploadSession) -> None:
+    def cancel(self, session: UploadSession) -> None:
         """Drops the upload at SWR."""
-        self._swr.cancel(credentials, session.repository, session.location)
-        self._sessions.end(credentials, session)
+        self._swr.cancel(session.repository, session.location)
+        self._sessions.end(session)
 
-    def _begin(self, credentials: Credentials, session: UploadSession, sent: _Sent) -> None:
+    def _begin(self, session: UploadSession, sent: _Sent) -> None:
         """What sends nothing leaves no doubt about what SWR has."""
         if sent.body:
-            self._sessions.begin(credentials, session)
+            self._sessions.begin(session)
 
-    def _refuse_lost(self, credentials: Credentials, session: UploadSession) -> None:
+    def _refuse_lost(self, session: UploadSession) -> None:
         try:
-            _, count = self._swr.status(credentials, session.repository, session.location)
+            _, count = self._swr.status(session.repository, session.location)
         except UpstreamError:
             count = None
         if count is None or count < session.offset:
             raise UploadUnknown("SWR may have lost this upload when its last chunk broke off: start a new upload")
 
-    def _caught_up(
-        self, credentials: Credentials, session: UploadSession, known: Known, incoming: Incoming
-    ) -> tuple[UploadSession, int]:
+    def _caught_up(self, session: UploadSession, known: Known, incoming: Incoming) -> tuple[UploadSession, int]:
         """Where SWR stands when a chunk comes again, and how many bytes of the chunk it has already.
 
         Harbor repeats a chunk on the same location after any error (`docs/facts/harbor.md D.2`).
@@ -169,7 +165,7 @@ class Uploads:
         stale, broken = latest.offset > session.offset, known.begun is not None
         if not (stale or broken or session.doubtful):
             return session, 0
-        location, count = self._swr.status(credentials, session.repository, latest.location)
+        location, count = self._swr.status(session.repository, latest.location)
         if count is None or count < latest.offset:
             if broken and (stale or incoming.range is None):
                 raise UploadUnknown("SWR does not tell how much it has of this upload: start a new upload")
@@ -177,7 +173,7 @@ class Uploads:
             location, count = latest.location, latest.offset
         skip = count - session.offset
         if skip and incoming.range is None:
-            self._sessions.refuse(credentials, session)
+            self._sessions.refuse(session)
             raise RangeInvalid(f"the upload stands at byte {count} already: send Content-Range with the chunk")
         if skip > (incoming.size or 0):
             raise UploadUnknown("SWR has more of this upload than was sent: start a new upload")
@@ -187,9 +183,9 @@ class Uploads:
         """Bytes that the layer may still grow by."""
         return max(0, self._largest - session.offset) if self._largest else None
 
-    def _check_range(self, credentials: Credentials, session: UploadSession, incoming: Incoming) -> None:
+    def _check_range(self, session: UploadSession, incoming: Incoming) -> None:
         if incoming.range is not None and incoming.range[0] != session.offset:
-            self._sessions.refuse(credentials, session)
+            self._sessions.refuse(session)
             raise RangeInvalid(
                 f"the chunk starts at byte {incoming.range[0]}, but the upload stands at {session.offset}"
             )

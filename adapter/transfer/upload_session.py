@@ -21,7 +21,7 @@ from itsdangerous.encoding import base64_decode, base64_encode
 
 from adapter.credentials import Credentials
 from adapter.errors import RangeInvalid, SizeInvalid, Unexpected, UploadUnknown
-from adapter.references import Repository
+from adapter.swr.repository import Repository
 
 # A caller has the key and could seal anything: what is no path must not become another host's address.
 _LOCATION: Final = re.compile(r"/[!-~]*", re.ASCII)
@@ -61,14 +61,14 @@ def _signer(credentials: Credentials) -> Signer:
     return Signer(credentials.login_key, salt=_SALT, digest_method=hashlib.sha256, key_derivation="hmac")
 
 
-def seal(session: UploadSession, credentials: Credentials) -> str:
+def seal(session: UploadSession) -> str:
     """The token: a path segment of URL-safe letters, digits, `-`, `_` and `.`; `MAX_TOKEN_BYTES` at most.
 
     Raises `Unexpected` for a location of SWR that is too long.
     """
     # No object: it would begin as a JWT does, and be taken for one where logs are masked.
     document = [str(session.repository), session.location, session.offset, session.id, session.doubtful]
-    token = signed(json.dumps(document, separators=(",", ":")).encode(), credentials)
+    token = signed(json.dumps(document, separators=(",", ":")).encode(), session.repository.credentials)
     if len(session.location) > MAX_LOCATION_BYTES or len(token) > MAX_TOKEN_BYTES:
         raise Unexpected(
             f"SWR returned an upload location of {len(session.location)} bytes (limit {MAX_LOCATION_BYTES}): report "
@@ -82,9 +82,9 @@ def signed(payload: bytes, credentials: Credentials) -> str:
     return _signer(credentials).sign(base64_encode(payload)).decode()
 
 
-def unseal(sealed: str, repository: Repository, credentials: Credentials) -> UploadSession:
+def unseal(sealed: str, repository: Repository) -> UploadSession:
     """Raises `UploadUnknown` for what was altered, is another account's, or belongs to another repository."""
-    match _document(sealed, credentials):
+    match _document(sealed, repository.credentials):
         case [name, str(location), int(offset), str(number), bool(doubtful)] if (
             name == str(repository)
             and len(location) <= MAX_LOCATION_BYTES

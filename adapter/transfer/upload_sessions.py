@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from adapter.credentials import Credentials
 from adapter.errors import UploadBusy, UploadUnknown
 from adapter.transfer.upload_session import UploadSession
 
@@ -50,16 +49,16 @@ class UploadSessions:
         self._known: OrderedDict[Key, Known] = OrderedDict()
         self._writing: set[Key] = set()
 
-    def known(self, credentials: Credentials, session: UploadSession) -> Known:
+    def known(self, session: UploadSession) -> Known:
         """What is known of the session now."""
-        key = _key(credentials, session)
+        key = _key(session)
         with self._lock:
             return replace(self._known.get(key, Known()), writing=key in self._writing)
 
     @contextlib.contextmanager
-    def writing(self, credentials: Credentials, session: UploadSession) -> Iterator[Known]:
+    def writing(self, session: UploadSession) -> Iterator[Known]:
         """The only request that writes to the session. Raises `UploadBusy`, and `UploadUnknown` when it has ended."""
-        key = _key(credentials, session)
+        key = _key(session)
         with self._lock:
             known = self._known.get(key, Known())
             if known.ended:
@@ -77,24 +76,24 @@ class UploadSessions:
             with self._lock:
                 self._writing.discard(key)
 
-    def begin(self, credentials: Credentials, session: UploadSession) -> None:
+    def begin(self, session: UploadSession) -> None:
         """Bytes of a chunk go to SWR from here on."""
-        self._note(credentials, session, begun=session.offset)
+        self._note(session, begun=session.offset)
 
-    def accept(self, credentials: Credentials, session: UploadSession) -> None:
+    def accept(self, session: UploadSession) -> None:
         """SWR has taken the chunk: the session as it is now."""
-        self._note(credentials, session, latest=session, begun=None, refused=None)
+        self._note(session, latest=session, begun=None, refused=None)
 
-    def refuse(self, credentials: Credentials, session: UploadSession) -> None:
+    def refuse(self, session: UploadSession) -> None:
         """A chunk came that does not begin where the upload stands."""
-        self._note(credentials, session, refused=session.offset)
+        self._note(session, refused=session.offset)
 
-    def end(self, credentials: Credentials, session: UploadSession) -> None:
+    def end(self, session: UploadSession) -> None:
         """The upload was finished or cancelled."""
-        self._note(credentials, session, latest=None, begun=None, refused=None, ended=True)
+        self._note(session, latest=None, begun=None, refused=None, ended=True)
 
-    def _note(self, credentials: Credentials, session: UploadSession, **changes: object) -> None:
-        key = _key(credentials, session)
+    def _note(self, session: UploadSession, **changes: object) -> None:
+        key = _key(session)
         with self._lock:
             self._known[key] = replace(self._known.get(key, Known()), **changes)  # type: ignore[arg-type]
             self._known.move_to_end(key)
@@ -102,6 +101,6 @@ class UploadSessions:
                 self._known.popitem(last=False)
 
 
-def _key(credentials: Credentials, session: UploadSession) -> Key:
+def _key(session: UploadSession) -> Key:
     """Not the id alone: whoever knows the id of another caller's session must not block it."""
-    return credentials.fingerprint, session.id
+    return session.repository.credentials.fingerprint, session.id

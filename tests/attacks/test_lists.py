@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from adapter.swr.repository import Repository
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
@@ -19,7 +20,7 @@ from adapter.contract.queries import matcher
 from adapter.credentials import Credentials, parse_credentials
 from adapter.documents import LARGE_BYTES, Charges, DocumentMemory, current
 from adapter.errors import TimedOut
-from adapter.references import Repository, digest_of
+from adapter.references import RepositoryName, digest_of
 from adapter.swr import deletion
 from adapter.swr.annotations import SOURCE_DIGEST, with_content_digest
 from adapter.swr.catalog import ListedTag
@@ -33,7 +34,7 @@ from tests.swr.scripted import Swr, client_of
 from tests.swr.test_management import NAMESPACES
 from tests.swr.test_models import tag
 
-REPOSITORY = Repository("team", "app")
+REPOSITORY = RepositoryName("team", "app")
 TAGS = f"{NAMESPACES}/team/repos/app/tags"
 MINE = parse_credentials(ACCESS_ID, SECRET_KEY, [PROJECT])
 OTHERS = parse_credentials(f"{PROJECT}@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, [PROJECT])
@@ -83,7 +84,7 @@ class TestPages:
             return loads(text, **options)
 
         monkeypatch.setattr(json, "loads", counted)
-        found = client.catalog.tags(MINE, REPOSITORY)
+        found = client.catalog.tags(Repository(MINE, REPOSITORY))
         assert [(each.source, each.config_type) for each in found] == [(DIGEST, None), (None, "a/b")]
         assert [parsed.count(each) for each in manifests] == [1, 1]
 
@@ -93,13 +94,13 @@ class TestPages:
         swr.answer("GET", f"{NAMESPACES}/team/repos/large/tags", page(large))
         memory = DocumentMemory()
 
-        def tags(repository: Repository) -> int:
+        def tags(repository: RepositoryName) -> int:
             current.set(Charges(memory))
-            return len(client.catalog.tags(MINE, repository))
+            return len(client.catalog.tags(Repository(MINE, repository)))
 
         with ThreadPoolExecutor(2) as pool:
             with memory.parsing:
-                waiting = pool.submit(tags, Repository("team", "large"))
+                waiting = pool.submit(tags, RepositoryName("team", "large"))
                 assert pool.submit(tags, REPOSITORY).result(10) == 1
                 assert not waiting.done()
             assert waiting.result(10) == 1
@@ -120,7 +121,7 @@ class TestPages:
         """Whoever pushes an image writes the type of its configuration; lists with it stay in memory."""
         config = {"config": {"mediaType": "a/" + "b" * (1 << 20)}}
         swr.answer("GET", TAGS, page(tag(manifest=json.dumps(config))))
-        assert [each.config_type for each in client.catalog.tags(MINE, REPOSITORY)] == [None]
+        assert [each.config_type for each in client.catalog.tags(Repository(MINE, REPOSITORY))] == [None]
 
 
 class Counted(str):
@@ -224,5 +225,7 @@ class TestDeletion:
             swr.answer("DELETE", f"{TAGS}/v{number}", 204)
         monkeypatch.setattr(deletion, "LONGEST", -1.0)
         with pytest.raises(TimedOut, match=r"after 0 tags: delete again"):
-            Deletion(client.registry, client.catalog, client.management).manifest(MINE, REPOSITORY, digest_of(data))
+            Deletion(client.registry, client.catalog, client.management).manifest(
+                Repository(MINE, REPOSITORY), digest_of(data)
+            )
         assert not [request for request in swr.seen if request.method == "DELETE"]

@@ -7,13 +7,14 @@ import json
 from collections.abc import Iterator, Mapping
 
 import pytest
+from adapter.swr.repository import Repository
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
 from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import Unexpected
 from adapter.manifests.service import ManifestService
-from adapter.references import Repository, digest_of
+from adapter.references import RepositoryName, digest_of
 from adapter.sandbox.recordings.images import OCI_INDEX, Image
 from adapter.swr.client import SwrClient
 from adapter.swr.media_types import ACCEPT, DOCKER_LIST, DOCKER_MANIFEST
@@ -25,7 +26,7 @@ from tests.running import RunningSandbox, running_adapter
 from tests.swr.scripted import Swr, client_of
 
 ME: Credentials = parse_credentials(ACCESS_ID, SECRET_KEY, [PROJECT])
-REPOSITORY = Repository("team", "app")
+REPOSITORY = RepositoryName("team", "app")
 GOOD = json.dumps({"schemaVersion": 2, "mediaType": DOCKER_MANIFEST, "config": {}, "layers": []}).encode()
 SCHEMA_1 = json.dumps({"schemaVersion": 1, "name": "app", "tag": "v1", "fsLayers": []}).encode()
 PRETTY = "application/vnd.docker.distribution.manifest.v1+prettyjws"
@@ -82,14 +83,16 @@ class TestContent:
     ) -> None:
         answers(swr, "v1", answer)
         with pytest.raises(Unexpected) as caught:
-            ManifestService(client, translate=True).read(ME, REPOSITORY, "v1", ACCEPT, head=head)
+            ManifestService(client, translate=True).read(Repository(ME, REPOSITORY), "v1", ACCEPT, head=head)
         assert says in caught.value.sentence
 
     @pytest.mark.parametrize("translate", [True, False])
     def test_a_head_of_a_digest_that_announces_another_one(self, swr: Swr, client: SwrClient, translate: bool) -> None:
         answers(swr, digest_of(GOOD), said(GOOD, Docker_Content_Digest=digest_of(b"other")))
         with pytest.raises(Unexpected, match="damaged"):
-            ManifestService(client, translate=translate).read(ME, REPOSITORY, digest_of(GOOD), ACCEPT, head=True)
+            ManifestService(client, translate=translate).read(
+                Repository(ME, REPOSITORY), digest_of(GOOD), ACCEPT, head=True
+            )
 
     def test_a_page_is_not_a_blob(self, swr: Swr, client: SwrClient) -> None:
         """Whoever took it for one would not send the layer."""
@@ -97,21 +100,23 @@ class TestContent:
         for method in ("HEAD", "GET"):
             swr.answer(method, f"/v2/{REPOSITORY}/blobs/{digest}", said(b"<html>", "text/html; charset=utf-8"))
         with pytest.raises(Unexpected, match="a page came in place of the blob"):
-            client.registry.blob(ME, REPOSITORY, digest)
+            client.registry.blob(Repository(ME, REPOSITORY), digest)
 
     @pytest.mark.parametrize("header", ["Docker_Content_Digest", "Docker_Distribution_Api_Version", "forserver"])
     def test_a_blob_whose_type_says_nothing_is_one(self, swr: Swr, client: SwrClient, header: str) -> None:
         digest = digest_of(b"layer")
         value = digest if header == "Docker_Content_Digest" else "swr"
         swr.answer("HEAD", f"/v2/{REPOSITORY}/blobs/{digest}", said(b"layer", "text/html", **{header: value}))
-        assert client.registry.blob(ME, REPOSITORY, digest).length == 5
+        assert client.registry.blob(Repository(ME, REPOSITORY), digest).length == 5
 
     @pytest.mark.parametrize("digest", ["", "nonsense", digest_of(GOOD), digest_of(GOOD, "sha512")])
     @pytest.mark.parametrize("head", [True, False])
     def test_what_is(self, swr: Swr, client: SwrClient, digest: str, head: bool) -> None:
         answers(swr, "v1", said(GOOD, Docker_Content_Digest=digest))
         for translate in (True, False):
-            found = ManifestService(client, translate=translate).read(ME, REPOSITORY, "v1", ACCEPT, head=head)
+            found = ManifestService(client, translate=translate).read(
+                Repository(ME, REPOSITORY), "v1", ACCEPT, head=head
+            )
             assert found.digest == digest_of(GOOD)
             assert found.length == len(GOOD)
 

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from adapter.swr.repository import Repository
 
-from adapter.references import Repository, digest_of
+from adapter.references import RepositoryName, digest_of
 from adapter.sandbox.recordings.images import Image, dump
 from tests.manifests.service.driver import Adapter
 from tests.running import TENANT, RunningSandbox
 
-REPOSITORY = Repository("team", "work")
+REPOSITORY = RepositoryName("team", "work")
 PADDING = "x" * 100_000
 
 
@@ -71,7 +72,7 @@ def test_a_manifest_is_parsed_and_hashed_once(
     adapter.put(REPOSITORY, reference, image)
     # The driver itself, in place of the contract's route, parses and hashes it the one time.
     assert work.taken() == (1, 1)
-    found = adapter.manifests.read(adapter.who, REPOSITORY, reference, "*/*", head=False)
+    found = adapter.manifests.read(Repository(adapter.who, REPOSITORY), reference, "*/*", head=False)
     assert work.taken() == (1, 1)
     assert found.digest == digest_of(image.manifest)
 
@@ -84,5 +85,7 @@ def test_a_translated_one_twice(swr: RunningSandbox, work: Work, recorded_images
     assert adapter.put(REPOSITORY, "v1", index).warning is not None
     assert work.taken()[0] <= 2
     for _ in range(2):
-        assert adapter.manifests.read(adapter.who, REPOSITORY, "v1", "*/*", head=True).digest == index.digest
+        assert (
+            adapter.manifests.read(Repository(adapter.who, REPOSITORY), "v1", "*/*", head=True).digest == index.digest
+        )
         assert work.taken() <= (1, 1)

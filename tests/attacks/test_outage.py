@@ -15,10 +15,11 @@ import pytest
 from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import AdapterError, InvalidRequest, TimedOut, Unavailable, Unexpected, Unreachable
 from adapter.http import resolver
-from adapter.references import Repository, digest_of
+from adapter.references import RepositoryName, digest_of
 from adapter.settings import Settings
 from adapter.swr import retry, transport
 from adapter.swr.client import SwrClient
+from adapter.swr.repository import Repository
 from adapter.swr.retry import READ, for_upload
 from adapter.values import RegionHosts
 from tests.attacks.raw import RawServer, answer, raw_server
@@ -26,7 +27,7 @@ from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, SEC
 from tests.services import free_ports
 from tests.swr.scripted import jwt
 
-REPOSITORY = Repository("team", "app")
+REPOSITORY = RepositoryName("team", "app")
 LAYER = b"a layer"
 DIGEST = digest_of(LAYER)
 ACCEPT = "application/vnd.docker.distribution.manifest.v2+json"
@@ -35,11 +36,11 @@ UPLOADS = "POST /v2/team/app/blobs/uploads/"
 
 Read = Callable[[SwrClient, Credentials], Any]
 READS: dict[str, Read] = {
-    "manifest": lambda client, who: client.registry.manifest(who, REPOSITORY, "v1", ACCEPT, head=True),
-    "blob": lambda client, who: client.registry.blob(who, REPOSITORY, DIGEST),
-    "content": lambda client, who: client.registry.open_blob(who, REPOSITORY, DIGEST),
+    "manifest": lambda client, who: client.registry.manifest(Repository(who, REPOSITORY), "v1", ACCEPT, head=True),
+    "blob": lambda client, who: client.registry.blob(Repository(who, REPOSITORY), DIGEST),
+    "content": lambda client, who: client.registry.open_blob(Repository(who, REPOSITORY), DIGEST),
     "repositories": lambda client, who: client.catalog.repositories(who, "team"),
-    "tags": lambda client, who: client.catalog.tags(who, REPOSITORY),
+    "tags": lambda client, who: client.catalog.tags(Repository(who, REPOSITORY)),
     "organizations": lambda client, who: client.organizations.all(who),
 }
 
@@ -124,19 +125,19 @@ class TestUnreachable:
 
     def test_an_upload_goes_on_trying(self, nobody: SwrClient, credentials: Credentials, clock: Clock) -> None:
         with pytest.raises(Unreachable):
-            nobody.registry.blob(credentials, REPOSITORY, DIGEST)
+            nobody.registry.blob(Repository(credentials, REPOSITORY), DIGEST)
         read = clock.waited
         with pytest.raises(Unreachable):
-            nobody.uploads.start(credentials, REPOSITORY)
+            nobody.uploads.start(Repository(credentials, REPOSITORY))
         assert clock.waited - read > 45
         with pytest.raises(Unreachable):
-            nobody.registry.put_manifest(credentials, REPOSITORY, "v1", b"{}", ACCEPT, digest_of(b"{}"))
+            nobody.registry.put_manifest(Repository(credentials, REPOSITORY), "v1", b"{}", ACCEPT, digest_of(b"{}"))
         assert clock.waited - read > 90
 
     def test_nor_does_what_an_upload_reads(self, nobody: SwrClient, credentials: Credentials, clock: Clock) -> None:
         """An index that is put may need the manifests that it names."""
         with pytest.raises(Unreachable):
-            nobody.registry.blob(credentials, REPOSITORY, DIGEST)
+            nobody.registry.blob(Repository(credentials, REPOSITORY), DIGEST)
         for read in (READS["manifest"], READS["content"]):
             waited = clock.waited
             with pytest.raises(Unreachable), for_upload():
@@ -152,7 +153,7 @@ class TestUnreachable:
         with raw_server(port=port) as server:
             server.answer("GET /v2", answer("200 OK", body=LAYER))
             # An upload finds out, whoever waits.
-            client.tokens.bearer(credentials, REPOSITORY, "pull,push")
+            client.tokens.bearer(Repository(credentials, REPOSITORY), "pull,push")
             assert read(client, credentials).status_code == 200
 
     def test_names_that_nobody_resolves_and_addresses_that_drop_packets_take_5_s(
@@ -283,10 +284,10 @@ class TestUnavailable:
         swr.answer(UPLOADS, *[BUSY] * 20, answer("202 Accepted", "Location: /up"))
         swr.answer("PUT /up", answer("201 Created"))
         swr.answer("PUT /v2", *[BUSY] * 12, answer("201 Created"))
-        location = client.uploads.start(credentials, REPOSITORY)
-        client.uploads.finish(credentials, REPOSITORY, location, DIGEST, LAYER)
+        location = client.uploads.start(Repository(credentials, REPOSITORY))
+        client.uploads.finish(Repository(credentials, REPOSITORY), location, DIGEST, LAYER)
         digest = digest_of(b"{}")
-        assert client.registry.put_manifest(credentials, REPOSITORY, "v1", b"{}", ACCEPT, digest) == digest
+        assert client.registry.put_manifest(Repository(credentials, REPOSITORY), "v1", b"{}", ACCEPT, digest) == digest
 
 
 def coded(status: str, number: str) -> bytes:
@@ -304,7 +305,7 @@ class TestPassing:
         client = client_at(swr.url)
         swr.answer("PUT /v2", refusal, refusal, answer("201 Created"))
         assert client.registry.put_manifest(
-            credentials, REPOSITORY, "v1", b"{}", ACCEPT, digest_of(b"{}")
+            Repository(credentials, REPOSITORY), "v1", b"{}", ACCEPT, digest_of(b"{}")
         ) == digest_of(b"{}")
         assert len(clock.waits) == 2
         swr.answer("POST /v2/manage/namespaces", refusal, answer("201 Created"))
@@ -318,9 +319,11 @@ class TestPassing:
     ) -> None:
         client = client_at(swr.url)
         asks: list[Callable[[], object]] = [
-            lambda: client.registry.put_manifest(credentials, REPOSITORY, "v1", b"{}", ACCEPT, digest_of(b"{}")),
-            lambda: client.uploads.finish(credentials, REPOSITORY, "/up", DIGEST, LAYER),
-            lambda: client.uploads.finish(credentials, REPOSITORY, "/up", DIGEST, iter([LAYER])),
+            lambda: client.registry.put_manifest(
+                Repository(credentials, REPOSITORY), "v1", b"{}", ACCEPT, digest_of(b"{}")
+            ),
+            lambda: client.uploads.finish(Repository(credentials, REPOSITORY), "/up", DIGEST, LAYER),
+            lambda: client.uploads.finish(Repository(credentials, REPOSITORY), "/up", DIGEST, iter([LAYER])),
             lambda: client.organizations.create(credentials, "team"),
             lambda: client.catalog.repositories(credentials, "team"),
         ]
@@ -336,7 +339,9 @@ class TestPassing:
     def test_others_stand(self, swr: RawServer, credentials: Credentials, clock: Clock, refusal: bytes) -> None:
         swr.answer("PUT", refusal)
         with pytest.raises(AdapterError):
-            client_at(swr.url).registry.put_manifest(credentials, REPOSITORY, "v1", b"{}", ACCEPT, digest_of(b"{}"))
+            client_at(swr.url).registry.put_manifest(
+                Repository(credentials, REPOSITORY), "v1", b"{}", ACCEPT, digest_of(b"{}")
+            )
         assert clock.waits == []
 
 
@@ -356,9 +361,9 @@ class TestWhoFailed:
         swr.answer("GET http://swr.example", answer(status))
         client = client_at(f"{scheme}://swr.example", proxy=swr.url)
         with pytest.raises(Unexpected, match=words):
-            client.uploads.start(credentials, REPOSITORY)
+            client.uploads.start(Repository(credentials, REPOSITORY))
         with pytest.raises(Unexpected, match=words):
-            client.registry.blob(credentials, REPOSITORY, DIGEST)
+            client.registry.blob(Repository(credentials, REPOSITORY), DIGEST)
         assert clock.waits == []
 
     @pytest.mark.parametrize("value", ["\xa0a/b", "a\x01b", "a/b\r\nX: y", "\xe4", " a", "\x7f"], ids=ascii)
@@ -367,9 +372,11 @@ class TestWhoFailed:
     ) -> None:
         client = client_at(swr.url)
         asks: list[Callable[[], object]] = [
-            lambda: client.registry.manifest(credentials, REPOSITORY, "v1", value, head=False),
-            lambda: client.registry.open_blob(credentials, REPOSITORY, DIGEST, value),
-            lambda: client.registry.put_manifest(credentials, REPOSITORY, "v1", b"{}", value, digest_of(b"{}")),
+            lambda: client.registry.manifest(Repository(credentials, REPOSITORY), "v1", value, head=False),
+            lambda: client.registry.open_blob(Repository(credentials, REPOSITORY), DIGEST, value),
+            lambda: client.registry.put_manifest(
+                Repository(credentials, REPOSITORY), "v1", b"{}", value, digest_of(b"{}")
+            ),
         ]
         for ask in asks:
             with pytest.raises(InvalidRequest, match="characters that HTTP does not allow"):
@@ -384,12 +391,12 @@ class TestWhoFailed:
             swr.answer(blob, answer("307 x", f"Location: {store.url}/a"), answer("307 x", f"Location: {store.url}/b"))
             store.answer("GET /a", expired)
             store.answer("GET /b", answer("200 OK", body=LAYER))
-            with client_at(swr.url).registry.open_blob(credentials, REPOSITORY, DIGEST) as response:
+            with client_at(swr.url).registry.open_blob(Repository(credentials, REPOSITORY), DIGEST) as response:
                 assert response.content == LAYER
             store.answer("GET /b", expired)
             store.asked.clear()
             with pytest.raises(Unexpected, match=r"the object store 127\.0\.0\.3 denies .*\(403 AccessDenied\)"):
-                client_at(swr.url).registry.open_blob(credentials, REPOSITORY, DIGEST)
+                client_at(swr.url).registry.open_blob(Repository(credentials, REPOSITORY), DIGEST)
             assert store.asked == ["GET /b", "GET /b"]
 
     @pytest.mark.parametrize(
@@ -402,4 +409,4 @@ class TestWhoFailed:
             swr.answer(f"GET /v2/team/app/blobs/{DIGEST}", answer("307 x", f"Location: {store.url}/a"))
             store.answer("GET", answer(status, body=f"<Error><Code>{code}</Code></Error>".encode()))
             with pytest.raises(Unexpected, match=rf"127\.0\.0\.3 .*\({status[:3]}.*{code}\)"):
-                client_at(swr.url).registry.open_blob(credentials, REPOSITORY, DIGEST)
+                client_at(swr.url).registry.open_blob(Repository(credentials, REPOSITORY), DIGEST)

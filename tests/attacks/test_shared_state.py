@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from adapter.swr.repository import Repository
 
 from adapter.credentials import Credentials
-from adapter.references import Repository
+from adapter.references import RepositoryName
 from adapter.state import Away, Link, MemoryState, SharedState
 from adapter.swr.accepted import Accepted
 from adapter.swr.client import SwrClient
@@ -212,5 +213,5 @@ def test_what_is_read_of_credentials_is_checked(
     swr.grant()
     client.tokens._auth_failures._state = odd
     client.tokens._accepted._state = odd
-    assert client.tokens.bearer(credentials, Repository("org", "repo"), PULL)
+    assert client.tokens.bearer(Repository(credentials, RepositoryName("org", "repo")), PULL)
     assert Accepted(odd).lately(credentials) == (odd.get("") == b"1")

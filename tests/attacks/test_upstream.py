@@ -14,12 +14,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from adapter.swr.repository import Repository
 
 from adapter.contract.repositories import _size
 from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import AdapterError, SizeInvalid, TimedOut, Unexpected, Unreachable
 from adapter.http import request_context
-from adapter.references import Repository, digest_of
+from adapter.references import RepositoryName, digest_of
 from adapter.settings import Settings
 from adapter.swr.client import SwrClient
 from adapter.swr.retry import BUFFERED_UPLOAD, STREAMED_UPLOAD, RetryPolicy, retry_after
@@ -31,7 +32,7 @@ from tests.contract.http import Door, refused
 from tests.credentials import ACCESS_ID, PROJECT, SECRET_KEY
 from tests.running import running_adapter
 
-REPOSITORY = Repository("team", "app")
+REPOSITORY = RepositoryName("team", "app")
 LAYER = b"a layer"
 DIGEST = digest_of(LAYER)
 BLOB = f"GET /v2/team/app/blobs/{DIGEST}"
@@ -67,12 +68,12 @@ class TestHeaders:
     def test_what_no_server_may_send_on_is_refused(self, swr: RawServer, credentials: Credentials, field: str) -> None:
         swr.answer(BLOB, answer("200 OK", field, body=LAYER))
         with pytest.raises(Unexpected, match=f"returned an invalid {field.partition(':')[0]} header"):
-            swr.client().registry.open_blob(credentials, REPOSITORY, DIGEST)
+            swr.client().registry.open_blob(Repository(credentials, REPOSITORY), DIGEST)
         assert len(swr.asked) == 1, "a head that is no good does not get better"
 
     def test_what_is_not_sent_on_may_hold_more_than_ascii(self, swr: RawServer, credentials: Credentials) -> None:
         swr.answer(BLOB, answer("200 OK", "Content-Disposition: \xe4\r\n folded", "X-Tab: a\tb", body=LAYER))
-        swr.client().registry.open_blob(credentials, REPOSITORY, DIGEST).close()
+        swr.client().registry.open_blob(Repository(credentials, REPOSITORY), DIGEST).close()
 
     def test_no_slot_of_a_transfer_is_lost(self, swr: RawServer) -> None:
         regions = {PROJECT: {"registry": swr.url, "api": swr.url}}
@@ -123,14 +124,14 @@ class TestRedirects:
         port = urlsplit(swr.url).port
         swr.answer(BLOB, answer("307 Temporary Redirect", f"Location: http://{host}:{port}/secret"))
         with pytest.raises(Unexpected, match=r"an address of this machine or its link: .*`objects`"):
-            client_at(swr).registry.open_blob(credentials, REPOSITORY, DIGEST)
+            client_at(swr).registry.open_blob(Repository(credentials, REPOSITORY), DIGEST)
         assert swr.asked == [BLOB]
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "localhost.", "[fe80::1]"])
     def test_nor_is_a_client_sent_there(self, swr: RawServer, credentials: Credentials, host: str) -> None:
         swr.answer(BLOB, answer("307 Temporary Redirect", f"Location: http://{host}/secret"))
         with pytest.raises(Unexpected, match="of this machine or its link"):
-            client_at(swr).registry.blob_place(credentials, REPOSITORY, DIGEST)
+            client_at(swr).registry.blob_place(Repository(credentials, REPOSITORY), DIGEST)
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "169.254.169.254", "localhost", "127.1"])
     def test_nor_is_a_proxy_asked_for_it(self, swr: RawServer, credentials: Credentials, host: str) -> None:
@@ -140,7 +141,7 @@ class TestRedirects:
         regions = {"eu-de": RegionHosts("http://registry.example")}
         client = SwrClient.build(Settings(regions=regions, requests_per_second=0.0, proxy=swr.url))
         with pytest.raises(Unexpected, match="of this machine or its link"):
-            client.registry.open_blob(credentials, REPOSITORY, DIGEST)
+            client.registry.open_blob(Repository(credentials, REPOSITORY), DIGEST)
         assert len(swr.asked) == 1
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "inside.example", "registry.example"])
@@ -149,7 +150,7 @@ class TestRedirects:
         swr.answer(BLOB, answer("307 Temporary Redirect", f"Location: http://{host}:{port}/there"))
         swr.answer("GET /there", answer("200 OK", body=LAYER))
         objects = () if host == "registry.example" else (host,)
-        with client_at(swr, *objects).registry.open_blob(credentials, REPOSITORY, DIGEST) as response:
+        with client_at(swr, *objects).registry.open_blob(Repository(credentials, REPOSITORY), DIGEST) as response:
             assert response.content == LAYER
 
     def test_a_connection_that_is_there_already_is_not_used_for_it(self) -> None:
@@ -246,18 +247,18 @@ class TestFraming:
     def test_is_refused(self, swr: RawServer, credentials: Credentials, status: str, fields: list[str]) -> None:
         swr.answer(BLOB, answer(status, *fields, body=LAYER))
         with pytest.raises(Unexpected, match=r"returned an invalid (Content-Length|Transfer-Encoding|Content-Range)"):
-            swr.client().registry.open_blob(credentials, REPOSITORY, DIGEST, "bytes=0-6")
+            swr.client().registry.open_blob(Repository(credentials, REPOSITORY), DIGEST, "bytes=0-6")
         assert len(swr.asked) == 1
 
     def test_a_part_that_nobody_asked_for(self, swr: RawServer, credentials: Credentials) -> None:
         swr.answer(BLOB, answer("206 Partial Content", "Content-Range: bytes 0-6/9", body=LAYER))
         with pytest.raises(Unexpected, match="a part of what was requested as a whole"):
-            swr.client().registry.open_blob(credentials, REPOSITORY, DIGEST)
+            swr.client().registry.open_blob(Repository(credentials, REPOSITORY), DIGEST)
 
     @pytest.mark.parametrize("content_range", ["bytes 0-6/9", "bytes 0-6/*"])
     def test_one_that_was_asked_for(self, swr: RawServer, credentials: Credentials, content_range: str) -> None:
         swr.answer(BLOB, answer("206 Partial Content", f"Content-Range: {content_range}", body=LAYER))
-        with swr.client().registry.open_blob(credentials, REPOSITORY, DIGEST, "bytes=0-6") as response:
+        with swr.client().registry.open_blob(Repository(credentials, REPOSITORY), DIGEST, "bytes=0-6") as response:
             assert response.content == LAYER
 
     @pytest.mark.parametrize(

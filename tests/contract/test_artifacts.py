@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.contract.artifacts import Artifact, described, grouped, type_of
-from adapter.references import Repository
+from adapter.references import RepositoryName
 from adapter.swr.catalog import ListedTag
 from adapter.swr.media_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_MANIFEST
 
-REPOSITORY = Repository("team", "a/b")
+REPOSITORY = RepositoryName("team", "a/b")
 IMAGE = "application/vnd.docker.container.image.v1+json"
 
 

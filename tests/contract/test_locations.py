@@ -12,6 +12,7 @@ import pytest
 from adapter.credentials import parse_credentials
 from adapter.references import parse_repository
 from adapter.swr.client import region_table
+from adapter.swr.repository import Repository
 from adapter.transfer.upload_session import UploadSession, seal, signed
 from tests.contract.conftest import PUBLIC_HOST
 from tests.contract.http import (
@@ -118,7 +119,9 @@ class TestLocations:
         """Whoever knows the login key can seal; which host the adapter talks to must not be theirs to choose."""
         with socket.create_server(("127.0.0.1", 0)) as elsewhere:
             elsewhere.settimeout(0)
-            forged = seal(UploadSession(parse_repository(repository), form.format(_name_of(elsewhere))), IDENTITY)
+            forged = seal(
+                UploadSession(Repository(IDENTITY, parse_repository(repository)), form.format(_name_of(elsewhere)))
+            )
             answer = None
             with contextlib.suppress(TimeoutError):
                 target = with_query(f"/v2/{repository}/blobs/uploads/{forged}", digest=digest_of(b""))

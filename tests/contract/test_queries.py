@@ -4,7 +4,7 @@ import pytest
 
 from adapter.contract.queries import alternatives, matcher, repository_in, terms
 from adapter.errors import NameInvalid
-from adapter.references import Repository
+from adapter.references import RepositoryName
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_matches() -> None:
 
 @pytest.mark.parametrize("name", ["a/b", "a%2Fb", "a%2fb"])
 def test_a_repository_of_a_path(name: str) -> None:
-    assert repository_in("team", name) == Repository("team", "a/b")
+    assert repository_in("team", name) == RepositoryName("team", "a/b")
 
 
 @pytest.mark.parametrize(("project", "name"), [("UP", "a"), ("team", "a%252Fb"), ("team", "%00"), ("team", "..")])

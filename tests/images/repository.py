@@ -35,7 +35,7 @@ class Answered:
         return list(dict.fromkeys(entry["digest"] for entry in json.loads(self.data).get("manifests", ())))
 
 
-class Repository:
+class RepositoryName:
     """A new repository in SWR, seen through an adapter, as the caller and in the mood of its project."""
 
     def __init__(self, swr: RunningSandbox, door: Door, organization: str = ORGANIZATION, name: str = "") -> None:
@@ -43,9 +43,9 @@ class Repository:
         self.door = door
         self.name = name or f"{organization}/r{next(_numbers)}"
 
-    def through(self, door: Door) -> Repository:
+    def through(self, door: Door) -> RepositoryName:
         """The same, seen through another adapter or by another caller."""
-        return Repository(self.swr, door, name=self.name)
+        return RepositoryName(self.swr, door, name=self.name)
 
     def _target(self, reference: str) -> str:
         return f"/v2/{self.name}/manifests/{reference}"

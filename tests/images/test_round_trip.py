@@ -21,7 +21,7 @@ from adapter.swr.media_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX
 from tests.contract.http import Door
 from tests.credentials import ACCESS_KEY, LOGIN_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, basic
 from tests.docker_formats import MANIFEST_LIST, SCHEMA_2, faults
-from tests.images.repository import ORGANIZATION, TAG, Repository
+from tests.images.repository import ORGANIZATION, TAG, RepositoryName
 from tests.oci_images import Index, Member, images, index_of, indexes, members
 from tests.replay.profiles import PROFILES, Profile
 from tests.replay.sandboxed import moody_sandbox
@@ -45,14 +45,14 @@ class Stage:
     swr: RunningSandbox
     contract: str
 
-    def repositories(self) -> Iterator[tuple[Profile, Repository]]:
+    def repositories(self) -> Iterator[tuple[Profile, RepositoryName]]:
         """A new repository in each mood, which the stand-in has until the next one is asked for."""
         for profile in PROFILES.values():
             print(f"in the mood {profile.name}")
             self.swr.set_knobs(**profile.knobs)
-            yield profile, Repository(self.swr, Door(self.contract, basic(profile.access_id)))
+            yield profile, RepositoryName(self.swr, Door(self.contract, basic(profile.access_id)))
 
-    def otherwise(self, repository: Repository, profile: Profile) -> Repository:
+    def otherwise(self, repository: RepositoryName, profile: Profile) -> RepositoryName:
         """The same as a caller sees it for whom the adapter has nothing in mind: that one has the login key alone."""
         return repository.through(Door(self.contract, basic(profile.access_id, LOGIN_KEY)))
 
@@ -74,7 +74,7 @@ def _contents(document: dict[str, Any]) -> list[str]:
     return [part["digest"] for part in (document["config"], *(document["layers"] or ()))]
 
 
-def check_held(repository: Repository, profile: Profile, source: Index | Image, tag: str = TAG) -> None:
+def check_held(repository: RepositoryName, profile: Profile, source: Index | Image, tag: str = TAG) -> None:
     """SWR has the image under the tag: as it is if it takes that, else in Docker's formats, platform by platform."""
     held = repository.held(tag)
     media_type = OCI_INDEX if isinstance(source, Index) else source.media_type
@@ -91,7 +91,7 @@ def check_held(repository: Repository, profile: Profile, source: Index | Image, 
             _check_child(repository, profile, entry, member)
 
 
-def _check_child(repository: Repository, profile: Profile, entry: dict[str, Any], member: Member) -> None:
+def _check_child(repository: RepositoryName, profile: Profile, entry: dict[str, Any], member: Member) -> None:
     child = repository.held(entry["digest"])
     assert (entry["size"], entry["mediaType"]) == (len(child.data), child.media_type)
     if child.media_type == member.image.media_type:
@@ -101,7 +101,7 @@ def _check_child(repository: Repository, profile: Profile, entry: dict[str, Any]
         _check_image(repository, child, member.contents)
 
 
-def _check_image(repository: Repository, held: Manifest, contents: list[str]) -> None:
+def _check_image(repository: RepositoryName, held: Manifest, contents: list[str]) -> None:
     document = json.loads(held.data)
     assert held.media_type == DOCKER_MANIFEST
     assert faults(SCHEMA_2, held.data) == []
@@ -221,17 +221,17 @@ def test_two_accounts_with_different_moods(sandbox: RunningSandbox, recorded_ima
         other = Door(adapter.contract, basic(f"{PROJECT}@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY))
 
         sandbox.set_knobs(oci="refuse-all")
-        ours = Repository(sandbox, own, "ours")
+        ours = RepositoryName(sandbox, own, "ours")
         assert ours.push(index) == index.digest
         sandbox.set_knobs(oci="accept")
-        theirs = Repository(sandbox, other, "theirs")
+        theirs = RepositoryName(sandbox, other, "theirs")
         assert theirs.push(index) == index.digest
         check_held(theirs, PROFILES["accept"], index)
 
         # What SWR refused is remembered, of the one account alone; what it took is not.
         for door, organization, knob in ((own, "ours", "accept"), (other, "theirs", "refuse-all")):
             sandbox.set_knobs(oci=knob)
-            again = Repository(sandbox, door, organization)
+            again = RepositoryName(sandbox, door, organization)
             assert again.push(index) == index.digest
             check_held(again, PROFILES["refuse-all"], index)
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from adapter.errors import ManifestInvalid, TypeRefused
-from adapter.references import Repository
+from adapter.references import RepositoryName
 from adapter.sandbox.recordings.images import DOCKER_MANIFEST, Image
 from adapter.swr.media_types import digests_in
 from tests.manifests.service.driver import Adapter, forget, held
 from tests.running import TENANT, RunningSandbox
 
-REPOSITORY = Repository("team", "stand-ins")
+REPOSITORY = RepositoryName("team", "stand-ins")
 CANNOT_PARSE = json.dumps({"errors": [{"code": "MANIFEST_INVALID", "message": "Invalid image"}]})
 UNKNOWN_BLOB = json.dumps({"errors": [{"code": "MANIFEST_BLOB_UNKNOWN", "message": "blob unknown"}]})
 

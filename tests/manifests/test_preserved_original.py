@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from adapter.swr.repository import Repository
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
@@ -22,7 +23,7 @@ from adapter.manifests.preserved_original import (
     PreservedOriginals,
     original_in,
 )
-from adapter.references import Repository, digest_of
+from adapter.references import RepositoryName, digest_of
 from adapter.state import MemoryState
 from adapter.swr.client import SwrClient
 from adapter.swr.media_types import OCI_INDEX, OCI_MANIFEST
@@ -31,7 +32,7 @@ from tests.swr.scripted import Swr, client_of
 
 ME = parse_credentials(ACCESS_ID, SECRET_KEY, ["eu-de"])
 SAME_BY_KEY = parse_credentials(ACCESS_ID, LOGIN_KEY, ["eu-de"])
-REPOSITORY = Repository("org", "repo")
+REPOSITORY = RepositoryName("org", "repo")
 PART = {"mediaType": "a/b", "digest": digest_of(b""), "size": 0}
 INDEX: dict[str, Any] = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [PART, PART]}
 IMAGE: dict[str, Any] = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": PART, "layers": [PART]}
@@ -143,20 +144,20 @@ class TestFinding:
         data = encoded(INDEX)
         swr.answer("GET", path(data), Response(data))
         kept = PreservedOriginals(client)
-        assert kept.recall(ME, REPOSITORY, digest_of(data)) is None
+        assert kept.recall(Repository(ME, REPOSITORY), digest_of(data)) is None
         for _ in range(3):
-            assert kept.find(ME, REPOSITORY, digest_of(data)) == Document(OCI_INDEX, digest_of(data), data)
-        assert kept.recall(ME, REPOSITORY, digest_of(data)) is not None
+            assert kept.find(Repository(ME, REPOSITORY), digest_of(data)) == Document(OCI_INDEX, digest_of(data), data)
+        assert kept.recall(Repository(ME, REPOSITORY), digest_of(data)) is not None
         assert looked(swr, data) == 1
 
     def test_nobody_else_is_told_without_asking(self, swr: Swr, client: SwrClient) -> None:
-        data, other = encoded(INDEX), Repository("org", "other")
+        data, other = encoded(INDEX), RepositoryName("org", "other")
         swr.answer("GET", path(data), Response(data))
         swr.answer("GET", f"/v2/org/other/blobs/{digest_of(data)}", 404)
         kept = PreservedOriginals(client)
-        kept.find(ME, REPOSITORY, digest_of(data))
-        assert kept.recall(SAME_BY_KEY, REPOSITORY, digest_of(data)) is None
-        assert kept.find(ME, other, digest_of(data)) is None
+        kept.find(Repository(ME, REPOSITORY), digest_of(data))
+        assert kept.recall(Repository(SAME_BY_KEY, REPOSITORY), digest_of(data)) is None
+        assert kept.find(Repository(ME, other), digest_of(data)) is None
 
     def test_what_was_found_is_taken_to_be_there_for_ten_minutes(
         self, swr: Swr, client: SwrClient, monkeypatch: pytest.MonkeyPatch
@@ -166,8 +167,8 @@ class TestFinding:
         monkeypatch.setattr(module, "LIFE", 0.0)
         swr.answer("GET", path(data), Response(data), 404)
         kept = PreservedOriginals(client)
-        assert kept.find(ME, REPOSITORY, digest_of(data)) is not None
-        assert kept.find(ME, REPOSITORY, digest_of(data)) is None
+        assert kept.find(Repository(ME, REPOSITORY), digest_of(data)) is not None
+        assert kept.find(Repository(ME, REPOSITORY), digest_of(data)) is None
 
     def test_large_ones_are_remembered_too_but_few_of_them(self, swr: Swr, client: SwrClient) -> None:
         kept, all_of_them = (
@@ -177,9 +178,9 @@ class TestFinding:
         for data in all_of_them:
             swr.answer("GET", path(data), Response(data))
             for _ in range(2):
-                assert kept.find(ME, REPOSITORY, digest_of(data)) is not None
+                assert kept.find(Repository(ME, REPOSITORY), digest_of(data)) is not None
             assert looked(swr, data) == 1
-        assert kept.recall(ME, REPOSITORY, digest_of(all_of_them[0])) is None
+        assert kept.recall(Repository(ME, REPOSITORY), digest_of(all_of_them[0])) is None
 
     def test_what_is_not_there_is_asked_for_each_time(self, swr: Swr, client: SwrClient) -> None:
         """It may come at any time, through another replica."""
@@ -187,7 +188,7 @@ class TestFinding:
         swr.answer("GET", path(data), refusal(404, "BLOB_UNKNOWN"))
         kept = PreservedOriginals(client)
         for _ in range(2):
-            assert kept.find(ME, REPOSITORY, digest_of(data)) is None
+            assert kept.find(Repository(ME, REPOSITORY), digest_of(data)) is None
         assert looked(swr, data) == 2
 
     @pytest.mark.parametrize("fresh", [True, False])
@@ -198,7 +199,7 @@ class TestFinding:
         swr.answer("GET", path(data), Response(data))
         kept = PreservedOriginals(client)
         for _ in range(3):
-            assert kept.find(ME, REPOSITORY, digest_of(data), fresh=fresh) is None
+            assert kept.find(Repository(ME, REPOSITORY), digest_of(data), fresh=fresh) is None
         assert looked(swr, data) == 1
 
     def test_more_parts_than_are_asked_for_one_by_one(self, swr: Swr, client: SwrClient) -> None:
@@ -207,20 +208,20 @@ class TestFinding:
         swr.answer("GET", path(data), Response(data))
         original = Document(OCI_MANIFEST, digest_of(data), data)
         with pytest.raises(ManifestInvalid, match="500 blobs"):
-            PreservedOriginals(client).keep(ME, REPOSITORY, original, remembered=True)
+            PreservedOriginals(client).keep(Repository(ME, REPOSITORY), original, remembered=True)
         before = len(swr.seen)
-        assert PreservedOriginals(client).find(ME, REPOSITORY, digest_of(data), fresh=True) is None
+        assert PreservedOriginals(client).find(Repository(ME, REPOSITORY), digest_of(data), fresh=True) is None
         assert len(swr.seen) <= before + 2
 
     def test_damage_is_absence(self, swr: Swr, client: SwrClient) -> None:
         data = encoded(INDEX)
         swr.answer("GET", path(data), Response(data + b" "))
-        assert PreservedOriginals(client).find(ME, REPOSITORY, digest_of(data)) is None
+        assert PreservedOriginals(client).find(Repository(ME, REPOSITORY), digest_of(data)) is None
 
     def test_the_largest_that_a_registry_must_take(self, swr: Swr, client: SwrClient) -> None:
         data = encoded(INDEX).ljust(LARGEST)
         swr.answer("GET", path(data), Response(data))
-        assert PreservedOriginals(client).find(ME, REPOSITORY, digest_of(data)) is not None
+        assert PreservedOriginals(client).find(Repository(ME, REPOSITORY), digest_of(data)) is not None
 
     @pytest.mark.parametrize("told", [True, False], ids=["by its length", "by its bytes"])
     def test_a_layer_is_not_read_to_find_out(
@@ -232,12 +233,12 @@ class TestFinding:
             monkeypatch.setattr(module, "read_document", lambda *_: pytest.fail("it is read"))
             response = Response(data)
         swr.answer("GET", path(data), lambda _: response)
-        assert PreservedOriginals(client).find(ME, REPOSITORY, digest_of(data)) is None
+        assert PreservedOriginals(client).find(Repository(ME, REPOSITORY), digest_of(data)) is None
 
     def test_one_without_a_length(self, swr: Swr, client: SwrClient) -> None:
         data = encoded(IMAGE)
         swr.answer("GET", path(data), lambda _: Response(iter([data])))
-        assert PreservedOriginals(client).find(ME, REPOSITORY, digest_of(data)) is not None
+        assert PreservedOriginals(client).find(Repository(ME, REPOSITORY), digest_of(data)) is not None
 
     def test_a_failure_is_no_absence(self, swr: Swr, client: SwrClient) -> None:
         data = encoded(INDEX)
@@ -245,14 +246,14 @@ class TestFinding:
             swr.answer("GET", path(data), status)
             swr.answer("GET", "/v2/manage/namespaces", {"namespaces": [{"id": 1, "name": "org", "auth": 7}]})
             with pytest.raises(kind):
-                PreservedOriginals(client).find(ME, REPOSITORY, digest_of(data))
+                PreservedOriginals(client).find(Repository(ME, REPOSITORY), digest_of(data))
 
     def test_what_another_program_left_in_the_state_is_not_believed(self, swr: Swr, client: SwrClient) -> None:
         data = encoded(INDEX)
         swr.answer("GET", path(data), 404)
         kept = PreservedOriginals(client)
         kept._cache.put(f"kept:{ME.fingerprint}:{REPOSITORY}:{digest_of(data)}", data + b" ", 60)
-        assert kept.find(ME, REPOSITORY, digest_of(data)) is None
+        assert kept.find(Repository(ME, REPOSITORY), digest_of(data)) is None
 
 
 class TestKeeping:
@@ -270,18 +271,18 @@ class TestKeeping:
         self, swr: Swr, client: SwrClient, original: Document, remembered: bool
     ) -> None:
         kept = PreservedOriginals(client)
-        kept.keep(ME, REPOSITORY, original, remembered=remembered)
+        kept.keep(Repository(ME, REPOSITORY), original, remembered=remembered)
         (put,) = [request for request in swr.seen if request.method == "PUT"]
         assert (put.args["digest"], put.get_data()) == (original.digest, original.data)
-        assert kept.recall(ME, REPOSITORY, original.digest) == (original if remembered else None)
+        assert kept.recall(Repository(ME, REPOSITORY), original.digest) == (original if remembered else None)
 
     def test_a_refusal_is_told(self, swr: Swr, client: SwrClient, original: Document) -> None:
         kept = PreservedOriginals(client)
         for status, kind in ((416, Unexpected), (501, Unavailable)):
             swr.answer("PUT", self.UPLOAD, status)
             with pytest.raises(kind):
-                kept.keep(ME, REPOSITORY, original, remembered=True)
-        assert kept.recall(ME, REPOSITORY, original.digest) is None
+                kept.keep(Repository(ME, REPOSITORY), original, remembered=True)
+        assert kept.recall(Repository(ME, REPOSITORY), original.digest) is None
 
 
 class TestMissed:
@@ -289,16 +290,16 @@ class TestMissed:
         kept = PreservedOriginals(client)
         client.state.put("of somebody else", b"1", 60)
         for number in range(10):
-            kept.missed(ME, REPOSITORY, digest_of(b"%d" % number))
+            kept.missed(Repository(ME, REPOSITORY), digest_of(b"%d" % number))
         assert isinstance(client.state, MemoryState)
         assert len(client.state._values) == 1
 
     def test_until_it_comes(self, client: SwrClient) -> None:
         kept, one, two = PreservedOriginals(client), digest_of(b"1"), digest_of(b"2")
-        kept.missed(ME, REPOSITORY, one)
-        assert kept.lacks(ME, REPOSITORY, [two, one])
-        assert not kept.lacks(ME, REPOSITORY, [two])
-        assert not kept.lacks(ME, Repository("org", "other"), [one])
-        assert not kept.lacks(SAME_BY_KEY, REPOSITORY, [one])
-        kept.arrived(ME, REPOSITORY, [one])
-        assert not kept.lacks(ME, REPOSITORY, [two, one])
+        kept.missed(Repository(ME, REPOSITORY), one)
+        assert kept.lacks(Repository(ME, REPOSITORY), [two, one])
+        assert not kept.lacks(Repository(ME, REPOSITORY), [two])
+        assert not kept.lacks(Repository(ME, RepositoryName("org", "other")), [one])
+        assert not kept.lacks(Repository(SAME_BY_KEY, REPOSITORY), [one])
+        kept.arrived(Repository(ME, REPOSITORY), [one])
+        assert not kept.lacks(Repository(ME, REPOSITORY), [two, one])

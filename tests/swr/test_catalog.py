@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from adapter.swr.repository import Repository
 from werkzeug import Request, Response
 
 from adapter.credentials import Credentials, parse_credentials
@@ -23,7 +24,7 @@ from adapter.errors import (
     Unavailable,
     Unexpected,
 )
-from adapter.references import Repository
+from adapter.references import RepositoryName
 from adapter.swr import catalog
 from adapter.swr.client import SwrClient
 from adapter.values import RegionHosts
@@ -34,7 +35,7 @@ from tests.swr.test_models import repository, tag
 
 REPOS = "/v2/manage/repos"
 DOCKYARD = "/dockyard/v2/repositories"
-NESTED = Repository("team", "a/b")
+NESTED = RepositoryName("team", "a/b")
 TAGS = f"{NAMESPACES}/team/repos/a$b/tags"
 LISTS = "/v2/team/a/b/tags/list"
 
@@ -94,8 +95,8 @@ def test_what_another_server_does_not_have_is_neither_empty_nor_gone(
     for call in (
         lambda: client.catalog.repositories(credentials, None),
         lambda: client.catalog.repositories(credentials, "team"),
-        lambda: client.catalog.tags(credentials, NESTED),
-        lambda: client.catalog.delete_tag(credentials, NESTED, "v1"),
+        lambda: client.catalog.tags(Repository(credentials, NESTED)),
+        lambda: client.catalog.delete_tag(Repository(credentials, NESTED), "v1"),
     ):
         with pytest.raises(Unexpected, match="check the `api` of eu-de in SWR_ADAPTER_REGIONS"):
             call()
@@ -117,9 +118,9 @@ def test_a_404_in_any_shape_of_swr_is_of_what_was_asked_for(
         swr.answer(method, path, Response(json.dumps(body), 404))
     assert client.catalog.repositories(credentials, None) == []
     with pytest.raises(RepositoryUnknown):
-        client.catalog.tags(credentials, NESTED)
+        client.catalog.tags(Repository(credentials, NESTED))
     with pytest.raises(RepositoryUnknown):
-        client.catalog.delete_tag(credentials, NESTED, "v1")
+        client.catalog.delete_tag(Repository(credentials, NESTED), "v1")
 
 
 def test_nothing_is_signed_with_a_wrong_secret(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
@@ -128,9 +129,9 @@ def test_nothing_is_signed_with_a_wrong_secret(swr: Swr, client: SwrClient, cred
         with pytest.raises(CredentialsRefused):
             client.catalog.repositories(credentials, None)
         with pytest.raises(CredentialsRefused):
-            client.catalog.tags(credentials, NESTED)
+            client.catalog.tags(Repository(credentials, NESTED))
         with pytest.raises(CredentialsRefused):
-            client.catalog.delete_tag(credentials, NESTED, "v1")
+            client.catalog.delete_tag(Repository(credentials, NESTED), "v1")
     assert [request.path for request in swr.seen] == [TOKEN_PATH]
 
 
@@ -145,7 +146,7 @@ def test_an_organization_that_swr_does_not_know(swr: Swr, client: SwrClient, cre
 
 def test_tags_of_a_nested_repository(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", TAGS, page(tag(Tag="v2"), tag(Tag="v1"), tag(Tag="")))
-    assert [each.name for each in client.catalog.tags(credentials, NESTED)] == ["v1", "v2"]
+    assert [each.name for each in client.catalog.tags(Repository(credentials, NESTED))] == ["v1", "v2"]
     assert asked(swr, TAGS) == [{"order_column": "tag", "order_type": "asc", "offset": "0", "limit": "100"}]
 
 
@@ -157,7 +158,7 @@ def test_pages_are_asked_for_by_where_the_last_one_ended(swr: Swr, client: SwrCl
         return page(*stored[offset : offset + 4], total=9)
 
     swr.answer("GET", TAGS, cut)
-    assert len(client.catalog.tags(credentials, NESTED)) == 9
+    assert len(client.catalog.tags(Repository(credentials, NESTED))) == 9
     assert [(each["offset"], each["limit"]) for each in asked(swr, TAGS)] == [("0", "100"), ("4", "100"), ("8", "100")]
 
 
@@ -180,13 +181,13 @@ def test_tags_that_cannot_be_listed(
 ) -> None:
     swr.answer("GET", TAGS, answer)
     with pytest.raises(AdapterError) as caught:
-        client.catalog.tags(credentials, NESTED)
+        client.catalog.tags(Repository(credentials, NESTED))
     assert type(caught.value) is kind
 
 
 def test_a_repository_without_a_list_of_tags_has_none(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", TAGS, refusal(404, "SVCSTG.SWR.4041057"))
-    assert client.catalog.tags(credentials, NESTED) == []
+    assert client.catalog.tags(Repository(credentials, NESTED)) == []
 
 
 def test_parameters_that_swr_refuses_are_left_out_from_then_on(
@@ -199,7 +200,7 @@ def test_parameters_that_swr_refuses_are_left_out_from_then_on(
 
     swr.answer("GET", TAGS, bare)
     for _ in range(2):
-        assert [each.name for each in client.catalog.tags(credentials, NESTED)] == ["v1"]
+        assert [each.name for each in client.catalog.tags(Repository(credentials, NESTED))] == ["v1"]
     assert [sorted(set(each) - {"offset", "limit"}) for each in asked(swr, TAGS)] == [
         ["order_column", "order_type"],
         ["filter"],
@@ -255,9 +256,9 @@ def test_a_way_that_swr_takes_no_more_costs_a_look_for_another(
         return page(tag()) if taken in request.args else refusal(400, "SVCSTG.SWR.4000014")
 
     swr.answer("GET", TAGS, answer)
-    assert len(client.catalog.tags(credentials, NESTED)) == 1
+    assert len(client.catalog.tags(Repository(credentials, NESTED))) == 1
     taken = "order_column"
-    assert len(client.catalog.tags(credentials, NESTED)) == 1
+    assert len(client.catalog.tags(Repository(credentials, NESTED))) == 1
     assert ["filter" in each for each in asked(swr, TAGS)] == [False, True, True, False]
 
 
@@ -270,7 +271,7 @@ def test_a_list_that_does_not_hold_still_is_not_given_out_in_part(
 
     swr.answer("GET", TAGS, shrinking)
     with pytest.raises(Unavailable, match="changed each of the 3 times that it was read") as caught:
-        client.catalog.tags(credentials, NESTED)
+        client.catalog.tags(Repository(credentials, NESTED))
     assert caught.value.retry_after == 10.0
 
 
@@ -288,7 +289,7 @@ def test_an_older_swr_wants_a_filter(swr: Swr, client: SwrClient, credentials: C
 def test_a_refusal_of_every_form_is_told(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", TAGS, refusal(400, "SVCSTG.SWR.4000014", "no such parameter"))
     with pytest.raises(AdapterError, match="no such parameter"):
-        client.catalog.tags(credentials, NESTED)
+        client.catalog.tags(Repository(credentials, NESTED))
 
 
 # Bounds
@@ -310,7 +311,7 @@ def test_a_body_of_a_hundred_megabytes(swr: Swr, client: SwrClient, credentials:
     swr.answer("GET", TAGS, endless)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(Unexpected, match="more than"):
-        client.catalog.tags(credentials, NESTED)
+        client.catalog.tags(Repository(credentials, NESTED))
     assert sent < 60 << 20
     # In KiB. The server of this test is in the same process.
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
@@ -332,7 +333,7 @@ def test_a_page_that_trickles(
     swr.answer("GET", TAGS, trickle)
     try:
         with pytest.raises(TimedOut):
-            client.catalog.tags(credentials, NESTED)
+            client.catalog.tags(Repository(credentials, NESTED))
     finally:
         stop.set()
 
@@ -343,7 +344,9 @@ def test_many_lists_at_once_stay_within_the_budget(swr: Swr, credentials: Creden
     for number in range(60):
         swr.answer("GET", f"{NAMESPACES}/team/repos/r{number}/tags", page(tag()))
     with ThreadPoolExecutor(60) as pool:
-        found = list(pool.map(lambda n: client.catalog.tags(credentials, Repository("team", f"r{n}")), range(60)))
+        found = list(
+            pool.map(lambda n: client.catalog.tags(Repository(credentials, RepositoryName("team", f"r{n}"))), range(60))
+        )
     assert [len(each) for each in found] == [1] * 60
     assert swr.count("GET", TOKEN_PATH) == 1
     assert len(swr.seen) == 61
@@ -378,7 +381,7 @@ def test_without_dockyard_and_without_a_management_host(swr: Swr, credentials: C
     with pytest.raises(Denied, match="management API of eu-de is unknown"):
         client.catalog.repositories(credentials, "team")
     with pytest.raises(Denied, match="management API of eu-de is unknown"):
-        client.catalog.delete_tag(credentials, NESTED, "v1")
+        client.catalog.delete_tag(Repository(credentials, NESTED), "v1")
 
 
 @pytest.mark.parametrize(("code", "kind"), [("4040009", Denied), ("4040058", OrganizationUnknown)])
@@ -409,7 +412,7 @@ def test_a_later_page_that_is_not_there_empties_nothing(
     calls: list[Callable[[], object]] = [
         lambda: client.catalog.repositories(credentials, "team"),
         lambda: client.catalog.repositories(key_only, "team"),
-        lambda: client.catalog.tags(credentials, NESTED),
+        lambda: client.catalog.tags(Repository(credentials, NESTED)),
     ]
     for call in calls:
         with pytest.raises(AdapterError) as caught:
@@ -439,7 +442,7 @@ def test_a_refusal_of_dockyard(swr: Swr, client: SwrClient, key_only: Credential
 
 def test_tags_have_names_only(swr: Swr, client: SwrClient, key_only: Credentials) -> None:
     swr.answer("GET", LISTS, {"name": "team/a/b", "tags": ["v2", "", "v1"]})
-    found = client.catalog.tags(key_only, NESTED)
+    found = client.catalog.tags(Repository(key_only, NESTED))
     assert [(each.name, each.digest) for each in found] == [("v1", None), ("v2", None)]
     assert swr.count("GET", LISTS) == 1
 
@@ -448,13 +451,13 @@ def test_tags_have_names_only(swr: Swr, client: SwrClient, key_only: Credentials
 def test_no_tags_may_mean_no_repository(swr: Swr, client: SwrClient, key_only: Credentials, names: Any) -> None:
     swr.answer("GET", LISTS, {"name": "team/a/b", "tags": names})
     swr.answer("GET", DOCKYARD, page(repository(name="a/b")))
-    assert client.catalog.tags(key_only, NESTED) == []
+    assert client.catalog.tags(Repository(key_only, NESTED)) == []
     swr.answer("GET", DOCKYARD, page(repository(name="a/c")))
     with pytest.raises(RepositoryUnknown):
-        client.catalog.tags(key_only, NESTED)
+        client.catalog.tags(Repository(key_only, NESTED))
     swr.answer("GET", DOCKYARD, 404)
     with pytest.raises(Denied, match=r"whether it exists cannot be seen .* enter the SK"):
-        client.catalog.tags(key_only, NESTED)
+        client.catalog.tags(Repository(key_only, NESTED))
 
 
 # Deletion
@@ -462,8 +465,8 @@ def test_no_tags_may_mean_no_repository(swr: Swr, client: SwrClient, key_only: C
 
 def test_deleting_a_tag(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("DELETE", f"{TAGS}/v1", 204, 200)
-    client.catalog.delete_tag(credentials, NESTED, "v1")
-    client.catalog.delete_tag(credentials, NESTED, "v1")
+    client.catalog.delete_tag(Repository(credentials, NESTED), "v1")
+    client.catalog.delete_tag(Repository(credentials, NESTED), "v1")
     assert swr.count("DELETE", f"{TAGS}/v1") == 2
 
 
@@ -483,10 +486,10 @@ def test_a_tag_that_cannot_be_deleted(
 ) -> None:
     swr.answer("DELETE", f"{TAGS}/v1", answer)
     with pytest.raises(AdapterError) as caught:
-        client.catalog.delete_tag(credentials, NESTED, "v1")
+        client.catalog.delete_tag(Repository(credentials, NESTED), "v1")
     assert type(caught.value) is kind
 
 
 def test_a_login_key_deletes_no_tag(swr: Swr, client: SwrClient, key_only: Credentials) -> None:
     with pytest.raises(Denied, match="login key alone"):
-        client.catalog.delete_tag(key_only, NESTED, "v1")
+        client.catalog.delete_tag(Repository(key_only, NESTED), "v1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from adapter.swr.repository import Repository
 from werkzeug import Request, Response
 
 from adapter.credentials import Credentials
@@ -16,7 +17,7 @@ from adapter.errors import (
     RepositoryUnknown,
     Unavailable,
 )
-from adapter.references import Repository, digest_of
+from adapter.references import RepositoryName, digest_of
 from adapter.swr import deletion as module
 from adapter.swr.annotations import SOURCE_DIGEST, with_content_digest
 from adapter.swr.client import SwrClient
@@ -26,7 +27,7 @@ from adapter.swr.tokens import ALL, PULL, PUSH
 from tests.swr.scripted import TOKEN_PATH, Swr, absence, jwt
 from tests.swr.test_management import NAMESPACES, entry
 
-REPOSITORY = Repository("org", "repo")
+REPOSITORY = RepositoryName("org", "repo")
 MANAGED = f"{NAMESPACES}/org/repos/repo/tags"
 OLD, NEW = b'{"schemaVersion":2,"a":1}', b'{"schemaVersion":2,"b":2}'
 DIGEST = digest_of(OLD)
@@ -97,7 +98,7 @@ def deleted(swr: Swr) -> list[str]:
 class TestByDigest:
     def test_the_tags_that_carry_it_and_no_other(self, swr: Swr, deletion: Deletion, credentials: Credentials) -> None:
         holds(swr, v1=OLD, v2=NEW, v3=OLD)
-        deletion.manifest(credentials, REPOSITORY, DIGEST)
+        deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
         assert deleted(swr) == ["v1", "v3"]
 
     def test_a_tag_that_moved_since_the_list_stays(
@@ -105,7 +106,7 @@ class TestByDigest:
     ) -> None:
         holds(swr, v1=OLD, v2=OLD)
         carries(swr, "v1", described(NEW))
-        deletion.manifest(credentials, REPOSITORY, DIGEST)
+        deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
         assert deleted(swr) == ["v2"]
 
     def test_one_that_moves_during_the_run_stays_too(
@@ -118,7 +119,7 @@ class TestByDigest:
             return Response(status=204)
 
         swr.answer("DELETE", f"{MANAGED}/v1", move)
-        deletion.manifest(credentials, REPOSITORY, DIGEST)
+        deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
         assert deleted(swr) == ["v1"]
 
     def test_when_all_have_moved_the_manifest_is_untagged(
@@ -127,7 +128,7 @@ class TestByDigest:
         holds(swr, v1=OLD)
         carries(swr, "v1", described(NEW))
         swr.answer("DELETE", BY_DIGEST, 202)
-        deletion.manifest(credentials, REPOSITORY, DIGEST)
+        deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
         assert deleted(swr) == [DIGEST]
 
     def test_a_tag_that_is_gone_already_is_no_error(
@@ -141,12 +142,12 @@ class TestByDigest:
         swr.answer("DELETE", BY_DIGEST, refusal(404, "MANIFEST_UNKNOWN"))
         carries(swr, DIGEST, 404)
         with pytest.raises(ManifestUnknown):
-            deletion.manifest(credentials, REPOSITORY, DIGEST)
+            deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
         assert deleted(swr) == ["v2", DIGEST]
 
     def test_a_list_without_digests_is_made_good(self, swr: Swr, deletion: Deletion, credentials: Credentials) -> None:
         holds(swr, digests=False, v1=OLD, v2=NEW, v3=OLD)
-        deletion.manifest(credentials, REPOSITORY, DIGEST)
+        deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
         assert deleted(swr) == ["v1", "v3"]
 
     def test_but_not_without_end(
@@ -155,7 +156,7 @@ class TestByDigest:
         monkeypatch.setattr(module, "MOST_LOOKS", 2)
         holds(swr, digests=False, v1=OLD, v2=NEW, v3=OLD)
         with pytest.raises(DeletionRefused, match=r"3.*at most 2.*console"):
-            deletion.manifest(credentials, REPOSITORY, DIGEST)
+            deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
         assert deleted(swr) == []
         assert not [request for request in swr.seen if request.method == "HEAD"]
 
@@ -165,7 +166,7 @@ class TestByDigest:
         swr.answer("DELETE", BY_DIGEST, refusal(status))
         carries(swr, DIGEST, described(OLD))
         with pytest.raises(DeletionRefused, match=f"no tag of org/repo carries {DIGEST}.*nothing was deleted"):
-            deletion.manifest(credentials, REPOSITORY, DIGEST)
+            deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
         assert deleted(swr) == [DIGEST]
 
     @pytest.mark.parametrize("status", [400, 404, 405])
@@ -174,14 +175,14 @@ class TestByDigest:
         swr.answer("DELETE", BY_DIGEST, refusal(status))
         carries(swr, DIGEST, 404)
         with pytest.raises(ManifestUnknown, match=DIGEST):
-            deletion.manifest(credentials, REPOSITORY, DIGEST)
+            deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
 
     def test_a_missing_repository(self, swr: Swr, deletion: Deletion, credentials: Credentials) -> None:
         swr.answer("GET", MANAGED, NO_IMAGE)
         swr.answer("DELETE", BY_DIGEST, refusal(404, "NAME_UNKNOWN"))
         carries(swr, DIGEST, 404)
         with pytest.raises(RepositoryUnknown):
-            deletion.manifest(credentials, REPOSITORY, DIGEST)
+            deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
 
     @pytest.mark.parametrize("status", [404, 405])
     def test_a_digest_that_the_registry_serves_is_not_gone(
@@ -192,7 +193,7 @@ class TestByDigest:
         swr.answer("DELETE", BY_DIGEST, refusal(status))
         carries(swr, DIGEST, described(OLD))
         with pytest.raises(DeletionRefused, match="nothing was deleted"):
-            deletion.manifest(credentials, REPOSITORY, DIGEST)
+            deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
 
     def test_a_tag_that_the_registry_serves_is_not_gone(
         self, swr: Swr, deletion: Deletion, credentials: Credentials
@@ -201,18 +202,18 @@ class TestByDigest:
         for answer in (NO_TAG, NO_IMAGE):
             swr.answer("DELETE", f"{MANAGED}/v2", answer)
             with pytest.raises(DeletionRefused, match=r"does not find the tag v2 .* although SWR's registry serves it"):
-                deletion.tag(credentials, REPOSITORY, "v2")
+                deletion.tag(Repository(credentials, REPOSITORY), "v2")
         with pytest.raises(DeletionRefused, match="does not find the tag v2"):
-            deletion.manifest(credentials, REPOSITORY, DIGEST)
+            deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
         carries(swr, "v2", 404)
         with pytest.raises(RepositoryUnknown):
-            deletion.tag(credentials, REPOSITORY, "v2")
+            deletion.tag(Repository(credentials, REPOSITORY), "v2")
 
     def test_a_failure_is_no_refusal(self, swr: Swr, deletion: Deletion, credentials: Credentials) -> None:
         holds(swr)
         swr.answer("DELETE", BY_DIGEST, 500)
         with pytest.raises(Unavailable):
-            deletion.manifest(credentials, REPOSITORY, DIGEST)
+            deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
         assert deleted(swr) == [DIGEST]
 
     def test_what_swr_did_not_look_at_is_asked_again(
@@ -220,7 +221,7 @@ class TestByDigest:
     ) -> None:
         holds(swr)
         swr.answer("DELETE", BY_DIGEST, 503, 202)
-        deletion.manifest(credentials, REPOSITORY, DIGEST)
+        deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
         assert deleted(swr) == [DIGEST, DIGEST]
 
 
@@ -235,12 +236,12 @@ class TestByTheDigestOfAnOriginal:
 
     def test_the_tags_that_stand_for_it(self, swr: Swr, deletion: Deletion, credentials: Credentials) -> None:
         holds(swr, v1=LIST, v2=NEW, v3=LIST)
-        deletion.manifest(credentials, REPOSITORY, ORIGINAL)
+        deletion.manifest(Repository(credentials, REPOSITORY), ORIGINAL)
         assert deleted(swr) == ["v1", "v3"]
 
     def test_and_by_the_digest_that_swr_has(self, swr: Swr, deletion: Deletion, credentials: Credentials) -> None:
         holds(swr, v1=LIST, v2=NEW)
-        deletion.manifest(credentials, REPOSITORY, digest_of(LIST))
+        deletion.manifest(Repository(credentials, REPOSITORY), digest_of(LIST))
         assert deleted(swr) == ["v1"]
 
     def test_a_tag_that_moved_since_the_list_stays(
@@ -248,19 +249,19 @@ class TestByTheDigestOfAnOriginal:
     ) -> None:
         holds(swr, v1=LIST, v2=LIST)
         carries(swr, "v1", described(NEW))
-        deletion.manifest(credentials, REPOSITORY, ORIGINAL)
+        deletion.manifest(Repository(credentials, REPOSITORY), ORIGINAL)
         assert deleted(swr) == ["v2"]
 
     def test_a_list_without_digests_is_made_good(self, swr: Swr, deletion: Deletion, credentials: Credentials) -> None:
         holds(swr, digests=False, v1=LIST, v2=NEW)
-        deletion.manifest(credentials, REPOSITORY, ORIGINAL)
+        deletion.manifest(Repository(credentials, REPOSITORY), ORIGINAL)
         assert deleted(swr) == ["v1"]
 
     def test_a_list_without_documents_is_made_good(
         self, swr: Swr, deletion: Deletion, credentials: Credentials
     ) -> None:
         holds(swr, manifests=False, v1=LIST, v2=NEW)
-        deletion.manifest(credentials, REPOSITORY, ORIGINAL)
+        deletion.manifest(Repository(credentials, REPOSITORY), ORIGINAL)
         assert deleted(swr) == ["v1"]
 
     def test_one_tag_without_a_digest_hides_no_other(
@@ -274,7 +275,7 @@ class TestByTheDigestOfAnOriginal:
             {"Tag": "v3", "digest": digest_of(LIST), "manifest": LIST.decode()},
         ]
         swr.answer("GET", MANAGED, Response(json.dumps(rows)), Response("[]"))
-        deletion.manifest(credentials, REPOSITORY, ORIGINAL)
+        deletion.manifest(Repository(credentials, REPOSITORY), ORIGINAL)
         assert deleted(swr) == ["v2", "v3"]
 
     def test_but_where_swr_shows_them_none_is_asked_for(
@@ -283,40 +284,40 @@ class TestByTheDigestOfAnOriginal:
         plain = json.dumps({"schemaVersion": 2, "mediaType": DOCKER_MANIFEST, "config": {}, "layers": []}).encode()
         holds(swr, v1=plain, v2=plain)
         with pytest.raises(ManifestUnknown):
-            deletion.manifest(credentials, REPOSITORY, ORIGINAL)
+            deletion.manifest(Repository(credentials, REPOSITORY), ORIGINAL)
         assert not [request for request in swr.seen if request.path.endswith(("/v1", "/v2"))]
 
     def test_when_nothing_stands_for_it(self, swr: Swr, deletion: Deletion, credentials: Credentials) -> None:
         holds(swr, v1=NEW)
         with pytest.raises(ManifestUnknown):
-            deletion.manifest(credentials, REPOSITORY, ORIGINAL)
+            deletion.manifest(Repository(credentials, REPOSITORY), ORIGINAL)
         assert deleted(swr) == [ORIGINAL]
 
     def test_one_that_was_changed_since_stays(self, swr: Swr, deletion: Deletion, credentials: Credentials) -> None:
         holds(swr, v1=LIST.replace(b'"manifests":[]', b'"manifests":[{}]'))
         with pytest.raises(ManifestUnknown):
-            deletion.manifest(credentials, REPOSITORY, ORIGINAL)
+            deletion.manifest(Repository(credentials, REPOSITORY), ORIGINAL)
         assert deleted(swr) == [ORIGINAL]
 
     def test_with_the_login_key(self, swr: Swr, deletion: Deletion, key_only: Credentials) -> None:
         holds(swr, v1=LIST, v2=NEW, v3=LIST)
         for tag in ("v1", "v3"):
             swr.answer("DELETE", f"/v2/org/repo/manifests/{tag}", 202)
-        deletion.manifest(key_only, REPOSITORY, ORIGINAL)
+        deletion.manifest(Repository(key_only, REPOSITORY), ORIGINAL)
         assert deleted(swr) == [ORIGINAL, "v1", "v3"]
 
     def test_with_the_login_key_and_nothing(self, swr: Swr, deletion: Deletion, key_only: Credentials) -> None:
         holds(swr, v2=NEW)
         with pytest.raises(ManifestUnknown, match=ORIGINAL):
-            deletion.manifest(key_only, REPOSITORY, ORIGINAL)
+            deletion.manifest(Repository(key_only, REPOSITORY), ORIGINAL)
         assert deleted(swr) == [ORIGINAL]
 
     @pytest.mark.parametrize("reference", [ORIGINAL, digest_of(LIST), "v3"])
     def test_a_tag_of_it(self, swr: Swr, deletion: Deletion, credentials: Credentials, reference: str) -> None:
         holds(swr, v1=LIST, v2=NEW, v3=LIST)
-        deletion.tag_of(credentials, REPOSITORY, reference, "v1")
+        deletion.tag_of(Repository(credentials, REPOSITORY), reference, "v1")
         with pytest.raises(ManifestUnknown, match="no artifact"):
-            deletion.tag_of(credentials, REPOSITORY, reference, "v2")
+            deletion.tag_of(Repository(credentials, REPOSITORY), reference, "v2")
         assert deleted(swr) == ["v1"]
 
     def test_where_nothing_is_translated_it_is_no_digest_of_anything(
@@ -326,14 +327,14 @@ class TestByTheDigestOfAnOriginal:
         off = Deletion(client.registry, client.catalog, client.management, translated=False)
         for who in (credentials, key_only):
             with pytest.raises(ManifestUnknown):
-                off.manifest(who, REPOSITORY, ORIGINAL)
+                off.manifest(Repository(who, REPOSITORY), ORIGINAL)
         with pytest.raises(ManifestUnknown):
-            off.tag_of(credentials, REPOSITORY, ORIGINAL, "v1")
+            off.tag_of(Repository(credentials, REPOSITORY), ORIGINAL, "v1")
         assert deleted(swr) == [ORIGINAL, ORIGINAL]
-        off.tag_of(credentials, REPOSITORY, digest_of(LIST), "v1")
+        off.tag_of(Repository(credentials, REPOSITORY), digest_of(LIST), "v1")
         carries(swr, "v0", 404)
         with pytest.raises(ManifestUnknown):
-            off.tag_of(credentials, REPOSITORY, digest_of(LIST), "v0")
+            off.tag_of(Repository(credentials, REPOSITORY), digest_of(LIST), "v0")
 
 
 class TestTokens:
@@ -365,7 +366,7 @@ class TestTokens:
     ) -> None:
         holds(swr)
         self.wants(swr, actions, status)
-        deletion.manifest(credentials, REPOSITORY, DIGEST)
+        deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
         assert "pull,push" in asked
         assert ("*" in asked) == (actions == "all")
 
@@ -373,13 +374,13 @@ class TestTokens:
         holds(swr)
         self.wants(swr, "none", 403)
         with pytest.raises(Denied, match="no access to org/repo"):
-            deletion.manifest(credentials, REPOSITORY, DIGEST)
+            deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
 
     def test_one_for_pushing_does_not_serve_for_all(
         self, client: SwrClient, credentials: Credentials, asked: list[str]
     ) -> None:
         for actions in (PUSH, ALL, ALL, PULL):
-            client.tokens.bearer(credentials, REPOSITORY, actions)
+            client.tokens.bearer(Repository(credentials, REPOSITORY), actions)
         assert asked == [PUSH, ALL]
 
     def test_a_blocked_account_asks_no_more(
@@ -388,7 +389,7 @@ class TestTokens:
         holds(swr)
         swr.answer("DELETE", BY_DIGEST, refusal(403, "DENIED", "Not allow to login, upload or download image"))
         with pytest.raises(AccountBlocked):
-            deletion.manifest(credentials, REPOSITORY, DIGEST)
+            deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
         assert len(deleted(swr)) == 1
 
 
@@ -396,7 +397,7 @@ class TestWithTheLoginKey:
     def test_a_digest_in_one_request(self, swr: Swr, deletion: Deletion, key_only: Credentials) -> None:
         holds(swr, v1=OLD)
         swr.answer("DELETE", BY_DIGEST, 202)
-        deletion.manifest(key_only, REPOSITORY, DIGEST)
+        deletion.manifest(Repository(key_only, REPOSITORY), DIGEST)
         assert deleted(swr) == [DIGEST]
 
     @pytest.mark.parametrize("then", [202, 404], ids=["each by itself", "all with the first"])
@@ -410,7 +411,7 @@ class TestWithTheLoginKey:
         swr.answer("DELETE", "/v2/org/repo/manifests/v3", then)
         if then == 404:
             carries(swr, "v3", described(OLD), 404)
-        deletion.manifest(key_only, REPOSITORY, DIGEST)
+        deletion.manifest(Repository(key_only, REPOSITORY), DIGEST)
         assert deleted(swr) == ([DIGEST, "v1", "v3"] if then == 202 else [DIGEST, "v1"])
 
     def test_where_nothing_can(self, swr: Swr, deletion: Deletion, key_only: Credentials) -> None:
@@ -419,9 +420,9 @@ class TestWithTheLoginKey:
         swr.answer("DELETE", BY_DIGEST, refusal(405))
         swr.answer("DELETE", "/v2/org/repo/manifests/v1", refusal(405))
         with pytest.raises(DeletionRefused, match="enter the SK"):
-            deletion.manifest(key_only, REPOSITORY, DIGEST)
+            deletion.manifest(Repository(key_only, REPOSITORY), DIGEST)
         with pytest.raises(DeletionRefused, match="enter the SK"):
-            deletion.tag(key_only, REPOSITORY, "v1")
+            deletion.tag(Repository(key_only, REPOSITORY), "v1")
 
     @pytest.mark.parametrize("served", [True, False])
     def test_the_first_of_the_tags_gone_meanwhile(
@@ -434,7 +435,7 @@ class TestWithTheLoginKey:
         swr.answer("DELETE", BY_DIGEST, refusal(405))
         swr.answer("DELETE", "/v2/org/repo/manifests/v1", 404)
         with pytest.raises(DeletionRefused if served else ManifestUnknown):
-            deletion.manifest(key_only, REPOSITORY, DIGEST)
+            deletion.manifest(Repository(key_only, REPOSITORY), DIGEST)
 
     def test_the_first_of_several_gone_meanwhile(self, swr: Swr, deletion: Deletion, key_only: Credentials) -> None:
         holds(swr, v1=OLD, v3=OLD)
@@ -442,7 +443,7 @@ class TestWithTheLoginKey:
         carries(swr, "v1", described(OLD), 404)
         swr.answer("DELETE", BY_DIGEST, refusal(405))
         swr.answer("DELETE", "/v2/org/repo/manifests/v3", 202)
-        deletion.manifest(key_only, REPOSITORY, DIGEST)
+        deletion.manifest(Repository(key_only, REPOSITORY), DIGEST)
         assert deleted(swr) == [DIGEST, "v3"]
 
     def test_a_tag_that_was_moved_meanwhile_is_left_alone(
@@ -453,10 +454,10 @@ class TestWithTheLoginKey:
         swr.answer("DELETE", BY_DIGEST, refusal(405))
         carries(swr, "v1", described(OLD), described(NEW))
         with pytest.raises(DeletionRefused, match="does not delete"):
-            deletion.manifest(key_only, REPOSITORY, DIGEST)
+            deletion.manifest(Repository(key_only, REPOSITORY), DIGEST)
         carries(swr, "v1", described(OLD), described(OLD), described(NEW))
         with pytest.raises(DeletionRefused, match="was moved meanwhile"):
-            deletion.tag(key_only, REPOSITORY, "v1")
+            deletion.tag(Repository(key_only, REPOSITORY), "v1")
         assert deleted(swr) == [DIGEST]
 
     def test_untagged_and_refused(self, swr: Swr, deletion: Deletion, key_only: Credentials) -> None:
@@ -464,26 +465,26 @@ class TestWithTheLoginKey:
         carries(swr, DIGEST, described(OLD))
         swr.answer("DELETE", BY_DIGEST, refusal(405))
         with pytest.raises(DeletionRefused, match="enter the SK"):
-            deletion.manifest(key_only, REPOSITORY, DIGEST)
+            deletion.manifest(Repository(key_only, REPOSITORY), DIGEST)
         assert deleted(swr) == [DIGEST]
 
     def test_a_tag_of_its_own(self, swr: Swr, deletion: Deletion, key_only: Credentials) -> None:
         holds(swr, v1=OLD, v2=NEW)
         swr.answer("DELETE", "/v2/org/repo/manifests/v1", 202)
-        deletion.tag(key_only, REPOSITORY, "v1")
+        deletion.tag(Repository(key_only, REPOSITORY), "v1")
         assert deleted(swr) == ["v1"]
 
     def test_one_of_two_tags_is_not_risked(self, swr: Swr, deletion: Deletion, key_only: Credentials) -> None:
         """To some registries deleting by tag means the manifest: the other tag would go along."""
         holds(swr, v1=OLD, v2=OLD)
         with pytest.raises(DeletionRefused, match=r"shares its manifest with v2.*enter the SK"):
-            deletion.tag(key_only, REPOSITORY, "v1")
+            deletion.tag(Repository(key_only, REPOSITORY), "v1")
         assert deleted(swr) == []
 
     def test_a_missing_tag(self, swr: Swr, deletion: Deletion, key_only: Credentials) -> None:
         carries(swr, "v1", 404)
         with pytest.raises(ManifestUnknown, match="v1"):
-            deletion.tag(key_only, REPOSITORY, "v1")
+            deletion.tag(Repository(key_only, REPOSITORY), "v1")
 
     def test_too_many_tags_to_ask(
         self, swr: Swr, deletion: Deletion, key_only: Credentials, monkeypatch: pytest.MonkeyPatch
@@ -491,7 +492,7 @@ class TestWithTheLoginKey:
         monkeypatch.setattr(module, "MOST_LOOKS", 2)
         holds(swr, v1=OLD, v2=NEW, v3=OLD)
         with pytest.raises(DeletionRefused, match="enter the SK"):
-            deletion.tag(key_only, REPOSITORY, "v1")
+            deletion.tag(Repository(key_only, REPOSITORY), "v1")
         assert deleted(swr) == []
 
 
@@ -501,7 +502,7 @@ class TestTagOf:
         self, swr: Swr, deletion: Deletion, credentials: Credentials, reference: str
     ) -> None:
         holds(swr, v1=OLD, v2=NEW, v3=OLD)
-        deletion.tag_of(credentials, REPOSITORY, reference, "v1")
+        deletion.tag_of(Repository(credentials, REPOSITORY), reference, "v1")
         assert deleted(swr) == ["v1"]
 
     @pytest.mark.parametrize("reference", ["v2", digest_of(NEW), "missing"])
@@ -511,5 +512,5 @@ class TestTagOf:
         holds(swr, v1=OLD, v2=NEW)
         carries(swr, "missing", 404)
         with pytest.raises(ManifestUnknown, match=f"no artifact {reference} with the tag v1"):
-            deletion.tag_of(credentials, REPOSITORY, reference, "v1")
+            deletion.tag_of(Repository(credentials, REPOSITORY), reference, "v1")
         assert deleted(swr) == []

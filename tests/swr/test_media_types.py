@@ -6,7 +6,7 @@ import pytest
 
 from adapter import errors
 from adapter.errors import AdapterError
-from adapter.references import Repository
+from adapter.references import RepositoryName
 from adapter.swr.errors import ErrorResponse
 from adapter.swr.media_types import (
     DOCKER_LIST,
@@ -78,7 +78,7 @@ def test_what_is_no_document_has_none() -> None:
     ],
 )
 def test_how_a_type_is_refused(code: str, message: str, refused: bool) -> None:
-    error = refusal_error(ErrorResponse(400, code, message), Repository("org", "app"), "v1", OCI_INDEX, b"{}")
+    error = refusal_error(ErrorResponse(400, code, message), RepositoryName("org", "app"), "v1", OCI_INDEX, b"{}")
     assert isinstance(error, errors.TypeRefused) is refused
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.errors import Unexpected
-from adapter.references import Repository
+from adapter.references import RepositoryName
 from adapter.swr.annotations import SOURCE_DIGEST, with_content_digest
 from adapter.swr.media_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from adapter.swr.models import ListedRepository, ListedTag, config_type_of, read_repository, read_tag
@@ -36,7 +36,7 @@ def tag(**fields: Any) -> dict[str, Any]:
 def test_a_repository() -> None:
     found = read_repository(repository())
     assert found == ListedRepository("team", "app", "2026-01-02T03:04:05.000Z")
-    assert found.repository == Repository("team", "app")
+    assert found.repository == RepositoryName("team", "app")
 
 
 @pytest.mark.parametrize("name", ["a/b/c", "a$b$c"])

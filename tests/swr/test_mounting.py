@@ -6,17 +6,18 @@ import json
 from typing import Any
 
 import pytest
+from adapter.swr.repository import Repository
 from werkzeug import Request, Response
 
 from adapter.credentials import Credentials
 from adapter.errors import AccountBlocked, AdapterError, CredentialsRefused, Throttled, Unavailable
-from adapter.references import Repository, digest_of
+from adapter.references import RepositoryName, digest_of
 from adapter.swr.client import SwrClient
 from adapter.swr.retry import MOUNT, RetryPolicy
 from adapter.swr.uploads import Mounting
 from tests.swr.scripted import TOKEN_PATH, Swr, jwt
 
-TARGET, SOURCE = Repository("org", "target"), Repository("org", "deep/source")
+TARGET, SOURCE = RepositoryName("org", "target"), RepositoryName("org", "deep/source")
 DIGEST = digest_of(b"layer")
 UPLOADS, BLOB = f"/v2/{TARGET}/blobs/uploads/", f"/v2/{TARGET}/blobs/{DIGEST}"
 
@@ -36,7 +37,7 @@ def denied(message: str, status: int = 401) -> Response:
 
 
 def mounted(client: SwrClient, credentials: Credentials) -> Mounting:
-    return client.uploads.mount(credentials, TARGET, DIGEST, SOURCE)
+    return client.uploads.mount(Repository(credentials, TARGET), DIGEST, SOURCE)
 
 
 def test_what_is_asked(swr: Swr, client: SwrClient, credentials: Credentials) -> None:

@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from adapter.swr.repository import Repository
 from werkzeug import Request, Response
 
 from adapter.credentials import Credentials, parse_credentials
@@ -23,7 +24,7 @@ from adapter.errors import (
     Throttled,
     UpstreamError,
 )
-from adapter.references import Repository
+from adapter.references import RepositoryName
 from adapter.swr.client import SwrClient
 from adapter.swr.management import Organization
 from adapter.swr.retry import BEST_EFFORT
@@ -131,7 +132,7 @@ def test_once_it_is_there_nobody_waits_for_an_older_refusal(
     swr: Swr, client: SwrClient, credentials: Credentials, answer: Response
 ) -> None:
     """A token that was asked for before is refused after; who asks then joins no request of that time."""
-    repositories = [Repository("team", "app"), Repository("other", "app")]
+    repositories = [RepositoryName("team", "app"), RepositoryName("other", "app")]
     asked, release = threading.Semaphore(0), threading.Event()
     missing = {"errors": [{"code": "DENIED", "message": "Image organization does not exist"}]}
 
@@ -148,8 +149,8 @@ def test_once_it_is_there_nobody_waits_for_an_older_refusal(
     swr.answer("POST", NAMESPACES, answer)
     swr.answer("GET", f"{NAMESPACES}/team", entry("team"))
 
-    def bearer(repository: Repository) -> str:
-        return client.tokens.bearer(credentials, repository, PUSH)
+    def bearer(repository: RepositoryName) -> str:
+        return client.tokens.bearer(Repository(credentials, repository), PUSH)
 
     with ThreadPoolExecutor(4) as pool:
         old = [pool.submit(bearer, repository) for repository in repositories]

@@ -21,16 +21,17 @@ from adapter.errors import (
     Unexpected,
     UploadUnknown,
 )
-from adapter.references import Repository, digest_of
+from adapter.references import RepositoryName, digest_of
 from adapter.swr.client import SwrClient
 from adapter.swr.registry import Manifest
+from adapter.swr.repository import Repository
 from adapter.swr.tokens import PULL, PUSH
 from adapter.swr.transport import read_document
 from adapter.values import RegionHosts
 from tests.swr.scripted import TOKEN_PATH, Swr, client_of, jwt
 from tests.swr.test_management import NAMESPACES, entry
 
-REPOSITORY = Repository("org", "repo")
+REPOSITORY = RepositoryName("org", "repo")
 MANIFEST = b'{"schemaVersion":2}'
 DIGEST = digest_of(MANIFEST)
 DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
@@ -47,7 +48,7 @@ def _granted(swr: Swr) -> None:
 
 
 def head(client: SwrClient, credentials: Credentials, reference: str = "v1") -> Manifest:
-    return client.registry.manifest(credentials, REPOSITORY, reference, DOCKER, head=True)
+    return client.registry.manifest(Repository(credentials, REPOSITORY), reference, DOCKER, head=True)
 
 
 def refusal(status: int, code: str, message: str = "words") -> Response:
@@ -81,7 +82,7 @@ def test_head_by_digest_needs_no_digest_header(swr: Swr, client: SwrClient, cred
 def test_a_damaged_manifest_is_not_passed_on(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", f"/v2/org/repo/manifests/{DIGEST}", described(b"{}"))
     with pytest.raises(Unexpected, match="damaged"):
-        client.registry.manifest(credentials, REPOSITORY, DIGEST, DOCKER, head=False)
+        client.registry.manifest(Repository(credentials, REPOSITORY), DIGEST, DOCKER, head=False)
 
 
 @pytest.mark.parametrize("answer", [404, refusal(404, "MANIFEST_UNKNOWN"), refusal(404, "NAME_UNKNOWN")])
@@ -91,7 +92,7 @@ def test_no_such_manifest(swr: Swr, client: SwrClient, credentials: Credentials,
     with pytest.raises(ManifestUnknown):
         head(client, credentials)
     with pytest.raises(ManifestUnknown):
-        client.registry.manifest(credentials, REPOSITORY, "v1", DOCKER, head=False)
+        client.registry.manifest(Repository(credentials, REPOSITORY), "v1", DOCKER, head=False)
 
 
 def test_a_stale_token_is_replaced_once(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
@@ -122,7 +123,7 @@ def test_a_missing_organization_is_never_a_401(
         head(client, credentials)
     swr.answer("POST", NAMESPACES, 201)
     with pytest.raises(OrganizationUnknown):
-        client.uploads.start(credentials, REPOSITORY)
+        client.uploads.start(Repository(credentials, REPOSITORY))
     assert swr.count("POST", NAMESPACES) == 1
 
 
@@ -136,10 +137,10 @@ def test_what_may_be_a_lost_permission_is_denied_where_nothing_is_pushed(
     swr.answer("GET", f"{NAMESPACES}/org", said)
     for method in ("HEAD", "GET", "DELETE"):
         with pytest.raises(Denied, match="'org' does not exist in SWR, or belongs to another account"):
-            client.registry.exchange(method, credentials, REPOSITORY, BY_TAG, actions=PULL)
+            client.registry.exchange(method, Repository(credentials, REPOSITORY), BY_TAG, actions=PULL)
     swr.answer("POST", NAMESPACES, 201)
     with pytest.raises(OrganizationUnknown):
-        client.uploads.start(credentials, REPOSITORY)
+        client.uploads.start(Repository(credentials, REPOSITORY))
     assert swr.count("POST", NAMESPACES) == 1
 
 
@@ -160,7 +161,7 @@ def test_an_organization_that_is_there_is_denied(
 ) -> None:
     swr.answer("POST", UPLOADS, refusal(status, "DENIED", "you do not have the permission"))
     with pytest.raises(Denied, match="no access to org/repo"):
-        client.uploads.start(credentials, REPOSITORY)
+        client.uploads.start(Repository(credentials, REPOSITORY))
 
 
 def test_the_same_from_the_token_endpoint(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
@@ -181,26 +182,26 @@ def test_the_same_from_the_token_endpoint(swr: Swr, client: SwrClient, credentia
 def test_a_blocked_account_is_told_so(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("POST", UPLOADS, refusal(403, "DENIED", "Not allow to login, upload or download image"))
     with pytest.raises(AccountBlocked, match="30 minutes"):
-        client.uploads.start(credentials, REPOSITORY)
+        client.uploads.start(Repository(credentials, REPOSITORY))
 
 
 def test_404_to_the_start_of_an_upload(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("POST", UPLOADS, refusal(404, "NAME_UNKNOWN"))
     with pytest.raises(RepositoryUnknown, match="org/repo"):
-        client.uploads.start(credentials, REPOSITORY)
+        client.uploads.start(Repository(credentials, REPOSITORY))
     swr.answer("GET", NAMESPACES, {"namespaces": []})
     swr.answer("POST", NAMESPACES, 201)
     with pytest.raises(OrganizationUnknown, match="'org'"):
-        client.uploads.start(credentials, REPOSITORY)
+        client.uploads.start(Repository(credentials, REPOSITORY))
 
 
 def test_accepted_is_not_stored(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("PUT", "/up", 202)
     swr.answer("PUT", BY_TAG, 202)
     with pytest.raises(Unexpected):
-        client.uploads.finish(credentials, REPOSITORY, "/up", DIGEST, MANIFEST)
+        client.uploads.finish(Repository(credentials, REPOSITORY), "/up", DIGEST, MANIFEST)
     with pytest.raises(Unexpected):
-        client.registry.put_manifest(credentials, REPOSITORY, "v1", MANIFEST, DOCKER, DIGEST)
+        client.registry.put_manifest(Repository(credentials, REPOSITORY), "v1", MANIFEST, DOCKER, DIGEST)
 
 
 def test_wrong_credentials_stay_401(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
@@ -212,14 +213,16 @@ def test_wrong_credentials_stay_401(swr: Swr, client: SwrClient, credentials: Cr
 def test_put_manifest(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("PUT", BY_TAG, Response("", 201, {"Docker-Content-Digest": DIGEST}), Response("", 201))
     for _ in range(2):
-        assert client.registry.put_manifest(credentials, REPOSITORY, "v1", MANIFEST, DOCKER, DIGEST) == DIGEST
+        assert (
+            client.registry.put_manifest(Repository(credentials, REPOSITORY), "v1", MANIFEST, DOCKER, DIGEST) == DIGEST
+        )
     assert swr.seen[-1].get_data() == MANIFEST
     assert swr.seen[-1].headers["Content-Type"] == DOCKER
 
 
 def test_a_busy_swr_is_asked_again_for_a_manifest(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("PUT", BY_TAG, 503, 201)
-    assert client.registry.put_manifest(credentials, REPOSITORY, "v1", MANIFEST, DOCKER, DIGEST) == DIGEST
+    assert client.registry.put_manifest(Repository(credentials, REPOSITORY), "v1", MANIFEST, DOCKER, DIGEST) == DIGEST
 
 
 @pytest.mark.parametrize(
@@ -236,7 +239,7 @@ def test_a_refused_type_names_the_build_flags(
 ) -> None:
     swr.answer("PUT", BY_TAG, answer)
     with pytest.raises(TypeRefused) as caught:
-        client.registry.put_manifest(credentials, REPOSITORY, "v1", MANIFEST, INDEX, DIGEST)
+        client.registry.put_manifest(Repository(credentials, REPOSITORY), "v1", MANIFEST, INDEX, DIGEST)
     assert "--provenance=false" in caught.value.sentence
     assert "oci-mediatypes=false" in caught.value.sentence
     assert INDEX in caught.value.sentence
@@ -245,25 +248,25 @@ def test_a_refused_type_names_the_build_flags(
 def test_other_refusals_of_a_manifest(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("PUT", BY_TAG, refusal(400, "MANIFEST_INVALID"), refusal(400, "MANIFEST_BLOB_UNKNOWN"))
     with pytest.raises(ManifestInvalid) as caught:
-        client.registry.put_manifest(credentials, REPOSITORY, "v1", MANIFEST, DOCKER, DIGEST)
+        client.registry.put_manifest(Repository(credentials, REPOSITORY), "v1", MANIFEST, DOCKER, DIGEST)
     assert type(caught.value) is ManifestInvalid
     with pytest.raises(ManifestInvalid) as caught:
-        client.registry.put_manifest(credentials, REPOSITORY, "v1", MANIFEST, INDEX, DIGEST)
+        client.registry.put_manifest(Repository(credentials, REPOSITORY), "v1", MANIFEST, INDEX, DIGEST)
     assert type(caught.value) is ManifestInvalid
 
 
 def test_blob_head(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("HEAD", BLOB, Response(MANIFEST), 404)
-    assert client.registry.blob(credentials, REPOSITORY, DIGEST).length == len(MANIFEST)
+    assert client.registry.blob(Repository(credentials, REPOSITORY), DIGEST).length == len(MANIFEST)
     with pytest.raises(BlobUnknown):
-        client.registry.blob(credentials, REPOSITORY, DIGEST)
+        client.registry.blob(Repository(credentials, REPOSITORY), DIGEST)
 
 
 def test_blob_head_that_redirects(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     for method in ("HEAD", "GET"):
         swr.answer(method, BLOB, Response("", 302, {"Location": "/bucket/x?Signature=s"}))
     swr.answer("GET", "/bucket/x", Response(MANIFEST))
-    assert client.registry.blob(credentials, REPOSITORY, DIGEST).length == len(MANIFEST)
+    assert client.registry.blob(Repository(credentials, REPOSITORY), DIGEST).length == len(MANIFEST)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -272,7 +275,7 @@ def test_a_blob_is_fetched_without_credentials(
 ) -> None:
     swr.answer("GET", BLOB, Response("", status, {"Location": f"{swr.url}/bucket/x?Signature=s"}))
     swr.answer("GET", "/bucket/x", Response(MANIFEST))
-    response = client.registry.open_blob(credentials, REPOSITORY, DIGEST, "bytes=1-2")
+    response = client.registry.open_blob(Repository(credentials, REPOSITORY), DIGEST, "bytes=1-2")
     assert read_document(response) == MANIFEST
     assert "Authorization" not in swr.seen[-1].headers
     assert swr.seen[-1].headers["Range"] == "bytes=1-2"
@@ -282,7 +285,7 @@ def test_a_blob_is_fetched_without_credentials(
 def test_redirects_have_an_end(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", BLOB, Response("", 302, {"Location": BLOB}))
     with pytest.raises(Unexpected):
-        client.registry.open_blob(credentials, REPOSITORY, DIGEST)
+        client.registry.open_blob(Repository(credentials, REPOSITORY), DIGEST)
     assert len(swr.seen) < 8
 
 
@@ -290,21 +293,21 @@ def test_redirects_have_an_end(swr: Swr, client: SwrClient, credentials: Credent
 def test_redirects_to_nowhere(swr: Swr, client: SwrClient, credentials: Credentials, location: str) -> None:
     swr.answer("GET", BLOB, Response("", 302, {"Location": location}))
     with pytest.raises(Unexpected):
-        client.registry.open_blob(credentials, REPOSITORY, DIGEST)
+        client.registry.open_blob(Repository(credentials, REPOSITORY), DIGEST)
 
 
 def test_hosts_of_blobs_can_be_pinned(swr: Swr, credentials: Credentials) -> None:
     client = client_of(swr, regions={"eu-de": RegionHosts(swr.url, swr.url, ("obs.example",))})
     swr.answer("GET", BLOB, Response("", 302, {"Location": "http://elsewhere.example/x"}))
     with pytest.raises(Unexpected, match=r"elsewhere\.example"):
-        client.registry.open_blob(credentials, REPOSITORY, DIGEST)
+        client.registry.open_blob(Repository(credentials, REPOSITORY), DIGEST)
 
 
 @pytest.mark.parametrize("answer", [404, refusal(404, "BLOB_UNKNOWN")])
 def test_no_such_blob(swr: Swr, client: SwrClient, credentials: Credentials, answer: Response) -> None:
     swr.answer("GET", BLOB, answer)
     with pytest.raises(BlobUnknown):
-        client.registry.open_blob(credentials, REPOSITORY, DIGEST)
+        client.registry.open_blob(Repository(credentials, REPOSITORY), DIGEST)
 
 
 # Uploads
@@ -330,7 +333,7 @@ def test_where_an_upload_goes_on(
     host = swr.url.removeprefix("http://")
     filled = location.format(url=swr.url, host=host, name=host.partition(":")[0])
     swr.answer("POST", UPLOADS, Response("", 202, {"Location": filled}))
-    assert client.uploads.start(credentials, REPOSITORY) == path
+    assert client.uploads.start(Repository(credentials, REPOSITORY)) == path
 
 
 @pytest.mark.parametrize("location", [None, "https://evil.example/v2/up/1", "//evil.example/x", "http://u:p@{host}/x"])
@@ -341,22 +344,22 @@ def test_where_an_upload_must_not_go(
     headers = {} if location is None else {"Location": location.format(host=host)}
     swr.answer("POST", UPLOADS, Response("", 202, headers))
     with pytest.raises(Unexpected):
-        client.uploads.start(credentials, REPOSITORY)
+        client.uploads.start(Repository(credentials, REPOSITORY))
 
 
 def test_the_start_of_an_upload_absorbs_trouble(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("POST", UPLOADS, 503, 429, 500, Response("", 202, {"Location": "/up"}))
-    assert client.uploads.start(credentials, REPOSITORY) == "/up"
+    assert client.uploads.start(Repository(credentials, REPOSITORY)) == "/up"
 
 
 def test_finish_adds_the_digest(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("PUT", "/up", Response("", 201, {"Docker-Content-Digest": DIGEST}))
-    client.uploads.finish(credentials, REPOSITORY, "/up?_state=a%2Bb", DIGEST, MANIFEST, "5-9")
+    client.uploads.finish(Repository(credentials, REPOSITORY), "/up?_state=a%2Bb", DIGEST, MANIFEST, "5-9")
     request = swr.seen[-1]
     assert request.query_string.decode() == f"_state=a%2Bb&digest={DIGEST.replace(':', '%3A')}"
     assert request.headers["Content-Range"] == "5-9"
     assert request.get_data() == MANIFEST
-    client.uploads.finish(credentials, REPOSITORY, "/up", DIGEST, b"")
+    client.uploads.finish(Repository(credentials, REPOSITORY), "/up", DIGEST, b"")
     assert swr.seen[-1].headers["Content-Length"] == "0"
     assert "Content-Range" not in swr.seen[-1].headers
 
@@ -364,31 +367,31 @@ def test_finish_adds_the_digest(swr: Swr, client: SwrClient, credentials: Creden
 def test_swr_keeps_something_else(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("PUT", "/up", Response("", 201, {"Docker-Content-Digest": "sha256:" + "0" * 64}))
     with pytest.raises(Unexpected, match="keeps the upload as"):
-        client.uploads.finish(credentials, REPOSITORY, "/up", DIGEST, MANIFEST)
+        client.uploads.finish(Repository(credentials, REPOSITORY), "/up", DIGEST, MANIFEST)
 
 
 def test_refused_uploads(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("PUT", "/up", refusal(400, "DIGEST_INVALID"), 404)
     with pytest.raises(DigestInvalid):
-        client.uploads.finish(credentials, REPOSITORY, "/up", DIGEST, MANIFEST)
+        client.uploads.finish(Repository(credentials, REPOSITORY), "/up", DIGEST, MANIFEST)
     with pytest.raises(UploadUnknown):
-        client.uploads.finish(credentials, REPOSITORY, "/up", DIGEST, MANIFEST)
+        client.uploads.finish(Repository(credentials, REPOSITORY), "/up", DIGEST, MANIFEST)
     swr.answer("PATCH", "/up", 404)
     with pytest.raises(UploadUnknown):
-        client.uploads.chunk(credentials, REPOSITORY, "/up", MANIFEST, None)
+        client.uploads.chunk(Repository(credentials, REPOSITORY), "/up", MANIFEST, None)
     swr.answer("DELETE", "/up", 204, 404)
-    client.uploads.cancel(credentials, REPOSITORY, "/up")
+    client.uploads.cancel(Repository(credentials, REPOSITORY), "/up")
     with pytest.raises(UploadUnknown):
-        client.uploads.cancel(credentials, REPOSITORY, "/up")
+        client.uploads.cancel(Repository(credentials, REPOSITORY), "/up")
 
 
 def test_a_small_body_is_sent_again_when_swr_throttles(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("PUT", "/up", 503, 429, 201)
-    client.uploads.finish(credentials, REPOSITORY, "/up", DIGEST, MANIFEST)
+    client.uploads.finish(Repository(credentials, REPOSITORY), "/up", DIGEST, MANIFEST)
     assert [request.get_data() for request in swr.seen if request.path == "/up"] == [MANIFEST] * 3
     swr.answer("PUT", "/up", 503, 201)
     with pytest.raises(Unavailable):
-        client.uploads.finish(credentials, REPOSITORY, "/up", DIGEST, iter([MANIFEST]))
+        client.uploads.finish(Repository(credentials, REPOSITORY), "/up", DIGEST, iter([MANIFEST]))
 
 
 def test_a_token_that_expires_before_a_stream_is_no_missing_permission(
@@ -396,16 +399,16 @@ def test_a_token_that_expires_before_a_stream_is_no_missing_permission(
 ) -> None:
     swr.answer("PUT", "/up", 401)
     with pytest.raises(Unavailable, match="sent again"):
-        client.uploads.finish(credentials, REPOSITORY, "/up", DIGEST, iter([MANIFEST]))
+        client.uploads.finish(Repository(credentials, REPOSITORY), "/up", DIGEST, iter([MANIFEST]))
     assert swr.count("PUT", "/up") == 1
-    client.tokens.bearer(credentials, REPOSITORY, PUSH)
+    client.tokens.bearer(Repository(credentials, REPOSITORY), PUSH)
     assert swr.count("GET", TOKEN_PATH) == 2
 
 
 def test_a_chunk_moves_the_location(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("PATCH", "/up", Response("", 202, {"Location": "/up?2"}), Response("", 202))
-    assert client.uploads.chunk(credentials, REPOSITORY, "/up", MANIFEST, "0-18") == "/up?2"
-    assert client.uploads.chunk(credentials, REPOSITORY, "/up", MANIFEST, None) == "/up"
+    assert client.uploads.chunk(Repository(credentials, REPOSITORY), "/up", MANIFEST, "0-18") == "/up?2"
+    assert client.uploads.chunk(Repository(credentials, REPOSITORY), "/up", MANIFEST, None) == "/up"
 
 
 @pytest.mark.parametrize("method", ["PATCH", "GET"])
@@ -414,13 +417,13 @@ def test_a_relative_location_is_relative_to_its_request(
 ) -> None:
     swr.answer(method, "/up/1", Response("", 202, {"Location": "2?part=b", "Range": "0-18"}))
     if method == "PATCH":
-        found = client.uploads.chunk(credentials, REPOSITORY, "/up/1?part=a", MANIFEST, "0-18")
+        found = client.uploads.chunk(Repository(credentials, REPOSITORY), "/up/1?part=a", MANIFEST, "0-18")
     else:
-        found, _ = client.uploads.status(credentials, REPOSITORY, "/up/1?part=a")
+        found, _ = client.uploads.status(Repository(credentials, REPOSITORY), "/up/1?part=a")
     assert found == "/up/2?part=b"
 
 
 def test_an_upload_without_a_location_stays_where_it_is(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     """Also where its path looks like a host."""
     swr.answer("PATCH", "/up/1", Response("", 202))
-    assert client.uploads.chunk(credentials, REPOSITORY, "//up/1?part=a", MANIFEST, None) == "//up/1?part=a"
+    assert client.uploads.chunk(Repository(credentials, REPOSITORY), "//up/1?part=a", MANIFEST, None) == "//up/1?part=a"

@@ -5,18 +5,19 @@ from collections.abc import Callable
 from urllib.parse import parse_qs
 
 import pytest
+from adapter.swr.repository import Repository
 from werkzeug import Request, Response
 
 from adapter.credentials import Credentials
 from adapter.errors import Denied, OrganizationUnknown, RepositoryUnknown, TimedOut, Unavailable, Unexpected
-from adapter.references import Repository
+from adapter.references import RepositoryName
 from adapter.swr import tags
 from adapter.swr.client import SwrClient
 from adapter.swr.tags import TagLister, tags_in
 from tests.swr.scripted import Swr
 from tests.swr.test_management import ASTRAY, NAMESPACES, entry
 
-REPOSITORY = Repository("org", "repo")
+REPOSITORY = RepositoryName("org", "repo")
 LIST = "/v2/org/repo/tags/list"
 
 
@@ -38,7 +39,7 @@ def page(*tags: str | None, link: str | None = None) -> Response:
 
 def test_one_request_serves_a_whole_list(swr: Swr, lists: TagLister, credentials: Credentials) -> None:
     swr.answer("GET", LIST, page("v2", "", "v1", "V1", "", "v2"))
-    assert lists.names(credentials, REPOSITORY) == ["V1", "v1", "v2"]
+    assert lists.names(Repository(credentials, REPOSITORY)) == ["V1", "v1", "v2"]
     assert swr.count("GET", LIST) == 1
     assert swr.seen[-1].query_string == b""
 
@@ -53,7 +54,7 @@ def test_pages_are_joined(swr: Swr, lists: TagLister, credentials: Credentials, 
         return page(f"v{last + 1}", f"v{last + 2}", link=link)
 
     swr.answer("GET", LIST, answer)
-    assert lists.names(credentials, REPOSITORY) == [f"v{number}" for number in range(1, 9)]
+    assert lists.names(Repository(credentials, REPOSITORY)) == [f"v{number}" for number in range(1, 9)]
     assert [parse_qs(request.query_string.decode()).get("last") for request in swr.seen if request.path == LIST] == [
         None,
         ["2"],
@@ -69,7 +70,7 @@ def test_a_missing_repository_has_no_tags(
     swr: Swr, lists: TagLister, credentials: Credentials, answer: dict[str, object]
 ) -> None:
     swr.answer("GET", LIST, answer)
-    assert lists.names(credentials, REPOSITORY) == []
+    assert lists.names(Repository(credentials, REPOSITORY)) == []
 
 
 def refusal(status: int, code: str) -> Response:
@@ -79,7 +80,7 @@ def refusal(status: int, code: str) -> Response:
 def test_a_404_stays_one(swr: Swr, lists: TagLister, credentials: Credentials) -> None:
     swr.answer("GET", LIST, refusal(404, "NAME_UNKNOWN"))
     with pytest.raises(RepositoryUnknown, match="org/repo"):
-        lists.names(credentials, REPOSITORY)
+        lists.names(Repository(credentials, REPOSITORY))
 
 
 @pytest.mark.parametrize("answer", ASTRAY)
@@ -88,18 +89,18 @@ def test_a_404_of_another_server_says_nothing(
 ) -> None:
     swr.answer("GET", LIST, answer)
     with pytest.raises(Unexpected, match="`registry` of eu-de in SWR_ADAPTER_REGIONS"):
-        lists.names(credentials, REPOSITORY)
+        lists.names(Repository(credentials, REPOSITORY))
 
 
 def test_a_missing_organization(swr: Swr, lists: TagLister, credentials: Credentials) -> None:
     swr.answer("GET", LIST, 401)
     swr.answer("GET", NAMESPACES, {"namespaces": []})
     with pytest.raises(Denied, match="'org' does not exist in SWR, or belongs to another account"):
-        lists.names(credentials, REPOSITORY)
+        lists.names(Repository(credentials, REPOSITORY))
     gone = [{"errorCode": "SVCSTG.SWR.4040058", "errorMessage": "words"}]
     swr.answer("GET", f"{NAMESPACES}/org", Response(json.dumps(gone), 404))
     with pytest.raises(OrganizationUnknown, match="'org'"):
-        lists.names(credentials, REPOSITORY)
+        lists.names(Repository(credentials, REPOSITORY))
 
 
 def paged(*later: Response | int) -> Callable[[Request], Response]:
@@ -119,14 +120,14 @@ def test_a_later_page_that_is_not_there_makes_the_list_be_read_again(
     swr: Swr, lists: TagLister, credentials: Credentials
 ) -> None:
     swr.answer("GET", LIST, paged(404, page("v3")))
-    assert lists.names(credentials, REPOSITORY) == ["v1", "v2", "v3"]
+    assert lists.names(Repository(credentials, REPOSITORY)) == ["v1", "v2", "v3"]
     assert swr.count("GET", LIST) == 4
 
 
 def test_a_later_page_that_stays_away_is_never_the_end(swr: Swr, lists: TagLister, credentials: Credentials) -> None:
     swr.answer("GET", LIST, paged(404, 404))
     with pytest.raises(Unavailable, match="broke off after 2 tags each of the 2 times that it was read") as caught:
-        lists.names(credentials, REPOSITORY)
+        lists.names(Repository(credentials, REPOSITORY))
     assert caught.value.retry_after == 10.0
 
 
@@ -134,7 +135,7 @@ def test_a_later_page_that_stays_away_is_never_the_end(swr: Swr, lists: TagListe
 def test_a_page_that_leads_to_itself(swr: Swr, lists: TagLister, credentials: Credentials, link: str) -> None:
     swr.answer("GET", LIST, page("v1", link=link))
     with pytest.raises(Unexpected, match="end"):
-        lists.names(credentials, REPOSITORY)
+        lists.names(Repository(credentials, REPOSITORY))
     assert swr.count("GET", LIST) <= 2
 
 
@@ -144,7 +145,7 @@ def test_pages_without_end(
     monkeypatch.setattr(tags, "MOST_PAGES", 20)
     swr.answer("GET", LIST, lambda _: page(f"v{len(swr.seen)}", link=f'<{LIST}?last={len(swr.seen)}>; rel="next"'))
     with pytest.raises(Unexpected, match="end"):
-        lists.names(credentials, REPOSITORY)
+        lists.names(Repository(credentials, REPOSITORY))
     assert swr.count("GET", LIST) == 20
 
 
@@ -154,7 +155,7 @@ def test_a_list_that_takes_too_long(
     monkeypatch.setattr(tags, "LONGEST", 0.0)
     swr.answer("GET", LIST, page("v1"))
     with pytest.raises(TimedOut):
-        lists.names(credentials, REPOSITORY)
+        lists.names(Repository(credentials, REPOSITORY))
 
 
 def test_more_tags_than_anyone_has(
@@ -164,14 +165,14 @@ def test_more_tags_than_anyone_has(
     names = [f"v{number}" for number in range(4)]
     swr.answer("GET", LIST, page(*names, link=f'<{LIST}?last=v3>; rel="next"'))
     with pytest.raises(Unexpected, match="end"):
-        lists.names(credentials, REPOSITORY)
+        lists.names(Repository(credentials, REPOSITORY))
 
 
 @pytest.mark.parametrize("link", ["http://127.0.0.9:1/v2/org/repo/tags/list?last=v1", "/elsewhere", "http://[::1"])
 def test_no_credentials_go_elsewhere(swr: Swr, lists: TagLister, credentials: Credentials, link: str) -> None:
     swr.answer("GET", LIST, page("v1", link=f'<{link}>; rel="next"'))
     with pytest.raises(Unexpected):
-        lists.names(credentials, REPOSITORY)
+        lists.names(Repository(credentials, REPOSITORY))
     assert [request.path for request in swr.seen if request.path not in (LIST, "/swr/auth/v2/registry/auth/")] == []
 
 
@@ -201,10 +202,10 @@ def test_what_is_no_tag_is_left_out() -> None:
 def test_a_list_of_more_bytes_than_are_read(swr: Swr, lists: TagLister, credentials: Credentials) -> None:
     swr.answer("GET", LIST, Response(b'{"tags":["' + b"x" * (9 << 20) + b'"]}'))
     with pytest.raises(Unexpected, match="more than"):
-        lists.names(credentials, REPOSITORY)
+        lists.names(Repository(credentials, REPOSITORY))
 
 
 def test_other_refusals_pass(swr: Swr, lists: TagLister, credentials: Credentials) -> None:
     swr.answer("GET", LIST, 599)
     with pytest.raises(Unavailable):
-        lists.names(credentials, REPOSITORY)
+        lists.names(Repository(credentials, REPOSITORY))

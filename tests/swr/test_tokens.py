@@ -12,15 +12,16 @@ from werkzeug import Request, Response
 
 from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import CredentialsRefused, Denied, OrganizationUnknown, Unexpected
-from adapter.references import Repository
+from adapter.references import RepositoryName
 from adapter.swr.accepted import LIFE_SECONDS, Accepted
 from adapter.swr.client import SwrClient
 from adapter.swr.rate_limit import RateLimit
+from adapter.swr.repository import Repository
 from adapter.swr.tokens import LONGEST_LIFE, MARGIN, PULL, PUSH, Token, life_of
 from tests.credentials import ACCESS_ID, LOGIN_KEY, WRONG_SECRET
 from tests.swr.scripted import TOKEN_PATH, Swr, client_of, jwt
 
-REPOSITORY = Repository("org", "repo")
+REPOSITORY = RepositoryName("org", "repo")
 
 
 def denied(message: str) -> Response:
@@ -38,7 +39,7 @@ def scopeless_only(message: str) -> Any:
 
 def test_asks_with_get_its_own_scope_and_the_login_key(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.grant()
-    client.tokens.bearer(credentials, REPOSITORY, PUSH)
+    client.tokens.bearer(Repository(credentials, REPOSITORY), PUSH)
     (request,) = swr.seen
     assert request.method == "GET"
     assert request.args.to_dict() == {"service": "dockyard", "scope": "repository:org/repo:pull,push"}
@@ -48,28 +49,30 @@ def test_asks_with_get_its_own_scope_and_the_login_key(swr: Swr, client: SwrClie
 
 def test_a_token_is_kept_for_its_repository_and_actions(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", TOKEN_PATH, *({"token": jwt() + str(number)} for number in range(9)))
-    pull = client.tokens.bearer(credentials, REPOSITORY, PULL)
-    assert client.tokens.bearer(credentials, REPOSITORY, PULL) == pull
-    push = client.tokens.bearer(credentials, REPOSITORY, PUSH)
+    pull = client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
+    assert client.tokens.bearer(Repository(credentials, REPOSITORY), PULL) == pull
+    push = client.tokens.bearer(Repository(credentials, REPOSITORY), PUSH)
     assert push != pull
-    assert client.tokens.bearer(credentials, Repository("org", "other"), PULL) not in (pull, push)
+    assert client.tokens.bearer(Repository(credentials, RepositoryName("org", "other")), PULL) not in (pull, push)
     assert len(swr.seen) == 3
-    client.tokens.forget(credentials, REPOSITORY)
-    assert client.tokens.bearer(credentials, REPOSITORY, PULL) not in (pull, push)
+    client.tokens.forget(Repository(credentials, REPOSITORY))
+    assert client.tokens.bearer(Repository(credentials, REPOSITORY), PULL) not in (pull, push)
 
 
 def test_a_token_for_pushing_serves_pulling(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.grant()
-    assert client.tokens.bearer(credentials, REPOSITORY, PUSH) == client.tokens.bearer(credentials, REPOSITORY, PULL)
+    assert client.tokens.bearer(Repository(credentials, REPOSITORY), PUSH) == client.tokens.bearer(
+        Repository(credentials, REPOSITORY), PULL
+    )
     assert len(swr.seen) == 1
 
 
 def test_accounts_do_not_share_tokens(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.grant()
-    client.tokens.bearer(credentials, REPOSITORY, PULL)
+    client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
     swr.answer("GET", TOKEN_PATH, denied("Authenticate Error"))
     with pytest.raises(CredentialsRefused):
-        client.tokens.bearer(parse_credentials(ACCESS_ID, WRONG_SECRET, ["eu-de"]), REPOSITORY, PULL)
+        client.tokens.bearer(Repository(parse_credentials(ACCESS_ID, WRONG_SECRET, ["eu-de"]), REPOSITORY), PULL)
 
 
 def test_many_threads_ask_once(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
@@ -81,7 +84,7 @@ def test_many_threads_ask_once(swr: Swr, client: SwrClient, credentials: Credent
 
     swr.answer("GET", TOKEN_PATH, slow)
     with ThreadPoolExecutor(8) as pool:
-        tokens = set(pool.map(lambda _: client.tokens.bearer(credentials, REPOSITORY, PULL), range(8)))
+        tokens = set(pool.map(lambda _: client.tokens.bearer(Repository(credentials, REPOSITORY), PULL), range(8)))
     assert len(tokens) == 1
     assert len(swr.seen) == 1
 
@@ -96,18 +99,18 @@ def test_who_is_overtaken_takes_the_token_that_came_meanwhile(
 
     def overtaken(_: Credentials) -> None:
         if next(once, False):
-            tokens.append(client.tokens.bearer(credentials, REPOSITORY, PULL))
+            tokens.append(client.tokens.bearer(Repository(credentials, REPOSITORY), PULL))
 
     monkeypatch.setattr(client.tokens._auth_failures, "raise_cached", overtaken)
-    tokens.append(client.tokens.bearer(credentials, REPOSITORY, PULL))
+    tokens.append(client.tokens.bearer(Repository(credentials, REPOSITORY), PULL))
     assert tokens[0] == tokens[1]
     assert len(swr.seen) == 1
 
 
 def test_an_expired_token_is_replaced(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", TOKEN_PATH, {"token": jwt(life=20)})
-    client.tokens.bearer(credentials, REPOSITORY, PULL)
-    client.tokens.bearer(credentials, REPOSITORY, PULL)
+    client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
+    client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
     assert len(swr.seen) == 2
 
 
@@ -145,7 +148,7 @@ def test_a_refusal_is_remembered_for_the_whole_credential(
         with pytest.raises(CredentialsRefused, match="refuses the credentials"):
             client.tokens.login(wrong)
         with pytest.raises(CredentialsRefused):
-            client.tokens.bearer(wrong, REPOSITORY, PULL)
+            client.tokens.bearer(Repository(wrong, REPOSITORY), PULL)
     assert len(swr.seen) == 1
     swr.grant()
     client.tokens.login(credentials)
@@ -161,7 +164,7 @@ def test_a_yes_is_not_remembered_by_login(swr: Swr, client: SwrClient, credentia
 
 def test_confirm_is_content_with_a_live_token(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.grant()
-    client.tokens.bearer(credentials, REPOSITORY, PULL)
+    client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
     client.tokens.confirm(credentials)
     assert len(swr.seen) == 1
 
@@ -180,7 +183,7 @@ def test_confirm_costs_the_same_however_many_tokens_others_have(
 ) -> None:
     """And it makes no hash: it holds a lock that all share."""
     swr.grant()
-    client.tokens.bearer(credentials, REPOSITORY, PULL)
+    client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
     client.tokens._tokens = Unsearched(client.tokens._tokens)
     monkeypatch.setattr("adapter.credentials.hashlib", None)
     for _ in range(10):
@@ -193,8 +196,8 @@ def test_confirm_does_not_trust_a_token_that_swr_refused_or_that_is_over(
     swr: Swr, client: SwrClient, credentials: Credentials
 ) -> None:
     swr.answer("GET", TOKEN_PATH, {"token": jwt(life=900)}, {"token": jwt(life=20)})
-    client.tokens.bearer(credentials, REPOSITORY, PULL)
-    client.tokens.forget(credentials, REPOSITORY)
+    client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
+    client.tokens.forget(Repository(credentials, REPOSITORY))
     client.tokens.confirm(credentials)
     client.tokens.confirm(credentials)
     assert len(swr.seen) == 3
@@ -238,7 +241,7 @@ def test_other_replicas_know_what_one_has_proven(swr: Swr, client: SwrClient, cr
 
 def test_a_live_token_is_proof_after_the_hour(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", TOKEN_PATH, {"token": jwt(life=86_400)})
-    client.tokens.bearer(credentials, REPOSITORY, PULL)
+    client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
     client.tokens._accepted.withdraw(credentials)
     assert client.tokens.accepted(credentials)
 
@@ -252,11 +255,13 @@ def test_made_up_secrets_do_not_count_for_the_access_key(
     swr.answer("GET", TOKEN_PATH, denied("Authenticate Error"))
     for number in range(3):
         with pytest.raises(CredentialsRefused):
-            client.tokens.bearer(parse_credentials(ACCESS_ID, f"{WRONG_SECRET}{number}", ["eu-de"]), REPOSITORY, PULL)
+            client.tokens.bearer(
+                Repository(parse_credentials(ACCESS_ID, f"{WRONG_SECRET}{number}", ["eu-de"]), REPOSITORY), PULL
+            )
     assert charged == ["eu-de/(not accepted)"] * 3
     swr.grant()
-    client.tokens.bearer(credentials, REPOSITORY, PULL)
-    client.tokens.bearer(credentials, Repository("org", "other"), PULL)
+    client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
+    client.tokens.bearer(Repository(credentials, RepositoryName("org", "other")), PULL)
     assert charged[3:] == ["eu-de/(not accepted)", credentials.account]
 
 
@@ -269,8 +274,8 @@ def test_pull_that_is_refused_is_asked_with_push(swr: Swr, client: SwrClient, cr
         return Response(json.dumps({"token": jwt()}))
 
     swr.answer("GET", TOKEN_PATH, answer)
-    client.tokens.bearer(credentials, REPOSITORY, PULL)
-    client.tokens.bearer(credentials, REPOSITORY, PULL)
+    client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
+    client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
     assert [request.args.get("scope", "")[-9:] for request in swr.seen] == ["repo:pull", "", "pull,push"]
 
 
@@ -301,7 +306,7 @@ def test_an_swr_that_wants_a_scope(
 def test_a_missing_organization(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", TOKEN_PATH, scopeless_only("Image organization does not exist"))
     with pytest.raises(OrganizationUnknown):
-        client.tokens.bearer(credentials, REPOSITORY, PULL)
+        client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
 
 
 @pytest.mark.parametrize("message", ["you do not have the permission", "no", "requested access is denied"])
@@ -311,14 +316,14 @@ def test_401_for_a_scope_is_no_wrong_password(
     swr.answer("GET", TOKEN_PATH, scopeless_only(message))
     for _ in range(2):
         with pytest.raises(Denied):
-            client.tokens.bearer(credentials, REPOSITORY, PUSH)
+            client.tokens.bearer(Repository(credentials, REPOSITORY), PUSH)
     client.tokens.login(credentials)
 
 
 def test_an_odd_401_that_is_a_wrong_password(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", TOKEN_PATH, Response("nope", 401))
     with pytest.raises(CredentialsRefused):
-        client.tokens.bearer(credentials, REPOSITORY, PUSH)
+        client.tokens.bearer(Repository(credentials, REPOSITORY), PUSH)
     assert ["scope" in request.args for request in swr.seen] == [True, False]
 
 
@@ -341,5 +346,5 @@ def test_no_token_endpoint(swr: Swr, client: SwrClient, credentials: Credentials
 def test_no_token_in_a_repr(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     token = jwt()
     swr.answer("GET", TOKEN_PATH, {"token": token})
-    client.tokens.bearer(credentials, REPOSITORY, PULL)
+    client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
     assert token not in repr(client.tokens._tokens)

@@ -4,8 +4,9 @@ import pytest
 
 from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import BlobUnknown, Unavailable
-from adapter.references import Repository, digest_of
+from adapter.references import RepositoryName, digest_of
 from adapter.state import MemoryState
+from adapter.swr.repository import Repository
 from adapter.transfer.blob_locations import BlobLocations
 from tests.credentials import (
     ACCESS_ID,
@@ -18,7 +19,7 @@ from tests.credentials import (
 )
 
 DIGEST = digest_of(b"layer")
-HERE, THERE = Repository("org", "app"), Repository("org", "deep/er")
+HERE, THERE = RepositoryName("org", "app"), RepositoryName("org", "deep/er")
 
 
 def credentials(secret: str = SECRET_KEY, access_id: str = ACCESS_ID) -> Credentials:
@@ -28,31 +29,31 @@ def credentials(secret: str = SECRET_KEY, access_id: str = ACCESS_ID) -> Credent
 def test_the_place_seen_last() -> None:
     locations = BlobLocations(MemoryState())
     assert locations.of(credentials(), DIGEST) is None
-    locations.saw(credentials(), HERE, DIGEST)
-    locations.saw(credentials(), THERE, DIGEST)
+    locations.saw(Repository(credentials(), HERE), DIGEST)
+    locations.saw(Repository(credentials(), THERE), DIGEST)
     assert locations.of(credentials(), DIGEST) == THERE
     assert locations.of(credentials(), digest_of(b"another")) is None
 
 
 def test_what_comes_of_asking_swr() -> None:
     locations = BlobLocations(MemoryState())
-    with locations.asked(credentials(), HERE, DIGEST):
+    with locations.asked(Repository(credentials(), HERE), DIGEST):
         assert locations.of(credentials(), DIGEST) is None
     assert locations.of(credentials(), DIGEST) == HERE
-    with pytest.raises(Unavailable), locations.asked(credentials(), HERE, DIGEST):
+    with pytest.raises(Unavailable), locations.asked(Repository(credentials(), HERE), DIGEST):
         raise Unavailable("says nothing about the blob")
     assert locations.of(credentials(), DIGEST) == HERE
-    with pytest.raises(BlobUnknown), locations.asked(credentials(), HERE, DIGEST):
+    with pytest.raises(BlobUnknown), locations.asked(Repository(credentials(), HERE), DIGEST):
         raise BlobUnknown("gone")
     assert locations.of(credentials(), DIGEST) is None
 
 
 def test_only_the_place_that_is_gone_is_forgotten() -> None:
     locations = BlobLocations(MemoryState())
-    locations.saw(credentials(), THERE, DIGEST)
-    locations.gone(credentials(), HERE, DIGEST)
+    locations.saw(Repository(credentials(), THERE), DIGEST)
+    locations.gone(Repository(credentials(), HERE), DIGEST)
     assert locations.of(credentials(), DIGEST) == THERE
-    locations.gone(credentials(), THERE, DIGEST)
+    locations.gone(Repository(credentials(), THERE), DIGEST)
     assert locations.of(credentials(), DIGEST) is None
 
 
@@ -67,15 +68,15 @@ def test_only_the_place_that_is_gone_is_forgotten() -> None:
 )
 def test_nobody_else_is_told(other: Credentials) -> None:
     locations = BlobLocations(MemoryState())
-    locations.saw(credentials(), HERE, DIGEST)
+    locations.saw(Repository(credentials(), HERE), DIGEST)
     assert locations.of(other, DIGEST) is None
-    locations.gone(other, HERE, DIGEST)
+    locations.gone(Repository(other, HERE), DIGEST)
     assert locations.of(credentials(), DIGEST) == HERE
 
 
 def test_no_secret_is_in_a_key() -> None:
     state = MemoryState()
-    BlobLocations(state).saw(credentials(), HERE, DIGEST)
+    BlobLocations(state).saw(Repository(credentials(), HERE), DIGEST)
     (key,) = state._values
     assert not any(secret in key for secret in (SECRET_KEY, LOGIN_KEY))
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from adapter.swr.repository import Repository
 
 from adapter.contract.concurrency import Slots
 from adapter.credentials import Credentials, parse_credentials
@@ -24,7 +25,7 @@ from adapter.errors import (
     Unavailable,
     Unexpected,
 )
-from adapter.references import Repository, digest_of
+from adapter.references import RepositoryName, digest_of
 from adapter.settings import Settings
 from adapter.swr.client import SwrClient
 from adapter.swr.rate_limit import RateLimit
@@ -40,7 +41,7 @@ OTHER = parse_credentials(f"{PROJECT}@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, [PR
 DATA = random.Random(3).randbytes(400_001)
 SMALL = b"a config"
 DIGEST = digest_of(DATA)
-SOURCE = Repository("team", "source")
+SOURCE = RepositoryName("team", "source")
 _numbers = itertools.count()
 
 
@@ -54,8 +55,8 @@ def swr(sandbox: RunningSandbox) -> Iterator[RunningSandbox]:
 
 
 @pytest.fixture
-def target() -> Repository:
-    return Repository("team", f"target{next(_numbers)}")
+def target() -> RepositoryName:
+    return RepositoryName("team", f"target{next(_numbers)}")
 
 
 class Adapter:
@@ -67,19 +68,19 @@ class Adapter:
         self.locations = BlobLocations(self.client.state)
         self.mounts = Mounts(self.client, self.locations, mode, threading.Semaphore(1))
 
-    def offered(self, who: Credentials = ME, digest: str = DIGEST) -> Repository | None:
+    def offered(self, who: Credentials = ME, digest: str = DIGEST) -> RepositoryName | None:
         return self.mounts.offer(who, digest)
 
     def mount(
         self,
-        target: Repository,
-        source: Repository | None = SOURCE,
+        target: RepositoryName,
+        source: RepositoryName | None = SOURCE,
         digest: str = DIGEST,
         *,
         who: Credentials = ME,
         harbor: bool = True,
     ) -> UploadSession | None:
-        return self.mounts.mount(who, target, digest, source, harbor=harbor)
+        return self.mounts.mount(Repository(who, target), digest, source, harbor=harbor)
 
 
 def asked(swr: RunningSandbox, method: str, path: str = "") -> list[dict[str, Any]]:
@@ -94,27 +95,27 @@ class TestOffers:
     def test_what_was_seen(self, swr: RunningSandbox) -> None:
         adapter = Adapter(swr)
         assert adapter.offered() is None
-        adapter.locations.saw(ME, SOURCE, DIGEST)
+        adapter.locations.saw(Repository(ME, SOURCE), DIGEST)
         assert adapter.offered() == SOURCE
         assert adapter.offered(OTHER) is None
 
     def test_never(self, swr: RunningSandbox) -> None:
         adapter = Adapter(swr, "never")
-        adapter.locations.saw(ME, SOURCE, DIGEST)
+        adapter.locations.saw(Repository(ME, SOURCE), DIGEST)
         assert adapter.offered() is None
 
     @pytest.mark.parametrize(("mode", "offers"), [("auto", None), ("copy", SOURCE)])
     def test_an_account_that_cannot_mount(
-        self, swr: RunningSandbox, target: Repository, mode: str, offers: Repository | None
+        self, swr: RunningSandbox, target: RepositoryName, mode: str, offers: RepositoryName | None
     ) -> None:
         adapter = Adapter(swr, mode)
         assert adapter.mount(target) is None
-        adapter.locations.saw(ME, SOURCE, DIGEST)
-        adapter.locations.saw(OTHER, SOURCE, DIGEST)
+        adapter.locations.saw(Repository(ME, SOURCE), DIGEST)
+        adapter.locations.saw(Repository(OTHER, SOURCE), DIGEST)
         assert adapter.offered() == offers
         assert adapter.offered(OTHER) == SOURCE
 
-    def test_an_account_that_can(self, swr: RunningSandbox, target: Repository) -> None:
+    def test_an_account_that_can(self, swr: RunningSandbox, target: RepositoryName) -> None:
         swr.set_knobs(mount="201")
         adapter = Adapter(swr)
         assert adapter.mount(target) is None
@@ -124,7 +125,7 @@ class TestOffers:
 class TestMounted:
     @pytest.mark.parametrize("scopes", ["all", "first", "refused"])
     @pytest.mark.parametrize("mount_scope", [True, False])
-    def test_by_swr(self, swr: RunningSandbox, target: Repository, scopes: str, mount_scope: bool) -> None:
+    def test_by_swr(self, swr: RunningSandbox, target: RepositoryName, scopes: str, mount_scope: bool) -> None:
         swr.set_knobs(mount="201", scopes=scopes, mount_scope=mount_scope)
         assert Adapter(swr).mount(target) is None
         assert swr.store.read_blob(str(target), DIGEST) == DATA
@@ -132,7 +133,7 @@ class TestMounted:
         assert bool(copied) == (mount_scope and scopes != "all")
         assert open_uploads(swr) == 0
 
-    def test_a_second_one_costs_one_request(self, swr: RunningSandbox, target: Repository) -> None:
+    def test_a_second_one_costs_one_request(self, swr: RunningSandbox, target: RepositoryName) -> None:
         swr.set_knobs(mount="201")
         swr.store.put_blob(str(SOURCE), SMALL)
         adapter = Adapter(swr)
@@ -141,7 +142,7 @@ class TestMounted:
         adapter.mount(target, digest=digest_of(SMALL))
         assert len(swr.journal()) == before + 1
 
-    def test_an_answer_that_names_no_blob_is_looked_after(self, swr: RunningSandbox, target: Repository) -> None:
+    def test_an_answer_that_names_no_blob_is_looked_after(self, swr: RunningSandbox, target: RepositoryName) -> None:
         swr.set_knobs(mount="silent")
         assert Adapter(swr).mount(target) is None
         assert asked(swr, "HEAD", f"/{target}/blobs/")
@@ -150,7 +151,7 @@ class TestMounted:
     @pytest.mark.parametrize("answer", ["202", "false", "405"])
     @pytest.mark.parametrize("mode", ["auto", "copy"])
     @pytest.mark.parametrize("data", [DATA, SMALL, b""], ids=["large", "small", "empty"])
-    def test_by_copying(self, swr: RunningSandbox, target: Repository, answer: str, mode: str, data: bytes) -> None:
+    def test_by_copying(self, swr: RunningSandbox, target: RepositoryName, answer: str, mode: str, data: bytes) -> None:
         swr.set_knobs(mount=answer)
         digest = swr.store.put_blob(str(SOURCE), data)
         adapter = Adapter(swr, mode)
@@ -158,25 +159,25 @@ class TestMounted:
         assert swr.store.read_blob(str(target), digest) == data
         assert open_uploads(swr) == 0
 
-    def test_the_upload_that_swr_opened_is_used(self, swr: RunningSandbox, target: Repository) -> None:
+    def test_the_upload_that_swr_opened_is_used(self, swr: RunningSandbox, target: RepositoryName) -> None:
         Adapter(swr).mount(target)
         assert len(asked(swr, "POST", "/blobs/uploads/")) == 1
 
-    def test_swr_is_not_asked_again_for_what_it_cannot(self, swr: RunningSandbox, target: Repository) -> None:
+    def test_swr_is_not_asked_again_for_what_it_cannot(self, swr: RunningSandbox, target: RepositoryName) -> None:
         adapter = Adapter(swr, "copy")
         adapter.mount(target)
-        adapter.mount(Repository("team", f"{target.path}-2"))
+        adapter.mount(RepositoryName("team", f"{target.path}-2"))
         assert ["mount" in dict(each["query"]) for each in asked(swr, "POST", "/blobs/uploads/")] == [True, False]
 
     @pytest.mark.parametrize("redirect", ["307", "off"])
-    def test_wherever_the_blob_is_kept(self, swr: RunningSandbox, target: Repository, redirect: str) -> None:
+    def test_wherever_the_blob_is_kept(self, swr: RunningSandbox, target: RepositoryName, redirect: str) -> None:
         swr.set_knobs(blob_redirect=redirect)
         assert Adapter(swr).mount(target) is None
         assert swr.store.read_blob(str(target), DIGEST) == DATA
 
-    def test_where_the_client_names_no_source(self, swr: RunningSandbox, target: Repository) -> None:
+    def test_where_the_client_names_no_source(self, swr: RunningSandbox, target: RepositoryName) -> None:
         adapter = Adapter(swr)
-        adapter.locations.saw(ME, SOURCE, DIGEST)
+        adapter.locations.saw(Repository(ME, SOURCE), DIGEST)
         assert adapter.mount(target, None) is None
         assert swr.store.read_blob(str(target), DIGEST) == DATA
 
@@ -186,11 +187,11 @@ class TestNeverFalsely:
 
     @pytest.mark.parametrize("answer", ["202", "201", "silent", "false", "405"])
     @pytest.mark.parametrize("mode", ["auto", "copy"])
-    def test_a_source_that_has_gone(self, swr: RunningSandbox, target: Repository, answer: str, mode: str) -> None:
+    def test_a_source_that_has_gone(self, swr: RunningSandbox, target: RepositoryName, answer: str, mode: str) -> None:
         swr.set_knobs(mount=answer)
         adapter = Adapter(swr, mode)
         gone = digest_of(b"gone")
-        adapter.locations.saw(ME, SOURCE, gone)
+        adapter.locations.saw(Repository(ME, SOURCE), gone)
         assert adapter.offered(digest=gone) == SOURCE
         with pytest.raises(BlobUnknown) as caught:
             adapter.mount(target, digest=gone)
@@ -198,21 +199,25 @@ class TestNeverFalsely:
         assert adapter.offered(digest=gone) is None
         assert open_uploads(swr) == 0
 
-    def test_a_source_that_has_gone_says_nothing_about_mounts(self, swr: RunningSandbox, target: Repository) -> None:
+    def test_a_source_that_has_gone_says_nothing_about_mounts(
+        self, swr: RunningSandbox, target: RepositoryName
+    ) -> None:
         adapter = Adapter(swr)
         with pytest.raises(BlobUnknown):
             adapter.mount(target, digest=digest_of(b"gone"))
-        adapter.locations.saw(ME, SOURCE, DIGEST)
+        adapter.locations.saw(Repository(ME, SOURCE), DIGEST)
         assert adapter.offered() == SOURCE
 
     @pytest.mark.parametrize("harbor", [True, False])
     @pytest.mark.parametrize("answer", ["202", "201"])
-    def test_another_accounts_source(self, swr: RunningSandbox, target: Repository, answer: str, harbor: bool) -> None:
+    def test_another_accounts_source(
+        self, swr: RunningSandbox, target: RepositoryName, answer: str, harbor: bool
+    ) -> None:
         swr.set_knobs(mount=answer)
         swr.store.create_organization("theirs", OTHER_TENANT)
         digest = swr.store.put_blob("theirs/secret", b"their secret layer")
         try:
-            session = Adapter(swr, "copy").mount(target, Repository("theirs", "secret"), digest, harbor=harbor)
+            session = Adapter(swr, "copy").mount(target, RepositoryName("theirs", "secret"), digest, harbor=harbor)
         except (NotFound, Denied) as error:
             assert error.status in (403, 404)
             assert harbor
@@ -224,41 +229,41 @@ class TestNeverFalsely:
     def test_a_target_of_another_account(self, swr: RunningSandbox) -> None:
         swr.store.create_organization("theirs", OTHER_TENANT)
         with pytest.raises((Denied, OrganizationUnknown)):
-            Adapter(swr).mount(Repository("theirs", "app"))
+            Adapter(swr).mount(RepositoryName("theirs", "app"))
 
     @pytest.mark.parametrize("check_digest", [True, False])
-    def test_a_damaged_source(self, swr: RunningSandbox, target: Repository, check_digest: bool) -> None:
+    def test_a_damaged_source(self, swr: RunningSandbox, target: RepositoryName, check_digest: bool) -> None:
         swr.set_knobs(check_digest=check_digest)
         swr.store.blob_path(str(SOURCE), DIGEST).write_bytes(DATA[:-1] + b"!")
         adapter = Adapter(swr)
-        adapter.locations.saw(ME, SOURCE, DIGEST)
+        adapter.locations.saw(Repository(ME, SOURCE), DIGEST)
         with pytest.raises(Unexpected) as caught:
             adapter.mount(target)
         assert "cannot be copied" in caught.value.sentence
         assert not swr.store.has_blob(str(target), DIGEST)
         assert adapter.offered() is None
 
-    def test_a_source_that_breaks_off(self, swr: RunningSandbox, target: Repository) -> None:
+    def test_a_source_that_breaks_off(self, swr: RunningSandbox, target: RepositoryName) -> None:
         swr.faults({"origin": "objects", "method": "GET", "cut_after_bytes": 100_000})
         with pytest.raises(Unexpected):
             Adapter(swr).mount(target)
         assert not swr.store.has_blob(str(target), DIGEST)
 
-    def test_an_upload_that_swr_refuses(self, swr: RunningSandbox, target: Repository) -> None:
+    def test_an_upload_that_swr_refuses(self, swr: RunningSandbox, target: RepositoryName) -> None:
         swr.faults({"method": "PUT", "path": "/blobs/uploads/", "status": 500})
         adapter = Adapter(swr, "copy")
-        adapter.locations.saw(ME, SOURCE, DIGEST)
+        adapter.locations.saw(Repository(ME, SOURCE), DIGEST)
         with pytest.raises(Unavailable):
             adapter.mount(target)
         # Otherwise Harbor would come back to the same offer, and never send the layer itself.
         assert adapter.offered() is None
 
-    def test_never_means_never(self, swr: RunningSandbox, target: Repository) -> None:
+    def test_never_means_never(self, swr: RunningSandbox, target: RepositoryName) -> None:
         with pytest.raises(InvalidRequest):
             Adapter(swr, "never").mount(target)
         assert swr.journal() == []
 
-    def test_nothing_is_known(self, swr: RunningSandbox, target: Repository) -> None:
+    def test_nothing_is_known(self, swr: RunningSandbox, target: RepositoryName) -> None:
         with pytest.raises(BlobUnknown):
             Adapter(swr).mount(target, None)
         assert swr.journal() == []
@@ -268,54 +273,54 @@ class TestOtherClients:
     """What the OCI distribution spec has: 202 and an upload where nothing is mounted."""
 
     @pytest.mark.parametrize("mode", ["auto", "copy", "never"])
-    def test_an_upload_is_open(self, swr: RunningSandbox, target: Repository, mode: str) -> None:
+    def test_an_upload_is_open(self, swr: RunningSandbox, target: RepositoryName, mode: str) -> None:
         gone = digest_of(b"gone")
         session = Adapter(swr, mode).mount(target, digest=gone, harbor=False)
         assert session is not None
         assert open_uploads(swr) == 1
         assert len(asked(swr, "POST", "/blobs/uploads/")) == 1
 
-    def test_swrs_answer_is_passed_on(self, swr: RunningSandbox, target: Repository) -> None:
+    def test_swrs_answer_is_passed_on(self, swr: RunningSandbox, target: RepositoryName) -> None:
         swr.set_knobs(mount="201")
         assert Adapter(swr).mount(target, harbor=False) is None
         assert swr.store.has_blob(str(target), DIGEST)
 
-    def test_nothing_is_copied_for_them_unless_it_is_to_be(self, swr: RunningSandbox, target: Repository) -> None:
+    def test_nothing_is_copied_for_them_unless_it_is_to_be(self, swr: RunningSandbox, target: RepositoryName) -> None:
         assert Adapter(swr, "auto").mount(target, harbor=False) is not None
         assert not swr.store.has_blob(str(target), DIGEST)
         assert Adapter(swr, "copy").mount(target, harbor=False) is None
         assert swr.store.has_blob(str(target), DIGEST)
 
     @pytest.mark.parametrize("answer", ["false", "405"])
-    def test_refusals_and_false_answers(self, swr: RunningSandbox, target: Repository, answer: str) -> None:
+    def test_refusals_and_false_answers(self, swr: RunningSandbox, target: RepositoryName, answer: str) -> None:
         swr.set_knobs(mount=answer)
         assert Adapter(swr).mount(target, harbor=False) is not None
 
-    def test_one_that_was_invited_is_answered_as_harbor_is(self, swr: RunningSandbox, target: Repository) -> None:
+    def test_one_that_was_invited_is_answered_as_harbor_is(self, swr: RunningSandbox, target: RepositoryName) -> None:
         adapter = Adapter(swr)
-        adapter.locations.saw(ME, SOURCE, DIGEST)
+        adapter.locations.saw(Repository(ME, SOURCE), DIGEST)
         assert adapter.offered() == SOURCE
         swr.store.blob_path(str(SOURCE), DIGEST).unlink()
         with pytest.raises(BlobUnknown):
             adapter.mount(target, harbor=False)
 
-    @pytest.mark.parametrize("source", [None, Repository("team", "elsewhere")])
+    @pytest.mark.parametrize("source", [None, RepositoryName("team", "elsewhere")])
     def test_one_that_names_another_source_was_not_invited(
-        self, swr: RunningSandbox, target: Repository, source: Repository | None
+        self, swr: RunningSandbox, target: RepositoryName, source: RepositoryName | None
     ) -> None:
         adapter = Adapter(swr)
-        adapter.locations.saw(ME, SOURCE, DIGEST)
+        adapter.locations.saw(Repository(ME, SOURCE), DIGEST)
         assert adapter.offered() == SOURCE
         swr.store.blob_path(str(SOURCE), DIGEST).unlink()
         assert adapter.mount(target, source, harbor=False) is not None
 
-    def test_none_is_known_and_none_was_named(self, swr: RunningSandbox, target: Repository) -> None:
+    def test_none_is_known_and_none_was_named(self, swr: RunningSandbox, target: RepositoryName) -> None:
         assert Adapter(swr).mount(target, None, harbor=False) is not None
 
 
 class TestThrottled:
     def test_a_copy_is_within_the_rate_limit(
-        self, swr: RunningSandbox, target: Repository, monkeypatch: pytest.MonkeyPatch
+        self, swr: RunningSandbox, target: RepositoryName, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         take = RateLimit.take
         monkeypatch.setattr(RateLimit, "take", lambda self, account, _: take(self, account, 0.01))
@@ -325,22 +330,22 @@ class TestThrottled:
         assert not swr.store.has_blob(str(target), DIGEST)
 
     @pytest.mark.parametrize("mode", ["auto", "copy"])
-    def test_no_place_for_a_transfer(self, swr: RunningSandbox, target: Repository, mode: str) -> None:
+    def test_no_place_for_a_transfer(self, swr: RunningSandbox, target: RepositoryName, mode: str) -> None:
         adapter, full = Adapter(swr, mode), partial(Slots(0, "transfers").take, ME)
-        adapter.locations.saw(ME, SOURCE, DIGEST)
+        adapter.locations.saw(Repository(ME, SOURCE), DIGEST)
         with pytest.raises(Busy):
-            adapter.mounts.mount(ME, target, DIGEST, SOURCE, harbor=True, transfer=full)
+            adapter.mounts.mount(Repository(ME, target), DIGEST, SOURCE, harbor=True, transfer=full)
         assert open_uploads(swr) == 0
         # It says nothing about the blob, and Harbor comes again.
         assert adapter.offered() == SOURCE
 
-    def test_what_swr_mounts_needs_none(self, swr: RunningSandbox, target: Repository) -> None:
+    def test_what_swr_mounts_needs_none(self, swr: RunningSandbox, target: RepositoryName) -> None:
         swr.set_knobs(mount="201")
         full = partial(Slots(0, "transfers").take, ME)
-        assert Adapter(swr).mounts.mount(ME, target, DIGEST, SOURCE, harbor=True, transfer=full) is None
+        assert Adapter(swr).mounts.mount(Repository(ME, target), DIGEST, SOURCE, harbor=True, transfer=full) is None
 
     @pytest.mark.parametrize("status", [429, 503])
-    def test_swr_that_is_busy_is_asked_again(self, swr: RunningSandbox, target: Repository, status: int) -> None:
+    def test_swr_that_is_busy_is_asked_again(self, swr: RunningSandbox, target: RepositoryName, status: int) -> None:
         swr.set_knobs(mount="201")
         swr.faults({"method": "POST", "path": "/blobs/uploads/", "status": status, "times": 2})
         assert Adapter(swr).mount(target) is None

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapter.credentials import Credentials, parse_credentials
+from adapter.credentials import parse_credentials
 from adapter.errors import (
     AdapterError,
     DigestInvalid,
@@ -20,8 +20,9 @@ from adapter.errors import (
     UploadBusy,
     UploadUnknown,
 )
-from adapter.references import Repository, digest_of
+from adapter.references import RepositoryName, digest_of
 from adapter.state import MemoryState
+from adapter.swr.repository import Repository
 from adapter.swr.uploads import SwrUploads
 from adapter.transfer import upload
 from adapter.transfer.blob_locations import BlobLocations
@@ -32,8 +33,9 @@ from adapter.transfer.upload_sessions import UploadSessions
 from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, SECRET_KEY
 
 IDENTITY = parse_credentials(ACCESS_ID, SECRET_KEY, ["eu-de"])
+REPOSITORY = Repository(IDENTITY, RepositoryName("org", "repo"))
 OTHER = parse_credentials(f"eu-de@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, ["eu-de"])
-REPOSITORY = Repository("org", "repo")
+
 DATA = b"0123456789"
 EMPTY = digest_of(b"")
 
@@ -55,21 +57,18 @@ class Recorder(SwrUploads):
         self._take = take
         self._has = has
 
-    def status(self, credentials: Credentials, repository: Repository, location: str) -> tuple[str, int | None]:
+    def status(self, repository: Repository, location: str) -> tuple[str, int | None]:
         return "/there", self._has
 
-    def start(self, credentials: Credentials, repository: Repository, *, create: bool = True) -> str:
+    def start(self, repository: Repository, *, create: bool = True) -> str:
         return "/up"
 
-    def chunk(
-        self, credentials: Credentials, repository: Repository, location: str, body: Any, content_range: str | None
-    ) -> str:
+    def chunk(self, repository: Repository, location: str, body: Any, content_range: str | None) -> str:
         self._receive("PATCH", body, content_range)
         return location + "+"
 
     def finish(
         self,
-        credentials: Credentials,
         repository: Repository,
         location: str,
         digest: str,
@@ -101,8 +100,8 @@ def incoming(data: bytes, *, length: int | None = None, span: tuple[int, int] | 
 
 def test_monolithic() -> None:
     swr = Recorder()
-    session = uploads(swr).start(IDENTITY, REPOSITORY)
-    uploads(swr).finish(IDENTITY, session, digest_of(DATA), incoming(DATA, length=10))
+    session = uploads(swr).start(REPOSITORY)
+    uploads(swr).finish(session, digest_of(DATA), incoming(DATA, length=10))
     assert swr.calls == [("PUT", None, 10)]
     assert swr.bytes == DATA
 
@@ -110,20 +109,20 @@ def test_monolithic() -> None:
 @pytest.mark.parametrize("length", [0, None])
 def test_empty(length: int | None) -> None:
     swr = Recorder()
-    uploads(swr).finish(IDENTITY, UploadSession(REPOSITORY, "/up"), EMPTY, incoming(b"", length=length))
+    uploads(swr).finish(UploadSession(REPOSITORY, "/up"), EMPTY, incoming(b"", length=length))
     assert swr.calls == [("PUT", None, 0)]
     with pytest.raises(DigestInvalid):
-        uploads(swr).finish(IDENTITY, UploadSession(REPOSITORY, "/up"), digest_of(DATA), incoming(b"", length=length))
+        uploads(swr).finish(UploadSession(REPOSITORY, "/up"), digest_of(DATA), incoming(b"", length=length))
     assert len(swr.calls) == 1
 
 
 def test_by_chunk_as_harbor_does() -> None:
     swr = Recorder()
     door = uploads(swr)
-    session = door.chunk(IDENTITY, UploadSession(REPOSITORY, "/up"), incoming(DATA[:4], span=(0, 3)))
+    session = door.chunk(UploadSession(REPOSITORY, "/up"), incoming(DATA[:4], span=(0, 3)))
     assert (session.offset, session.location) == (4, "/up+")
-    session = door.chunk(IDENTITY, session, incoming(DATA[4:8], length=4, span=(4, 7)))
-    door.finish(IDENTITY, session, digest_of(DATA), incoming(DATA[8:], span=(8, 9)))
+    session = door.chunk(session, incoming(DATA[4:8], length=4, span=(4, 7)))
+    door.finish(session, digest_of(DATA), incoming(DATA[8:], span=(8, 9)))
     assert swr.calls == [("PATCH", "0-3", 4), ("PATCH", "4-7", 4), ("PUT", "8-9", 2)]
     assert swr.bytes == DATA
 
@@ -131,9 +130,9 @@ def test_by_chunk_as_harbor_does() -> None:
 def test_one_patch_as_skopeo_does() -> None:
     swr = Recorder()
     door = uploads(swr)
-    session = door.chunk(IDENTITY, UploadSession(REPOSITORY, "/up"), incoming(DATA))
+    session = door.chunk(UploadSession(REPOSITORY, "/up"), incoming(DATA))
     assert session.offset == 10
-    door.finish(IDENTITY, session, digest_of(DATA), incoming(b"", length=0))
+    door.finish(session, digest_of(DATA), incoming(b"", length=0))
     assert swr.calls == [("PATCH", None, None), ("PUT", None, 0)]
 
 
@@ -143,10 +142,10 @@ def test_a_wrong_digest(verify: bool) -> None:
     door = uploads(swr, verify=verify)
     if verify:
         with pytest.raises(DigestInvalid):
-            door.finish(IDENTITY, UploadSession(REPOSITORY, "/up"), digest_of(b"x"), incoming(DATA, length=10))
+            door.finish(UploadSession(REPOSITORY, "/up"), digest_of(b"x"), incoming(DATA, length=10))
         assert swr.bytes == b""
     else:
-        door.finish(IDENTITY, UploadSession(REPOSITORY, "/up"), digest_of(b"x"), incoming(DATA, length=10))
+        door.finish(UploadSession(REPOSITORY, "/up"), digest_of(b"x"), incoming(DATA, length=10))
         assert swr.bytes == DATA
 
 
@@ -163,13 +162,13 @@ def test_a_wrong_digest(verify: bool) -> None:
 def test_what_does_not_fit_never_completes(body: Incoming, error: type[AdapterError]) -> None:
     swr = Recorder()
     with pytest.raises(error):
-        uploads(swr).chunk(IDENTITY, UploadSession(REPOSITORY, "/up"), body)
+        uploads(swr).chunk(UploadSession(REPOSITORY, "/up"), body)
     assert swr.bytes == b""
 
 
 def test_a_gap_tells_how_far_it_is() -> None:
     with pytest.raises(RangeInvalid, match="starts at byte 8, but the upload stands at 4"):
-        uploads(Recorder()).chunk(IDENTITY, UploadSession(REPOSITORY, "/up", 4), incoming(DATA, span=(8, 17)))
+        uploads(Recorder()).chunk(UploadSession(REPOSITORY, "/up", 4), incoming(DATA, span=(8, 17)))
 
 
 class TestAChunkThatComesAgain:
@@ -186,7 +185,7 @@ class TestAChunkThatComesAgain:
     def test_swr_gets_the_rest(self, has: int | None, span: str, sent: bytes, doubtful: bool) -> None:
         swr = Recorder(has=has)
         session = self.begun(swr, doubtful)
-        advanced = self.uploads.chunk(IDENTITY, session, incoming(DATA, span=self.SPAN))
+        advanced = self.uploads.chunk(session, incoming(DATA, span=self.SPAN))
         assert swr.calls[0][:2] == ("PATCH", span)
         assert swr.bytes == sent
         assert (advanced.offset, advanced.doubtful) == (14, False)
@@ -196,55 +195,55 @@ class TestAChunkThatComesAgain:
     def test_swr_has_it_all(self, doubtful: bool) -> None:
         swr = Recorder(has=14)
         session = self.begun(swr, doubtful)
-        advanced = self.uploads.chunk(IDENTITY, session, incoming(DATA, span=self.SPAN))
+        advanced = self.uploads.chunk(session, incoming(DATA, span=self.SPAN))
         assert (advanced.offset, advanced.location, swr.calls) == (14, "/there", [])
-        self.uploads.finish(IDENTITY, session, EMPTY, incoming(DATA, span=self.SPAN))
+        self.uploads.finish(session, EMPTY, incoming(DATA, span=self.SPAN))
         assert swr.calls == [("PUT", None, 0)]
 
     def test_what_swr_has_must_come_again_all_the_same(self) -> None:
         session = self.begun(Recorder(has=14), True)
         with pytest.raises(SizeInvalid):
-            self.uploads.chunk(IDENTITY, session, incoming(DATA[:9], span=self.SPAN))
+            self.uploads.chunk(session, incoming(DATA[:9], span=self.SPAN))
 
     def test_the_last_one(self) -> None:
         swr = Recorder(has=9)
         self.uploads = uploads(swr)
-        self.uploads.finish(IDENTITY, self.begun(swr, True), EMPTY, incoming(DATA, span=self.SPAN))
+        self.uploads.finish(self.begun(swr, True), EMPTY, incoming(DATA, span=self.SPAN))
         assert (swr.calls[0][:2], swr.bytes) == (("PUT", "9-13"), DATA[5:])
 
     def test_swr_has_more_than_was_sent(self) -> None:
         session = self.begun(Recorder(has=15), True)
         with pytest.raises(UploadUnknown, match="start a new upload"):
-            self.uploads.chunk(IDENTITY, session, incoming(DATA, span=self.SPAN))
+            self.uploads.chunk(session, incoming(DATA, span=self.SPAN))
 
     def test_without_a_range_nobody_knows_what_it_holds(self) -> None:
         """It may be the same bytes again, or those that come next: SWR must not get some of them twice."""
         swr = Recorder(has=9)
         session = self.begun(swr, True)
         with pytest.raises(RangeInvalid, match="stands at byte 9 already"):
-            self.uploads.chunk(IDENTITY, session, incoming(DATA, length=10))
+            self.uploads.chunk(session, incoming(DATA, length=10))
         assert swr.bytes == b""
 
     def test_without_a_range_where_swr_does_not_tell(self) -> None:
         swr = Recorder()
         session = self.begun(swr, False)
         with pytest.raises(UploadUnknown, match="start a new upload"):
-            self.uploads.chunk(IDENTITY, session, incoming(DATA, length=10))
+            self.uploads.chunk(session, incoming(DATA, length=10))
         assert swr.bytes == b""
 
     def test_a_finish_without_a_body_can_be_repeated(self) -> None:
         door = uploads(swr := Recorder())
         swr.breaks = True
         with pytest.raises(Unreachable):
-            door.finish(IDENTITY, self.SESSION, digest_of(DATA), incoming(b"", length=0))
+            door.finish(self.SESSION, digest_of(DATA), incoming(b"", length=0))
         swr.breaks = False
-        door.finish(IDENTITY, self.SESSION, digest_of(DATA), incoming(b"", length=0))
+        door.finish(self.SESSION, digest_of(DATA), incoming(b"", length=0))
         assert swr.calls == [("PUT", None, 0)] * 2
 
     def test_without_a_range_where_swr_does_not_tell_and_nothing_broke(self) -> None:
         swr = Recorder()
         session = self.begun(swr, True)
-        self.uploads.chunk(IDENTITY, session, incoming(DATA, length=10))
+        self.uploads.chunk(session, incoming(DATA, length=10))
         assert swr.bytes == DATA
 
     def begun(self, swr: Recorder, doubtful: bool) -> UploadSession:
@@ -254,7 +253,7 @@ class TestAChunkThatComesAgain:
             return replace(self.SESSION, doubtful=True)
         swr.breaks = True
         with pytest.raises(Unreachable):
-            self.uploads.chunk(IDENTITY, self.SESSION, incoming(DATA, span=self.SPAN))
+            self.uploads.chunk(self.SESSION, incoming(DATA, span=self.SPAN))
         swr.breaks = False
         swr.calls.clear()
         swr.bytes = b""
@@ -267,39 +266,39 @@ class TestALocationThatIsStale:
     def stale(self, swr: Recorder) -> tuple[Uploads, UploadSession]:
         door = uploads(swr)
         session = UploadSession(REPOSITORY, "/up", 0, "an-id")
-        door.chunk(IDENTITY, session, incoming(DATA[:4], span=(0, 3)))
+        door.chunk(session, incoming(DATA[:4], span=(0, 3)))
         return door, session
 
     def test_without_a_range_it_appends_nothing(self) -> None:
         door, session = self.stale(swr := Recorder())
         with pytest.raises(RangeInvalid, match="stands at byte 4 already"):
-            door.chunk(IDENTITY, session, incoming(DATA, length=10))
+            door.chunk(session, incoming(DATA, length=10))
         with pytest.raises(RangeInvalid, match="stands at byte 4 already"):
-            door.finish(IDENTITY, session, digest_of(DATA), incoming(DATA, length=10))
+            door.finish(session, digest_of(DATA), incoming(DATA, length=10))
         assert swr.bytes == DATA[:4]
-        assert door.latest(IDENTITY, session).location == "/up+"
+        assert door.latest(session).location == "/up+"
 
     @pytest.mark.parametrize("has", [None, 4])
     def test_with_a_range_swr_gets_the_rest(self, has: int | None) -> None:
         door, session = self.stale(swr := Recorder(has=has))
-        advanced = door.chunk(IDENTITY, session, incoming(DATA, span=(0, 9)))
+        advanced = door.chunk(session, incoming(DATA, span=(0, 9)))
         assert (swr.bytes, advanced.offset) == (DATA, 10)
 
     def test_after_a_chunk_that_broke_where_swr_does_not_tell(self) -> None:
         door, session = self.stale(swr := Recorder())
         swr.breaks = True
         with pytest.raises(Unreachable):
-            door.chunk(IDENTITY, door.latest(IDENTITY, session), incoming(DATA[4:], span=(4, 9)))
+            door.chunk(door.latest(session), incoming(DATA[4:], span=(4, 9)))
         swr.breaks = False
         with pytest.raises(UploadUnknown, match="start a new upload"):
-            door.chunk(IDENTITY, session, incoming(DATA, span=(0, 9)))
+            door.chunk(session, incoming(DATA, span=(0, 9)))
 
 
 class TestWhereItStands:
     SESSION = UploadSession(REPOSITORY, "/up", 4, "an-id")
 
     def test_swr_is_not_asked_in_the_normal_course(self) -> None:
-        told = uploads(Recorder(has=0)).standing(IDENTITY, self.SESSION, harbor=True)
+        told = uploads(Recorder(has=0)).standing(self.SESSION, harbor=True)
         assert told == replace(self.SESSION, doubtful=True)
 
     @pytest.mark.parametrize("doubtful", [True, False])
@@ -310,21 +309,21 @@ class TestWhereItStands:
         if not doubtful:
             swr.breaks = True
             with pytest.raises(Unreachable):
-                door.chunk(IDENTITY, session, incoming(DATA, span=(4, 13)))
+                door.chunk(session, incoming(DATA, span=(4, 13)))
         if known:
-            assert door.standing(IDENTITY, session, harbor=True).offset == 4
+            assert door.standing(session, harbor=True).offset == 4
         else:
             with pytest.raises(UploadUnknown, match="start a new upload"):
-                door.standing(IDENTITY, session, harbor=True)
+                door.standing(session, harbor=True)
 
     def test_an_upload_that_has_ended(self) -> None:
         door = uploads(swr := Recorder())
-        door.finish(IDENTITY, self.SESSION, digest_of(DATA), incoming(DATA, length=10))
+        door.finish(self.SESSION, digest_of(DATA), incoming(DATA, length=10))
         sent = len(swr.calls)
         for again in (
-            lambda: door.standing(IDENTITY, self.SESSION, harbor=False),
-            lambda: door.chunk(IDENTITY, self.SESSION, incoming(DATA, span=(7, 16))),
-            lambda: door.finish(IDENTITY, self.SESSION, digest_of(DATA), incoming(DATA, length=10)),
+            lambda: door.standing(self.SESSION, harbor=False),
+            lambda: door.chunk(self.SESSION, incoming(DATA, span=(7, 16))),
+            lambda: door.finish(self.SESSION, digest_of(DATA), incoming(DATA, length=10)),
         ):
             with pytest.raises(UploadUnknown, match="has ended"):
                 again()
@@ -334,24 +333,25 @@ class TestWhereItStands:
 def test_one_writer_a_session() -> None:
     sessions = UploadSessions()
     session = UploadSession(REPOSITORY, "/up", 0, "an-id")
-    with sessions.writing(IDENTITY, session):
-        with pytest.raises(UploadBusy) as caught, sessions.writing(IDENTITY, session.advanced("/other", 5)):
+    with sessions.writing(session):
+        with pytest.raises(UploadBusy) as caught, sessions.writing(session.advanced("/other", 5)):
             pass
         assert caught.value.retry_after
-        with sessions.writing(OTHER, session), sessions.writing(IDENTITY, replace(session, id="another")):
-            assert sessions.known(IDENTITY, session).writing
-    with sessions.writing(IDENTITY, session):
+        others = replace(session, repository=Repository(OTHER, REPOSITORY.name))
+        with sessions.writing(others), sessions.writing(replace(session, id="another")):
+            assert sessions.known(session).writing
+    with sessions.writing(session):
         pass
 
 
 def test_sessions_are_bounded() -> None:
     sessions = UploadSessions(most=2)
     first, second, third = (UploadSession(REPOSITORY, "/up", 0, f"{number}") for number in range(3))
-    with sessions.writing(IDENTITY, first):
+    with sessions.writing(first):
         for each in (first, second, third):
-            sessions.begin(IDENTITY, each)
-        assert [sessions.known(IDENTITY, each).begun for each in (first, second, third)] == [None, 0, 0]
-        with pytest.raises(UploadBusy), sessions.writing(IDENTITY, first):
+            sessions.begin(each)
+        assert [sessions.known(each).begun for each in (first, second, third)] == [None, 0, 0]
+        with pytest.raises(UploadBusy), sessions.writing(first):
             pass
 
 
@@ -359,15 +359,13 @@ def test_sessions_are_bounded() -> None:
 def test_the_largest_layer(session: UploadSession) -> None:
     swr = Recorder()
     fits = 10 + session.offset
-    uploads(swr, largest=fits).chunk(IDENTITY, session, incoming(DATA, length=10))
+    uploads(swr, largest=fits).chunk(session, incoming(DATA, length=10))
     with pytest.raises(TooLarge, match="split it"):
-        uploads(swr, largest=fits - 1).chunk(IDENTITY, session, incoming(DATA, length=10))
+        uploads(swr, largest=fits - 1).chunk(session, incoming(DATA, length=10))
     assert len(swr.calls) == 1
 
 
 def test_a_yes_before_the_last_byte_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upload, "SMALL", 0)
     with pytest.raises(Unexpected, match="before all of it was sent"):
-        uploads(Recorder(take=0)).finish(
-            IDENTITY, UploadSession(REPOSITORY, "/up"), digest_of(DATA), incoming(DATA, length=10)
-        )
+        uploads(Recorder(take=0)).finish(UploadSession(REPOSITORY, "/up"), digest_of(DATA), incoming(DATA, length=10))

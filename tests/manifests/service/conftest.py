@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from adapter.references import Repository
+from adapter.references import RepositoryName
 from adapter.sandbox.recordings.images import Image
 from tests.manifests.service.driver import Adapter
 from tests.running import TENANT, RunningSandbox
@@ -24,8 +24,8 @@ def swr(sandbox: RunningSandbox) -> Iterator[RunningSandbox]:
 
 
 @pytest.fixture
-def repository() -> Repository:
-    return Repository("team", f"indexes{next(_numbers)}")
+def repository() -> RepositoryName:
+    return RepositoryName("team", f"indexes{next(_numbers)}")
 
 
 @pytest.fixture

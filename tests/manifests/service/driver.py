@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from adapter.swr.repository import Repository
+
 from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import ManifestUnknown
 from adapter.manifests.conversion import Document
 from adapter.manifests.forms import form_of
 from adapter.manifests.service import ManifestService, Stored
-from adapter.references import Repository, algorithm_of, digest_of, is_digest
+from adapter.references import RepositoryName, algorithm_of, digest_of, is_digest
 from adapter.sandbox.recordings.images import Image, index, single
 from adapter.settings import Settings
 from adapter.swr.client import SwrClient
@@ -35,18 +37,18 @@ class Adapter:
         client = SwrClient.build(Settings(regions=regions, requests_per_second=0.0))
         self.manifests = ManifestService(client, translate=translate)
 
-    def put(self, repository: Repository, reference: str, image: Image) -> Stored:
+    def put(self, repository: RepositoryName, reference: str, image: Image) -> Stored:
         data = image.manifest
         algorithm = algorithm_of(reference) if is_digest(reference) else "sha256"
         pushed = Document(image.media_type, digest_of(data, algorithm), data)
-        return self.manifests.put(self.who, repository, reference, pushed, form_of(json.loads(data)))
+        return self.manifests.put(Repository(self.who, repository), reference, pushed, form_of(json.loads(data)))
 
-    def push(self, repository: Repository, tag: str, image: Image) -> Stored:
+    def push(self, repository: RepositoryName, tag: str, image: Image) -> Stored:
         """As Harbor does: what is not there, children by digest, then the tag."""
         self.upload(repository, image)
         return self.put(repository, tag, image)
 
-    def upload(self, repository: Repository, image: Image) -> None:
+    def upload(self, repository: RepositoryName, image: Image) -> None:
         """All that an image consists of."""
         for blob in image.blobs:
             self.swr.store.put_blob(str(repository), blob)
@@ -54,20 +56,20 @@ class Adapter:
             if not self.has(repository, child.digest):
                 assert self.push(repository, child.digest, child).digest == child.digest
 
-    def has(self, repository: Repository, reference: str) -> bool:
+    def has(self, repository: RepositoryName, reference: str) -> bool:
         try:
             self.head(repository, reference)
         except ManifestUnknown:
             return False
         return True
 
-    def head(self, repository: Repository, reference: str, accept: str = ACCEPT) -> str:
-        return self.manifests.read(self.who, repository, reference, accept, head=True).digest
+    def head(self, repository: RepositoryName, reference: str, accept: str = ACCEPT) -> str:
+        return self.manifests.read(Repository(self.who, repository), reference, accept, head=True).digest
 
-    def get(self, repository: Repository, reference: str, accept: str = ACCEPT) -> Manifest:
+    def get(self, repository: RepositoryName, reference: str, accept: str = ACCEPT) -> Manifest:
         """After its head, which must have told the truth."""
         told = self.head(repository, reference, accept)
-        found = self.manifests.read(self.who, repository, reference, accept, head=False)
+        found = self.manifests.read(Repository(self.who, repository), reference, accept, head=False)
         assert found.data is not None
         assert (digest_of(found.data), len(found.data)) == (told, found.length) == (found.digest, found.length)
         return found
@@ -82,14 +84,14 @@ class Adapter:
         ]
 
 
-def held(swr: RunningSandbox, repository: Repository, reference: str) -> Any:
+def held(swr: RunningSandbox, repository: RepositoryName, reference: str) -> Any:
     """The document of SWR's own."""
     found = swr.store.manifest(str(repository), reference)
     assert found is not None
     return json.loads(found.data)
 
 
-def own(swr: RunningSandbox, repository: Repository, tag: str) -> str:
+def own(swr: RunningSandbox, repository: RepositoryName, tag: str) -> str:
     return swr.store.tags(str(repository))[tag]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapter.errors import Denied, NotFound, TypeRefused
-from adapter.references import Repository
+from adapter.references import RepositoryName
 from adapter.sandbox.recordings.images import DOCKER_LIST, OCI_INDEX, OCI_MANIFEST, Image
 from tests.credentials import OTHER_ACCESS_KEY
 from tests.manifests.service.driver import ME, OTHER, Adapter, changed, held, own
@@ -14,7 +14,7 @@ from tests.running import TENANT, RunningSandbox
 
 class TestAccounts:
     def test_what_one_was_refused_another_may_send(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository, buildkit: Image
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName, buildkit: Image
     ) -> None:
         """Both push to one repository; SWR takes from the second what it did not take from the first."""
         swr.store.create_organization("team", TENANT, auth={OTHER_ACCESS_KEY: 7})
@@ -30,7 +30,7 @@ class TestAccounts:
             assert adapter.get(repository, tag).media_type == OCI_INDEX
 
     def test_nobody_is_told_what_another_one_was(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository, buildkit: Image
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName, buildkit: Image
     ) -> None:
         swr.set_knobs(oci="refuse-all")
         adapter.push(repository, "v1", buildkit)
@@ -43,7 +43,7 @@ class TestAccounts:
 
 class TestWhenSwrChanges:
     def test_it_takes_today_what_it_refused(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository, buildkit: Image
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName, buildkit: Image
     ) -> None:
         """The new index names an image, and an attestation, that were kept as blobs: SWR gets them now."""
         swr.set_knobs(oci="refuse-all")
@@ -55,7 +55,7 @@ class TestWhenSwrChanges:
         assert {child.digest for child in new.children} <= set(swr.store.manifests(str(repository)))
 
     def test_it_takes_images_again_but_no_indexes(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository, buildkit: Image
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName, buildkit: Image
     ) -> None:
         swr.set_knobs(oci="refuse-all")
         adapter.push(repository, "v1", buildkit)
@@ -64,7 +64,7 @@ class TestWhenSwrChanges:
         assert {entry["mediaType"] for entry in held(swr, repository, "v1")["manifests"]} == {OCI_MANIFEST}
 
     def test_it_refuses_today_what_it_took(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository, buildkit: Image
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName, buildkit: Image
     ) -> None:
         swr.set_knobs(oci="accept")
         adapter.push(repository, "v1", buildkit)
@@ -74,7 +74,9 @@ class TestWhenSwrChanges:
 
 
 class TestSwitchedOff:
-    def test_nothing_is_translated_or_kept(self, swr: RunningSandbox, repository: Repository, buildkit: Image) -> None:
+    def test_nothing_is_translated_or_kept(
+        self, swr: RunningSandbox, repository: RepositoryName, buildkit: Image
+    ) -> None:
         swr.set_knobs(oci="refuse-all")
         adapter = Adapter(swr, translate=False)
         for reference, image in (("v1", buildkit), (buildkit.children[0].digest, buildkit.children[0])):
@@ -83,7 +85,7 @@ class TestSwitchedOff:
         assert swr.store.blobs(str(repository)) == []
 
     def test_what_was_translated_before_is_what_swr_has(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository, buildkit: Image
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName, buildkit: Image
     ) -> None:
         adapter.push(repository, "v1", buildkit)
         off = Adapter(swr, translate=False)

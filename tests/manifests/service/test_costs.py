@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from adapter.errors import TypeRefused
-from adapter.references import Repository
+from adapter.references import RepositoryName
 from adapter.sandbox.recordings.images import OCI_MANIFEST, Image, single
 from tests.manifests.service.driver import REFUSING, Adapter, changed, own
 from tests.running import RunningSandbox
@@ -15,7 +15,7 @@ from tests.running import RunningSandbox
 
 class TestWhatItCosts:
     def test_a_look_at_what_swr_has_as_it_came(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository, recorded_images: Mapping[str, Image]
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName, recorded_images: Mapping[str, Image]
     ) -> None:
         for name in ("hello:v1", "multi:list"):
             adapter.push(repository, "v1", recorded_images[name])
@@ -27,7 +27,7 @@ class TestWhatItCosts:
 
     @pytest.mark.parametrize("oci", REFUSING)
     def test_a_look_at_a_translation(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository, buildkit: Image, oci: str
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName, buildkit: Image, oci: str
     ) -> None:
         swr.set_knobs(oci=oci)
         adapter.push(repository, "v1", buildkit)
@@ -40,12 +40,12 @@ class TestWhatItCosts:
 
     @pytest.mark.parametrize("oci", REFUSING)
     def test_the_second_image_is_refused_nowhere(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository, buildkit: Image, oci: str
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName, buildkit: Image, oci: str
     ) -> None:
         swr.set_knobs(oci=oci)
         adapter.push(repository, "v1", buildkit)
         assert [status for _, _, status in adapter.requests()].count(400) == {"refuse-index": 1, "refuse-all": 5}[oci]
-        second = Repository("team", f"{repository.path}-second")
+        second = RepositoryName("team", f"{repository.path}-second")
         adapter.push(second, "v1", changed(buildkit, ("second", 600)))
         assert [status for _, _, status in adapter.requests()].count(400) == 0
         # A single image and another attestation neither.
@@ -58,7 +58,7 @@ class TestWhatItCosts:
         self,
         adapter: Adapter,
         swr: RunningSandbox,
-        repository: Repository,
+        repository: RepositoryName,
         buildkit: Image,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
@@ -70,7 +70,7 @@ class TestWhatItCosts:
         assert own(swr, repository, "v1") == buildkit.digest
 
     def test_a_refusal_for_something_else_teaches_nothing(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName
     ) -> None:
         """zstd layers are refused with the same words as a type."""
         swr.set_knobs(oci="accept", zstd=False)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from adapter.references import Repository, digest_of
+from adapter.references import RepositoryName, digest_of
 from adapter.sandbox.recordings.images import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, Image, dump
 from tests.manifests.service.driver import REFUSING, Adapter, changed, forget, held, own
 from tests.running import RunningSandbox
@@ -16,7 +16,7 @@ from tests.running import RunningSandbox
 class TestWhatComesBack:
     @pytest.mark.parametrize("oci", REFUSING)
     def test_the_original_and_all_that_it_names(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository, buildkit: Image, oci: str
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName, buildkit: Image, oci: str
     ) -> None:
         swr.set_knobs(oci=oci)
         adapter.push(repository, "v1", buildkit)
@@ -27,14 +27,14 @@ class TestWhatComesBack:
             assert (again.data, again.media_type) == (each.manifest, each.media_type)
 
     def test_by_swrs_own_digest_what_swr_has(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository, buildkit: Image
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName, buildkit: Image
     ) -> None:
         adapter.push(repository, "v1", buildkit)
         found = adapter.get(repository, own(swr, repository, "v1"))
         assert (found.media_type, found.digest) == (DOCKER_LIST, own(swr, repository, "v1"))
 
     def test_who_takes_no_oci_gets_what_swr_has(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository, buildkit: Image
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName, buildkit: Image
     ) -> None:
         adapter.push(repository, "v1", buildkit)
         only = f"{DOCKER_LIST}, {DOCKER_MANIFEST};q=0.5"
@@ -45,7 +45,7 @@ class TestWhatComesBack:
     @pytest.mark.parametrize("oci", REFUSING)
     @pytest.mark.parametrize("what", ["blobs", "both"])
     def test_once_swr_forgot_it_what_swr_has(
-        self, swr: RunningSandbox, repository: Repository, buildkit: Image, oci: str, what: str
+        self, swr: RunningSandbox, repository: RepositoryName, buildkit: Image, oci: str, what: str
     ) -> None:
         swr.set_knobs(oci=oci)
         adapter = Adapter(swr)
@@ -61,7 +61,7 @@ class TestWhatComesBack:
         assert Adapter(swr).get(repository, "v1").digest == own(swr, repository, "v1")
 
     def test_attestations_outlive_manifests_without_a_tag(
-        self, swr: RunningSandbox, repository: Repository, buildkit: Image
+        self, swr: RunningSandbox, repository: RepositoryName, buildkit: Image
     ) -> None:
         """SWR took them as manifests, and is said to remove those that no tag leads to."""
         swr.set_knobs(oci="refuse-index", forget="manifests")
@@ -72,7 +72,7 @@ class TestWhatComesBack:
             assert Adapter(swr).get(repository, each.digest).data == each.manifest
 
     def test_an_index_that_cannot_be_had_whole_is_not_given_out(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository, buildkit: Image
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName, buildkit: Image
     ) -> None:
         adapter.push(repository, "v1", buildkit)
         proof = buildkit.children[2].digest
@@ -88,7 +88,7 @@ class TestWhatComesBack:
         assert fresh.get(repository, "v1").digest == buildkit.digest
 
     def test_another_image_under_the_annotation_stands_for_itself(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository, buildkit: Image
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName, buildkit: Image
     ) -> None:
         """As tools leave it that edit an image where it is."""
         adapter.push(repository, "v1", buildkit)
@@ -100,7 +100,7 @@ class TestWhatComesBack:
         assert adapter.get(repository, "v1").digest == own(swr, repository, "v1")
 
     def test_what_is_no_manifest_is_not_found_by_its_digest(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository, buildkit: Image
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName, buildkit: Image
     ) -> None:
         adapter.upload(repository, buildkit)
         for blob in buildkit.children[0].blobs:
@@ -110,7 +110,7 @@ class TestWhatComesBack:
         self,
         adapter: Adapter,
         swr: RunningSandbox,
-        repository: Repository,
+        repository: RepositoryName,
         buildkit: Image,
         recorded_images: Mapping[str, Image],
     ) -> None:
@@ -126,7 +126,7 @@ class TestWhatComesBack:
 
     @pytest.mark.parametrize("oci", ["accept", *REFUSING])
     def test_an_update_is_seen(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository, buildkit: Image, oci: str
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName, buildkit: Image, oci: str
     ) -> None:
         swr.set_knobs(oci=oci)
         adapter.push(repository, "v1", buildkit)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from adapter.errors import ManifestInvalid, TypeRefused
-from adapter.references import Repository
+from adapter.references import RepositoryName
 from adapter.sandbox.recordings.images import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Image, dump, index, single
 from adapter.sandbox.recordings.images import artifact as thing
 from tests.manifests.service.driver import Adapter, own
@@ -44,20 +44,20 @@ def referrers(*named: Image) -> Image:
 class TestIndexes:
     @pytest.fixture(autouse=True)
     def _refused_one_with_an_attestation(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository, buildkit: Image
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName, buildkit: Image
     ) -> None:
         swr.set_knobs(oci="accept", index_attestations=False)
         assert adapter.push(repository, "attested", buildkit).warning is not None
 
     def test_a_plain_one_is_asked_about(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository, buildkit: Image
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName, buildkit: Image
     ) -> None:
         plain = index([(child, AMD, {}) for child in buildkit.children[:2]], oci=True)
         assert adapter.push(repository, "plain", plain).warning is None
         assert own(swr, repository, "plain") == plain.digest
 
     def test_a_referrers_index_and_a_nested_one_too(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository, buildkit: Image
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName, buildkit: Image
     ) -> None:
         inner = index([(buildkit.children[0], AMD, {})], oci=True)
         for tag, pushed in (("sha256-0", referrers(artifact("a/b"))), ("nested", index([(inner, AMD, {})], oci=True))):
@@ -65,7 +65,7 @@ class TestIndexes:
             assert own(swr, repository, tag) == pushed.digest
 
     def test_one_like_it_is_not_sent_again_and_that_is_what_is_said(
-        self, adapter: Adapter, repository: Repository, buildkit: Image
+        self, adapter: Adapter, repository: RepositoryName, buildkit: Image
     ) -> None:
         adapter.requests()
         warning = adapter.put(repository, "again", buildkit).warning or ""
@@ -76,7 +76,7 @@ class TestIndexes:
 
 class TestArtifacts:
     def test_one_type_by_digest_says_nothing_of_another(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName
     ) -> None:
         swr.set_knobs(oci="accept", refused_artifact="a/refused")
         bad, other, good = artifact("a/refused"), artifact("a/refused", "a/other"), artifact("a/good")
@@ -89,7 +89,7 @@ class TestArtifacts:
         assert "another" not in warning
 
     def test_by_a_tag_it_is_asked_about_each_time(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName
     ) -> None:
         swr.set_knobs(oci="accept", refused_artifact="a/refused")
         bad = artifact("a/refused")
@@ -100,7 +100,7 @@ class TestArtifacts:
 
 class TestSentences:
     @pytest.mark.parametrize("translate", [True, False])
-    def test_a_referrers_index(self, swr: RunningSandbox, repository: Repository, translate: bool) -> None:
+    def test_a_referrers_index(self, swr: RunningSandbox, repository: RepositoryName, translate: bool) -> None:
         swr.set_knobs(oci="refuse-index")
         adapter, pushed = Adapter(swr, translate=translate), referrers(artifact("a/b"))
         with pytest.raises(TypeRefused, match=r"signatures.*if a replication rule pushes it") as caught:
@@ -108,14 +108,14 @@ class TestSentences:
         assert "buildx" not in caught.value.sentence
         assert caught.value.swr_code == "MANIFEST_INVALID"
 
-    def test_a_nested_index(self, adapter: Adapter, repository: Repository, buildkit: Image) -> None:
+    def test_a_nested_index(self, adapter: Adapter, repository: RepositoryName, buildkit: Image) -> None:
         with pytest.raises(TypeRefused, match="another index") as caught:
             adapter.push(repository, "v1", index([(buildkit, AMD, {})], oci=True))
         assert "buildx" not in caught.value.sentence
 
     @pytest.mark.parametrize("translate", [True, False])
     def test_an_artifact_that_no_rule_pushes(
-        self, swr: RunningSandbox, repository: Repository, recorded_images: Mapping[str, Image], translate: bool
+        self, swr: RunningSandbox, repository: RepositoryName, recorded_images: Mapping[str, Image], translate: bool
     ) -> None:
         swr.set_knobs(oci="refuse-all")
         chart = recorded_images["charts/web:0.1.0"]
@@ -125,7 +125,7 @@ class TestSentences:
     @pytest.mark.parametrize("translate", [True, False])
     @pytest.mark.parametrize("sent", [OCI_INDEX, DOCKER_MANIFEST, "application/json"])
     def test_a_content_type_that_is_not_the_manifests(
-        self, swr: RunningSandbox, repository: Repository, translate: bool, sent: str
+        self, swr: RunningSandbox, repository: RepositoryName, translate: bool, sent: str
     ) -> None:
         swr.set_knobs(oci="refuse-all")
         image = single([("x", 50)], oci=True)
@@ -138,10 +138,10 @@ class TestSentences:
     def test_an_artifact_without_a_configuration(self, adapter: Adapter, swr: RunningSandbox) -> None:
         swr.set_knobs(oci="refuse-all")
         with pytest.raises(TypeRefused, match="no container image but text/x-notes"):
-            adapter.push(Repository("team", "notes"), "v1", thing("", [("text/x-notes", b"notes")]))
+            adapter.push(RepositoryName("team", "notes"), "v1", thing("", [("text/x-notes", b"notes")]))
 
     @pytest.mark.parametrize("sent", ["application/json", "application/vnd.docker.distribution.manifest.v1+prettyjws"])
-    def test_schema_1(self, adapter: Adapter, repository: Repository, sent: str) -> None:
+    def test_schema_1(self, adapter: Adapter, repository: RepositoryName, sent: str) -> None:
         old = Image(dump({"schemaVersion": 1, "name": "app", "tag": "v1", "fsLayers": []}), sent)
         with pytest.raises(TypeRefused, match="schema 1, and Harbor does not replicate") as caught:
             adapter.push(repository, "v1", old)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from adapter.manifests.service import Stored
-from adapter.references import Repository, digest_of
+from adapter.references import RepositoryName, digest_of
 from adapter.sandbox.recordings.images import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Image
 from adapter.swr.annotations import SOURCE_DIGEST
 from tests import docker_formats
@@ -21,7 +21,7 @@ AMD, ARM = ({"architecture": name, "os": "linux"} for name in ("amd64", "arm64")
 class TestWhatSwrHas:
     @pytest.mark.parametrize("oci", REFUSING)
     def test_a_docker_list_of_the_same_images(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository, buildkit: Image, oci: str
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName, buildkit: Image, oci: str
     ) -> None:
         swr.set_knobs(oci=oci)
         stored = adapter.push(repository, "v1", buildkit)
@@ -38,7 +38,7 @@ class TestWhatSwrHas:
         assert {entry["mediaType"] for entry in document["manifests"]} == {kind}
 
     def test_where_it_takes_all_the_index_itself(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository, buildkit: Image
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName, buildkit: Image
     ) -> None:
         swr.set_knobs(oci="accept")
         assert adapter.push(repository, "v1", buildkit) == Stored(buildkit.digest)
@@ -49,7 +49,7 @@ class TestWhatSwrHas:
         )
 
     def test_a_single_image_as_schema_2(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository, recorded_images: Mapping[str, Image]
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName, recorded_images: Mapping[str, Image]
     ) -> None:
         swr.set_knobs(oci="refuse-all")
         image = recorded_images["hello:v2"]
@@ -64,7 +64,7 @@ class TestWhatSwrHas:
 
     @pytest.mark.parametrize("oci", REFUSING)
     def test_where_it_takes_no_annotations_the_list_without(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository, buildkit: Image, oci: str
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName, buildkit: Image, oci: str
     ) -> None:
         swr.set_knobs(oci=oci, unknown_fields=False)
         stored = adapter.push(repository, "v1", buildkit)
@@ -76,7 +76,7 @@ class TestWhatSwrHas:
         assert 400 not in [status for _, _, status in adapter.requests()]
 
     def test_a_repeated_push_leaves_the_same(
-        self, adapter: Adapter, swr: RunningSandbox, repository: Repository, buildkit: Image
+        self, adapter: Adapter, swr: RunningSandbox, repository: RepositoryName, buildkit: Image
     ) -> None:
         swr.set_knobs(oci="refuse-all")
         adapter.push(repository, "v1", buildkit)
@@ -87,7 +87,7 @@ class TestWhatSwrHas:
 
     @pytest.mark.parametrize("oci", REFUSING)
     def test_each_replica_knows_what_it_needs_from_swr(
-        self, swr: RunningSandbox, repository: Repository, buildkit: Image, oci: str
+        self, swr: RunningSandbox, repository: RepositoryName, buildkit: Image, oci: str
     ) -> None:
         """Each request by an adapter of its own, as after a restart."""
         swr.set_knobs(oci=oci)
@@ -101,7 +101,7 @@ class TestWhatSwrHas:
         self,
         adapter: Adapter,
         swr: RunningSandbox,
-        repository: Repository,
+        repository: RepositoryName,
         buildkit: Image,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
