@@ -74,7 +74,7 @@ def create_contract_app(settings: Settings, swr: SwrClient) -> Flask:
     app.register_blueprint(blobs.create_blueprint(swr, slots, locations, settings.blob_redirects))
     app.register_blueprint(tags.create_blueprint(swr))
     app.register_blueprint(tags.create_catalog_blueprint(swr))
-    app.register_blueprint(deletion.create_blueprint(swr, documents, translated=translate))
+    app.register_blueprint(deletion.create_blueprint(swr, documents))
     app.register_blueprint(uploads.create_blueprint(swr, transfers, offered, slots, settings.public_url))
     app.register_blueprint(system.create_blueprint(swr))
     app.register_blueprint(projects.create_blueprint(swr))

@@ -11,21 +11,19 @@ from adapter.errors import DeletionRefused, ManifestUnknown, RepositoryUnknown
 from adapter.manifests.service import ManifestService
 from adapter.references import check_reference, check_tag, is_digest
 from adapter.swr.client import SwrClient
-from adapter.swr.deletion import Deletion
 from adapter.swr.repository import Repository
 
 
-def create_blueprint(swr: SwrClient, manifests: ManifestService, *, translated: bool) -> Blueprint:
+def create_blueprint(swr: SwrClient, manifests: ManifestService) -> Blueprint:
     """Two routes. A manifest is deleted by its digest with all its tags, by a tag with that tag alone.
 
     `translated`: the digest may be that of an original that a tag's image stands for.
     """
     blueprint = Blueprint("deletion", __name__)
-    deletion = Deletion(swr.registry, swr.catalog, swr.management, translated=translated)
 
     def delete_all(repository: Repository, digest: str) -> None:
         try:
-            deletion.manifest(repository, digest)
+            swr.deletion.manifest(repository, digest)
         except (ManifestUnknown, RepositoryUnknown) as unknown:
             # GET serves it, so it is not gone; and SWR is not known to delete blobs.
             if not manifests.is_kept(repository, digest):
@@ -43,7 +41,7 @@ def create_blueprint(swr: SwrClient, manifests: ManifestService, *, translated: 
         if is_digest(reference):
             delete_all(repository, reference)
         else:
-            deletion.tag(repository, reference)
+            swr.deletion.tag(repository, reference)
         return bodiless(202, {})
 
     @blueprint.route(
@@ -51,7 +49,7 @@ def create_blueprint(swr: SwrClient, manifests: ManifestService, *, translated: 
     )
     def tag(project: str, name: str, reference: str, tag: str) -> Response:
         repository = swr.repository(credentials_of(request, swr.regions), repository_in(project, name))
-        deletion.tag_of(repository, check_reference(reference), check_tag(tag))
+        swr.deletion.tag_of(repository, check_reference(reference), check_tag(tag))
         return bodiless(200, {}, on_v2=False)
 
     return blueprint

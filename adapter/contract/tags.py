@@ -14,13 +14,11 @@ from adapter.contract.list_cache import ListCache
 from adapter.credentials import Credentials
 from adapter.errors import InvalidRequest
 from adapter.swr.client import SwrClient
-from adapter.swr.tags import TagLister
 
 
 def create_blueprint(swr: SwrClient) -> Blueprint:
     """One route; what it lists comes from SWR when a list's first part is asked for."""
     blueprint = Blueprint("tags", __name__)
-    lists = TagLister(swr.registry)
     seen: ListCache[str] = ListCache()
 
     @blueprint.route("/v2/<path:name>/tags/list", methods=["GET"])
@@ -29,7 +27,7 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
         found = seen.read(
             repository.credentials,
             str(repository),
-            lambda: lists.names(repository),
+            lambda: swr.tag_lister.names(repository),
             first=begins(request),
             size=count,
         )

@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from requests.adapters import BaseAdapter
+
 from adapter.credentials import Credentials
 from adapter.errors import AccountBlocked, Denied, Throttled, UpstreamError
 from adapter.references import RepositoryName
 from adapter.settings import Settings
 from adapter.state import State, open_state
 from adapter.swr.catalog import Catalog
+from adapter.swr.deletion import Deletion
 from adapter.swr.dockyard import Dockyard
 from adapter.swr.management import Management
 from adapter.swr.organizations import Organizations
@@ -44,21 +47,35 @@ class SwrClient:
     catalog: Catalog
     registry: Registry
     uploads: SwrUploads
+    tag_lister: TagLister
+    deletion: Deletion
     state: State
 
     @classmethod
-    def build(cls, settings: Settings) -> SwrClient:
-        """Opens no connection yet."""
+    def build(cls, settings: Settings, transport: BaseAdapter | None = None) -> SwrClient:
+        """Opens no connection yet. `transport` sends single requests, in place of connections to SWR."""
         regions = region_table(settings.regions)
         state, link = open_state(settings.state_url)
-        transport = Transport(settings, link)
-        tokens = Tokens(transport, regions, state)
-        management = Management(transport, regions, settings.signing, state)
-        dockyard = Dockyard(transport, regions)
+        sender = Transport(settings, link, transport)
+        tokens = Tokens(sender, regions, state)
+        management = Management(sender, regions, settings.signing, state)
+        dockyard = Dockyard(sender, regions)
         organizations = Organizations(tokens, management, dockyard, may_create=settings.create_namespaces)
-        registry = Registry(transport, regions, tokens, organizations)
-        catalog = Catalog(tokens, management, dockyard, organizations, TagLister(registry))
-        return cls(regions, tokens, management, organizations, catalog, registry, SwrUploads(registry), state)
+        registry = Registry(sender, regions, tokens, organizations)
+        tag_lister = TagLister(registry)
+        catalog = Catalog(tokens, management, dockyard, organizations, tag_lister)
+        return cls(
+            regions=regions,
+            tokens=tokens,
+            management=management,
+            organizations=organizations,
+            catalog=catalog,
+            registry=registry,
+            uploads=SwrUploads(registry),
+            tag_lister=tag_lister,
+            deletion=Deletion(registry, catalog, management, tag_lister, translated=settings.oci_index == "translate"),
+            state=state,
+        )
 
     def repository(self, credentials: Credentials, name: RepositoryName) -> Repository:
         """The repository as these credentials see it."""

@@ -56,12 +56,12 @@ class Deletion:
     """Deletes for a caller; shared by all threads. What is gone already is `NotFound`."""
 
     def __init__(
-        self, registry: Registry, catalog: Catalog, management: Management, *, translated: bool = True
+        self, registry: Registry, catalog: Catalog, management: Management, tags: TagLister, *, translated: bool
     ) -> None:
         self._registry = registry
         self._catalog = catalog
         self._management = management
-        self._lists = TagLister(registry)
+        self._lists = tags
         self._translated = translated
 
     def tag(self, repository: Repository, tag: str) -> None:

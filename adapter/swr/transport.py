@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
+from requests.adapters import BaseAdapter
 from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError
 
@@ -57,10 +58,11 @@ Signer = Callable[[requests.PreparedRequest], requests.PreparedRequest]
 
 
 class Transport:
-    """Sends requests to SWR and its object store; shared by all threads. `link` leads to what replicas share."""
+    """Sends requests to SWR and its object store; shared by all threads. `link` leads to what replicas share, and
+    `adapter` sends single requests in place of connections to SWR."""
 
-    def __init__(self, settings: Settings, link: Link | None = None) -> None:
-        self._adapter = Adapter(settings.ca_bundle, pool=settings.threads + SPARE_THREADS)
+    def __init__(self, settings: Settings, link: Link | None = None, adapter: BaseAdapter | None = None) -> None:
+        self._adapter = adapter or Adapter(settings.ca_bundle, pool=settings.threads + SPARE_THREADS)
         self._proxy = settings.proxy
         self._rate_limit = RateLimit(settings.requests_per_second, link, Tenants(settings.tenants))
         self._breaker = CircuitBreaker()

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from adapter.swr.repository import Repository
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
@@ -25,9 +24,9 @@ from adapter.swr import deletion
 from adapter.swr.annotations import SOURCE_DIGEST, with_content_digest
 from adapter.swr.catalog import ListedTag
 from adapter.swr.client import SwrClient
-from adapter.swr.deletion import Deletion
 from adapter.swr.media_types import DOCKER_LIST
 from adapter.swr.registry import Manifest
+from adapter.swr.repository import Repository
 from tests.contract.stubbed import Ask, Stubbed, StubSwr
 from tests.credentials import ACCESS_ID, LOGIN_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, SECRET_KEY
 from tests.swr.scripted import Swr, client_of
@@ -75,7 +74,7 @@ class TestPages:
             with_content_digest(json.dumps(index).encode()).decode(),
             json.dumps({"config": {"mediaType": "a/b"}}),
         ]
-        swr.answer("GET", TAGS, page(*(tag(ListedTag=f"v{n}", manifest=each) for n, each in enumerate(manifests))))
+        swr.answer("GET", TAGS, page(*(tag(Tag=f"v{n}", manifest=each) for n, each in enumerate(manifests))))
         parsed: list[object] = []
         loads = json.loads
 
@@ -218,14 +217,12 @@ class TestKeptLists:
 class TestDeletion:
     def test_it_does_not_go_on_for_hours(self, swr: Swr, client: SwrClient, monkeypatch: pytest.MonkeyPatch) -> None:
         data = b"{}"
-        swr.answer("GET", TAGS, page(*(tag(ListedTag=f"v{number}", digest=digest_of(data)) for number in range(90))))
+        swr.answer("GET", TAGS, page(*(tag(Tag=f"v{number}", digest=digest_of(data)) for number in range(90))))
         for number in range(90):
             head = {"Docker-Content-Digest": digest_of(data), "Content-Type": DOCKER_LIST}
             swr.answer("HEAD", f"/v2/{REPOSITORY}/manifests/v{number}", Response(data, headers=head))
             swr.answer("DELETE", f"{TAGS}/v{number}", 204)
         monkeypatch.setattr(deletion, "LONGEST", -1.0)
         with pytest.raises(TimedOut, match=r"after 0 tags: delete again"):
-            Deletion(client.registry, client.catalog, client.management).manifest(
-                Repository(MINE, REPOSITORY), digest_of(data)
-            )
+            client.deletion.manifest(Repository(MINE, REPOSITORY), digest_of(data))
         assert not [request for request in swr.seen if request.method == "DELETE"]

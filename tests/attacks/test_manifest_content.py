@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator, Mapping
 
 import pytest
-from adapter.swr.repository import Repository
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
@@ -18,6 +17,7 @@ from adapter.references import RepositoryName, digest_of
 from adapter.sandbox.recordings.images import OCI_INDEX, Image
 from adapter.swr.client import SwrClient
 from adapter.swr.media_types import ACCEPT, DOCKER_LIST, DOCKER_MANIFEST
+from adapter.swr.repository import Repository
 from tests.contract.conftest import put_back
 from tests.contract.http import Door, asked, refused
 from tests.contract.test_manifests import seed

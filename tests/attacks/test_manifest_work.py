@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from adapter.swr.repository import Repository
 
 from adapter.references import RepositoryName, digest_of
 from adapter.sandbox.recordings.images import Image, dump
+from adapter.swr.repository import Repository
 from tests.manifests.service.driver import Adapter
 from tests.running import TENANT, RunningSandbox
 

@@ -78,7 +78,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
     monkeypatch.setattr(transport, "time", Time)
     monkeypatch.setattr(resolver, "time", Time)
-    monkeypatch.setattr(transport, "rest", found.rest)
+    monkeypatch.setattr(transport, "interruptible_sleep", found.rest)
     # The longest waits that can be.
     monkeypatch.setattr(transport, "backoff", lambda number, told: retry.backoff(number, told, spread=1.0))
     return found

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from adapter.swr.repository import Repository
 
 from adapter.credentials import Credentials
 from adapter.references import RepositoryName
@@ -18,6 +17,7 @@ from adapter.state import Away, Link, MemoryState, SharedState
 from adapter.swr.accepted import Accepted
 from adapter.swr.client import SwrClient
 from adapter.swr.rate_limit import RateLimit
+from adapter.swr.repository import Repository
 from adapter.swr.tokens import PULL
 from tests.contract.stubbed import DIGEST, Ask, Stubbed, StubSwr
 from tests.swr.conftest import client, credentials, scripted_server, swr  # noqa: F401 - fixtures

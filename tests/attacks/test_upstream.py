@@ -14,7 +14,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from adapter.swr.repository import Repository
 
 from adapter.contract.repositories import _size
 from adapter.credentials import Credentials, parse_credentials
@@ -23,6 +22,7 @@ from adapter.http import request_context
 from adapter.references import RepositoryName, digest_of
 from adapter.settings import Settings
 from adapter.swr.client import SwrClient
+from adapter.swr.repository import Repository
 from adapter.swr.retry import BUFFERED_UPLOAD, STREAMED_UPLOAD, RetryPolicy, retry_after
 from adapter.swr.tokens import life_of
 from adapter.swr.transport import Transport, read_document, settle

@@ -17,15 +17,19 @@ from urllib3 import HTTPResponse
 from werkzeug.test import Client, TestResponse
 
 from adapter.contract import create_contract_app
+from adapter.credentials import Credentials
 from adapter.errors import AdapterError
 from adapter.operations.logs import RequestLog, StartResponse
-from adapter.references import digest_of
+from adapter.references import RepositoryName, digest_of
 from adapter.settings import CALLS, Settings
 from adapter.state import MemoryState
 from adapter.swr.catalog import ListedRepository, ListedTag
 from adapter.swr.client import SwrClient
+from adapter.swr.deletion import Deletion
 from adapter.swr.management import Organization
 from adapter.swr.registry import Blob, Manifest
+from adapter.swr.repository import Repository
+from adapter.swr.tags import TagLister
 from adapter.swr.uploads import Mounting
 from adapter.values import RegionHosts
 from tests.contract.openapi import Exchanged
@@ -62,8 +66,11 @@ class StubSwr:
 
     def __init__(self, manifest: tuple[str, bytes] = ("application/vnd.example.thing+json", b"{}")) -> None:
         self.regions = {PROJECT: RegionHosts("http://127.0.0.1:1")}
-        self.tokens = self.organizations = self.registry = self.uploads = self.images = self.management = self
+        self.tokens = self.organizations = self.registry = self.uploads = self.catalog = self.management = self
         self.state = MemoryState()
+        me: Any = self
+        self.tag_lister = TagLister(me)
+        self.deletion = Deletion(me, me, me, self.tag_lister, translated=True)
         self.error: AdapterError | None = None
         self.outage: AdapterError | None = None
         self._manifest = manifest
@@ -95,6 +102,9 @@ class StubSwr:
         self._come()
         return REPOSITORIES
 
+    def repository(self, credentials: Credentials, name: RepositoryName) -> Repository:
+        return Repository(credentials, name)
+
     def tags(self, *_: Any) -> list[ListedTag]:
         self._come()
         return TAGS
@@ -115,7 +125,7 @@ class StubSwr:
 
     def put_manifest(self, *called: Any) -> str:
         self._come()
-        return digest_of(called[3])
+        return digest_of(called[2])
 
     def blob(self, *_: Any) -> Blob:
         self._come()
@@ -124,7 +134,7 @@ class StubSwr:
     def open_blob(self, *called: Any) -> requests.Response:
         self._come()
         response = requests.Response()
-        part = len(called) > 3 and called[3]
+        part = len(called) > 2 and called[2]
         response.status_code = 206 if part else 200
         response.headers["Content-Length"] = str(len(LAYER))
         if part:

@@ -304,7 +304,7 @@ class TestBrokenOff:
     @pytest.mark.parametrize("read", [False, True], ids=["dropped", "read to its end"])
     def test_the_end_of_an_answer_ends_swrs(self, read: bool) -> None:
         """At once, not when Python finds that nobody refers to it."""
-        swr = PreservedOriginals()
+        swr = AnswerKeeper()
         app = create_contract_app(Settings(), cast("SwrClient", swr))
         response = Client(app).get(f"/v2/team/app/blobs/{DIGEST}", headers={"Authorization": basic()}, buffered=False)
         assert response.status_code == 200
@@ -374,7 +374,7 @@ class TestBrokenOff:
         assert door.ask("HEAD", f"/v2/{repository}/blobs/{digest}").status == 200
 
 
-class PreservedOriginals(StubSwr):
+class AnswerKeeper(StubSwr):
     """Remembers its answer."""
 
     answer: requests.Response

@@ -75,7 +75,7 @@ class Counting(StubSwr):
         self.listed: list[str] = []
 
     def tags(self, *called: Any) -> list[ListedTag]:
-        self.listed.append(str(called[1]))
+        self.listed.append(str(called[0]))
         return super().tags()
 
 

@@ -122,7 +122,7 @@ class TestRefusals:
 
 
 class TestNothingIsMadeOnTheWay:
-    @pytest.mark.parametrize("mood", MISSING_MOODS)
+    @pytest.mark.parametrize("profile", MISSING_MOODS)
     @pytest.mark.parametrize("secret", SECRETS)
     @pytest.mark.parametrize(
         ("method", "path"),
@@ -156,7 +156,7 @@ class TestNothingIsMadeOnTheWay:
         assert swr.store.organization(name) is None
         assert [entry for entry in asked(swr, "POST") if "namespaces" in entry["path"]] == []
 
-    @pytest.mark.parametrize("mood", MISSING_MOODS)
+    @pytest.mark.parametrize("profile", MISSING_MOODS)
     def test_the_missing_organization_is_named(
         self, door: Door, swr: RunningSandbox, name: str, profile: dict[str, bool]
     ) -> None:

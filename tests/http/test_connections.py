@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trustme
@@ -18,6 +18,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 from adapter.errors import TimedOut, Unexpected, UpstreamError
 from adapter.http import connections, pools
 from adapter.http.connections import _Early
+from adapter.http.pools import Adapter
 from adapter.settings import SPARE_THREADS, Settings
 from adapter.swr.retry import IDEMPOTENT, STREAMED_UPLOAD
 from adapter.swr.transport import Transport, error_response_of, read_document, settle
@@ -292,7 +293,7 @@ def test_idle_connections_are_closed_without_traffic(
         Transport(Settings(requests_per_second=0, ca_bundle=bundle)) as transport,
     ):
         settle(transport.send("GET", url, headers={}, account=None))
-        (pool,) = transport._adapter._idle._pools
+        (pool,) = cast("Adapter", transport._adapter)._idle._pools
         eventually(lambda: all(each is None for each in pool.pool.queue))
         assert behaviour is answer_once or ended.wait(10)
         assert pool.pool.qsize() == Settings().threads + SPARE_THREADS

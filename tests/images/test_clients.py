@@ -97,7 +97,7 @@ def cache(clients: Clients, profile: Profile, tmp_path_factory: pytest.TempPathF
         yield address
 
 
-@pytest.mark.parametrize("mood", [PROFILES[name] for name in CACHED], ids=CACHED, scope="module", indirect=True)
+@pytest.mark.parametrize("profile", [PROFILES[name] for name in CACHED], ids=CACHED, scope="module", indirect=True)
 def test_a_cache_serves_each_platform(
     clients: Clients, pushed: str, cache: str, index: Image, profile: Profile, tmp_path: Path
 ) -> None:

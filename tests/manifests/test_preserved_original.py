@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from adapter.swr.repository import Repository
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
@@ -27,6 +26,7 @@ from adapter.references import RepositoryName, digest_of
 from adapter.state import MemoryState
 from adapter.swr.client import SwrClient
 from adapter.swr.media_types import OCI_INDEX, OCI_MANIFEST
+from adapter.swr.repository import Repository
 from tests.credentials import ACCESS_ID, LOGIN_KEY, SECRET_KEY
 from tests.swr.scripted import Swr, client_of
 

@@ -26,7 +26,7 @@ REFUSED = {
     "forgetful-all": {"hello:v2", "multi:buildkit", "signed:sbom", "charts/web:0.1.0", "empty:v1"},
 }
 
-each_mood = pytest.mark.parametrize("mood", PROFILES.values(), ids=PROFILES)
+each_mood = pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
 
 
 def sandbox_refuses(profile: Profile, media_type: str, data: bytes) -> bool:

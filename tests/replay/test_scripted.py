@@ -157,7 +157,7 @@ def test_a_push_to_a_tag_makes_it_forget(swr: ScriptedSwr, recorded_images: Mapp
         assert (swr.blob("org/hello", digest_of(b"loose")) is not None) == kept
 
 
-@pytest.mark.parametrize(("mood", "status"), [("accept", 201), ("refuse-index", 400)])
+@pytest.mark.parametrize(("profile", "status"), [("accept", 201), ("refuse-index", 400)])
 def test_index(swr: ScriptedSwr, recorded_images: Mapping[str, Image], profile: str, status: int) -> None:
     index = recorded_images["multi:buildkit"]
     swr.reset(profile, State(("org",), (Stored("org/hello", "other", index),)))

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from adapter.swr.repository import Repository
 from werkzeug import Request, Response
 
 from adapter.credentials import Credentials, parse_credentials
@@ -27,6 +26,7 @@ from adapter.errors import (
 from adapter.references import RepositoryName
 from adapter.swr import catalog
 from adapter.swr.client import SwrClient
+from adapter.swr.repository import Repository
 from adapter.values import RegionHosts
 from tests.credentials import OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT
 from tests.swr.scripted import TOKEN_PATH, Swr, client_of

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from adapter.swr.repository import Repository
 from werkzeug import Request, Response
 
 from adapter.credentials import Credentials
@@ -23,6 +22,7 @@ from adapter.swr.annotations import SOURCE_DIGEST, with_content_digest
 from adapter.swr.client import SwrClient
 from adapter.swr.deletion import Deletion
 from adapter.swr.media_types import DOCKER_LIST, DOCKER_MANIFEST
+from adapter.swr.repository import Repository
 from adapter.swr.tokens import ALL, PULL, PUSH
 from tests.swr.scripted import TOKEN_PATH, Swr, absence, jwt
 from tests.swr.test_management import NAMESPACES, entry
@@ -53,7 +53,7 @@ def _granted(swr: Swr) -> None:
 
 @pytest.fixture
 def deletion(client: SwrClient) -> Deletion:
-    return Deletion(client.registry, client.catalog, client.management)
+    return client.deletion
 
 
 def holds(swr: Swr, *, digests: bool = True, manifests: bool = True, **tags: bytes) -> None:
@@ -324,7 +324,7 @@ class TestByTheDigestOfAnOriginal:
         self, swr: Swr, client: SwrClient, credentials: Credentials, key_only: Credentials
     ) -> None:
         holds(swr, v1=LIST)
-        off = Deletion(client.registry, client.catalog, client.management, translated=False)
+        off = Deletion(client.registry, client.catalog, client.management, client.tag_lister, translated=False)
         for who in (credentials, key_only):
             with pytest.raises(ManifestUnknown):
                 off.manifest(Repository(who, REPOSITORY), ORIGINAL)

@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 import pytest
-from adapter.swr.repository import Repository
 from werkzeug import Request, Response
 
 from adapter.credentials import Credentials
 from adapter.errors import AccountBlocked, AdapterError, CredentialsRefused, Throttled, Unavailable
 from adapter.references import RepositoryName, digest_of
 from adapter.swr.client import SwrClient
+from adapter.swr.repository import Repository
 from adapter.swr.retry import MOUNT, RetryPolicy
 from adapter.swr.uploads import Mounting
 from tests.swr.scripted import TOKEN_PATH, Swr, jwt

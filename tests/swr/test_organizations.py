@@ -6,7 +6,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from adapter.swr.repository import Repository
 from werkzeug import Request, Response
 
 from adapter.credentials import Credentials, parse_credentials
@@ -27,6 +26,7 @@ from adapter.errors import (
 from adapter.references import RepositoryName
 from adapter.swr.client import SwrClient
 from adapter.swr.management import Organization
+from adapter.swr.repository import Repository
 from adapter.swr.retry import BEST_EFFORT
 from adapter.swr.tokens import PUSH
 from tests.swr.scripted import TOKEN_PATH, Swr, client_of, jwt

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from urllib.parse import parse_qs
 
 import pytest
-from adapter.swr.repository import Repository
 from werkzeug import Request, Response
 
 from adapter.credentials import Credentials
@@ -13,6 +12,7 @@ from adapter.errors import Denied, OrganizationUnknown, RepositoryUnknown, Timed
 from adapter.references import RepositoryName
 from adapter.swr import tags
 from adapter.swr.client import SwrClient
+from adapter.swr.repository import Repository
 from adapter.swr.tags import TagLister, tags_in
 from tests.swr.scripted import Swr
 from tests.swr.test_management import ASTRAY, NAMESPACES, entry
@@ -29,7 +29,7 @@ def _granted(swr: Swr) -> None:
 
 @pytest.fixture
 def lists(client: SwrClient) -> TagLister:
-    return TagLister(client.registry)
+    return client.tag_lister
 
 
 def page(*tags: str | None, link: str | None = None) -> Response:

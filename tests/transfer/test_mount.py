@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-from adapter.swr.repository import Repository
 
 from adapter.contract.concurrency import Slots
 from adapter.credentials import Credentials, parse_credentials
@@ -29,6 +28,7 @@ from adapter.references import RepositoryName, digest_of
 from adapter.settings import Settings
 from adapter.swr.client import SwrClient
 from adapter.swr.rate_limit import RateLimit
+from adapter.swr.repository import Repository
 from adapter.transfer.blob_locations import BlobLocations
 from adapter.transfer.mount import Mounts
 from adapter.transfer.upload_session import UploadSession
