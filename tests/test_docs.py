@@ -106,6 +106,12 @@ def test_commands_that_are_named_exist(page: Path) -> None:
     assert set(re.findall(rf"{COMMAND} ([a-z][a-z-]*)", code(page))) <= set(main.commands)
 
 
+@each_page
+def test_files_that_are_named_exist(page: Path) -> None:
+    named = re.findall(r"`((?:adapter|docker|docs|openapi|tests)/[\w./-]*)`", page.read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 def test_readme_names_what_a_reader_needs_first() -> None:
     named = code(ROOT / "README.md")
     assert all(each in named for each in ("make demo", "make test", "python -m adapter serve"))
