@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from adapter import documents
-from adapter.documents import LARGE_BYTES, MAX_VALUES, Charges, DocumentMemory, TooManyValues, parse_json
+from adapter.documents import LARGE_BYTES, Charges, DocumentMemory, TooManyValues, parse_json
 from adapter.errors import Busy
 
 
@@ -86,11 +86,18 @@ def test_letters_of_four_bytes_count_as_such() -> None:
         assert memory.used > 40_000
 
 
-@pytest.mark.parametrize("data", [b"[" + b"{}," * MAX_VALUES + b"0]", "[" * (MAX_VALUES + 1)])
-def test_too_many_values_are_not_parsed(data: bytes | str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("text", ["[" + "0," * 250_000 + "0]", "[" * 250_001, '{"a":' * 250_001])
+@pytest.mark.parametrize("form", [str, str.encode], ids=["text", "bytes"])
+def test_too_many_values_are_not_parsed(
+    text: str, form: Callable[[str], bytes | str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("json.loads", lambda *_: pytest.fail("it was parsed"))
-    with pytest.raises(TooManyValues, match="limit 250000"):
-        parse_json(data)
+    with pytest.raises(TooManyValues, match=r"limit 250000\)"):
+        parse_json(form(text))
+
+
+def test_as_many_values_as_the_limit_are_parsed() -> None:
+    assert len(parse_json(b"[" + b"0," * 249_999 + b"0]")) == 250_000
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", "[" * 100_000])
