@@ -56,21 +56,24 @@ class TestTurns:
 
     def test_a_key_that_waits_stays(self) -> None:
         clock = Clock()
-        turns = Turns(1, 1.0, clock)
+        turns = Turns(2, 1.0, clock)
         for _ in range(5):
             turns.take("a", 60)
-        clock.now += 3.5
+        # Its last turns are one and two seconds after the first.
+        clock.now += 2.5
         turns.take("b", 0)
-        assert turns.take("a", 60) == (True, 1.5)
+        assert [turns.take("a", 60) for _ in range(2)] == [(True, 0), (True, 0.5)]
 
     def test_strangers_leave_nothing_behind(self) -> None:
-        """However many access keys are made up, memory holds those of one window."""
+        """However many access keys are made up, memory holds those of one window, and one that is in use."""
         clock = Clock()
         turns = Turns(20, 1.1, clock)
         for number in range(60_000):
             turns.take(str(number), 60)
+            if number % 100 == 0:
+                turns.take("in use", 60)
             clock.now += 0.01
-            assert len(turns) <= 112
+            assert len(turns) <= 113
 
     def test_the_number_of_keys_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         assert MAX_KEYS <= 100_000
@@ -79,6 +82,9 @@ class TestTurns:
         for number in range(1000):
             turns.take(str(number), 0)
         assert len(turns) == 50
+        # Those that had no turn for longest are dropped.
+        assert turns.take("999", 0) == (False, 1.0)
+        assert turns.take("0", 0) == (True, 0)
 
 
 def test_no_second_has_more_than_the_limit() -> None:

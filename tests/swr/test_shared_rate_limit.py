@@ -73,6 +73,10 @@ def test_a_clock_that_was_set_back_locks_nobody_out(server: RedisServer) -> None
     (key,) = server.names()
     server.client.lset(key, 0, str(int((time.time() + 86_400) * 1e6)))
     limit.take("a", 0.01)
+    # The server gave the turn, and not this process in its place.
+    newest = server.client.lindex(key, 0)
+    assert newest is not None
+    assert int(newest) < (time.time() + 3600) * 1e6
 
 
 def test_without_the_server_each_keeps_to_it_alone(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
