@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import requests
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
@@ -121,6 +122,14 @@ class TestPages:
         config = {"config": {"mediaType": "a/" + "b" * (1 << 20)}}
         swr.answer("GET", TAGS, page(tag(manifest=json.dumps(config))))
         assert [each.config_type for each in client.catalog.tags(Repository(MINE, REPOSITORY))] == [None]
+
+
+@pytest.mark.parametrize("part", ["<", "<a>;", "<a>; rel=", "<a> ", " "])
+def test_a_link_header_costs_no_more_than_its_length(client: SwrClient, part: str) -> None:
+    """Bound by the test's own time: what looks at everything again for each letter takes minutes."""
+    response = requests.Response()
+    response.headers["Link"] = "<a>" + part * (1_000_000 // len(part))
+    assert client.tag_lister._next(MINE, response) is None
 
 
 class Counted(str):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from adapter.swr.repository import Repository
-
 from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import ManifestUnknown
 from adapter.manifests.conversion import Document
@@ -18,6 +16,7 @@ from adapter.settings import Settings
 from adapter.swr.client import SwrClient
 from adapter.swr.media_types import ACCEPT
 from adapter.swr.registry import Manifest
+from adapter.swr.repository import Repository
 from adapter.values import RegionHosts
 from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, SECRET_KEY
 from tests.running import RunningSandbox
