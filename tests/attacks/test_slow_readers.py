@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import select
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from gunicorn.config import Config
 
-from adapter.connection import PacedSocket, PacedTLSSocket
+from adapter.connection import Connection, PacedSocket, PacedTLSSocket
+from adapter.listeners import Listener
 from adapter.transfer.request_body import Pace
 from tests.certificates import Certificate
 from tests.contract.stubbed import DIGEST, Stubbed
@@ -123,6 +129,38 @@ class TestPace:
             ours.sendall(bytes(size))
             thread.join()
         assert sum(taken) == size
+
+
+def test_bytes_that_were_taken_give_more_time() -> None:
+    """The time that there is at first is over long before the last byte."""
+    with pair(None) as (ours, client):
+
+        def take() -> None:
+            left = 1 << 20
+            for number in itertools.count():
+                time.sleep(0.05 if number < 40 else 0)
+                left -= len(client.recv(1 << 16))
+                if not left:
+                    return
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        ours.begin_answer(Pace(1.0, 1.0))
+        ours.sendall(bytes(1 << 20))
+        thread.join()
+
+
+def test_each_request_begins_with_the_pace_of_a_document() -> None:
+    """Whatever was left of the time for the answer before."""
+    with pair(None) as (ours, client):
+        connection = Connection(cast(Listener, SimpleNamespace(cfg=Config(), address=None)), ours, None)
+        ours.begin_answer(Pace(0.0, 1 << 40))
+        connection.begin()
+        ours.settimeout(20)
+        thread = threading.Thread(target=lambda: client.makefile("rb").read(1 << 20))
+        thread.start()
+        ours.sendall(bytes(1 << 20))
+        thread.join()
 
 
 def test_a_small_answer_that_fits_is_not_waited_with() -> None:

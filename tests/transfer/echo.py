@@ -3,8 +3,8 @@
     python -m tests.transfer.echo PORT IDLE [CERTIFICATE KEY]
 
 `PUT /socket` reads as the adapter does, `PUT /input` from `wsgi.input`; `?take=N` stops after N bytes, `?grace=S` gives
-the body S seconds and one more for each 100 bytes, `?pad=N` makes the answer N bytes longer. IDLE is the server's own
-timeout in seconds.
+the body S seconds and one more for each 100 bytes, `?pad=N` makes the answer N bytes longer, to be taken at the pace of
+a blob. IDLE is the server's own timeout in seconds.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable
         "sha256": digest.hexdigest(),
         "failure": failure,
     }
+    if "pad" in query:
+        environ["gunicorn.socket"].begin_answer(BLOB)
     answer = json.dumps(told).encode() + b" " * int(query.get("pad", ["0"])[0])
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))])
     return [answer]
