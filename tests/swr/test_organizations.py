@@ -10,6 +10,7 @@ from werkzeug import Request, Response
 
 from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import (
+    AccountBlocked,
     AdapterError,
     CreationRefused,
     CredentialsRefused,
@@ -245,6 +246,16 @@ def test_who_may_not_list_may_still_ask(swr: Swr, client: SwrClient, credentials
         Organization("a", 7, 5),
         Organization("c"),
     ]
+
+
+def test_a_locked_account_is_told_and_not_asked_about_each_name(
+    swr: Swr, client: SwrClient, credentials: Credentials
+) -> None:
+    locked = {"error_code": "APIG.0301", "error_msg": "AK access failed to reach the limit,forbidden"}
+    swr.answer("GET", NAMESPACES, Response(json.dumps(locked), 403))
+    with pytest.raises(AccountBlocked):
+        client.organizations.named(credentials, ["a", "b"])
+    assert [request.path for request in swr.seen] == [TOKEN_PATH, NAMESPACES]
 
 
 def test_exists_assumes_the_best_when_it_cannot_ask(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
