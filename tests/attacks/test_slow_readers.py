@@ -18,7 +18,7 @@ from gunicorn.config import Config
 
 from adapter.connection import Connection, PacedSocket, PacedTLSSocket
 from adapter.listeners import Listener
-from adapter.transfer.request_body import Pace
+from adapter.transfer.request_body import BLOB, Pace
 from tests.certificates import Certificate
 from tests.contract.stubbed import DIGEST, Stubbed
 from tests.transfer.test_body_source import Server, answer, echoing, head
@@ -195,3 +195,12 @@ def test_a_request_has_its_slot_until_its_answer_has_gone() -> None:
         with door.open(target) as answer:
             assert answer.status_code == 200
     held.close()
+
+
+def test_a_download_is_taken_at_the_pace_of_a_blob() -> None:
+    """Harbor may be throttled; its manifests never are."""
+    door, begun = Stubbed(), list[Pace]()
+    for target in (f"/v2/team/app/blobs/{DIGEST}", "/v2/team/app/manifests/v1"):
+        with door.open(target, {"adapter.begin_answer": begun.append}) as answer:
+            assert answer.status_code == 200
+    assert begun == [BLOB]

@@ -134,10 +134,10 @@ class TestRedirects:
             client_at(swr).registry.blob_place(Repository(credentials, REPOSITORY), DIGEST)
 
     @pytest.mark.parametrize("host", ["10.1.2.3", "172.16.1.2", "192.168.1.2", "100.64.1.2", "[fd00::1]"])
-    def test_private_ranges_are_allowed(self, swr: RawServer, identity: Identity, host: str) -> None:
+    def test_private_ranges_are_allowed(self, swr: RawServer, credentials: Credentials, host: str) -> None:
         """Inside a VPC the cloud's own services resolve to such addresses."""
         swr.answer(BLOB, answer("307 Temporary Redirect", f"Location: http://{host}/there"))
-        assert client_at(swr).registry.blob_place(identity, REPOSITORY, DIGEST) == f"http://{host}/there"
+        assert client_at(swr).registry.blob_place(Repository(credentials, REPOSITORY), DIGEST) == f"http://{host}/there"
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "169.254.169.254", "localhost", "127.1"])
     def test_nor_is_a_proxy_asked_for_it(self, swr: RawServer, credentials: Credentials, host: str) -> None:

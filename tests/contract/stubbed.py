@@ -209,9 +209,9 @@ class Stubbed:
         response.close()
         return Exchanged(ask.method, ask.target, tuple(headers.items()), ask.body, response.status_code, answered, body)
 
-    def open(self, target: str) -> TestResponse:
-        """The answer to a GET, which is not taken before it is read."""
-        return self._client.open(target, headers={"Authorization": basic()})
+    def open(self, target: str, environ: Mapping[str, Any] | None = None) -> TestResponse:
+        """The answer to a GET, which is not taken before it is read; `environ` is what a server adds."""
+        return self._client.open(target, headers={"Authorization": basic()}, environ_overrides=dict(environ or {}))
 
     def location(self, chunk: bytes = b"") -> str:
         """That of an upload, after a chunk if there is one."""
