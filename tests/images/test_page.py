@@ -15,7 +15,6 @@ PAGE = Path(__file__).parents[2] / "docs" / "images.md"
 def test_sentences_that_the_page_quotes_are_those_of_the_code() -> None:
     quoted = code(PAGE).splitlines()
     for fragment in (
-        "leave it out with a filter if a replication rule pushes it",
         "because SWR takes no annotations",
         "has no manifest",
     ):
