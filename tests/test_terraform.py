@@ -1,4 +1,4 @@
-"""The example of docs/terraform.md: parsed, and its requests held to `openapi/provider.yaml`."""
+"""The example of docs/terraform.md, parsed, and its requests compared with `openapi/provider.yaml`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.provider.test_openapi import faults
 
 ROOT = Path(__file__).parent.parent
 
-# What terraform-provider-harbor 3.12 has: provider/resource_registry.go, provider/resource_replication.go.
+# The arguments of terraform-provider-harbor 3.12: provider/resource_registry.go, provider/resource_replication.go.
 ARGUMENTS = {
     "harbor_registry": {
         "required": {"name", "provider_name", "endpoint_url"},
@@ -30,9 +30,9 @@ Block = dict[str, Any]
 
 
 def hcl(text: str) -> Block:
-    """The part of HCL that examples need: blocks, one attribute a line, literals; a reference stays text.
+    """Reads the part of HCL that the example uses: blocks, one attribute per line, literals; a reference stays text.
 
-    A block is found under its type and labels, a repeated one as a list.
+    The key of a block is its type and labels, the value a list of all such blocks.
     """
     root: Block = {}
     open_blocks = [root]
@@ -61,14 +61,14 @@ def literal(text: str) -> Any:
 
 
 def example() -> dict[str, Block]:
-    """The blocks of the example by type and labels; each stands there once."""
+    """The blocks of the example by type and labels; each occurs once."""
     (text,) = re.findall(r"^```hcl\n(.*?)^```$", (ROOT / "docs/terraform.md").read_text(), re.MULTILINE | re.DOTALL)
     blocks = hcl(text)
     assert all(len(each) == 1 for each in blocks.values())
     return {name: each[0] for name, each in blocks.items()}
 
 
-def test_the_terraform_example_uses_arguments_that_exist_and_variables_that_it_declares() -> None:
+def test_example_uses_existing_arguments_and_declared_variables() -> None:
     blocks = example()
     resources = {name.split()[1]: block for name, block in blocks.items() if name.startswith("resource ")}
     assert set(resources) == set(ARGUMENTS)
@@ -78,11 +78,15 @@ def test_the_terraform_example_uses_arguments_that_exist_and_variables_that_it_d
     used = set(re.findall(r"'var\.(\w+)'", str(blocks)))
     assert used == {name.split()[1] for name in blocks if name.startswith("variable ")} != set()
     assert blocks["variable swr_access_secret"]["sensitive"] is True
-    assert resources["harbor_replication"]["registry_id"] == "harbor_registry.swr.registry_id"
+    endpoint, rule = resources["harbor_registry"], resources["harbor_replication"]
+    assert rule["registry_id"] == "harbor_registry.swr.registry_id"
+    assert (rule["action"], rule["dest_namespace_replace"], rule["deletion"]) == ("push", -1, False)
+    assert endpoint["provider_name"] == "harbor"
+    assert re.fullmatch(r"https?://(?!.*t-systems)[^/]+", endpoint["endpoint_url"]), "not the URL of the adapter"
 
 
-def test_what_terraform_sends_for_the_example_is_as_described() -> None:
-    """Bodies as client/registry.go and models/replications.go of the provider make them."""
+def test_requests_of_terraform_match_the_document() -> None:
+    """Bodies as in client/registry.go and models/replications.go of the Terraform provider."""
     blocks = example()
     endpoint, rule = blocks["resource harbor_registry swr"], blocks["resource harbor_replication push"]
     credential = {"type": "basic", "access_key": endpoint["access_id"], "access_secret": endpoint["access_secret"]}
@@ -107,12 +111,3 @@ def test_what_terraform_sends_for_the_example_is_as_described() -> None:
         "filters": [{"type": kind, "value": value} for each in rule["filters"] for kind, value in each.items()],
     }
     assert faults("/components/schemas/PolicyWrite", policy) == []
-
-
-def test_the_terraform_example_names_the_adapter_and_a_type_that_harbor_knows() -> None:
-    endpoint = example()["resource harbor_registry swr"]
-    rule = example()["resource harbor_replication push"]
-    assert endpoint["provider_name"] == "harbor"
-    assert re.fullmatch(r"https?://[^/]+", endpoint["endpoint_url"])
-    assert "t-systems" not in endpoint["endpoint_url"]
-    assert (rule["action"], rule["dest_namespace_replace"], rule["deletion"]) == ("push", -1, False)
