@@ -46,9 +46,10 @@ def show_settings() -> None:
     """Print every setting with its value, default and meaning. Secrets are hidden."""
     values = _load()
     for row in settings.table():
-        later = " (no effect in this version)" if row.later else ""
+        later = "(no effect in this version)" if row.later else ""
         print(f"{row.variable} = {row.shown(getattr(values, row.field))}")
-        print(f"    {row.help}{later} [{row.form}; default {row.shown(row.default)}]")
+        meaning = " ".join(filter(None, (row.help, row.note, later)))
+        print(f"    {meaning} [{row.form}; default {row.shown(row.default)}]")
 
 
 @main.command(name="login-key")

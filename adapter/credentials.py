@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Final
 
 from adapter.errors import AccessIdMalformed, NothingEntered, RegionUnknown
-from adapter.values import ACCESS_KEY
+from adapter.settings import ACCESS_KEY
 
 _PROJECT: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _NAMEABLE: Final = re.compile(r"[a-z][a-z0-9-]{0,30}(_[A-Za-z0-9_-]{0,40})?", re.ASCII)

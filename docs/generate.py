@@ -12,7 +12,7 @@ from typing import Final
 
 from adapter import settings
 from adapter.sandbox.knobs import KNOBS, Knob
-from adapter.settings import Row
+from adapter.settings import Group, Row
 
 DOCS: Final = Path(__file__).parent
 BEGIN: Final = "<!-- knobs: written by docs/generate.py -->"
@@ -21,25 +21,21 @@ END: Final = "<!-- end of knobs -->"
 SETTINGS: Final = """\
 # Settings
 
-<!-- Written by docs/generate.py from the table in adapter/settings.py: do not edit. -->
+<!-- Written by docs/generate.py from the table in adapter/settings/table.py: do not edit. -->
 
-Every setting is an environment variable. `python -m adapter settings` prints all of them with the values in force and
-hides what is secret.
+Look up what you can set. Every setting is an environment variable. Most people need only the three in **bold**.
+`python -m adapter settings` prints all settings with the values in force, and hides secrets.
 
-* Each variable may be replaced by one of the same name with `_FILE` at its end. It names a file that holds the value,
-  as Docker and Kubernetes provide secrets. To set both is an error.
+* To read a value from a file, as Docker and Kubernetes provide secrets, add `_FILE` to the name of the variable and
+  set it to the path. Do not set both.
 * An empty variable counts as not set.
-* An unknown variable that begins with `SWR_ADAPTER_`, or a bad value, ends the start with exit status 2 and one line
-  that names the variable.
-* No credential of SWR is a setting: Access ID and Access Secret arrive with each request.
+* If a variable with the prefix `SWR_ADAPTER_` is unknown or a value is invalid, `serve` exits with status 2 and one
+  line that names the variable.
+* SWR credentials are not settings: Access ID and Access Secret arrive with each request.
 
-## In force
+{now}## Without effect in this version
 
-{now}
-## Accepted, without effect in this version
-
-A deployment can be written once: these are checked like all others. `serve` logs a warning when one differs from its
-default.
+Reserved for a later version: validated, but without effect. `serve` logs a warning if one is set.
 
 {later}"""
 
@@ -59,14 +55,23 @@ def settings_page() -> str:
     """docs/settings.md."""
     rows = list(settings.table())
     return SETTINGS.format(
-        now=settings_table(row for row in rows if not row.later),
+        now="".join(settings_group(group, rows) for group in Group),
         later=settings_table(row for row in rows if row.later),
     )
 
 
+def settings_group(group: Group, rows: Iterable[Row]) -> str:
+    """The heading and the table of one group."""
+    return f"## {group}\n\n{settings_table(row for row in rows if row.group is group and not row.later)}\n"
+
+
 def settings_table(rows: Iterable[Row]) -> str:
     head = ("variable", "default", "form", "meaning")
-    return rendered(head, ((f"`{row.variable}`", default_of(row), row.form, meaning_of(row)) for row in rows))
+    return rendered(head, ((name_of(row), default_of(row), row.form, meaning_of(row)) for row in rows))
+
+
+def name_of(row: Row) -> str:
+    return f"**`{row.variable}`**" if row.common else f"`{row.variable}`"
 
 
 def default_of(row: Row) -> str:
@@ -75,7 +80,7 @@ def default_of(row: Row) -> str:
 
 
 def meaning_of(row: Row) -> str:
-    return f"{row.help} Never shown or logged." if row.secret else row.help
+    return " ".join(filter(None, (row.help, row.note, "Never shown or logged." if row.secret else "")))
 
 
 def knob_value(knob: Knob) -> str:

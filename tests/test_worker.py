@@ -13,7 +13,8 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from adapter.settings import SPARE_THREADS, UNPROVEN_CALLS
+from adapter.contract.concurrency import UNPROVEN_CALLS
+from adapter.settings import SPARE_THREADS
 from tests.contract.http import saying
 from tests.credentials import basic
 from tests.provider.harness import API, PlayedCore

@@ -20,7 +20,16 @@ from adapter.contract import (
     uploads,
 )
 from adapter.contract.auth import CHALLENGE
-from adapter.contract.concurrency import Pair, Slots, admit
+from adapter.contract.concurrency import (
+    CALLS,
+    CHECKS,
+    UNPROVEN_CALLS,
+    UNPROVEN_CHECKS,
+    UNPROVEN_CREDENTIALS,
+    Pair,
+    Slots,
+    admit,
+)
 from adapter.contract.responses import harbor_body, oci_body
 from adapter.errors import (
     AdapterError,
@@ -31,7 +40,7 @@ from adapter.errors import (
     RouteUnknown,
 )
 from adapter.manifests.service import ManifestService
-from adapter.settings import CALLS, CHECKS, UNPROVEN_CALLS, UNPROVEN_CHECKS, UNPROVEN_CREDENTIALS, Settings
+from adapter.settings import Settings
 from adapter.swr.client import SwrClient
 from adapter.swr.tenants import Tenants
 from adapter.transfer.blob_locations import BlobLocations

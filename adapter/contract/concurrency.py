@@ -23,6 +23,19 @@ from adapter.swr.tenants import Tenants
 
 RETRY_AFTER: Final = 5.0
 """Seconds; Harbor waits 2, 4, 8 and 16 before it sends a blob again (`docs/facts/harbor.md D.2`)."""
+CALLS: Final = 272
+"""Slots for requests with credentials, besides transfers; a request without credentials needs none, so the challenge
+never waits for SWR. Three quarters are for anybody: enough for two Harbors that list a hundred repositories each at
+midnight."""
+CHECKS: Final = 16
+"""Slots for checks of credentials, besides `CALLS`."""
+UNPROVEN_CALLS: Final = 136
+"""Slots, in place of `CALLS`, for requests whose credentials SWR has not accepted lately. A hundred lists at once may
+be the first that a replica sees of a credential, and one credential gets three quarters of these slots."""
+UNPROVEN_CHECKS: Final = 8
+"""Slots, in place of `CHECKS`, for checks of credentials that SWR has not accepted lately."""
+UNPROVEN_CREDENTIALS: Final = 32
+"""Different credentials that hold `UNPROVEN_CALLS` at once."""
 
 
 class Slot:

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from adapter.credentials import region_of
 from adapter.errors import InvalidRequest
-from adapter.values import RegionHosts
+from adapter.settings import RegionHosts
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 LONGEST_URL: Final = 1024

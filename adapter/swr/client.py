@@ -9,12 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from requests.adapters import BaseAdapter
-
 from adapter.credentials import Credentials
 from adapter.errors import AccountBlocked, Denied, Throttled, UpstreamError
 from adapter.references import RepositoryName
-from adapter.settings import Settings
+from adapter.settings import RegionHosts, Settings
 from adapter.state import State, open_state
 from adapter.swr.catalog import Catalog
 from adapter.swr.deletion import Deletion
@@ -26,9 +24,8 @@ from adapter.swr.repository import Repository
 from adapter.swr.retry import BEST_EFFORT, HEALTH_CHECK, RetryPolicy
 from adapter.swr.tags import TagLister
 from adapter.swr.tokens import Tokens
-from adapter.swr.transport import Transport
+from adapter.swr.transport import BaseAdapter, Transport
 from adapter.swr.uploads import SwrUploads
-from adapter.values import RegionHosts
 
 log = logging.getLogger(__name__)
 

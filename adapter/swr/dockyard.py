@@ -14,12 +14,12 @@ import requests
 
 from adapter.credentials import Credentials
 from adapter.errors import AdapterError, Unexpected
+from adapter.settings import RegionHosts
 from adapter.swr.errors import error_for
 from adapter.swr.management import Organization, Part, parse_organizations, part_of, raise_unless_created
 from adapter.swr.retry import CREATE, READ, RetryPolicy
 from adapter.swr.tokens import basic
 from adapter.swr.transport import Transport, error_response_of, read_document, settle
-from adapter.values import RegionHosts
 
 _ABSENT: Final = frozenset({301, 302, 303, 307, 308, 401, 404, 405, 501})
 

@@ -26,6 +26,7 @@ from adapter.errors import (
 )
 from adapter.numerals import whole_in_json
 from adapter.references import RepositoryName
+from adapter.settings import RegionHosts
 from adapter.state import State
 from adapter.swr import signing
 from adapter.swr.auth_failures import AuthFailures
@@ -33,7 +34,6 @@ from adapter.swr.errors import ErrorResponse, error_for, management_error_for
 from adapter.swr.repository import Repository
 from adapter.swr.retry import BEST_EFFORT, CREATE, IDEMPOTENT, RetryPolicy
 from adapter.swr.transport import Signer, Transport, error_response_of, read_document, settle
-from adapter.values import RegionHosts
 
 SERVICE: Final = "swr"
 

@@ -13,11 +13,11 @@ import requests
 from adapter.credentials import Credentials
 from adapter.errors import AdapterError, BlobUnknown, Unavailable, Unexpected
 from adapter.http.addresses import names_local
+from adapter.settings import RegionHosts
 from adapter.swr.failures import LOCAL_REDIRECT
 from adapter.swr.retry import BLOB_DOWNLOAD
 from adapter.swr.transport import LARGEST_ERROR, REMAINDER_TIMEOUT, Transport, read_document, settle
 from adapter.swr.urls import resolve
-from adapter.values import RegionHosts
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _MOST: Final = 3

@@ -33,6 +33,7 @@ from adapter.errors import (
 )
 from adapter.numerals import whole_number
 from adapter.references import RepositoryName, algorithm_of, digest_of
+from adapter.settings import RegionHosts
 from adapter.swr.annotations import original_digest_of
 from adapter.swr.errors import error_for, has_registry_headers, parse_error_response, registry_error_for
 from adapter.swr.manifest_answers import Manifest as Manifest
@@ -53,7 +54,6 @@ from adapter.swr.repository import Repository
 from adapter.swr.retry import BLOB_DOWNLOAD, IDEMPOTENT, READ, READ_MANIFEST, RetryPolicy, policy_of
 from adapter.swr.tokens import PULL, PUSH, Tokens
 from adapter.swr.transport import Transport, error_response_of, is_passing, read_document, reread_body, settle
-from adapter.values import RegionHosts
 
 _WRITING: Final = frozenset({"POST", "PUT", "PATCH"})
 _OF_REGISTRY: Final = ("Docker-Content-Digest", "Docker-Distribution-Api-Version", "forserver")

@@ -32,6 +32,7 @@ from adapter.errors import (
 from adapter.http import request_context
 from adapter.numerals import finite_number
 from adapter.references import RepositoryName
+from adapter.settings import RegionHosts
 from adapter.state import State
 from adapter.state.singleflight import SingleFlight
 from adapter.swr.accepted import Accepted
@@ -40,7 +41,6 @@ from adapter.swr.errors import error_for
 from adapter.swr.repository import Repository
 from adapter.swr.retry import IDEMPOTENT, MOUNT, RetryPolicy, longest
 from adapter.swr.transport import Transport, error_response_of, read_document
-from adapter.values import RegionHosts
 
 Scopes = tuple[str, ...]
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import BaseAdapter
+from requests.adapters import BaseAdapter as BaseAdapter
 from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError
 

@@ -10,9 +10,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from adapter.settings import Settings
+from adapter.settings import RegionHosts, Settings
 from adapter.swr.client import SwrClient
-from adapter.values import RegionHosts
 from tests.swr.scripted import TOKEN_PATH, jwt
 
 Part = bytes | Callable[[socket.socket], None]

@@ -16,12 +16,11 @@ from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import AdapterError, InvalidRequest, TimedOut, Unavailable, Unexpected, Unreachable
 from adapter.http import resolver
 from adapter.references import RepositoryName, digest_of
-from adapter.settings import Settings
+from adapter.settings import RegionHosts, Settings
 from adapter.swr import retry, transport
 from adapter.swr.client import SwrClient
 from adapter.swr.repository import Repository
 from adapter.swr.retry import READ, for_upload
-from adapter.values import RegionHosts
 from tests.attacks.raw import RawServer, answer, raw_server
 from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, SECRET_KEY
 from tests.services import free_ports

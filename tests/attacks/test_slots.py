@@ -14,10 +14,9 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from adapter.contract.concurrency import Slots
+from adapter.contract.concurrency import CALLS, CHECKS, UNPROVEN_CALLS, UNPROVEN_CHECKS, UNPROVEN_CREDENTIALS, Slots
 from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import Busy
-from adapter.settings import CALLS, CHECKS, UNPROVEN_CALLS, UNPROVEN_CHECKS, UNPROVEN_CREDENTIALS
 from adapter.swr.tenants import Tenants
 from tests.contract.http import Door, eventually, refused, saying
 from tests.credentials import ACCESS_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, SECRET_KEY, basic

@@ -20,13 +20,12 @@ from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import AdapterError, SizeInvalid, TimedOut, Unexpected, Unreachable
 from adapter.http import request_context
 from adapter.references import RepositoryName, digest_of
-from adapter.settings import Settings
+from adapter.settings import RegionHosts, Settings
 from adapter.swr.client import SwrClient
 from adapter.swr.repository import Repository
 from adapter.swr.retry import BUFFERED_UPLOAD, STREAMED_UPLOAD, RetryPolicy, retry_after
 from adapter.swr.tokens import life_of
 from adapter.swr.transport import Transport, read_document, settle
-from adapter.values import RegionHosts
 from tests.attacks.raw import RawServer, answer, raw_server
 from tests.contract.http import Door, refused
 from tests.credentials import ACCESS_ID, PROJECT, SECRET_KEY

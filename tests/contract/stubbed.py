@@ -17,11 +17,12 @@ from urllib3 import HTTPResponse
 from werkzeug.test import Client, TestResponse
 
 from adapter.contract import create_contract_app
+from adapter.contract.concurrency import CALLS
 from adapter.credentials import Credentials
 from adapter.errors import AdapterError
 from adapter.operations.logs import RequestLog, StartResponse
 from adapter.references import RepositoryName, digest_of
-from adapter.settings import CALLS, Settings
+from adapter.settings import RegionHosts, Settings
 from adapter.state import MemoryState
 from adapter.swr.catalog import ListedRepository, ListedTag
 from adapter.swr.client import SwrClient
@@ -31,7 +32,6 @@ from adapter.swr.registry import Blob, Manifest
 from adapter.swr.repository import Repository
 from adapter.swr.tags import TagLister
 from adapter.swr.uploads import Mounting
-from adapter.values import RegionHosts
 from tests.contract.openapi import Exchanged
 from tests.credentials import PROJECT, basic
 

@@ -4,8 +4,8 @@ import pytest
 
 from adapter.errors import InvalidRequest
 from adapter.provider.endpoints import Endpoints, normalised, stored_form
+from adapter.settings import RegionHosts
 from adapter.swr.client import BUILT_IN
-from adapter.values import RegionHosts
 
 EU_DE = "https://swr.eu-de.otc.t-systems.com"
 ENDPOINTS = Endpoints("http://adapter:8080", {**BUILT_IN, "lab": RegionHosts("http://127.0.0.1:5000")})

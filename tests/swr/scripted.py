@@ -12,9 +12,8 @@ from typing import Any
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from adapter.settings import Settings
+from adapter.settings import RegionHosts, Settings
 from adapter.swr.client import SwrClient
-from adapter.values import RegionHosts
 
 Handler = Callable[[Request], Response]
 TOKEN_PATH = "/swr/auth/v2/registry/auth/"

@@ -24,10 +24,10 @@ from adapter.errors import (
     Unexpected,
 )
 from adapter.references import RepositoryName
+from adapter.settings import RegionHosts
 from adapter.swr import catalog
 from adapter.swr.client import SwrClient
 from adapter.swr.repository import Repository
-from adapter.values import RegionHosts
 from tests.credentials import OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT
 from tests.swr.scripted import TOKEN_PATH, Swr, client_of
 from tests.swr.test_management import ASTRAY, NAMESPACES, entry, refusal

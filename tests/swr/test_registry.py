@@ -22,12 +22,12 @@ from adapter.errors import (
     UploadUnknown,
 )
 from adapter.references import RepositoryName, digest_of
+from adapter.settings import RegionHosts
 from adapter.swr.client import SwrClient
 from adapter.swr.registry import Manifest
 from adapter.swr.repository import Repository
 from adapter.swr.tokens import PULL, PUSH
 from adapter.swr.transport import read_document
-from adapter.values import RegionHosts
 from tests.swr.scripted import TOKEN_PATH, Swr, client_of, jwt
 from tests.swr.test_management import NAMESPACES, entry
 

@@ -25,14 +25,13 @@ from adapter.errors import (
     Unexpected,
 )
 from adapter.references import RepositoryName, digest_of
-from adapter.settings import Settings
+from adapter.settings import RegionHosts, Settings
 from adapter.swr.client import SwrClient
 from adapter.swr.rate_limit import RateLimit
 from adapter.swr.repository import Repository
 from adapter.transfer.blob_locations import BlobLocations
 from adapter.transfer.mount import Mounts
 from adapter.transfer.upload_session import UploadSession
-from adapter.values import RegionHosts
 from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, SECRET_KEY
 from tests.running import OTHER_TENANT, TENANT, RunningSandbox
 

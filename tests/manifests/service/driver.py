@@ -12,12 +12,11 @@ from adapter.manifests.forms import form_of
 from adapter.manifests.service import ManifestService, Stored
 from adapter.references import RepositoryName, algorithm_of, digest_of, is_digest
 from adapter.sandbox.recordings.images import Image, index, single
-from adapter.settings import Settings
+from adapter.settings import RegionHosts, Settings
 from adapter.swr.client import SwrClient
 from adapter.swr.media_types import ACCEPT
 from adapter.swr.registry import Manifest
 from adapter.swr.repository import Repository
-from adapter.values import RegionHosts
 from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, SECRET_KEY
 from tests.running import RunningSandbox
 
