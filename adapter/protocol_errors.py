@@ -19,24 +19,28 @@ from adapter.heads import MAX_HEADER_BYTES, MAX_HEADERS, MAX_HEADERS_BYTES, Host
 class RequestLineTooLong(InvalidRequest):
     """The request line is longer than the listener accepts."""
 
+    id = "request-line-too-long"
     status = 414
 
 
 class ExpectationUnsupported(InvalidRequest):
     """The request has an `Expect` other than `100-continue`."""
 
+    id = "expectation-unsupported"
     status = 417
 
 
 class HeadersTooLarge(InvalidRequest):
     """There are more headers than the server accepts, or longer ones."""
 
+    id = "headers-too-large"
     status = 431
 
 
 class TransferCodingUnsupported(InvalidRequest):
     """The request body has a transfer coding other than `chunked` (RFC 9112 section 6.1)."""
 
+    id = "transfer-coding-unsupported"
     status = 501
 
 

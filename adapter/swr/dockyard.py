@@ -27,6 +27,8 @@ _ABSENT: Final = frozenset({301, 302, 303, 307, 308, 401, 404, 405, 501})
 class DockyardAbsent(AdapterError):
     """This SWR has no such API; never shown to a caller."""
 
+    id = "dockyard-absent"
+
 
 class Dockyard:
     """Calls with Basic and the login key; refusals raise what `error_for` makes of them."""

@@ -31,6 +31,8 @@ _GONE: Final = b"NoSuchKey"
 class AddressRefused(Unexpected):
     """The object store does not accept the address that SWR gave: it may have expired on the way."""
 
+    id = "address-refused"
+
 
 class Redirects:
     """Follows them without credentials; shared by all threads."""
