@@ -14,7 +14,7 @@ from adapter.settings import Settings, SettingsError
 
 
 def _load() -> Settings:
-    """The settings of the environment; a bad one ends the command with its one line."""
+    """The settings of the environment. An invalid one ends the command with status 2 and one line."""
     try:
         return settings.load(os.environ)
     except SettingsError as error:
@@ -54,43 +54,72 @@ def show_settings() -> None:
 
 @main.command(name="login-key")
 @click.option("--access-key", prompt="AK", help="The access key (AK).")
-@click.option("--secret-key", prompt="SK", hide_input=True, help="The secret key (SK); better typed than given here.")
+@click.option(
+    "--secret-key",
+    prompt="SK",
+    hide_input=True,
+    help="The secret key (SK). Omit it to be prompted: the process list and the shell history show command lines.",
+)
 def show_login_key(access_key: str, secret_key: str) -> None:
-    """Print the long-term login key of an AK/SK pair, as OTC's documentation derives it."""
+    """Derive the long-term SWR login key from an AK/SK pair, as documented by OTC."""
     print(login_key(access_key.strip(), secret_key.strip()))
 
 
 @main.command()
-@click.option("--keep", is_flag=True, help="Leave everything running until Ctrl-C, and say how to use it.")
+@click.option("--keep", is_flag=True, help="Keep everything running until Ctrl-C, and print how to use it.")
 def demo(keep: bool) -> None:
-    """Replicate real images into the SWR stand-in, with the recorded traffic of a stock Harbor."""
+    """Push real images to the SWR simulator by replaying the recorded traffic of a stock Harbor."""
     from adapter.sandbox.demo import DemoFailed, run
 
     try:
-        good = run(dict(os.environ), keep=keep)
+        succeeded = run(dict(os.environ), keep=keep)
     except DemoFailed as error:
         print(error, file=sys.stderr)
         sys.exit(1)
-    sys.exit(0 if good else 1)
+    sys.exit(0 if succeeded else 1)
 
 
 @main.command()
 @click.option(
-    "--data", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where it keeps everything."
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Directory for the data of the simulator.",
 )
 @click.option(
-    "--registry-bind", default="127.0.0.1:5100", show_default=True, help="Registry, token endpoint, dockyard."
+    "--registry-bind",
+    default="127.0.0.1:5100",
+    show_default=True,
+    help="Listen address of the registry, its token endpoint and the dockyard API.",
 )
-@click.option("--api-bind", default="127.0.0.1:5101", show_default=True, help="Management API and the control API.")
-@click.option("--objects-bind", default="127.0.0.2:5102", show_default=True, help="Object store that blobs come from.")
 @click.option(
-    "--account", "accounts", multiple=True, help="AK:SK[:project,...[:tenant[:manage|write|read]]]; repeatable."
+    "--api-bind",
+    default="127.0.0.1:5101",
+    show_default=True,
+    help="Listen address of the management API and the control API.",
 )
-@click.option("--knob", "knobs", multiple=True, help="name=value; repeatable. `GET /sandbox/knobs` lists them.")
+@click.option(
+    "--objects-bind",
+    default="127.0.0.2:5102",
+    show_default=True,
+    help="Listen address of the object store that serves blobs.",
+)
+@click.option(
+    "--account",
+    "accounts",
+    multiple=True,
+    help="Account as AK:SK[:project,...[:tenant[:manage|write|read]]]; repeatable.",
+)
+@click.option(
+    "--knob",
+    "knobs",
+    multiple=True,
+    help="Behavior to change, as name=value; repeatable. `GET /sandbox/knobs` lists the names.",
+)
 def sandbox(
     data: Path, registry_bind: str, api_bind: str, objects_bind: str, accounts: tuple[str, ...], knobs: tuple[str, ...]
 ) -> None:
-    """Run the SWR stand-in alone."""
+    """Run only the SWR simulator."""
     from adapter.sandbox.options import SandboxOptions
     from adapter.sandbox.server import serve as run
 

@@ -1,5 +1,4 @@
-"""One client's connection: what came of its next head, how long it may take for an answer, since when it is silent, and
-which listener counts it."""
+"""The connection of a client: its next head, its deadlines, and the request that it carries."""
 
 from __future__ import annotations
 
@@ -9,6 +8,8 @@ import select
 import socket
 import ssl
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gunicorn.sock import ssl_wrap_socket
@@ -19,86 +20,105 @@ from adapter.http.request_context import peer_closed
 from adapter.listeners import Listener
 from adapter.transfer.request_body import DOCUMENT, Pace
 
-_PIECE: Final = 16 << 10
-"""Bytes of a head that are received at once."""
+_HEAD_BLOCK_BYTES: Final = 16 << 10
+"""Bytes of a head to receive at once."""
 _METHOD: Final = re.compile("[A-Z]{3,20}")
-_TLS_HEADER: Final = 5
-_TLS_HANDSHAKE: Final = 22
-_MAX_TLS_RECORD: Final = 18 << 10
-_SMALL: Final = 64 << 10
-"""Bytes that are offered to the kernel before anybody waits."""
+_TLS_HEADER_BYTES: Final = 5
+_TLS_HANDSHAKE_TYPE: Final = 22
+_MAX_TLS_RECORD_BYTES: Final = 18 << 10
+_SMALL_BYTES: Final = 64 << 10
+"""Responses of up to this size are offered to the kernel without waiting for room."""
+
+
+@dataclass
+class Exchange:
+    """One request and its response.
+
+    `bodiless`: the request announced no body; `force_close` ends the connection after the response; `environ` is the
+    WSGI environment, empty before an application has the request; `response` is gunicorn's.
+    """
+
+    bodiless: bool = False
+    force_close: Callable[[], None] = lambda: None
+    environ: Mapping[str, Any] = field(default_factory=dict)
+    response: Any = None
 
 
 class _PacedSocket:
-    """Mixed into a socket: `sendall` waits for a slow client no longer than the pace of the answer allows."""
+    """Mixed into a socket: `sendall` waits for a slow client no longer than the pace of the response allows.
 
+    `connection` is the connection that the socket belongs to.
+    """
+
+    connection: Connection
     send: Any
     gettimeout: Any
     settimeout: Any
     _pace = DOCUMENT
     _waited = 0.0
-    _taken = 0
+    _sent = 0
 
-    def begin_answer(self, pace: Pace) -> None:
-        """What is sent from now on is to be taken at this pace."""
-        self._pace, self._waited, self._taken = pace, 0.0, 0
+    def begin_response(self, pace: Pace) -> None:
+        """The client must receive what is sent from now on at this pace."""
+        self._pace, self._waited, self._sent = pace, 0.0, 0
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
-        """Waits for each part as long as the connection's timeout says, and not for all of it together. Raises
+        """Waits for each part up to the timeout of the connection, not for all parts together. Raises
         `TimeoutError`."""
         timeout = self.gettimeout()
         try:
             left = memoryview(data).cast("B")
-            if len(left) <= _SMALL:
+            if len(left) <= _SMALL_BYTES:
                 left = left[self._send_at_once(left, flags) :]
             while left:
                 left = left[self._send(left, flags, timeout) :]
         finally:
-            # It is closed where the worker has ended it meanwhile.
+            # The worker may have closed the socket meanwhile.
             with contextlib.suppress(OSError):
                 self._set_timeout(timeout)
 
     def _send_at_once(self, data: memoryview, flags: int) -> int:
-        """What the kernel takes now. With a timeout Python would wait first until it reports room, which it does only
-        when far more than a small answer fits."""
+        """Bytes that the kernel accepts now. With a timeout Python would first wait for room, which the kernel reports
+        only when far more than a small response fits."""
         self._set_timeout(0.0)
         try:
             count: int = self.send(data, flags)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return 0
-        self._taken += count
+        self._sent += count
         return count
 
     def _send(self, data: memoryview, flags: int, timeout: float | None) -> int:
-        seconds = self._pace.grace + self._taken / self._pace.rate - self._waited
+        seconds = self._pace.grace + self._sent / self._pace.rate - self._waited
         if seconds <= 0:
-            raise TimeoutError("the client takes an answer too slowly")
+            raise TimeoutError("the client receives the response too slowly")
         self._set_timeout(seconds if timeout is None else min(seconds, timeout))
-        begun = time.monotonic()
+        start = time.monotonic()
         count: int = self.send(data, flags)
-        self._waited += time.monotonic() - begun
-        self._taken += count
+        self._waited += time.monotonic() - start
+        self._sent += count
         return count
 
     def _set_timeout(self, seconds: float | None) -> None:
-        """Only a change asks the kernel."""
+        """Calls the kernel only when the timeout changes."""
         if self.gettimeout() != seconds:
             self.settimeout(seconds)
 
 
 class PacedSocket(_PacedSocket, socket.socket):
-    """Without TLS."""
+    """A socket without TLS."""
 
 
 class PacedTLSSocket(_PacedSocket, ssl.SSLSocket):
-    """With TLS."""
+    """A socket with TLS."""
 
 
 class Connection(TConn):
-    """`silent_since` is a time of `time.monotonic()`: of the connection itself, or of the end of its last request.
+    """A client's connection. Times are those of `time.monotonic()`.
 
-    `lingers_until`, if any, is the time until which it stays open after its last answer; `resets`: it ends with RST, so
-    that a part of a body does not pass for the whole.
+    `exchange` is the current or last request; `silent_since` is the start of the connection or the end of its last
+    request; `lingers_until`, if any, is the end of a connection that stays open after its last response. With `resets`
+    it ends with RST, so that a client cannot mistake a part of a body for the whole.
     """
 
     parser: Any
@@ -108,6 +128,8 @@ class Connection(TConn):
     def __init__(self, listener: Listener, sock: socket.socket, client: Any) -> None:
         super().__init__(listener.cfg, sock, client, listener.address)
         self.listener = listener
+        self.exchange = Exchange()
+        sock.connection = self  # type: ignore[attr-defined]
         self.silent_since = time.monotonic()
         self.lingers_until: float | None = None
         self.resets = False
@@ -117,12 +139,12 @@ class Connection(TConn):
 
     @property
     def head_bytes(self) -> int:
-        """Of a head that is not whole."""
+        """Bytes of an unfinished head."""
         return 0 if self._head is None else len(self._head.data)
 
     @property
-    def asked(self) -> tuple[str, str]:
-        """Method and path of the request that came last, as far as they can be told."""
+    def request_line(self) -> tuple[str, str]:
+        """Method and path of the last request; empty texts if it has no valid ones."""
         unreader = self._unreader
         method, _, rest = (b"" if unreader is None else unreader.line).decode("latin-1").partition(" ")
         path = rest.partition(" ")[0].partition("?")[0]
@@ -130,11 +152,11 @@ class Connection(TConn):
 
     @property
     def _unreader(self) -> Unreader | None:
-        found: Unreader | None = getattr(self.parser, "unreader", None)
-        return found
+        unreader: Unreader | None = getattr(self.parser, "unreader", None)
+        return unreader
 
     def init(self) -> None:
-        """Pool thread: a parser with the limits of the listener. TLS is spoken already."""
+        """Pool thread: makes a parser with the limits of the listener. The TLS handshake is complete already."""
         self._make_parser()
         super().init()
 
@@ -149,22 +171,22 @@ class Connection(TConn):
                 self.listener.closed()
 
     def end(self, seconds: float) -> None:
-        """Pool thread: nothing more is sent. For so many seconds the client may read its answer; with none the
-        connection is only left to be closed, which then waits for nobody."""
+        """Pool thread: ends the output. The connection lingers for `seconds`, so that the client can read its response;
+        with 0 it is closed without waiting."""
         if seconds:
             self.lingers_until = time.monotonic() + seconds
         # Below TLS, whose own shutdown would wait.
         with contextlib.suppress(OSError):
             socket.socket.shutdown(self.sock, socket.SHUT_WR if seconds else socket.SHUT_RDWR)
 
-    def has_lingered(self, now: float, pause: float) -> bool:
-        """Whether it stays open no longer: its time is over, or its client has been silent for `pause` seconds."""
-        return self.lingers_until is not None and (now > self.lingers_until or now - self.silent_since > pause)
+    def has_lingered(self, now: float, silence: float) -> bool:
+        """Whether the connection has lingered long enough, or its client has been silent for `silence` seconds."""
+        return self.lingers_until is not None and (now > self.lingers_until or now - self.silent_since > silence)
 
     def receive_head(self) -> bool:
-        """Main loop: takes what has come; whether a thread can go on without waiting for a client that is slow.
+        """Main loop: receives input; True when a thread can go on without waiting for the client.
 
-        TLS is for a thread, since it is work: its first record is left where it is until it is whole.
+        TLS is left to threads, because it needs time: its first record stays in the kernel until it is whole.
         """
         if self.cfg.is_ssl:
             return isinstance(self.sock, ssl.SSLSocket) or first_record_is_whole(self.sock)
@@ -174,17 +196,18 @@ class Connection(TConn):
             return False
 
     def receive_rest(self) -> bool:
-        """Pool thread: whether the head is whole, after the next step of a TLS handshake, and with what came behind the
-        last request. Never waits for the client. Raises `OSError`, `ssl.SSLError` among them."""
+        """Pool thread: continues the TLS handshake and receives the head; True when the head is whole. Never waits for
+        the client. Raises `OSError`, `ssl.SSLError` among them."""
         if self._is_whole:
             return True
         try:
             self._shake_hands()
             self.sock.setblocking(False)
-            held = b"" if self._unreader is None else self._unreader.take_buffered()
-            # What is decrypted already no poller sees.
-            while not (self._add(held) if held else self._receive()):
-                held = b""
+            # Input behind the last request.
+            buffered = b"" if self._unreader is None else self._unreader.take_buffered()
+            # No poller reports input that is decrypted already.
+            while not (self._add(buffered) if buffered else self._receive()):
+                buffered = b""
         except (BlockingIOError, ssl.SSLWantReadError):
             return False
         return True
@@ -194,23 +217,25 @@ class Connection(TConn):
             return
         if not isinstance(self.sock, ssl.SSLSocket):
             self.sock = ssl_wrap_socket(self.sock, self.cfg)
+            self.sock.connection = self
         self.sock.setblocking(False)
         self.sock.do_handshake()
         self.initialized = True
 
     def _receive(self) -> bool:
-        """Takes a piece of a head; whether it is decided, or the client has ended. Raises when there is none yet."""
+        """Receives a block of the head; True when the head is decided, or the client has ended the connection. Raises
+        `BlockingIOError` or `ssl.SSLWantReadError` when there is no input yet."""
         try:
-            return self._add(self.sock.recv(_PIECE))
+            return self._add(self.sock.recv(_HEAD_BLOCK_BYTES))
         except (BlockingIOError, ssl.SSLWantReadError):
             raise
         except OSError:
             return self._add(b"")
 
     def _add(self, data: bytes) -> bool:
-        """Without data, the client has ended."""
+        """Adds data to the head; empty data means that the client has ended the connection."""
         if self._head is None:
-            self._head = Head(self.listener.door.max_line)
+            self._head = Head(self.listener.config.max_line)
         self.listener.count_heads(len(data))
         if data and not self._head.add(data):
             return False
@@ -222,17 +247,17 @@ class Connection(TConn):
     def begin(self) -> None:
         """Pool thread: the head is about to be parsed."""
         self._is_whole = False
-        self.sock.begin_answer(DOCUMENT)
+        self.sock.begin_response(DOCUMENT)
 
     @property
     def has_room(self) -> bool:
-        """Whether a small answer can be sent without waiting: the client takes those that were sent before."""
+        """Whether a small response can be sent without waiting: the client has received enough of those before."""
         poll = select.poll()
         poll.register(self.sock, select.POLLOUT)
         return bool(poll.poll(0))
 
-    def forget_expectation(self) -> bool:
-        """Whether the client still waits for `100 Continue`, which does not come any more."""
+    def drop_expectation(self) -> bool:
+        """Sends no `100 Continue` any more; True if the client still waits for it."""
         unreader = self._unreader
         if unreader is None or not unreader.expected:
             return False
@@ -240,10 +265,10 @@ class Connection(TConn):
         return True
 
     def _make_parser(self) -> Any:
-        """Unless there is one."""
+        """The parser, made at the first call."""
         parser: Any = self.parser
         if parser is None:
-            parser = BoundedParser(self.cfg, self.sock, self.client, self.listener.door.max_line)
+            parser = BoundedParser(self.cfg, self.sock, self.client, self.listener.config.max_line)
             self.parser = parser
         return parser
 
@@ -253,20 +278,21 @@ class Connection(TConn):
 
 
 def first_record_is_whole(connection: socket.socket) -> bool:
-    """Whether there is a whole TLS record, or an end, or none that could be one; else the kernel tells when there is.
+    """Whether there is a whole TLS record, the end of the input, or no valid record. Otherwise tells the kernel when to
+    report input again.
 
-    Its length is known from its first bytes, so it is looked at a few times however slowly it comes.
+    The first bytes hold the length of the record, so few calls are needed however slowly the record comes.
     """
     try:
-        seen = connection.recv(_TLS_HEADER, socket.MSG_PEEK)
-        if not seen or seen[0] != _TLS_HANDSHAKE or peer_closed(connection):
+        data = connection.recv(_TLS_HEADER_BYTES, socket.MSG_PEEK)
+        if not data or data[0] != _TLS_HANDSHAKE_TYPE or peer_closed(connection):
             return True
-        wanted = _TLS_HEADER
-        if len(seen) == _TLS_HEADER:
-            wanted = min(_TLS_HEADER + int.from_bytes(seen[3:], "big"), _MAX_TLS_RECORD)
-            seen = connection.recv(wanted, socket.MSG_PEEK)
-        whole = wanted > _TLS_HEADER and len(seen) >= wanted
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1 if whole else wanted)
+        needed = _TLS_HEADER_BYTES
+        if len(data) == _TLS_HEADER_BYTES:
+            needed = min(_TLS_HEADER_BYTES + int.from_bytes(data[3:], "big"), _MAX_TLS_RECORD_BYTES)
+            data = connection.recv(needed, socket.MSG_PEEK)
+        whole = needed > _TLS_HEADER_BYTES and len(data) >= needed
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1 if whole else needed)
     except BlockingIOError:
         return False
     except OSError:

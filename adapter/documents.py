@@ -1,8 +1,8 @@
-"""Documents (manifests, JSON) in memory: one limit for the process, and one parser.
+"""Memory for documents (manifests, JSON): one limit for the process, and one parser.
 
-Each document is small; a hundred at once are not, whether they come from callers or from SWR. So bytes are charged to
-the request that holds them as they come, not as they are announced, and given back when its answer has gone. What is
-parsed takes many times the size of its text, so it is charged too, before it is parsed. Pure.
+One document is small; a hundred at once are not, whether they come from callers or from SWR. So received bytes are
+charged to the request that holds them, and released when its response is sent. A parsed document needs many times the
+memory of its text, so it is charged too, before it is parsed. Pure.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Any, Final
 from adapter.errors import Busy
 
 MAX_BYTES: Final = 64 << 20
-"""Of all documents that the process holds."""
+"""Limit for all documents of the process."""
 RESERVED_BYTES: Final = 16 << 20
-"""The part of it that only requests of up to `LARGE_BYTES` get: large documents never keep small ones out."""
+"""Part of the limit for requests of up to `LARGE_BYTES`: large documents cannot keep small ones out."""
 LARGE_BYTES: Final = 256 << 10
-"""Beyond this a request counts as large, and documents are parsed one at a time."""
+"""Above this size a request is large, and documents are parsed one at a time."""
 MAX_VALUES: Final = 250_000
-"""Values of a document, about: a manifest of 4 MiB with the shortest layers that make sense has 140,000."""
+"""Approximate limit of values in a document: a manifest of 4 MiB with the shortest valid layers has 140,000."""
 VALUE_BYTES: Final = 100
-"""Memory of a parsed value, about."""
+"""Approximate memory of a parsed value."""
 WAIT_SECONDS: Final = 5.0
-"""How long a document of SWR waits for others: Harbor lists a hundred repositories at once."""
+"""How long a document of SWR waits for memory: Harbor lists a hundred repositories at once."""
 RETRY_AFTER: Final = 5.0
 """Seconds; Harbor waits 2, 4, 8 and 16 before it sends a blob again (`docs/facts/harbor.md D.2`)."""
 
@@ -35,11 +35,11 @@ WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class TooManyValues(ValueError):
-    """A document has more values than any real one: it was not parsed."""
+    """A document has more than `MAX_VALUES` values; it was not parsed."""
 
 
 class DocumentMemory:
-    """The limit that all requests of the process share; safe for threads."""
+    """The memory that all requests of the process share. Thread-safe."""
 
     def __init__(self, limit: int = MAX_BYTES, reserved: int = RESERVED_BYTES) -> None:
         self._limit = limit
@@ -49,12 +49,12 @@ class DocumentMemory:
         self.parsing = threading.Lock()
 
     def take(self, count: int, *, large: bool, wait: float) -> None:
-        """Raises `Busy` when there is no room within `wait` seconds."""
+        """Charges `count` bytes. Raises `Busy` when they are not free within `wait` seconds."""
         limit = self._limit - (self._reserved if large else 0)
         with self._freed:
             if not self._freed.wait_for(lambda: self.used + count <= limit, wait):
                 raise Busy(
-                    f"the adapter holds documents of {self.used >> 20} MiB (limit {limit >> 20} MiB): try again later",
+                    f"no memory for further documents ({self.used >> 20} of {limit >> 20} MiB in use): try again later",
                     retry_after=RETRY_AFTER,
                 )
             self.used += count
@@ -65,7 +65,7 @@ class DocumentMemory:
             self._freed.notify_all()
 
     def charged(self, app: WsgiApp) -> WsgiApp:
-        """WSGI middleware: each request is charged for its documents until its last byte has gone."""
+        """WSGI middleware: charges each request for its documents until its last byte is sent."""
 
         def call(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
             charges = Charges(self)
@@ -85,7 +85,7 @@ class DocumentMemory:
 
 
 class Charges:
-    """What one request holds: the bytes of its documents, and the largest one that it parsed."""
+    """What one request is charged for: the bytes of its documents, and the largest one that it has parsed."""
 
     def __init__(self, memory: DocumentMemory) -> None:
         self.memory = memory
@@ -93,19 +93,20 @@ class Charges:
         self._parsed = 0
 
     def hold(self, count: int, wait: float = 0.0) -> None:
-        """Raises `Busy`."""
+        """Charges `count` bytes of text. Raises `Busy`."""
         self.memory.take(count, large=self._text + self._parsed + count > LARGE_BYTES, wait=wait)
         self._text += count
 
     def hold_parsed(self, size: int, wait: float = 0.0) -> None:
-        """One parsed document at a time: a request parses the same one more than once. Raises `Busy`."""
+        """Charges `size` bytes unless a larger parsed document is charged already: a request may parse a document
+        several times. Raises `Busy`."""
         if (more := size - self._parsed) > 0:
             self.memory.take(more, large=self._text + size > LARGE_BYTES, wait=wait)
             self._parsed = size
 
     @contextlib.contextmanager
     def dropping(self) -> Iterator[None]:
-        """What is charged in the block is given back at its end."""
+        """Releases at the end of the block what was charged in it."""
         text, parsed = self._text, self._parsed
         try:
             yield
@@ -121,11 +122,11 @@ class Charges:
 
 
 current: Final[ContextVar[Charges | None]] = ContextVar("document_charges", default=None)
-"""Of the request that this thread serves, if any."""
+"""Charges of the request that this thread serves, if any."""
 
 
 class _Charged:
-    """The answer's blocks; `close` is called by the server however the answer ends."""
+    """The blocks of a response; the server calls `close` however the response ends."""
 
     def __init__(self, chunks: Iterable[bytes], done: Callable[[], None]) -> None:
         self._chunks = chunks
@@ -143,27 +144,26 @@ class _Charged:
 
 
 def hold(count: int, wait: float = 0.0) -> None:
-    """Charges the request of this thread, if any, for bytes that it keeps. Raises `Busy`."""
+    """Charges the request of this thread, if any, for `count` bytes. Raises `Busy`."""
     if (charges := current.get()) is not None:
         charges.hold(count, wait)
 
 
 def dropping() -> contextlib.AbstractContextManager[None]:
-    """For a document that is not kept: what is charged in the block is given back at its end."""
+    """For a document that is not kept: releases at the end of the block what was charged in it."""
     charges = current.get()
     return contextlib.nullcontext() if charges is None else charges.dropping()
 
 
 def parse_json(data: bytes | bytearray | str, wait: float = WAIT_SECONDS, **options: Any) -> Any:
-    """`json.loads`, for whatever a caller or SWR sends. Raises `ValueError` for what is not JSON or nested too deep,
-    `TooManyValues`, `Busy`."""
+    """`json.loads` with limits. Raises `ValueError` for invalid or too deeply nested JSON, `TooManyValues`, `Busy`."""
     values = _values(data)
     if values > MAX_VALUES:
         raise TooManyValues(f"about {values} values (limit {MAX_VALUES})")
     charges = current.get()
     if charges is None:
         return _parsed(data, options)
-    # A text with one letter beyond Latin-1 takes up to four bytes for each of its characters.
+    # A text with one letter beyond Latin-1 needs up to four bytes for each of its characters.
     charges.hold_parsed(len(data) * (1 if data.isascii() else 4) + values * VALUE_BYTES, wait)
     with charges.memory.parsing if len(data) > LARGE_BYTES else contextlib.nullcontext():
         return _parsed(data, options)
@@ -177,7 +177,7 @@ def _parsed(data: bytes | bytearray | str, options: dict[str, Any]) -> Any:
 
 
 def _values(data: bytes | bytearray | str) -> int:
-    """At least as many as there are, but for one: a letter inside a string counts too."""
+    """Upper bound of the number of values, minus one; characters inside strings count too."""
     if isinstance(data, str):
         return data.count("{") + data.count("[") + data.count(",")
     return data.count(b"{") + data.count(b"[") + data.count(b",")

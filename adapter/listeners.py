@@ -1,7 +1,8 @@
-"""Connections are counted per listener: silent clients of one port cost no other port a connection.
+"""Listeners, each with its own limit of connections and its own threads: silent clients of one port cost the other
+ports nothing.
 
-File descriptors are what all ports share, so the limits are made out of the number that the process may have, and the
-operations port keeps a reserve which nobody else can use.
+All ports share the file descriptors of the process, so the limits are computed from their number, and the operations
+port sets descriptors aside that no other port can use.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent import futures
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,48 +20,49 @@ from adapter.certificate import Certificate
 from adapter.errors import AdapterError
 
 MAX_LINE_BYTES: Final = 8190
-"""Of a request line, unless the listener says otherwise."""
+"""Bytes of a request line, unless the listener has another limit."""
 MAX_HEADS_BYTES: Final = 16 << 20
-"""Of heads that are not whole yet, of all connections of one listener."""
+"""Bytes of unfinished heads, of all connections of one listener together."""
 PAUSE_SECONDS: Final = 0.5
-"""Without new connections, when the kernel gives none."""
-TELL_SECONDS: Final = 60.0
-"""Between two log lines about one listener."""
+"""Seconds without new connections after the kernel could not accept one."""
+LOG_INTERVAL_SECONDS: Final = 60.0
+"""Seconds between two log lines about the same event of a listener."""
+OPERATIONS_CONNECTIONS: Final = 16
 
 _OTHER_FILES: Final = 64
 """Descriptors for the log, the poller, the shared state, name resolution and idle connections."""
 _MIN_CONNECTIONS: Final = 8
-_MAX_CONTRACT: Final = 4096
-_MAX_PROVIDER: Final = 1024
-OPERATIONS_CONNECTIONS: Final = 16
+_MAX_CONTRACT_CONNECTIONS: Final = 4096
+_MAX_PROVIDER_CONNECTIONS: Final = 1024
 
 
-def _plain(error: AdapterError, _path: str, _request_id: str) -> bytes:
+def _plain_error(error: AdapterError, _path: str, _request_id: str) -> bytes:
     return f"{error.sentence}\n".encode()
 
 
 @dataclass(frozen=True)
 class ListenerConfig:
-    """What is particular to one listener.
+    """Configuration of one listener.
 
-    `threads` serve its requests; `certificate` is None where it speaks plain HTTP; `to_the_end`: it stays open while
-    the process ends; `connections` is its limit, `reserved`: descriptors for them are set aside; `max_line` is in
-    bytes; `refuse` makes the body for what the server itself refuses, of the error, the path and the request ID.
+    `threads` serve its requests; with a `certificate` it serves TLS; with `open_until_exit` it stays open while the
+    process stops; `connections` is its limit, and with `reserved` descriptors are set aside for all of them; `max_line`
+    is the limit of a request line in bytes; `error_body(error, path, request_id)` makes the body of a response when the
+    server itself rejects a request.
     """
 
     threads: int
     certificate: Certificate | None = None
-    to_the_end: bool = False
+    open_until_exit: bool = False
     name: str = "server"
     connections: int = 1024
     reserved: bool = False
     max_line: int = MAX_LINE_BYTES
-    refuse: Callable[[AdapterError, str, str], bytes] = _plain
+    error_body: Callable[[AdapterError, str, str], bytes] = _plain_error
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Connections of each listener."""
+    """Maximum number of connections of each listener."""
 
     contract: int
     provider: int
@@ -67,20 +70,20 @@ class Limits:
 
     @classmethod
     def of(cls, files: int, contract_threads: int, provider_threads: int) -> Limits:
-        """Out of `files` descriptors. Each thread may have a connection to SWR, or to core, beside its client's."""
+        """Limits for `files` descriptors. Each thread may need a second one, for a connection to SWR or Harbor core."""
         free = files - _OTHER_FILES - OPERATIONS_CONNECTIONS
-        provider = min(_MAX_PROVIDER, _beside(free // 4, provider_threads))
-        contract = min(_MAX_CONTRACT, _beside(free - free // 4, contract_threads))
+        provider = min(_MAX_PROVIDER_CONNECTIONS, _connections(free // 4, provider_threads))
+        contract = min(_MAX_CONTRACT_CONNECTIONS, _connections(free - free // 4, contract_threads))
         return cls(contract, provider)
 
 
-def _beside(files: int, threads: int) -> int:
-    """Connections for which there are descriptors when `threads` of them need a second one."""
+def _connections(files: int, threads: int) -> int:
+    """Connections for which the descriptors suffice when `threads` of the connections need a second one."""
     return max(_MIN_CONNECTIONS, files - threads if files >= 2 * threads else files // 2)
 
 
-class Reserve:
-    """Descriptors that are set aside: each connection has one given free, and set aside again after it."""
+class DescriptorReserve:
+    """Descriptors that are set aside: each connection gets one of them, and returns it at its end."""
 
     def __init__(self, number: int) -> None:
         self._number = number
@@ -88,7 +91,7 @@ class Reserve:
         self._refill()
 
     def take(self) -> bool:
-        """Gives one free; whether there was one."""
+        """Frees a descriptor for a connection; False if none is left."""
         if not self._held:
             return False
         os.close(self._held.pop())
@@ -96,7 +99,7 @@ class Reserve:
         return True
 
     def put_back(self) -> None:
-        """A connection has ended."""
+        """Sets the descriptor of a closed connection aside again."""
         self._number += 1
         self._refill()
 
@@ -107,31 +110,32 @@ class Reserve:
 
 
 class Listener:
-    """A listening socket and what is open on it. Main loop only, but for `count_heads`.
+    """A listening socket and its connections. For the main loop only, except `count_heads`.
 
-    `address` is its own; `heads_bytes` counts what came of heads that are not whole; `paused_until` is a time of
-    `time.monotonic()` while no connection is accepted.
+    `address` is the address of the socket; `cfg` is its gunicorn configuration; `count` is the number of connections;
+    `heads_bytes` counts the bytes of unfinished heads; `paused_until` is a time of `time.monotonic()` while the
+    listener accepts no connections.
     """
 
-    def __init__(self, socket: Any, door: ListenerConfig, cfg: Any) -> None:
+    def __init__(self, socket: Any, config: ListenerConfig, cfg: Any) -> None:
         self.socket = socket
         self.address = socket.getsockname()
-        self.door = door
+        self.config = config
         self.cfg = cfg
         self.count = 0
         self.heads_bytes = 0
         self.paused_until: float | None = None
         self._lock = threading.Lock()
-        self._reserve = Reserve(door.connections if door.reserved else 0)
-        self._told: dict[str, float] = {}
+        self._reserve = DescriptorReserve(config.connections if config.reserved else 0)
+        self._logged_at: dict[str, float] = {}
         self._events: dict[str, int] = {}
 
     @property
     def full(self) -> bool:
-        return self.count >= self.door.connections
+        return self.count >= self.config.connections
 
     def accept(self) -> tuple[Any, Any]:
-        """The next connection, with a descriptor of the reserve if there is one. Raises `OSError`."""
+        """The next connection and the address of its client. Raises `OSError`."""
         taken = self._reserve.take()
         try:
             accepted: tuple[Any, Any] = self.socket.accept()
@@ -145,19 +149,37 @@ class Listener:
     def closed(self) -> None:
         """One of its connections has ended."""
         self.count -= 1
-        if self.door.reserved:
+        if self.config.reserved:
             self._reserve.put_back()
 
     def count_heads(self, size: int) -> None:
-        """So many more bytes, or fewer, of heads that are not whole."""
+        """Adds `size` bytes, which may be negative, to the unfinished heads."""
         with self._lock:
             self.heads_bytes += size
 
-    def due(self, event: str) -> int:
-        """Counts an event; how often it came since it was logged last, or 0 while the minute is not over."""
+    def events_to_log(self, event: str) -> int:
+        """Counts an event. Returns how often it came since its last log line, or 0 when no line is due yet."""
         now = time.monotonic()
         self._events[event] = self._events.get(event, 0) + 1
-        if now - self._told.get(event, float("-inf")) < TELL_SECONDS:
+        if now - self._logged_at.get(event, float("-inf")) < LOG_INTERVAL_SECONDS:
             return 0
-        self._told[event] = now
+        self._logged_at[event] = now
         return self._events.pop(event)
+
+
+class ListenerPools(futures.Executor):
+    """One thread pool per listener."""
+
+    def __init__(self, listeners: Iterable[Listener]) -> None:
+        self._pools = {
+            each.address: futures.ThreadPoolExecutor(each.config.threads, thread_name_prefix=each.config.name)
+            for each in listeners
+        }
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> futures.Future[Any]:
+        """Runs `fn(connection)` in the pool of the listener that accepted the connection."""
+        return self._pools[args[0].server].submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        for pool in self._pools.values():
+            pool.shutdown(wait=wait, cancel_futures=cancel_futures)

@@ -1,7 +1,7 @@
-"""Numbers in what others sent, as text or as JSON: None for all that no honest sender means. Pure.
+"""Numbers in received text or JSON, parsed strictly: None for an invalid one. Pure.
 
-Python's own `int` takes other scripts' digits, underscores and signs, and raises for more than 4,300 digits; a JSON
-number may be infinite, no number at all, or too large for a float, and `true` counts as one.
+`int` accepts digits of other scripts, underscores and signs, and raises for more than 4,300 digits. A number from
+`json.loads` may be infinite, NaN, or too large for a float, and `true` counts as 1.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import math
 from typing import Final
 
 _MAX_DIGITS: Final = 18
-"""More than any length in bytes, and safe in 64 bits."""
-_END: Final = 1 << 63
-"""Harbor reads sizes and ids into 64 bits, with a sign, and drops a whole document that has a larger one."""
+"""More than any length in bytes has, and few enough for 64 bits."""
+_LIMIT: Final = 1 << 63
+"""Harbor parses sizes and IDs as signed 64-bit integers, and rejects a document that has a larger one."""
 
 
 def whole_number(text: str | None) -> int | None:
-    """The value of up to 18 ASCII digits, blanks around them allowed."""
+    """The value of 1 to 18 ASCII digits; blanks around them are allowed."""
     digits = (text or "").strip(" \t")
     if not digits.isascii() or not digits.isdecimal() or len(digits) > _MAX_DIGITS:
         return None
@@ -24,7 +24,7 @@ def whole_number(text: str | None) -> int | None:
 
 
 def finite_number(value: object) -> float | None:
-    """A number of JSON as a float; neither a boolean nor text is one."""
+    """A JSON number as a float; None for a boolean, a text, or a value that is not finite."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -35,7 +35,7 @@ def finite_number(value: object) -> float | None:
 
 
 def whole_in_json(value: object) -> int | None:
-    """A whole number of JSON from 0 that fits into 63 bits, also written as `7.0` or `"7"`; None for anything else."""
+    """A JSON integer from 0 to 2**63 - 1, also written as `7.0` or `"7"`; None for anything else."""
     if isinstance(value, str):
         return whole_number(value) if value == value.strip() else None
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -44,4 +44,4 @@ def whole_in_json(value: object) -> int | None:
         if not value.is_integer():
             return None
         value = int(value)
-    return value if 0 <= value < _END else None
+    return value if 0 <= value < _LIMIT else None

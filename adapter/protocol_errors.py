@@ -1,6 +1,6 @@
-"""What the server itself answers: to a head that it cannot read, and when an application's response cannot be sent.
+"""Responses of the server itself: to a head that it cannot parse, and in place of a response that cannot be sent.
 
-The kinds are gunicorn's. Nothing of a head is quoted: it can hold credentials.
+The exceptions are gunicorn's. No message quotes a head, because it can hold credentials.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ExpectationUnsupported(InvalidRequest):
 
 
 class HeadersTooLarge(InvalidRequest):
-    """There are more headers than the server accepts, or longer ones."""
+    """The request has more or longer headers than the server accepts."""
 
     id = "headers-too-large"
     status = 431
@@ -44,58 +44,61 @@ class TransferCodingUnsupported(InvalidRequest):
     status = 501
 
 
-_LINE: Final = "the request line is invalid: send METHOD /path HTTP/1.1, printable ASCII, ended with CRLF"
+_LINE: Final = "invalid request line: send METHOD /path HTTP/1.1, printable ASCII, ended with CRLF"
 _HEADER: Final = (
-    "a request header is invalid: send 'Name: value' lines without control characters, ended with CRLF, and Host and "
+    "invalid request header: send 'Name: value' lines without control characters, ended with CRLF, and Host and "
     "Content-Type once"
 )
-_FRAMING: Final = "the framing of the request body is invalid: send either Content-Length or Transfer-Encoding: chunked"
+_FRAMING: Final = "invalid framing of the request body: send either Content-Length or Transfer-Encoding: chunked"
 _FRAMING_HEADERS: Final = frozenset({"CONTENT-LENGTH", "TRANSFER-ENCODING"})
 
-_SENTENCES: Final[Mapping[type[Exception], tuple[type[AdapterError], str]]] = {
-    HostMissing: (InvalidRequest, "the Host header is missing: HTTP/1.1 requires one"),
+_MESSAGES: Final[Mapping[type[Exception], tuple[type[AdapterError], str]]] = {
+    HostMissing: (InvalidRequest, "missing Host header: send one, as HTTP/1.1 requires"),
     server.InvalidRequestLine: (InvalidRequest, _LINE),
-    server.InvalidRequestMethod: (InvalidRequest, "the request method is invalid: send an uppercase method of HTTP"),
-    server.InvalidHTTPVersion: (InvalidRequest, "the HTTP version is not supported: send HTTP/1.1"),
+    server.InvalidRequestMethod: (InvalidRequest, "invalid request method: send an HTTP method in uppercase"),
+    server.InvalidHTTPVersion: (InvalidRequest, "unsupported HTTP version: send HTTP/1.1"),
     server.InvalidHeader: (InvalidRequest, _HEADER),
-    server.InvalidHeaderName: (InvalidRequest, "the name of a request header is invalid: send letters, digits and '-'"),
-    server.ObsoleteFolding: (InvalidRequest, "a request header is folded: send each header in one line"),
+    server.InvalidHeaderName: (InvalidRequest, "invalid request header name: send letters, digits and '-'"),
+    server.ObsoleteFolding: (InvalidRequest, "folded request header: send each header in one line"),
     server.InvalidChunkSize: (InvalidRequest, _FRAMING),
     server.ChunkMissingTerminator: (InvalidRequest, _FRAMING),
     server.InvalidChunkExtension: (InvalidRequest, _FRAMING),
     server.LimitRequestHeaders: (
         HeadersTooLarge,
-        f"the request headers are too large: send {MAX_HEADERS} headers or fewer, {MAX_HEADER_BYTES} bytes each, "
-        f"{MAX_HEADERS_BYTES} bytes in all (limit)",
+        f"request headers too large: send at most {MAX_HEADERS} headers of {MAX_HEADER_BYTES} bytes each, and "
+        f"{MAX_HEADERS_BYTES} bytes in total",
     ),
     server.UnsupportedTransferCoding: (
         TransferCodingUnsupported,
-        "the transfer coding is not supported: send Content-Length or Transfer-Encoding: chunked",
+        "unsupported transfer coding: send Content-Length or Transfer-Encoding: chunked",
     ),
-    server.ExpectationFailed: (ExpectationUnsupported, "the expectation is not supported: send 100-continue or none"),
+    server.ExpectationFailed: (
+        ExpectationUnsupported,
+        "unsupported Expect header: send 100-continue, or none",
+    ),
 }
 INVALID_RESPONSE: Final = (server.InvalidResponseHeader, server.InvalidResponseHeaderName)
-"""gunicorn's invalid headers that are not the client's; `hdr` is the name alone."""
+"""gunicorn's exceptions for an invalid header of a response; `hdr` is the name without the value."""
 
 
 def error_for(exception: Exception, max_line: int) -> AdapterError | None:
-    """What a client is told; None where it cannot be told anything, since TLS failed. `InternalError` is a defect."""
+    """The error for the response; None when no response can be sent because TLS failed. `InternalError` is a defect."""
     if isinstance(exception, ssl.SSLError):
         return None
     if isinstance(exception, server.LimitRequestLine):
-        return RequestLineTooLong(f"the request line is too long: send {max_line} bytes or fewer (limit)")
+        return RequestLineTooLong(f"request line too long: send at most {max_line} bytes")
     if isinstance(exception, server.InvalidHeader) and exception.hdr in _FRAMING_HEADERS:
         return InvalidRequest(_FRAMING)
     if not isinstance(exception, INVALID_RESPONSE):
         for kind in type(exception).__mro__:
-            if kind in _SENTENCES:
-                error, sentence = _SENTENCES[kind]
-                return error(sentence)
-    return InternalError("the adapter failed; its log has the details under the id of this request")
+            if kind in _MESSAGES:
+                error, message = _MESSAGES[kind]
+                return error(message)
+    return InternalError("internal error in the adapter: search its log for this request ID and report the traceback")
 
 
 def response(error: AdapterError, body: bytes, request_id: str, *, head: bool) -> bytes:
-    """All of a response that ends the connection; `head`: without its body."""
+    """A whole response that ends the connection; with `head` it has no body."""
     lines = [
         f"HTTP/1.1 {error.status} {http.HTTPStatus(error.status).phrase}",
         "Content-Type: application/json; charset=utf-8",

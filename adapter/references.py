@@ -1,7 +1,7 @@
-"""Names of organizations, repositories, tags and digests: pure checks in linear time.
+"""Names of organizations, repositories and tags, and digests: pure checks in linear time.
 
-The patterns that OTC prints are exponential in a backtracking engine and disagree about dots and hyphens
-(`docs/facts/swr.md §4.13`), so these are the ones of the OCI distribution spec; what SWR alone refuses, SWR says.
+The patterns in the documentation of OTC need exponential time in a backtracking engine and disagree about dots and
+hyphens (`docs/facts/swr.md §4.13`), so these are the patterns of the OCI distribution spec. SWR may reject more.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _ORGANIZATION: Final = re.compile(r"[a-z][a-z0-9]*(?:(?:\.|_|__|-+)[a-z0-9]+)*",
 _TAG: Final = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _DIGEST: Final = re.compile(r"sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}", re.ASCII)
 
-_LONGEST_REPOSITORY: Final = 255
-_LONGEST_ORGANIZATION: Final = 64
-_SHOWN: Final = 100
+_MAX_REPOSITORY_LENGTH: Final = 255
+_MAX_ORGANIZATION_LENGTH: Final = 64
+_MAX_QUOTED_LENGTH: Final = 100
 
 RESERVED: Final = frozenset({"library"})
-"""Organization names that SWR keeps for itself (`docs/facts/swr.md §4.13`)."""
+"""Organization names that SWR reserves (`docs/facts/swr.md §4.13`)."""
 
 
 @dataclass(frozen=True)
@@ -38,51 +38,53 @@ class RepositoryName:
         return f"{self.organization}/{self.path}"
 
 
-def _shown(text: str) -> str:
-    printable = "".join(letter if letter.isprintable() else "?" for letter in text[:_SHOWN])
-    return f"'{printable}'" + ("..." if len(text) > _SHOWN else "")
+def _quoted(text: str) -> str:
+    """The printable start of a name, for a message."""
+    printable = "".join(letter if letter.isprintable() else "?" for letter in text[:_MAX_QUOTED_LENGTH])
+    return f"'{printable}'" + ("..." if len(text) > _MAX_QUOTED_LENGTH else "")
 
 
 def parse_repository(name: str) -> RepositoryName:
     """The repository of a decoded path. Raises `NameInvalid`."""
-    if len(name) > _LONGEST_REPOSITORY or not _REPOSITORY.fullmatch(name):
+    if len(name) > _MAX_REPOSITORY_LENGTH or not _REPOSITORY.fullmatch(name):
         raise NameInvalid(
-            f"{_shown(name)} is no repository name: lower-case letters and digits, separated by '.', '_', '-' and '/', "
-            f"at most {_LONGEST_REPOSITORY} characters"
+            f"invalid repository name {_quoted(name)}: use lowercase letters and digits, separated by '.', '_', '-' or "
+            f"'/', at most {_MAX_REPOSITORY_LENGTH} characters"
         )
     organization, slash, path = name.partition("/")
     if not slash:
         raise NameInvalid(
-            f"{_shown(name)} names no organization: SWR repositories are <organization>/<repository>; "
-            "set the destination namespace of the replication rule to an SWR organization"
+            f"no organization in repository name {_quoted(name)}: set the destination namespace of the replication "
+            "rule to an SWR organization"
         )
     return RepositoryName(organization, path)
 
 
 def check_organization(name: str) -> str:
-    """The name, when SWR could take it for a new organization. Raises `NameInvalid`, `OrganizationReserved`."""
-    if len(name) > _LONGEST_ORGANIZATION or not _ORGANIZATION.fullmatch(name):
+    """The name, if a new organization can have it. Raises `NameInvalid`, `OrganizationReserved`."""
+    if len(name) > _MAX_ORGANIZATION_LENGTH or not _ORGANIZATION.fullmatch(name):
         raise NameInvalid(
-            f"{_shown(name)} cannot be an SWR organization: 1 to {_LONGEST_ORGANIZATION} lower-case letters, digits, "
-            "'.', '_' and '-', starting with a letter and ending with a letter or digit; "
-            "choose another destination namespace in the replication rule"
+            f"invalid SWR organization name {_quoted(name)}: choose a destination namespace of 1 to "
+            f"{_MAX_ORGANIZATION_LENGTH} lowercase letters, digits, '.', '_' or '-' that starts with a letter and ends "
+            "with a letter or digit"
         )
     if name in RESERVED:
         raise OrganizationReserved(
-            f"SWR reserves the organization name '{name}': choose another destination namespace in the replication rule"
+            f"organization name '{name}' is reserved by SWR: choose another destination namespace in the replication "
+            "rule"
         )
     return name
 
 
 def is_digest(reference: str) -> bool:
-    """Whether a manifest reference is meant as a digest: tags hold no colon."""
+    """Whether a manifest reference is a digest and not a tag: a tag has no colon."""
     return ":" in reference
 
 
 def check_digest(digest: str) -> str:
     """The digest. Raises `DigestInvalid`."""
     if not _DIGEST.fullmatch(digest):
-        raise DigestInvalid(f"{_shown(digest)} is no digest: sha256:<64 lower-case hex digits> is wanted")
+        raise DigestInvalid(f"invalid digest {_quoted(digest)}: expected sha256:<64 lowercase hex digits>")
     return digest
 
 
@@ -95,13 +97,14 @@ def check_tag(tag: str) -> str:
     """The tag. Raises `TagInvalid`."""
     if not _TAG.fullmatch(tag):
         raise TagInvalid(
-            f"{_shown(tag)} is no tag: letters, digits, '_', '.' and '-', at most 128, not starting with '.' or '-'"
+            f"invalid tag {_quoted(tag)}: use letters, digits, '_', '.' or '-', at most 128 characters, starting with "
+            "a letter, a digit or '_'"
         )
     return tag
 
 
 def digest_of(data: bytes, algorithm: str = "sha256") -> str:
-    """`<algorithm>:<hex>` of the bytes; the algorithm is one that `check_digest` lets pass."""
+    """`<algorithm>:<hex>` of the bytes; `check_digest` accepts the algorithm."""
     return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
 
 

@@ -1,4 +1,4 @@
-"""The server: gunicorn with one listener per door, started from here and not from a command line of its own."""
+"""The server: gunicorn with three listeners, configured by the settings and not by a command line of its own."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import resource
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from adapter import settings as settings_module
 from adapter.certificate import Certificate
 from adapter.contract import create_contract_app
 from adapter.contract.responses import harbor_body, oci_body
@@ -24,37 +23,33 @@ from adapter.listeners import Limits, ListenerConfig
 from adapter.operations import create_operations_app
 from adapter.operations.logs import RequestLog, StartResponse, WsgiApp, configure
 from adapter.provider import create_provider_app, threads
-from adapter.settings import SPARE_THREADS, Settings, SettingsError
+from adapter.settings import SPARE_THREADS, Settings, SettingsError, table
 from adapter.swr.client import SwrClient
-from adapter.worker import here, worker_class
+from adapter.worker import worker_class
 
 log = logging.getLogger(__name__)
 
-KEEP_ALIVE = 120
-"""Seconds. Harbor keeps idle connections for 90 and cannot send a blob again when one closes under it."""
-MAX_CONTRACT_LINE_BYTES = 64 << 10
-"""Harbor names all projects of a page in one query; some 300 need more than 8 KiB (`docs/facts/harbor.md D.4`)."""
-SHARED_MEMORY = "/dev/shm"  # noqa: S108 - files are made there by `tempfile`
-PROVIDER_THREADS = threads.THREADS
-OPERATIONS_THREADS = 4
+KEEP_ALIVE_SECONDS: Final = 120
+"""Harbor keeps idle connections for 90 seconds, and cannot repeat the upload of a blob when a connection closes."""
+MAX_CONTRACT_LINE_BYTES: Final = 64 << 10
+"""Harbor lists all projects of a page in one query; some 300 need more than 8 KiB (`docs/facts/harbor.md D.4`)."""
+SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108 - `tempfile` makes the files in it
+PROVIDER_THREADS: Final = threads.THREADS
+OPERATIONS_THREADS: Final = 4
 
 
 class Dispatcher:
-    """Picks the application by the port that the connection came in on: no header can lead to another door."""
+    """Selects the application by the port of the connection, so that no header can select another one."""
 
     def __init__(self, by_port: Mapping[int, WsgiApp]) -> None:
         self._by_port = by_port
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        environ["adapter.force_close"] = here.force_close
-        if here.connection is not None:
-            environ["adapter.begin_answer"] = here.connection.sock.begin_answer
-        here.environ = environ
         return self._by_port[int(environ["SERVER_PORT"])](environ, start_response)
 
 
 def create_dispatcher(settings: Settings) -> Dispatcher:
-    """All applications, with everything that they share."""
+    """All applications, with what they share."""
     swr = SwrClient.build(settings)
     memory = DocumentMemory()
     contract = memory.charged(create_contract_app(settings, swr))
@@ -69,7 +64,7 @@ def create_dispatcher(settings: Settings) -> Dispatcher:
 
 
 class ServerLog(Logger):
-    """gunicorn's lines go where all others go; its access log is replaced by one line a request."""
+    """Sends gunicorn's log lines where all others go; `RequestLog` replaces its access log."""
 
     def setup(self, _: Any) -> None:
         self.error_log.handlers[:] = []
@@ -80,7 +75,7 @@ class ServerLog(Logger):
         return
 
     def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        """A socket that fails, or stalls, is a client's doing: one line, and no stack trace."""
+        """A socket error is caused by a client: it is logged in one line, without a stack trace."""
         error = sys.exc_info()[1]
         if isinstance(error, OSError):
             self.error_log.info("%s (%s)", msg % args if args else msg, type(error).__name__)
@@ -88,18 +83,18 @@ class ServerLog(Logger):
             super().exception(msg, *args, **kwargs)
 
 
-def files() -> int:
-    """How many file descriptors this process may have. Raises its soft limit to the hard one."""
+def max_files() -> int:
+    """The limit of file descriptors of this process, after its soft limit is raised to the hard one."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return sys.maxsize if hard == resource.RLIM_INFINITY else hard
 
 
-def temporary_directory(first: str = SHARED_MEMORY) -> str:
-    """Where gunicorn's worker tells its master by a file that it is alive: memory if there is some, since a disk can
-    stall. Raises `SettingsError`."""
-    for directory in (first, None):
-        # Without a directory, `tempfile` looks for one.
+def temporary_directory(preferred: str = SHARED_MEMORY) -> str:
+    """The directory of the file by which gunicorn's worker shows its master that it is alive: in memory if possible,
+    because a disk can stall. Raises `SettingsError`."""
+    for directory in (preferred, None):
+        # Without a directory, `tempfile` searches for one.
         with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=directory):
             return directory or tempfile.gettempdir()
     raise SettingsError(
@@ -107,23 +102,23 @@ def temporary_directory(first: str = SHARED_MEMORY) -> str:
     )
 
 
-def contract_refusal(error: AdapterError, path: str, request_id: str) -> bytes:
-    """The body of what the server itself refuses: OCI's envelope on `/v2`, Harbor's elsewhere."""
+def contract_error_body(error: AdapterError, path: str, request_id: str) -> bytes:
+    """The body of an error of the contract listener: in the format of OCI on `/v2`, in that of Harbor elsewhere."""
     on_v2 = path == "/v2" or path.startswith("/v2/")
     return oci_body(error, request_id) if on_v2 else harbor_body(error, request_id)
 
 
-def harbor_refusal(error: AdapterError, _path: str, request_id: str) -> bytes:
-    """The same where there is nothing but Harbor's envelope."""
+def harbor_error_body(error: AdapterError, _path: str, request_id: str) -> bytes:
+    """The body of an error of the other listeners, in the format of Harbor."""
     return harbor_body(error, request_id)
 
 
 class Server(BaseApplication):
-    """gunicorn, configured by the settings."""
+    """gunicorn with the configuration of the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        # gunicorn would end the process for any error of `load_config`, with a status of its own.
+        # Not in `load_config`: gunicorn would end the process for any error there, with a status of its own.
         self._temporary = temporary_directory()
         self._certificate = None
         if settings.tls_certificate is not None and settings.tls_key is not None:
@@ -131,20 +126,20 @@ class Server(BaseApplication):
         super().__init__()
 
     def load_config(self) -> None:
-        """One worker: what only saves work is kept in memory, and threads share it."""
-        settings, doors = self._settings, self._doors()
+        """One worker process: its threads share the caches in memory."""
+        settings, listeners = self._settings, self._listener_configs()
         options = {
             "bind": [str(settings.contract_bind), str(settings.provider_bind), str(settings.operations_bind)],
-            "worker_class": worker_class(doors, settings.client_idle_timeout),
+            "worker_class": worker_class(listeners, settings.client_idle_timeout),
             "workers": 1,
-            "threads": sum(door.threads for door in doors.values()),
-            "keepalive": KEEP_ALIVE,
+            "threads": sum(each.threads for each in listeners.values()),
+            "keepalive": KEEP_ALIVE_SECONDS,
             "graceful_timeout": round(settings.grace_period),
-            # Each listener has a limit of its own (`adapter.heads`).
+            # Each listener has its own limit (`adapter.heads`).
             "limit_request_line": 0,
             "limit_request_fields": MAX_HEADERS,
             "limit_request_field_size": MAX_HEADER_BYTES,
-            # No header of a client may say where a request came from or what its path is.
+            # No header of a client may change the source or the path of a request.
             "forwarded_allow_ips": "",
             "forwarder_headers": "",
             "logger_class": ServerLog,
@@ -155,26 +150,28 @@ class Server(BaseApplication):
         for name, value in options.items():
             self.cfg.set(name, value)
 
-    def _doors(self) -> Mapping[int, ListenerConfig]:
-        """By port: no door can take another's threads, and what watches the process hears from it to its end."""
+    def _listener_configs(self) -> Mapping[int, ListenerConfig]:
+        """By port. Each listener has its own threads; the operations listener answers probes until the process ends."""
         settings, threads = self._settings, self._settings.threads + SPARE_THREADS
-        limits = Limits.of(files(), threads, PROVIDER_THREADS)
+        limits = Limits.of(max_files(), threads, PROVIDER_THREADS)
         contract = ListenerConfig(
             threads,
             self._certificate,
             name="contract",
             connections=limits.contract,
             max_line=MAX_CONTRACT_LINE_BYTES,
-            refuse=contract_refusal,
+            error_body=contract_error_body,
         )
-        provider = ListenerConfig(PROVIDER_THREADS, name="provider", connections=limits.provider, refuse=harbor_refusal)
+        provider = ListenerConfig(
+            PROVIDER_THREADS, name="provider", connections=limits.provider, error_body=harbor_error_body
+        )
         operations = ListenerConfig(
             OPERATIONS_THREADS,
-            to_the_end=True,
+            open_until_exit=True,
             name="operations",
             connections=limits.operations,
             reserved=True,
-            refuse=harbor_refusal,
+            error_body=harbor_error_body,
         )
         return {
             settings.contract_bind.port: contract,
@@ -183,14 +180,14 @@ class Server(BaseApplication):
         }
 
     def load(self) -> Dispatcher:
-        """In the worker, so that no lock or connection crosses a fork."""
+        """Runs in the worker process, so that no lock or connection crosses a fork."""
         return create_dispatcher(self._settings)
 
 
 def serve(settings: Settings) -> None:
-    """Runs until SIGTERM. Running transfers then get `grace_period` seconds. Raises `SettingsError`."""
+    """Runs until SIGTERM; then running transfers have `grace_period` seconds to finish. Raises `SettingsError`."""
     configure(settings.log_format, settings.log_level)
-    for row in settings_module.table():
+    for row in table():
         if row.later and getattr(settings, row.field) != row.default:
             log.warning("%s is set, but has no effect in this version", row.variable)
     Server(settings).run()

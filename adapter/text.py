@@ -1,7 +1,7 @@
-"""Foreign text (SWR's words, names that a caller sent) as plain ASCII on one line. Pure.
+"""Received text (messages of SWR, names in a request) as plain ASCII on one line. Pure.
 
-Harbor serves task logs without a charset, so a browser shows any other letter garbled, and uses an error's text as a
-format, so that it must hold no percent sign (`docs/facts/harbor.md D.1`, `J.3`).
+Harbor serves task logs without a charset, so a browser garbles any other letter. It also uses the text of an error as a
+format string, so the text must not contain a percent sign (`docs/facts/harbor.md D.1`, `J.3`).
 """
 
 from __future__ import annotations

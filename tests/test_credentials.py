@@ -11,24 +11,25 @@ from adapter.credentials import Credentials, login_key, parse_credentials, regio
 from adapter.errors import AccessIdMalformed, CredentialsError, NothingEntered, RegionUnknown
 
 REGIONS = ("eu-de", "eu-nl")
+FORM = "<regional project name>@<AK>"
 
 
-def test_login_key_is_the_documented_one() -> None:
+def test_login_key_equals_documented_example() -> None:
     """`docs/facts/swr.md §2.1`, computed there with OTC's own pipeline."""
     expected = "f004a0445bcaf37d946c882a22e1e5f9007ea3513c293aa2d3360af05b8875cd"
     assert login_key("AccessKey", "SecretKey") == expected
 
 
 @pytest.mark.parametrize(("project", "region"), [("eu-de", "eu-de"), ("eu-de_team", "eu-de"), ("eu-nl_a_b", "eu-nl")])
-def test_the_region_comes_from_the_project(project: str, region: str) -> None:
+def test_region_is_part_of_project_name(project: str, region: str) -> None:
     assert region_of(project) == region
-    credentials = parse_credentials(f"{project}@AK1", "secret", REGIONS)
+    credentials = parse_credentials(f" {project}@AK1 ", "secret\n", REGIONS)
     assert (credentials.project, credentials.region, credentials.access_key) == (project, region, "AK1")
     assert credentials.access_id == f"{project}@AK1"
-    assert credentials.account == f"{region}/AK1"
+    assert credentials.regional_key == f"{region}/AK1"
 
 
-def test_both_kinds_of_secret_open_the_registry() -> None:
+def test_secret_key_and_login_key_give_the_same_login() -> None:
     key = hmac.new(b"sk", b"AK1", hashlib.sha256).hexdigest()
     by_secret = parse_credentials("eu-de@AK1", "sk", REGIONS)
     by_key = parse_credentials("eu-de@AK1", key.upper(), REGIONS)
@@ -37,36 +38,31 @@ def test_both_kinds_of_secret_open_the_registry() -> None:
     assert by_secret.fingerprint != by_key.fingerprint
 
 
-def test_blanks_around_what_was_pasted_do_not_matter() -> None:
-    assert parse_credentials(" eu-de@AK1 ", "sk\n", REGIONS) == parse_credentials("eu-de@AK1", "sk", REGIONS)
-
-
 @pytest.mark.parametrize(
-    ("access_id", "secret", "kind", "says"),
+    ("access_id", "secret", "kind", "message"),
     [
-        ("", "", NothingEntered, "no credentials"),
         (" ", " ", NothingEntered, "no credentials"),
-        ("AK1", "sk", AccessIdMalformed, "<regional project name>@<AK>"),
-        ("@AK1", "sk", AccessIdMalformed, "<regional project name>@<AK>"),
-        ("eu-de@", "sk", AccessIdMalformed, "<regional project name>@<AK>"),
-        ("eu-de@AK 1", "sk", AccessIdMalformed, "<regional project name>@<AK>"),
-        ("eu-de@AK1\r\nX: y", "sk", AccessIdMalformed, "<regional project name>@<AK>"),
-        ("", "sk", AccessIdMalformed, "<regional project name>@<AK>"),
+        *(
+            (access_id, "sk", AccessIdMalformed, FORM)
+            for access_id in ("", "AK1", "@AK1", "eu-de@", "eu-de@AK 1", "eu-de@AK1\r\nX: y")
+        ),
         ("eu-de@AK1", "", AccessIdMalformed, "Access Secret is empty"),
-        ("us-east_team@AK1", "sk", RegionUnknown, "us-east"),
-        ("eu@AK1", "sk", RegionUnknown, "eu-de, eu-nl are known"),
-        ("SKsecret0000000000000000000000000000secr@AK1", "sk", RegionUnknown, "names no region"),
+        ("us-east_team@AK1", "sk", RegionUnknown, "unknown region 'us-east'"),
+        ("eu@AK1", "sk", RegionUnknown, "use a project in eu-de, eu-nl, or"),
+        ("SKsecret0000000000000000000000000000secr@AK1", "sk", RegionUnknown, "no region in the Access ID"),
     ],
 )
-def test_errors_of_form_are_told_apart(access_id: str, secret: str, kind: type[CredentialsError], says: str) -> None:
+def test_parse_rejects_malformed_credentials(
+    access_id: str, secret: str, kind: type[CredentialsError], message: str
+) -> None:
     with pytest.raises(kind) as caught:
         parse_credentials(access_id, secret, REGIONS)
     assert type(caught.value) is kind
-    assert says in caught.value.sentence
+    assert message in caught.value.sentence
 
 
 @given(st.text(max_size=200), st.text(max_size=100))
-def test_anything_else_is_refused_or_clean(access_id: str, secret: str) -> None:
+def test_parse_rejects_any_other_text_without_quoting_the_secret(access_id: str, secret: str) -> None:
     try:
         credentials = parse_credentials(access_id, secret, REGIONS)
     except CredentialsError as error:
@@ -76,24 +72,20 @@ def test_anything_else_is_refused_or_clean(access_id: str, secret: str) -> None:
         assert ":" not in credentials.access_id
 
 
-def test_no_secret_in_a_repr() -> None:
-    credentials = Credentials("eu-de", "eu-de", "AK1", "the-login-key", "the-secret-key")
-    assert "the-login-key" not in repr(credentials)
-    assert "the-secret-key" not in repr(credentials)
-    assert "the-secret-key" not in credentials.fingerprint
+def test_credentials_show_no_secret() -> None:
+    credentials = Credentials("eu-de", "eu-de", "SKsecret000000", "the-login-key", "the-secret-key")
+    assert "-key'" not in repr(credentials)
+    assert "the-" not in credentials.fingerprint
+    # Some people enter a secret as the AK.
+    assert credentials.shown == "eu-de@SKse..."
+    assert parse_credentials("eu-de@AK1", "x", REGIONS).shown == "eu-de@AK1"
 
 
-def test_a_fingerprint_is_of_the_whole_credential() -> None:
-    made = {
+def test_fingerprint_depends_on_every_part() -> None:
+    fingerprints = {
         parse_credentials(f"{project}@{key}", secret, REGIONS).fingerprint
         for project in ("eu-de", "eu-de_a", "eu-nl")
         for key in ("AK1", "AK2")
         for secret in ("one", "two")
     }
-    assert len(made) == 12
-
-
-def test_an_access_id_for_a_log_is_cut() -> None:
-    """People enter a secret where the AK belongs."""
-    assert parse_credentials("eu-de@SKsecret000000", "x", REGIONS).shown == "eu-de@SKse..."
-    assert parse_credentials("eu-de@AK1", "x", REGIONS).shown == "eu-de@AK1"
+    assert len(fingerprints) == 12

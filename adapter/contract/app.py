@@ -140,4 +140,6 @@ def _refuse_http(error: HTTPException) -> Response:
 
 def _refuse_defect(error: Exception) -> Response:
     log.exception("defect", exc_info=error)
-    return _refuse(InternalError("the adapter failed; its log has the details under the id of this request"))
+    return _refuse(
+        InternalError("internal error in the adapter: search its log for this request ID and report the traceback")
+    )

@@ -46,9 +46,9 @@ def create_blueprint(swr: SwrClient, slots: Slots, locations: BlobLocations, red
                 download.length = swr.registry.blob(repository, digest).length
             if not download.ends_by_itself:
                 raise Unexpected("SWR sends a blob without its length: a part of it could pass for the whole")
-            if "adapter.begin_answer" in environ:
+            if "adapter.begin_response" in environ:
                 # Harbor may be throttled, as for an upload.
-                environ["adapter.begin_answer"](BLOB)
+                environ["adapter.begin_response"](BLOB)
             return _described(transfer.answer(), digest)
 
     return blueprint

@@ -92,7 +92,7 @@ class Slots:
     def take(self, credentials: Credentials) -> Slot:
         """Never waits, because waiting would need a thread. Raises `Busy`."""
         # One access key has as many credentials as there are names of projects, so they do not tell tenants apart.
-        whose = credentials.fingerprint if self._credentials else self._tenants.key_of(credentials.account)
+        whose = credentials.fingerprint if self._credentials else self._tenants.key_of(credentials.regional_key)
         tenant, region = f"tenant:{whose}", f"region:{credentials.region}"
         with self._lock:
             refusal = self._refusal(tenant, region)

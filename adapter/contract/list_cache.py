@@ -80,7 +80,7 @@ class ListCache(Generic[T]):
             begun = True
             entries = fetch()
             # Before anyone can begin the next call, whose newer list this one must not replace.
-            self._keep(key, credentials.account, entries, needed=size is not None and len(entries) > size)
+            self._keep(key, credentials.regional_key, entries, needed=size is not None and len(entries) > size)
             return entries
 
         try:

@@ -44,4 +44,4 @@ class Capabilities:
 
 
 def _key(credentials: Credentials, what: str) -> str:
-    return f"refused-type:{hidden(credentials.account)}:{what}"
+    return f"refused-type:{hidden(credentials.regional_key)}:{what}"

@@ -1,4 +1,4 @@
-"""The operations door: probes now; metrics and the status page stand here too when they come."""
+"""The operations port: probes and the log. Metrics and the status page belong here too."""
 
 from adapter.operations.probes import create_operations_app
 

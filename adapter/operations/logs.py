@@ -1,4 +1,4 @@
-"""One line a request, with its ID and those that SWR gave; never a secret. Where all lines go, and in which form."""
+"""The log: its format and destination, and one line per request with the request IDs of adapter and SWR."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ StartResponse = Callable[..., Any]
 WsgiApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 _QUIET: Final = ("urllib3", "requests_auth_aws_sigv4", "werkzeug")
-"""Libraries that print headers or signatures when they are asked for details."""
+"""Libraries whose debug lines contain headers or signatures."""
 
 
 def configure(form: str, level: str) -> None:
-    """Sends everything, other libraries' lines too, to standard error in one form."""
+    """Sends all log lines, also those of libraries, to standard error in one format (`text` or `json`)."""
     output = Output()
     output.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     root = logging.getLogger()
@@ -34,8 +34,8 @@ def configure(form: str, level: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def log_refused(door: str, request_id: str, method: str, path: str, *, status: int, client: str, error: str) -> None:
-    """The line of a request that the server itself refuses, before any application has it."""
+def log_rejected(door: str, request_id: str, method: str, path: str, *, status: int, client: str, error: str) -> None:
+    """The line of a request that the server itself rejects, before any application has it."""
     fields = {
         "door": door,
         "request_id": request_id,
@@ -49,8 +49,8 @@ def log_refused(door: str, request_id: str, method: str, path: str, *, status: i
 
 
 class RequestLog:
-    """WSGI middleware: gives each request an ID and a trace, and logs it when its last byte has gone, or when it failed
-    on the way."""
+    """WSGI middleware: gives each request an ID and a request context, and logs it when its last byte is sent or it has
+    failed."""
 
     def __init__(self, app: WsgiApp, door: str) -> None:
         self._app = app
@@ -68,22 +68,22 @@ class RequestLog:
             request.log()
             request_context.current_request.reset(token)
             raise
-        if request.refusal is not None:
+        if request.server_error is not None:
             chunks.close()
-            raise request.refusal
+            raise request.server_error
         return chunks
 
 
 class _Request:
-    """What is known of one request."""
+    """What the log line of one request needs."""
 
     def __init__(self, door: str, environ: dict[str, Any], start_response: StartResponse) -> None:
-        given = environ.get("HTTP_X_REQUEST_ID", "")
-        self.id: str = given if request_context.is_request_id(given) else uuid.uuid4().hex
+        received_id = environ.get("HTTP_X_REQUEST_ID", "")
+        self.id: str = received_id if request_context.is_request_id(received_id) else uuid.uuid4().hex
         environ["adapter.request_id"] = self.id
         environ["adapter.sent"] = self.count
         self.request_context = request_context.RequestContext(environ.get("gunicorn.socket"))
-        self.refusal: Exception | None = None
+        self.server_error: Exception | None = None
         self._environ = environ
         self._start_response = start_response
         self._door = door
@@ -92,31 +92,31 @@ class _Request:
             environ["wsgi.input"] = _CountedInput(environ["wsgi.input"], self._receive)
         environ["adapter.received"] = self._receive
         self._status = 0
-        self._begun = time.monotonic()
+        self._started = time.monotonic()
         self.sent = 0
 
     def count(self, sent: int) -> None:
-        """So many bytes of the answer went out."""
+        """Counts sent bytes of the response."""
         self.sent += sent
 
     def _receive(self, received: int) -> None:
         self._received += received
 
     def start(self, status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-        """WSGI's `start_response`. What the server refuses here, an invalid header of somebody else's response above
-        all, is raised only when the application has returned what is to be closed."""
+        """WSGI's `start_response`. When the server rejects the response, for example for an invalid header of SWR, the
+        exception is raised later, by `RequestLog`: the application must return its response, which is then closed."""
         self._status = int(status.split(" ", 1)[0])
-        # An answer that is passed on keeps the id that it came with.
+        # A forwarded response keeps its own ID.
         own = [] if any(name.lower() == "x-request-id" for name, _ in headers) else [("X-Request-Id", self.id)]
         try:
             return self._start_response(status, [*headers, *own], *rest)
-        except Exception as error:  # noqa: BLE001 - raised by `RequestLog`
+        except Exception as error:  # noqa: BLE001 - `RequestLog` raises it
             self.failed(error)
-            self.refusal = error
+            self.server_error = error
             return None
 
     def failed(self, error: BaseException) -> None:
-        """The application gave no response."""
+        """The application failed to make a response."""
         self._status = 500
         self._environ.setdefault("adapter.error", f"{type(error).__name__}: the response could not be sent")
 
@@ -127,7 +127,7 @@ class _Request:
             "method": self._environ.get("REQUEST_METHOD", ""),
             "path": shown_path(self._environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")),
             "status": self._status,
-            "ms": round((time.monotonic() - self._begun) * 1000),
+            "ms": round((time.monotonic() - self._started) * 1000),
             "received": self._received if self._received or "CONTENT_LENGTH" in self._environ else None,
             "sent": self.sent,
             "account": self.request_context.account,
@@ -141,7 +141,7 @@ class _Request:
 
 
 class _Logged:
-    """The answer's blocks, counted; `close` is called by the server however the answer ends."""
+    """The counted blocks of a response; the server calls `close` however the response ends."""
 
     def __init__(self, chunks: Iterable[bytes], request: _Request, done: Callable[[], None]) -> None:
         self._chunks = chunks
@@ -149,18 +149,18 @@ class _Logged:
         self._done = done
 
     def __iter__(self) -> Iterator[bytes]:
-        begun = False
+        started = False
         try:
             for chunk in self._chunks:
                 self._request.count(len(chunk))
-                begun = True
+                started = True
                 yield chunk
         except Exception as error:
-            if isinstance(error, OSError) or not begun:
+            if isinstance(error, OSError) or not started:
                 raise
-            # The server would end the connection in order, as if this were all.
-            log.exception("a response broke off")
-            raise ConnectionResetError(errno.ECONNRESET, "the response was cut") from error
+            # Otherwise the server would end the connection in order, as if the response were complete.
+            log.exception("a response was aborted midway")
+            raise ConnectionResetError(errno.ECONNRESET, "the response was aborted") from error
 
     def close(self) -> None:
         try:
@@ -172,7 +172,7 @@ class _Logged:
 
 
 class _CountedInput:
-    """`wsgi.input` that reports how many bytes were read from it; all else is the server's own."""
+    """`wsgi.input` that counts the bytes read; everything else is that of the server."""
 
     def __init__(self, stream: Any, count: Callable[[int], None]) -> None:
         self._stream = stream

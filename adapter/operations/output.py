@@ -1,6 +1,6 @@
-"""Log lines on their way to standard error, by a thread of their own: nobody who logs waits for whoever reads.
+"""Writes log lines to standard error in a thread of its own, so that no request waits for the reader of the log.
 
-A pipe that nobody reads takes 64 KiB and then blocks its writer. Here lines wait in memory up to a bound; beyond, they
+A pipe that nobody reads accepts 64 KiB and then blocks its writer. Lines wait in memory up to a limit; further lines
 are dropped and counted.
 """
 
@@ -16,19 +16,19 @@ from typing import Final
 
 STDERR: Final = 2
 MAX_BYTES: Final = 4 << 20
-"""Of lines that wait."""
+"""Limit for the lines that wait."""
 FLUSH_SECONDS: Final = 2.0
-"""How long the end of the process waits for a reader."""
+"""How long `flush`, also at the end of the process, waits for the reader."""
 _FORK_SECONDS: Final = 0.5
-_LOOK_SECONDS: Final = 0.2
-_PIECE: Final = select.PIPE_BUF
-"""Bytes that a pipe takes at once when it is ready."""
+_POLL_SECONDS: Final = 0.2
+_BLOCK_BYTES: Final = select.PIPE_BUF
+"""Bytes that a ready pipe accepts at once."""
 
 
 class Output(logging.Handler):
-    """Writes formatted records to a file descriptor. `emit` never waits for it; `flush` does, `FLUSH_SECONDS` at most.
+    """Writes formatted records to a file descriptor. `emit` never waits; `flush` waits for `FLUSH_SECONDS` at most.
 
-    The writer is started by the first line, in each process: a fork leaves threads behind.
+    The first line in each process starts the writer thread, because a forked process does not inherit threads.
     """
 
     def __init__(self, descriptor: int = STDERR, max_bytes: int = MAX_BYTES) -> None:
@@ -39,7 +39,7 @@ class Output(logging.Handler):
         os.register_at_fork(before=self._before_fork, after_in_parent=self._after_fork, after_in_child=self._reset)
 
     def _reset(self) -> None:
-        """Empty; in a forked child too, since the parent writes what was waiting."""
+        """Drops all lines. Also called in a forked child: the parent writes the lines that wait."""
         self._changed = threading.Condition()
         self._lines: collections.deque[bytes] = collections.deque()
         self._waiting = 0
@@ -48,7 +48,7 @@ class Output(logging.Handler):
         self._ended = False
 
     def _before_fork(self) -> None:
-        """No thread runs and no lock is held while the process forks."""
+        """Stops the writer thread, so that it holds no lock during the fork."""
         self._wait(_FORK_SECONDS)
         self._stop()
 
@@ -71,14 +71,14 @@ class Output(logging.Handler):
     def _formatted(self, record: logging.LogRecord) -> bytes:
         try:
             return (self.format(record) + "\n").encode("utf-8", "backslashreplace")
-        except Exception:  # noqa: BLE001 - a record that cannot be formatted must not fail the request that logs it
+        except Exception:  # noqa: BLE001 - an error of the log must not fail the request
             return f"a log record of {record.module} line {record.lineno} cannot be formatted\n".encode()
 
     def flush(self) -> None:
         self._wait(FLUSH_SECONDS)
 
     def close(self) -> None:
-        """Ends the writer. Lines that nobody has read by now are lost."""
+        """Ends the writer thread and drops the lines that wait."""
         self._stop()
         self._reset()
         super().close()
@@ -95,7 +95,7 @@ class Output(logging.Handler):
             self._ended = True
             self._changed.notify_all()
         if writer is not None:
-            writer.join(2 * _LOOK_SECONDS)
+            writer.join(2 * _POLL_SECONDS)
 
     def _wait(self, seconds: float) -> None:
         with self._changed:
@@ -111,32 +111,32 @@ class Output(logging.Handler):
                 self._changed.notify_all()
 
     def _next(self) -> bytes:
-        """The next line to write; nothing at the end. Once there is room again, the number of lines that were dropped
+        """The next line to write; empty at the end. Once half of the limit is free again, the number of dropped lines
         comes first."""
         with self._changed:
             self._changed.wait_for(lambda: self._ended or bool(self._lines))
             if self._ended:
                 return b""
             if self._dropped and self._waiting <= self._max_bytes // 2:
-                self._tell_dropped()
+                self._report_dropped()
             return self._lines.popleft()
 
-    def _tell_dropped(self) -> None:
-        sentence = "%d log lines were dropped: have the container runtime read standard error"
-        record = logging.LogRecord(__name__, logging.WARNING, __file__, 0, sentence, (self._dropped,), None)
+    def _report_dropped(self) -> None:
+        message = "%d log lines were dropped: check that the container runtime reads standard error"
+        record = logging.LogRecord(__name__, logging.WARNING, __file__, 0, message, (self._dropped,), None)
         line = self._formatted(record)
         self._lines.appendleft(line)
         self._waiting += len(line)
         self._dropped = 0
 
     def _put(self, line: bytes) -> bytes:
-        """Writes the line; what is left of it when the writer ends before."""
+        """Writes the line. Returns the unwritten rest when the writer thread ends."""
         poll = select.poll()
         poll.register(self._descriptor, select.POLLOUT)
-        # A reader that is gone for good takes nothing: the line is lost.
+        # When the reader is gone for good, the line is lost.
         with contextlib.suppress(OSError):
             while line and not self._ended:
-                if poll.poll(_LOOK_SECONDS * 1000):
-                    line = line[os.write(self._descriptor, line[:_PIECE]) :]
+                if poll.poll(_POLL_SECONDS * 1000):
+                    line = line[os.write(self._descriptor, line[:_BLOCK_BYTES]) :]
             return line
         return b""

@@ -1,5 +1,5 @@
-"""`/probe/healthy` and `/probe/ready` for whoever runs the container. SWR is never asked here: an adapter that restarts
-because SWR is slow helps nobody."""
+"""`/probe/healthy` and `/probe/ready` for the container runtime. A probe sends no request to SWR: the adapter must not
+be restarted because SWR is slow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from adapter.swr.client import SwrClient
 
 
 def create_operations_app(swr: SwrClient) -> Flask:
-    """`healthy`: the process serves requests. `ready`: it is configured for these regions."""
+    """`healthy`: the process serves requests. `ready`: the process is configured for the listed regions."""
     app = Flask("adapter.operations", static_folder=None)
 
     @app.get("/probe/healthy")

@@ -77,7 +77,7 @@ class Catalog:
         if self._management.serves(credentials):
             way, ask, ways = "management", self._management.repositories, repository_queries(organization)
         listing = _Listing(
-            place=f"{credentials.account} {way} repositories",
+            place=f"{credentials.regional_key} {way} repositories",
             what="repositories",
             ways=ways,
             ask=lambda query, policy: ask(credentials, query, policy),
@@ -117,7 +117,7 @@ class Catalog:
         if not self._management.serves(repository.credentials):
             return self._names(repository)
         listing = _Listing(
-            place=f"{repository.credentials.account} tags",
+            place=f"{repository.credentials.regional_key} tags",
             what=f"tags of {repository}",
             ways=tag_queries(),
             ask=lambda query, policy: self._management.tags(repository, query, policy),

@@ -77,7 +77,7 @@ class Dockyard:
                 "Content-Type": "application/json; charset=utf-8",
                 "Accept": "application/json",
             },
-            account=credentials.account,
+            account=credentials.regional_key,
             credential=credentials.fingerprint,
             body=body.encode(),
             policy=policy,

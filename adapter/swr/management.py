@@ -225,7 +225,7 @@ class Management:
             method,
             f"{self._regions[credentials.region].api}{path}",
             headers={"Content-Type": "application/json", "Accept": "application/json"},
-            account=credentials.account,
+            account=credentials.regional_key,
             credential=credentials.fingerprint,
             body=body.encode(),
             signer=self._signer(credentials),

@@ -108,14 +108,16 @@ class Organizations:
         check_organization(name)
         self._tokens.confirm(credentials)
         _, ours = self._flights.do(
-            (credentials.account, name), lambda: self._create_if_missing(credentials, name), timeout=_LONGEST
+            (credentials.regional_key, name),
+            lambda: self._create_if_missing(credentials, name),
+            timeout=_LONGEST,
         )
         if not ours:
             raise OrganizationExists(f"the organization '{name}' was created a moment ago")
 
     def _create_if_missing(self, credentials: Credentials, name: str) -> None:
         """Looks first only where that is likely to save a POST, or where a POST is not allowed."""
-        key = (credentials.account, name)
+        key = (credentials.regional_key, name)
         if (not self._may_create or self._recently_made(key)) and self._look(credentials, name) is not None:
             raise OrganizationExists(f"the organization '{name}' exists")
         if not self._may_create:

@@ -115,7 +115,7 @@ class Registry:
                 method,
                 self.origin(repository.credentials) + path,
                 headers={**(headers or {}), "Authorization": f"Bearer {token}"},
-                account=repository.credentials.account,
+                account=repository.credentials.regional_key,
                 credential=repository.credentials.fingerprint,
                 body=body,
                 policy=policy,

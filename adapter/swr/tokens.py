@@ -300,7 +300,7 @@ class Tokens:
 
     def _charged(self, credentials: Credentials) -> str:
         """Whose rate limit a request counts for. What anybody may have made up counts for nobody's."""
-        return credentials.account if self.accepted(credentials) else f"{credentials.region}/{_NOT_ACCEPTED}"
+        return credentials.regional_key if self.accepted(credentials) else f"{credentials.region}/{_NOT_ACCEPTED}"
 
 
 def _tell_accepted() -> None:

@@ -17,7 +17,14 @@ from typing import Any
 import pytest
 
 from adapter.heads import MAX_HEADERS, MAX_HEADERS_BYTES, Head
-from adapter.listeners import MAX_HEADS_BYTES, OPERATIONS_CONNECTIONS, Limits, Listener, ListenerConfig, Reserve
+from adapter.listeners import (
+    MAX_HEADS_BYTES,
+    OPERATIONS_CONNECTIONS,
+    DescriptorReserve,
+    Limits,
+    Listener,
+    ListenerConfig,
+)
 from adapter.server import MAX_CONTRACT_LINE_BYTES, PROVIDER_THREADS
 from adapter.settings import SPARE_THREADS
 from adapter.worker import Worker
@@ -167,7 +174,7 @@ def test_limits_fit_into_the_descriptors(files: int) -> None:
 
 
 def test_a_reserve_is_given_and_set_aside_again() -> None:
-    reserve = Reserve(2)
+    reserve = DescriptorReserve(2)
     assert [reserve.take() for _ in range(3)] == [True, True, False]
     reserve.put_back()
     assert [reserve.take() for _ in range(2)] == [True, False]

@@ -104,7 +104,7 @@ class TestPace:
             thread = threading.Thread(target=trickle)
             thread.start()
             try:
-                ours.begin_answer(Pace(0.3, 1 << 40))
+                ours.begin_response(Pace(0.3, 1 << 40))
                 with pytest.raises(TimeoutError):
                     ours.sendall(bytes(size))
             finally:
@@ -125,7 +125,7 @@ class TestPace:
 
             thread = threading.Thread(target=take)
             thread.start()
-            ours.begin_answer(Pace(5.0, 1.0))
+            ours.begin_response(Pace(5.0, 1.0))
             ours.sendall(bytes(size))
             thread.join()
         assert sum(taken) == size
@@ -145,7 +145,7 @@ def test_bytes_that_were_taken_give_more_time() -> None:
 
         thread = threading.Thread(target=take)
         thread.start()
-        ours.begin_answer(Pace(1.0, 1.0))
+        ours.begin_response(Pace(1.0, 1.0))
         ours.sendall(bytes(1 << 20))
         thread.join()
 
@@ -154,7 +154,7 @@ def test_each_request_begins_with_the_pace_of_a_document() -> None:
     """Whatever was left of the time for the answer before."""
     with pair(None) as (ours, client):
         connection = Connection(cast(Listener, SimpleNamespace(cfg=Config(), address=None)), ours, None)
-        ours.begin_answer(Pace(0.0, 1 << 40))
+        ours.begin_response(Pace(0.0, 1 << 40))
         connection.begin()
         ours.settimeout(20)
         thread = threading.Thread(target=lambda: client.makefile("rb").read(1 << 20))
@@ -175,7 +175,7 @@ def test_a_small_answer_that_fits_is_not_waited_with() -> None:
             while select.select([], [ours], [], 0.3)[1]:
                 ours.send(bytes(1000))
             ours.settimeout(IDLE)
-            ours.begin_answer(Pace(0.2, 1 << 40))
+            ours.begin_response(Pace(0.2, 1 << 40))
             ours.sendall(b"head")
             ours.sendall(b"body")
 

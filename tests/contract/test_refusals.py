@@ -86,7 +86,7 @@ class TestRefusals:
     def test_bad_names(self, door: Door, swr: RunningSandbox, bad: str) -> None:
         with silent(swr):
             answer = create(door, bad)
-        refused(answer, 400, "cannot be an SWR organization", "lower-case", code="NAME_INVALID")
+        refused(answer, 400, "invalid SWR organization name", "lowercase", code="NAME_INVALID")
 
     @pytest.mark.parametrize(
         "body",

@@ -13,7 +13,7 @@ import pytest
 from adapter.http import request_context
 from adapter.operations.formats import JsonFormatter, TextFormatter, quoted
 from adapter.operations.logs import RequestLog, configure
-from adapter.operations.masking import MAX_TEXT, MAX_VALUE, PATTERNS, masked, shown_path
+from adapter.operations.masking import MAX_TEXT_LENGTH, MAX_VALUE_LENGTH, PATTERNS, masked, shown_path
 from tests.credentials import LOGIN_KEY, SECRET_KEY, basic
 
 
@@ -251,8 +251,8 @@ def flat(parts: list[Any]) -> Iterator[Any]:
 
 
 def test_no_text_is_looked_at_beyond_a_bound() -> None:
-    assert len(masked("x" * 10_000_000)) < MAX_TEXT + 100
-    assert len(shown_path("/" * 10_000_000)) < MAX_VALUE + 100
+    assert len(masked("x" * 10_000_000)) < MAX_TEXT_LENGTH + 100
+    assert len(shown_path("/" * 10_000_000)) < MAX_VALUE_LENGTH + 100
 
 
 def test_long_values_are_cut(logged: Callable[[], str]) -> None:
@@ -264,7 +264,7 @@ def test_long_values_are_cut(logged: Callable[[], str]) -> None:
     for form in ("text", "json"):
         configure(form, "info")
         serve(refusing)
-        assert len(logged()) < 2 * MAX_VALUE
+        assert len(logged()) < 2 * MAX_VALUE_LENGTH
 
 
 @pytest.mark.parametrize(

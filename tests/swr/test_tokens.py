@@ -262,7 +262,7 @@ def test_made_up_secrets_do_not_count_for_the_access_key(
     swr.grant()
     client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
     client.tokens.bearer(Repository(credentials, RepositoryName("org", "other")), PULL)
-    assert charged[3:] == ["eu-de/(not accepted)", credentials.account]
+    assert charged[3:] == ["eu-de/(not accepted)", credentials.regional_key]
 
 
 def test_pull_that_is_refused_is_asked_with_push(swr: Swr, client: SwrClient, credentials: Credentials) -> None:

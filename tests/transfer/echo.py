@@ -24,7 +24,7 @@ from adapter.errors import SizeInvalid
 from adapter.listeners import ListenerConfig
 from adapter.transfer.body_source import Reading, Source, source_of
 from adapter.transfer.request_body import BLOB, Body, Pace, announced_length
-from adapter.worker import here, worker_class
+from adapter.worker import worker_class
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -38,11 +38,11 @@ def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable
             digest.update(block)
             blocks.append(len(block))
             if take and sum(blocks) >= int(take[0]):
-                here.force_close()
+                environ["adapter.force_close"]()
                 break
     except SizeInvalid as error:
         failure = error.sentence
-        here.force_close()
+        environ["adapter.force_close"]()
     told = {
         "way": type(source).__name__,
         "received": body.received,
