@@ -1,12 +1,12 @@
-"""The worker under clients that do not behave: every door answers, and a refusal reaches whoever still sends."""
+"""The worker and clients that misbehave: every port still answers, and a response reaches a client that still sends."""
 
 from __future__ import annotations
 
 import contextlib
-import http.client
 import select
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -14,167 +14,174 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from adapter.contract.concurrency import UNPROVEN_CALLS
+from adapter.listeners import MAX_HEADS_BYTES
 from adapter.settings import SPARE_THREADS
-from tests.contract.http import saying
-from tests.credentials import basic
-from tests.provider.harness import API, PlayedCore
+from tests.contract.http import Door, eventually, read_answer, saying
+from tests.credentials import OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, basic
 from tests.running import RunningAdapter, running_adapter
 from tests.swr.scripted import TOKEN_PATH, Swr
 
+NOBODY = "http://127.0.0.1:9"
 THREADS = 4
-IDLE = 2
+ALL_THREADS = THREADS + SPARE_THREADS
+REQUEST = b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n"
+UPLOAD = f"PUT /v2/org/repo/manifests/v1 HTTP/1.1\r\nHost: x\r\nAuthorization: {basic()}\r\n".encode()
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[RunningAdapter]:
-    """SWR gives tokens, and nothing else."""
+def swr() -> Iterator[Swr]:
+    """Grants tokens, and nothing else."""
     with HTTPServer(threaded=True) as server:
         swr = Swr(server)
         swr.grant()
-        regions = {"eu-de": {"registry": swr.url, "api": swr.url}}
-        with running_adapter(regions, threads=THREADS, client_idle_timeout=IDLE) as adapter:
-            yield adapter
+        yield swr
 
 
-def address(url: str) -> tuple[str, int]:
-    host, _, port = url.removeprefix("http://").partition(":")
-    return host, int(port)
+@pytest.fixture(scope="module")
+def running(swr: Swr) -> Iterator[RunningAdapter]:
+    with running_adapter(regions_of(swr), threads=THREADS, harbor_core_url=NOBODY) as adapter:
+        yield adapter
 
 
-def healthy(running: RunningAdapter) -> bool:
-    connection = http.client.HTTPConnection(*address(running.operations), timeout=IDLE * 4)
-    connection.request("GET", "/probe/healthy")
-    answer = connection.getresponse()
-    answer.read()
-    connection.close()
-    return answer.status == 200
+def regions_of(swr: Swr) -> dict[str, dict[str, str]]:
+    return {PROJECT: {"registry": swr.url, "api": swr.url}}
 
 
-UPLOAD = (
-    b"PUT /v2/org/repo/manifests/v1 HTTP/1.1\r\nHost: x\r\nAuthorization: "
-    + basic().encode()
-    + b"\r\nContent-Length: 1000\r\n\r\n{"
-)
+def all_ports_answer(adapter: RunningAdapter) -> bool:
+    """The challenge, a probe, and a page of core, which does not run."""
+    expected = {
+        (adapter.contract, "/v2/"): 401,
+        (adapter.operations, "/probe/healthy"): 200,
+        (adapter.provider, "/"): 404,
+    }
+    answered = {
+        (url, path): Door(url, documented=False).ask("GET", path, authorization=None, timeout=10).status
+        for url, path in expected
+    }
+    return answered == expected
 
 
-@pytest.mark.parametrize("said", [b"", b"GET /v2/ HT", UPLOAD], ids=["nothing", "half a head", "half a body"])
-def test_who_stalls_is_dropped_and_disturbs_nobody(running: RunningAdapter, said: bytes) -> None:
-    with saying(running.contract, THREADS * 2, said) as opened:
-        assert healthy(running)
-        for each in opened:
-            # An answer may come first, where the head was complete.
-            with contextlib.suppress(ConnectionResetError):
-                while each.recv(4096):
-                    pass
-    connection = http.client.HTTPConnection(*address(running.contract), timeout=30)
-    connection.request("GET", "/v2/")
-    assert connection.getresponse().status == 401
-    connection.close()
+@pytest.mark.parametrize("data", [b"", REQUEST[:-2]], ids=["silent", "half a head"])
+def test_waiting_clients_hold_no_thread(running: RunningAdapter, data: bytes) -> None:
+    with (
+        saying(running.contract, ALL_THREADS + 10, data),
+        saying(running.operations, 20, data),
+        saying(running.provider, 20, data),
+    ):
+        assert all_ports_answer(running)
 
 
-def test_a_client_that_does_not_hang_up_holds_nobody_up(running: RunningAdapter) -> None:
-    with saying(running.contract, 16, b"GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") as opened:
-        for each in opened:
-            assert each.recv(100).startswith(b"HTTP/1.1 401")
-        assert healthy(running)
+def test_client_that_stays_after_its_response_delays_nobody(running: RunningAdapter) -> None:
+    with saying(running.contract, 16, REQUEST[:-2] + b"Connection: close\r\n\r\n") as opened:
+        assert [each.recv(12) for each in opened] == [b"HTTP/1.1 401"] * len(opened)
+        assert all_ports_answer(running)
 
 
-def test_keep_alive_survives(running: RunningAdapter) -> None:
+@pytest.mark.parametrize("size", [8, 400])
+def test_head_in_pieces_is_answered_also_on_a_kept_connection(running: RunningAdapter, size: int) -> None:
+    head = REQUEST[:-2] + b"X-Padding: " + b"x" * 300 + b"\r\n\r\n"
     with saying(running.contract, 1, b"") as (connection,):
-        for _ in range(3):
-            connection.sendall(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n")
-            answer = http.client.HTTPResponse(connection)
-            answer.begin()
-            answer.read()
-            assert (answer.status, answer.headers["Connection"]) == (401, "keep-alive")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(2):
+            for start in range(0, len(head), size):
+                connection.sendall(head[start : start + size])
+                time.sleep(0.01)
+            answer = read_answer(connection)
+            assert answer is not None
+            assert (answer.status, answer.header("Connection")) == (401, "keep-alive")
 
 
-def test_pipelined_requests_are_answered(running: RunningAdapter) -> None:
-    with saying(running.contract, 1, b"GET /api/version HTTP/1.1\r\nHost: x\r\n\r\n" * 3) as (connection,):
-        got = b""
-        while got.count(b"HTTP/1.1 400") < 3:
-            block = connection.recv(65536)
-            assert block
-            got += block
-
-
-def test_half_a_request_behind_another_waits_for_its_other_half(running: RunningAdapter) -> None:
-    """More of them than the port has threads."""
-    ask = b"GET /api/version HTTP/1.1\r\nHost: x\r\n\r\n"
-    with saying(running.contract, SPARE_THREADS + THREADS + 8, ask + ask[:-2]) as opened:
-        for each in opened:
-            assert each.recv(12) == b"HTTP/1.1 400"
+def test_half_a_request_behind_others_waits_without_a_thread(running: RunningAdapter) -> None:
+    request = REQUEST.replace(b"/v2/", b"/api/version")
+    with saying(running.contract, ALL_THREADS + 8, request + request[:-2]) as opened:
+        assert {each.recv(12) for each in opened} == {b"HTTP/1.1 400"}
         for each in opened[-3:]:
-            each.sendall(ask[-2:])
-            answer = b""
-            while answer.count(b"HTTP/1.1 400") < 1:
+            each.sendall(request[-2:] + request)
+            received = b""
+            while received.count(b"HTTP/1.1 400") < 2:
                 block = each.recv(65536)
                 assert block
-                answer += block
+                received += block
 
 
-def test_a_refusal_reaches_a_client_that_still_sends(running: RunningAdapter) -> None:
+def test_unfinished_heads_have_a_limit(running: RunningAdapter) -> None:
+    """The largest ones are dropped, and a small one is served."""
+    number, size = 300, 60_000
+    assert number * size > MAX_HEADS_BYTES
+    with saying(running.contract, number, b"GET /" + b"a" * size) as opened:
+        assert all_ports_answer(running)
+        for each in opened:
+            each.setblocking(False)
+        eventually(lambda: sum(map(ended, opened)) >= number - MAX_HEADS_BYTES // size)
+        assert sum(map(ended, opened)) < number // 2
+
+
+def ended(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def test_error_response_reaches_a_client_that_still_sends(running: RunningAdapter) -> None:
     size = 16 << 20
-    said = UPLOAD.replace(b"Content-Length: 1000\r\n\r\n{", f"Content-Length: {size}\r\n\r\n".encode())
-    for _ in range(5):
-        with saying(running.contract, 1, said) as (connection,):
-            broken: list[OSError] = []
-
-            def send(to: socket.socket, failures: list[OSError]) -> None:
-                try:
-                    for _ in range(size >> 20):
-                        to.sendall(bytes(1 << 20))
-                except OSError as error:
-                    failures.append(error)
-
-            sender = threading.Thread(target=send, args=(connection, broken))
-            sender.start()
-            sender.join()
-            answer = http.client.HTTPResponse(connection)
-            answer.begin()
+    for _ in range(3):
+        with saying(running.contract, 1, UPLOAD + f"Content-Length: {size}\r\n\r\n".encode()) as (connection,):
+            for _ in range(size >> 20):
+                connection.sendall(bytes(1 << 20))
+            answer = read_answer(connection)
+            assert answer is not None
             assert answer.status == 413
-            assert b"a manifest has at most" in answer.read()
-            assert broken == []
 
 
-def test_a_busy_contract_door_leaves_the_others_their_threads() -> None:
-    """SWR answers nothing for a while: as many requests wait for it as may, and one more is told to come again."""
+def test_busy_contract_port_leaves_threads_to_the_challenge_and_the_other_ports(
+    running: RunningAdapter, swr: Swr
+) -> None:
+    """SWR is silent: as many requests as permitted wait for it, and a further one gets 503."""
     share = UNPROVEN_CALLS - UNPROVEN_CALLS // 4
-    asked, answers = threading.Semaphore(0), threading.Event()
+    waiting, go_on = threading.Semaphore(0), threading.Event()
 
     def silent(_: Request) -> Response:
-        asked.release()
-        answers.wait(60)
+        waiting.release()
+        go_on.wait(60)
         return Response(status=401)
 
-    with HTTPServer(threaded=True) as swr_server, HTTPServer(threaded=True) as core_server:
-        swr, core = Swr(swr_server), PlayedCore(core_server)
-        swr.answer("GET", TOKEN_PATH, silent)
-        core.answers([])
-        regions = {"eu-de": {"registry": swr.url, "api": swr.url}}
-        with (
-            running_adapter(regions, threads=THREADS, harbor_core_url=core.url) as running,
-            saying(running.contract, share + 1, b"") as opened,
-        ):
-            try:
-                for number, each in enumerate(opened):
-                    # A repository each: for one they would wait for the same token.
-                    head = f"GET /v2/org/repo-{number}/manifests/v1 HTTP/1.1\r\nHost: x\r\nAuthorization: {basic()}"
-                    each.sendall(f"{head}\r\n\r\n".encode())
-                assert all(asked.acquire(timeout=20) for _ in range(share))
-                assert any(each.recv(12) == b"HTTP/1.1 503" for each in select.select(opened, [], [], 10)[0]), (
-                    "nobody was refused"
+    swr.answer("GET", TOKEN_PATH, silent)
+    unproven = basic(f"{PROJECT}@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY)
+    with saying(running.contract, share + 1, b"") as opened:
+        try:
+            for number, each in enumerate(opened):
+                # A repository for each request: for the same one all would wait for one token.
+                head = (
+                    f"GET /v2/org/repo-{number}/manifests/v1 HTTP/1.1\r\nHost: x\r\nAuthorization: {unproven}\r\n\r\n"
                 )
-                challenge = http.client.HTTPConnection(*address(running.contract), timeout=IDLE * 4)
-                challenge.request("GET", "/v2/")
-                assert challenge.getresponse().status == 401
-                challenge.close()
-                assert healthy(running)
-                provider = http.client.HTTPConnection(*address(running.provider), timeout=IDLE * 4)
-                provider.request("GET", f"{API}/registries")
-                answer = provider.getresponse()
-                assert (answer.status, answer.read()) == (200, b"[]\n")
-                provider.close()
-                assert [seen.target for seen in core.seen] == [f"{API}/registries"]
-            finally:
-                answers.set()
+                each.sendall(head.encode())
+            assert all(waiting.acquire(timeout=20) for _ in range(share))
+            assert [each.recv(12) for each in select.select(opened, [], [], 10)[0]] == [b"HTTP/1.1 503"]
+            assert all_ports_answer(running)
+        finally:
+            go_on.set()
+            swr.grant()
+
+
+def test_stalling_client_is_disconnected(swr: Swr) -> None:
+    with running_adapter(regions_of(swr), threads=THREADS, client_idle_timeout=1, harbor_core_url=NOBODY) as adapter:
+        for data in (b"", REQUEST[:-2], UPLOAD + b"Content-Length: 1000\r\n\r\n{"):
+            with saying(adapter.contract, THREADS * 2, data) as opened:
+                for each in opened:
+                    # A response may come first, where the head is complete.
+                    with contextlib.suppress(ConnectionResetError):
+                        while each.recv(4096):
+                            pass
+        assert all_ports_answer(adapter)
+
+
+def test_stop_does_not_wait_for_silent_clients(swr: Swr) -> None:
+    with (
+        running_adapter(regions_of(swr), client_idle_timeout=300, grace_period=300) as adapter,
+        saying(adapter.contract, 3, b""),
+        saying(adapter.contract, 3, REQUEST[:-2]),
+    ):
+        assert adapter.service.stop(30) == 0

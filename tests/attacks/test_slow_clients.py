@@ -1,0 +1,223 @@
+"""Clients that send a body, or receive a response, slowly or not at all: each has its own time limit."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import select
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from adapter.connection import PacedSocket, PacedTLSSocket
+from adapter.transfer.request_body import Pace
+from tests.certificates import Certificate
+from tests.contract.stubbed import DIGEST, Stubbed
+from tests.transfer.test_body_source import Server, answer, echoing, head
+
+IDLE_SECONDS = 600.0
+"""Timeout of the server for a silent connection: no test takes that long."""
+GRACE_SECONDS = 0.3
+MAX_PIECES = 60
+"""Far more than a client sends in `GRACE_SECONDS`, and far fewer than any body here has."""
+THREADS = 8
+"""Of the server."""
+BUFFER_BYTES = 4096
+"""Receive buffer of a client."""
+UNSENT_BYTES = 1 << 18
+UNREACHED_RATE = 1 << 40
+"""Bytes a second that no client reaches, so that only the grace counts."""
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return Certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="module", params=["plain", "TLS"])
+def server(request: pytest.FixtureRequest, certificate: Certificate) -> Iterator[Server]:
+    with echoing(certificate if request.param == "TLS" else None, IDLE_SECONDS) as server:
+        yield server
+
+
+class TestBody:
+    @pytest.mark.parametrize(
+        ("length", "sent"),
+        [(1_000_000, b"{"), (None, b""), (None, b"f4240\r\n{"), (None, b"f42"), (None, b"1\r\n{\r")],
+        ids=["length", "chunked", "chunked, a byte", "half a chunk size", "half a chunk end"],
+    )
+    def test_silence_ends_the_body(self, server: Server, length: int | None, sent: bytes) -> None:
+        with server.connect() as connection:
+            connection.sendall(head(length, f"/socket?grace={GRACE_SECONDS}") + sent)
+            assert "the body" in answer(connection)["failure"]
+
+    @pytest.mark.parametrize(
+        ("length", "first", "piece"),
+        [
+            (1_000_000, b"", b"x"),
+            (None, b"f4240\r\n", b"x"),
+            (None, b"", b"1\r\nx\r\n"),
+            (None, b"1;a=", b"x"),
+            (None, b"0\r\na: ", b"x"),
+        ],
+        ids=["length", "in a chunk", "chunk by chunk", "in a chunk's extension", "in a trailer"],
+    )
+    def test_trickle_ends_the_body(self, server: Server, length: int | None, first: bytes, piece: bytes) -> None:
+        """Each byte comes long before the timeout of the connection."""
+        with server.connect() as connection:
+            connection.sendall(head(length, f"/socket?grace={GRACE_SECONDS}") + first)
+            connection.settimeout(0.05)
+            for count in itertools.count():
+                assert count < MAX_PIECES, "the body goes on"
+                try:
+                    byte = connection.recv(1)
+                    break
+                except TimeoutError:
+                    connection.sendall(piece)
+            connection.settimeout(20)
+            assert "the body" in answer(connection, byte)["failure"]
+
+    @pytest.mark.parametrize("length", [40, None])
+    def test_body_in_time_is_whole_and_keeps_the_connection(self, server: Server, length: int | None) -> None:
+        with server.connect() as connection:
+            for _ in range(2):
+                connection.sendall(head(length, f"/socket?grace={GRACE_SECONDS}"))
+                for _part in range(4):
+                    connection.sendall(b"a" * 10 if length else b"a\r\n" + b"a" * 10 + b"\r\n")
+                connection.sendall(b"" if length else b"0\r\n\r\n")
+                report = answer(connection)
+                assert (report["received"], report["failure"]) == (40, None)
+
+
+def connect(server: Server) -> socket.socket:
+    plain = socket.socket()
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+    plain.settimeout(20)
+    plain.connect(("127.0.0.1", server.port))
+    return plain if server.context is None else server.context.wrap_socket(plain, server_hostname="localhost")
+
+
+def test_requests_behind_unread_responses_hold_no_thread(server: Server) -> None:
+    """One connection more than there are threads, each with more responses than the kernel keeps for it."""
+    requests = 40
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(server)) for _ in range(THREADS + 1)]
+        for client in clients:
+            client.sendall(head(0, "/socket?pad=50000") * requests)
+        with server.connect() as another:
+            another.sendall(head(0))
+            assert answer(another)["failure"] is None
+        # The others are served once they receive their responses.
+        for _ in range(requests):
+            assert answer(clients[0])["failure"] is None
+
+
+@contextlib.contextmanager
+def pair(certificate: Certificate | None) -> Iterator[tuple[PacedSocket | PacedTLSSocket, socket.socket]]:
+    """The socket of the adapter, and that of its client."""
+    first, client = socket.socketpair()
+    for each in (first, client):
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+        each.settimeout(20)
+    ours = PacedSocket(fileno=first.detach())
+    ours.settimeout(IDLE_SECONDS)
+    if certificate is None:
+        with ours, client:
+            yield ours, client
+        return
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate.chain, certificate.key)
+    context.sslsocket_class = PacedTLSSocket
+    wrapped: list[ssl.SSLSocket] = []
+    thread = threading.Thread(
+        target=lambda: wrapped.append(certificate.context.wrap_socket(client, server_hostname="localhost"))
+    )
+    thread.start()
+    secured = context.wrap_socket(ours, server_side=True)
+    thread.join()
+    assert isinstance(secured, PacedTLSSocket)
+    with secured, wrapped[0]:
+        yield secured, wrapped[0]
+
+
+@contextlib.contextmanager
+def receiving(client: socket.socket, size: int, pause: float) -> Iterator[list[int]]:
+    """Receives blocks of at most `size` bytes, with a pause before each; the sizes so far."""
+    received: list[int] = []
+    stop = threading.Event()
+
+    def receive() -> None:
+        with contextlib.suppress(OSError):
+            while not stop.wait(pause) and (block := client.recv(size)):
+                received.append(len(block))
+
+    thread = threading.Thread(target=receive)
+    thread.start()
+    try:
+        yield received
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+class TestResponse:
+    def test_too_slow_a_client_ends_the_response(self, tls: bool, certificate: Certificate) -> None:
+        """Bytes are received all the time, and each wait is a short one."""
+        size = 100 << 20
+        with pair(certificate if tls else None) as (ours, client):
+            with receiving(client, 1 << 14, 0.02) as received:
+                ours.begin_response(Pace(0.3, UNREACHED_RATE))
+                with pytest.raises(TimeoutError):
+                    ours.sendall(bytes(size))
+            assert sum(received) < size // 10
+            assert ours.gettimeout() == IDLE_SECONDS
+
+    def test_slow_client_may_take_longer_than_the_idle_timeout(self, tls: bool, certificate: Certificate) -> None:
+        """The timeout is for each wait, and not for the whole response."""
+        seconds, start = 0.5, time.monotonic()
+        with pair(certificate if tls else None) as (ours, client):
+            ours.settimeout(seconds)
+            with receiving(client, 1 << 14, 0.02):
+                ours.begin_response(Pace(20.0, 1.0))
+                for _ in range(64):
+                    ours.sendall(bytes(1 << 14))
+        assert time.monotonic() - start > seconds
+
+
+def test_small_response_that_fits_is_sent_without_waiting() -> None:
+    """The kernel would report room only for far more."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+        client.connect(server.getsockname())
+        accepted = server.accept()[0]
+        with PacedSocket(fileno=accepted.detach()) as ours:
+            ours.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+            ours.settimeout(0)
+            while select.select([], [ours], [], 0.3)[1]:
+                ours.send(bytes(1000))
+            ours.settimeout(IDLE_SECONDS)
+            ours.begin_response(Pace(0.2, UNREACHED_RATE))
+            ours.sendall(b"head")
+            ours.sendall(b"body")
+
+
+def test_request_holds_its_slot_until_its_response_is_sent() -> None:
+    """Otherwise unread responses of one credential could hold all threads."""
+    door = Stubbed(calls=1)
+    targets = ["/v2/team/app/manifests/v1", "/api/v2.0/projects", f"/v2/team/app/blobs/{DIGEST}"]
+    for target in targets[:2]:
+        held = door.open(target)
+        assert held.status_code == 200
+        assert [door.open(each).status_code for each in targets] == [503] * 3
+        held.close()
+    # A download has a slot of its own.
+    held = door.open(targets[2])
+    for target in targets[:2]:
+        with door.open(target) as response:
+            assert response.status_code == 200
+    held.close()
