@@ -16,9 +16,11 @@ from adapter.operations.logs import RequestLog, configure
 from adapter.operations.masking import MAX_TEXT_LENGTH, MAX_VALUE_LENGTH, PATTERNS, masked, shown_path
 from tests.credentials import LOGIN_KEY, SECRET_KEY, basic
 
+Logged = Callable[[], str]
+
 
 @pytest.mark.parametrize(
-    ("text", "hidden"),
+    ("text", "secret"),
     [
         (f"Authorization: {basic()}", basic().split()[1]),
         ("bearer eyJhbGciOiJub25lIn0.eyJleHAiOjF9.c2ln", "eyJhbGci"),
@@ -29,19 +31,54 @@ from tests.credentials import LOGIN_KEY, SECRET_KEY, basic
         ("password=hunter2", "hunter2"),
     ],
 )
-def test_what_looks_like_a_secret_is_masked(text: str, hidden: str) -> None:
-    assert hidden not in masked(text)
+def test_masked_hides_secret(text: str, secret: str) -> None:
+    assert secret not in masked(text)
     assert "…" in masked(text)
 
 
 @pytest.mark.parametrize("text", ["GET /v2/org/repo/manifests/v1", "basic facts", "/v2/a/b/blobs/sha256:abc", "Bearer"])
-def test_other_text_stays(text: str) -> None:
+def test_masked_keeps_other_text(text: str) -> None:
     assert masked(text) == text
 
 
+@pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.pattern[:20])
+def test_masking_takes_linear_time(pattern: re.Pattern[str]) -> None:
+    """After an unbounded repeat nothing may fail: otherwise each start of a match could read the text to its end."""
+    assert parts_that_can_fail(list(re._parser.parse(pattern.pattern, pattern.flags))) == []  # type: ignore[attr-defined]
+
+
+def parts_that_can_fail(parts: list[Any]) -> list[Any]:
+    """The parts of a pattern that can fail after a repeat of more than 64, or follow one inside another repeat."""
+    wrong, unbounded = [], False
+    for part in flat(parts):
+        operation, arguments = part
+        if str(operation) in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
+            least, most, inner = arguments
+            if unbounded and least:
+                wrong.append(part)
+            wrong += parts_that_can_fail(list(inner))
+            unbounded = unbounded or int(most) > 64
+        elif unbounded:
+            wrong.append(part)
+    return wrong
+
+
+def flat(parts: list[Any]) -> Iterator[Any]:
+    for operation, arguments in parts:
+        if str(operation) == "SUBPATTERN":
+            yield from flat(list(arguments[3]))
+        else:
+            yield operation, arguments
+
+
+def test_long_text_is_cut() -> None:
+    assert len(masked("x" * 10_000_000)) < MAX_TEXT_LENGTH + 100
+    assert len(shown_path("/" * 10_000_000)) < MAX_VALUE_LENGTH + 100
+
+
 @pytest.fixture
-def logged(capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
-    """What was logged since the last look; the handlers of the test run come back afterwards."""
+def logged(capfd: pytest.CaptureFixture[str]) -> Iterator[Logged]:
+    """Returns the log since its last call. Restores the handlers of the test run."""
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
 
@@ -58,38 +95,45 @@ def logged(capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
     root.setLevel(level)
 
 
-def start_response(*_: Any) -> None:
-    """Stands for the server's."""
-
-
-def serve(app: Any, start: Any = start_response, body: bytes = b"", **environ: str) -> list[bytes]:
-    door = RequestLog(app, "contract")
+def serve(app: Any, start: Any = lambda *_: None, body: bytes = b"", **environ: str) -> None:
+    """One request, as the server runs it."""
     base = {"REQUEST_METHOD": "GET", "PATH_INFO": "/v2/", "REMOTE_ADDR": "192.0.2.1", "wsgi.input": io.BytesIO(body)}
-    chunks = door({**base, **environ}, start)
     try:
-        return list(chunks)
+        chunks = RequestLog(app, "contract")({**base, **environ}, start)
+        try:
+            list(chunks)
+        finally:
+            chunks.close()  # type: ignore[attr-defined]
     finally:
-        chunks.close()  # type: ignore[attr-defined]
+        assert request_context.current_request.get() is None
 
 
-def answering(environ: dict[str, Any], start: Any) -> list[bytes]:
+def answer(environ: dict[str, Any], start: Any) -> list[bytes]:
     current = request_context.current_request.get()
     assert current is not None
-    current.note("swr-1")
+    for request_id in ("swr-1", "b c", "x" * 65, "\x1b[0m", "d:2"):
+        current.note(request_id)
     current.account = "eu-de@AK1"
+    stream = environ["wsgi.input"]
+    assert stream.read(2) + stream.readline() + b"".join(stream) in (b"", b"a body")
     start("200 OK", [("Content-Type", "text/plain")])
     return [b"ab", b"c"]
 
 
-def reading(environ: dict[str, Any], start: Any) -> list[bytes]:
-    stream = environ["wsgi.input"]
-    assert stream.read(2) + stream.readline() == b"a body"
-    return answering(environ, start)
+def failing_with(error: str) -> Any:
+    """An application that reports an error."""
+
+    def app(environ: dict[str, Any], start: Any) -> list[bytes]:
+        environ["adapter.error"] = error
+        start("403 FORBIDDEN", [])
+        return []
+
+    return app
 
 
-def test_one_json_line_a_request(logged: Callable[[], str]) -> None:
+def test_json_line_of_a_request(logged: Logged) -> None:
     configure("json", "info")
-    serve(reading, body=b"a body", HTTP_X_REQUEST_ID="harbor-7", CONTENT_LENGTH="12")
+    serve(answer, body=b"a body", HTTP_X_REQUEST_ID="harbor-7", CONTENT_LENGTH="12")
     (line,) = logged().splitlines()
     entry = json.loads(line)
     assert {
@@ -103,48 +147,42 @@ def test_one_json_line_a_request(logged: Callable[[], str]) -> None:
         "received": 6,
         "sent": 3,
         "account": "eu-de@AK1",
-        "swr_requests": 1,
-        "swr_request_ids": ["swr-1"],
+        "swr_requests": 5,
+        "swr_request_ids": ["swr-1", "d:2"],
         "client": "192.0.2.1",
     }.items() <= entry.items()
-    assert request_context.current_request.get() is None
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", entry["time"])
 
 
-def test_one_text_line_a_request(logged: Callable[[], str]) -> None:
+def test_text_line_of_a_request(logged: Logged) -> None:
     configure("text", "info")
-    serve(answering)
+    serve(answer)
     (line,) = logged().splitlines()
-    assert " INFO adapter.operations.logs request door=contract request_id=" in line
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO adapter.operations.logs request door=contract ", line)
     assert " status=200 " in line
+    assert " swr_requests=5 swr_request_ids=swr-1,d:2 " in line
     assert "received" not in line
 
 
-@pytest.mark.parametrize("given", ["", "a b", "x" * 65, "ä", "a\nb", "a/b", "a\n"])
-def test_a_request_id_is_made_when_none_can_be_used(logged: Callable[[], str], given: str) -> None:
+@pytest.mark.parametrize("request_id", ["", "a b", "x" * 65, "ä", "a\nb", "a/b", "a\n"])
+def test_unusable_request_id_is_replaced(logged: Logged, request_id: str) -> None:
     configure("json", "info")
-    serve(answering, HTTP_X_REQUEST_ID=given)
+    serve(answer, HTTP_X_REQUEST_ID=request_id)
     assert len(json.loads(logged())["request_id"]) == 32
 
 
-def test_the_sealed_part_of_a_path_is_left_out(logged: Callable[[], str]) -> None:
-    configure("json", "info")
-    serve(answering, PATH_INFO="/v2/a/b/blobs/uploads/.eJw1.sealed\x07")
-    assert json.loads(logged())["path"] == "/v2/a/b/blobs/uploads/…"
-
-
-def test_the_reason_of_a_refusal_is_in_the_line(logged: Callable[[], str]) -> None:
-    def refusing(environ: dict[str, Any], start: Any) -> list[bytes]:
-        environ["adapter.error"] = "Denied: not yours"
-        start("403 FORBIDDEN", [])
-        return []
-
-    configure("json", "info")
-    serve(refusing)
-    assert json.loads(logged())["error"] == "Denied: not yours"
+def test_line_has_no_upload_location_and_long_values_are_cut(logged: Logged) -> None:
+    for form in ("text", "json"):
+        configure(form, "info")
+        serve(failing_with("x" * 1_000_000), PATH_INFO="/v2/a/b/blobs/uploads/.eJw1.sealed\x07")
+        line = logged()
+        assert len(line) < 2 * MAX_VALUE_LENGTH
+        assert "/v2/a/b/blobs/uploads/…" in line
+        assert "sealed" not in line
 
 
 class Closing(list[bytes]):
-    """An answer that holds something until it is closed."""
+    """A response that must be closed."""
 
     closed = False
 
@@ -152,119 +190,72 @@ class Closing(list[bytes]):
         self.closed = True
 
 
-def test_an_answer_that_the_server_refuses_is_closed_and_logged(logged: Callable[[], str]) -> None:
-    """gunicorn raises in `start_response` for a header that it does not send."""
-    answer = Closing()
+def test_response_that_the_server_rejects_is_closed_and_logged(logged: Logged) -> None:
+    """gunicorn raises in `start_response` for an invalid header."""
+    response = Closing()
 
-    def refusing(*_: Any) -> None:
+    def reject(*_: Any) -> None:
         raise ValueError("Content-Type")
 
     def app(environ: dict[str, Any], start: Any) -> Closing:
         start("200 OK", [("Content-Type", "a/\x01b")])
-        return answer
+        return response
 
     configure("json", "info")
     with pytest.raises(ValueError, match="Content-Type"):
-        serve(app, refusing)
-    assert answer.closed
+        serve(app, reject)
+    assert response.closed
     (line,) = logged().splitlines()
     assert {"status": 500, "error": "ValueError: the response could not be sent"}.items() <= json.loads(line).items()
-    assert request_context.current_request.get() is None
 
 
-def test_an_answer_that_breaks_is_logged(logged: Callable[[], str]) -> None:
-    def breaking(environ: dict[str, Any], start: Any) -> Iterator[bytes]:
+@pytest.mark.parametrize(
+    ("error", "raised", "lines"),
+    [(ConnectionResetError, ConnectionResetError, 1), (RuntimeError, ConnectionResetError, 2)],
+)
+def test_response_that_breaks_is_logged(
+    logged: Logged, error: type[Exception], raised: type[Exception], lines: int
+) -> None:
+    def app(environ: dict[str, Any], start: Any) -> Iterator[bytes]:
         start("200 OK", [])
         yield b"a"
-        raise ConnectionResetError
+        raise error
 
     configure("json", "info")
-    with pytest.raises(ConnectionResetError):
-        serve(breaking)
-    assert json.loads(logged())["sent"] == 1
-    assert request_context.current_request.get() is None
+    with pytest.raises(raised):
+        serve(app)
+    entries = [json.loads(line) for line in logged().splitlines()]
+    assert len(entries) == lines
+    assert entries[-1]["sent"] == 1
 
 
-def test_a_door_that_fails_leaves_no_trace_behind(logged: Callable[[], str]) -> None:
-    def failing(environ: dict[str, Any], start: Any) -> list[bytes]:
+def test_application_that_fails_is_logged(logged: Logged) -> None:
+    def app(environ: dict[str, Any], start: Any) -> list[bytes]:
         raise RuntimeError
 
     configure("json", "info")
     with pytest.raises(RuntimeError):
-        serve(failing)
+        serve(app)
     assert json.loads(logged())["status"] == 500
-    assert request_context.current_request.get() is None
 
 
 @pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
-def test_tracebacks_are_masked(formatter: logging.Formatter) -> None:
+def test_traceback_is_masked(formatter: logging.Formatter) -> None:
     try:
         raise ValueError(f"header {basic()} and password={SECRET_KEY} and token={LOGIN_KEY}")
     except ValueError:
-        record = logging.LogRecord("a", logging.ERROR, __file__, 1, "defect", None, sys.exc_info())
+        record = logging.LogRecord("a", logging.ERROR, __file__, 1, "failed", None, sys.exc_info())
     text = formatter.format(record)
     assert "ValueError" in text
-    assert SECRET_KEY not in text
-    assert LOGIN_KEY not in text
-    assert basic().split()[1] not in text
+    assert not any(secret in text for secret in (SECRET_KEY, LOGIN_KEY, basic().split()[1]))
 
 
-def test_libraries_that_print_headers_are_kept_quiet(logged: Callable[[], str]) -> None:
+def test_libraries_log_no_headers(logged: Logged) -> None:
     configure("text", "debug")
     logging.getLogger("requests_auth_aws_sigv4").debug("Signature: x")
     logging.getLogger("urllib3.connectionpool").debug("GET /x?secret")
     logging.getLogger("adapter").debug("ours")
     assert [line.split()[-1] for line in logged().splitlines()] == ["ours"]
-
-
-@pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.pattern[:20])
-def test_masking_takes_time_in_proportion_to_the_text(pattern: re.Pattern[str]) -> None:
-    """An attempt that has read far must match: else a text of many beginnings is read to its end from each of them."""
-    assert after_unbounded(list(re._parser.parse(pattern.pattern, pattern.flags))) == []  # type: ignore[attr-defined]
-
-
-UNBOUNDED = 64
-
-
-def after_unbounded(parts: list[Any]) -> list[Any]:
-    """The parts of a sequence that can fail after an unbounded repeat, or follow one inside another repeat."""
-    wrong, unbounded = [], False
-    for part in flat(parts):
-        operation, arguments = part
-        if str(operation) in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
-            least, most, inner = arguments
-            if unbounded and least:
-                wrong.append(part)
-            wrong += after_unbounded(list(inner))
-            unbounded = unbounded or int(most) > UNBOUNDED
-        elif unbounded:
-            wrong.append(part)
-    return wrong
-
-
-def flat(parts: list[Any]) -> Iterator[Any]:
-    for operation, arguments in parts:
-        if str(operation) == "SUBPATTERN":
-            yield from flat(list(arguments[3]))
-        else:
-            yield operation, arguments
-
-
-def test_no_text_is_looked_at_beyond_a_bound() -> None:
-    assert len(masked("x" * 10_000_000)) < MAX_TEXT_LENGTH + 100
-    assert len(shown_path("/" * 10_000_000)) < MAX_VALUE_LENGTH + 100
-
-
-def test_long_values_are_cut(logged: Callable[[], str]) -> None:
-    def refusing(environ: dict[str, Any], start: Any) -> list[bytes]:
-        environ["adapter.error"] = "x" * 1_000_000
-        start("403 FORBIDDEN", [])
-        return []
-
-    for form in ("text", "json"):
-        configure(form, "info")
-        serve(refusing)
-        assert len(logged()) < 2 * MAX_VALUE_LENGTH
 
 
 @pytest.mark.parametrize(
@@ -283,37 +274,31 @@ def test_long_values_are_cut(logged: Callable[[], str]) -> None:
         ("\udcff", '"\\udcff"'),
     ],
 )
-def test_values_of_text_lines(value: str, shown: str) -> None:
+def test_quoted(value: str, shown: str) -> None:
     assert quoted(value) == shown
 
 
-ODD = "no\n2026-01-01T00:00:00.000Z INFO adapter forged status=200 \x1b[31m \u202e \u2028 \x85 \udcff"
+FORGERY = "no\n2026-01-01T00:00:00.000Z INFO adapter forged status=200 \x1b[31m \u202e \u2028 \x85 \udcff"
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_what_others_say_forges_nothing(logged: Callable[[], str], form: str) -> None:
-    """SWR, Redis and callers are quoted in messages, fields and exceptions."""
-
-    def refusing(environ: dict[str, Any], start: Any) -> list[bytes]:
-        environ["adapter.error"] = ODD
-        start("403 FORBIDDEN", [])
-        return []
-
+def test_received_text_cannot_forge_a_line(logged: Logged, form: str) -> None:
+    """Messages, fields and exceptions quote SWR, Redis and callers."""
     configure(form, "info")
-    serve(refusing, PATH_INFO="/v2/" + ODD.encode("utf-8", "surrogatepass").decode("latin-1"))
-    logging.getLogger("adapter.test").warning("SWR says %s", ODD)
+    serve(failing_with(FORGERY), PATH_INFO="/v2/" + FORGERY.encode("utf-8", "surrogatepass").decode("latin-1"))
+    logging.getLogger("adapter.test").warning("SWR says %s", FORGERY)
     try:
-        raise ValueError(ODD)
+        raise ValueError(FORGERY)
     except ValueError:
-        logging.getLogger("adapter.test").exception("a defect")
-    told = logged()
-    assert [letter for letter in told.replace("\n", "") if not letter.isprintable()] == []
-    lines = told.splitlines()
+        logging.getLogger("adapter.test").exception("failed")
+    text = logged()
+    assert [letter for letter in text.replace("\n", "") if not letter.isprintable()] == []
+    lines = text.splitlines()
     if form == "json":
         assert len(lines) == 3
         request, message, _ = map(json.loads, lines)
-        assert request["error"] == ODD
-        assert message["message"] == f"SWR says {ODD}"
+        assert request["error"] == FORGERY
+        assert message["message"] == f"SWR says {FORGERY}"
     else:
         records = [line for line in lines if not line.startswith("    | ")]
         assert len(records) == 3
@@ -321,15 +306,3 @@ def test_what_others_say_forges_nothing(logged: Callable[[], str], form: str) ->
         assert " status=403 " in records[0]
         assert " status=200" not in re.sub(r'"(\\.|[^"\\])*"', "", records[0])
         assert '"SWR says no\\u000a' in records[1]
-
-
-def test_ids_of_swr_are_kept_when_they_are_some(logged: Callable[[], str]) -> None:
-    def answer(environ: dict[str, Any], start: Any) -> list[bytes]:
-        for given in ("a-1", "b c", "x" * 65, "\x1b[0m", "d:2"):
-            (request_context.current_request.get() or request_context.RequestContext()).note(given)
-        start("200 OK", [])
-        return []
-
-    configure("text", "info")
-    serve(answer)
-    assert " swr_requests=5 swr_request_ids=a-1,d:2 " in logged()
