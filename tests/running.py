@@ -23,7 +23,7 @@ OBJECTS_HOST = "127.0.0.2"
 
 @dataclass(frozen=True)
 class RunningSandbox:
-    """A sandbox process: three origins without a slash at the end, and its store, which may be read and filled."""
+    """A sandbox process: three origins without a slash at the end, and its store, which tests may read and fill."""
 
     registry: str
     api: str
@@ -47,7 +47,7 @@ class RunningSandbox:
         return entries
 
     def faults(self, *rules: Mapping[str, Any]) -> None:
-        """Orders faults, in place of those that were ordered before."""
+        """Sets the faults, in place of those set before."""
         self._control("PUT", "faults", list(rules))
 
     def _control(self, method: str, what: str, document: object = None) -> Any:
@@ -61,7 +61,7 @@ class RunningSandbox:
 
 @contextlib.contextmanager
 def running_sandbox(**knobs: Any) -> Iterator[RunningSandbox]:
-    """A sandbox that knows the suite's two accounts, without a rate limit unless `knobs` give one."""
+    """A sandbox with the two accounts of the suite, and without a rate limit unless `knobs` set one."""
     ports = free_ports(3)
     names = ("--registry-bind", "--api-bind", "--objects-bind")
     accounts = (
@@ -81,7 +81,7 @@ def running_sandbox(**knobs: Any) -> Iterator[RunningSandbox]:
 
 @dataclass(frozen=True)
 class RunningAdapter:
-    """An adapter process and its three doors, as URLs without a slash at the end."""
+    """An adapter process and its three ports, as URLs without a slash at the end."""
 
     contract: str
     provider: str
@@ -91,12 +91,11 @@ class RunningAdapter:
 
 @contextlib.contextmanager
 def running_adapter(
-    regions: Mapping[str, Mapping[str, str]], *, files: Any = None, **settings: object
+    regions: Mapping[str, Mapping[str, str]], *, files: Any = None, output: Any = None, **settings: object
 ) -> Iterator[RunningAdapter]:
     """`python -m adapter serve` in front of the regions ({"eu-de": {"registry": url, "api": url}}).
 
-    `settings` are those of `adapter.settings` in lower case. Unless they say otherwise there is no request budget, and
-    the log is JSON.
+    `settings` are the fields of `Settings`. By default there is no rate limit, and the log is JSON.
     """
     ports = free_ports(3)
     binds = dict(zip(("contract_bind", "provider_bind", "operations_bind"), ports, strict=True))
@@ -106,7 +105,8 @@ def running_adapter(
     contract, provider, operations = (f"http://127.0.0.1:{port}" for port in ports)
     if "tls_certificate" in settings:
         contract = contract.replace("http", "https")
-    with running("adapter", "serve", env=env, port=ports[2], path="/probe/healthy", files=files) as service:
+    options = {"files": files, "output": output}
+    with running("adapter", "serve", env=env, port=ports[2], path="/probe/healthy", **options) as service:
         yield RunningAdapter(contract, provider, operations, service)
 
 

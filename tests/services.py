@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -26,7 +28,7 @@ OUTPUT = Path(os.environ.get("OUTPUT_DIR") or tempfile.mkdtemp(prefix="harbor-sw
 
 @functools.cache
 def _numbers() -> Iterator[int]:
-    """All ports of this process in any order, one round after the other: none comes twice in a test."""
+    """All ports of this process in random order, round after round: none comes twice in a test."""
     share = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % SHARES
     numbers = list(range(PORTS.start + share, PORTS.stop, SHARES))
     random.SystemRandom().shuffle(numbers)
@@ -34,8 +36,8 @@ def _numbers() -> Iterator[int]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on now, on any address. They are below those that the kernel gives away, and each
-    process of the suite has its own share, so that nobody takes one before it is used."""
+    """Ports that nothing listens on, on any address. They are below the ephemeral ports of the kernel, and each process
+    of the suite has its own share, so that no other process uses one first."""
     found: list[int] = []
     with contextlib.ExitStack() as stack:
         while len(found) < count:
@@ -47,24 +49,19 @@ def free_ports(count: int) -> list[int]:
 
 
 def answers(port: int, path: str, tls: ssl.SSLContext | None = None) -> bool:
-    """Whether something on the port answers the path with any HTTP status."""
-    if tls is None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-    else:
-        connection = http.client.HTTPSConnection("localhost", port, timeout=2, context=tls)
+    """Whether a server on the port answers the path, with any HTTP status."""
+    url = f"http://127.0.0.1:{port}{path}" if tls is None else f"https://localhost:{port}{path}"
     try:
-        connection.request("GET", path)
-        connection.getresponse().read()
+        urllib.request.urlopen(url, timeout=2, context=tls).close()
+    except urllib.error.HTTPError as error:
+        error.close()
     except (OSError, http.client.HTTPException):
         return False
-    else:
-        return True
-    finally:
-        connection.close()
+    return True
 
 
 class Service:
-    """A running process; `output` is what it printed so far."""
+    """A running process."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
         self.process = process
@@ -96,10 +93,12 @@ def running(
     module: str = "adapter",
     tls: ssl.SSLContext | None = None,
     files: int | None = None,
+    output: int | None = None,
 ) -> Iterator[Service]:
     """`python -m <module> <arguments>` until the block ends; ready when `path` on `port` answers.
 
-    Only `env` decides: settings of the machine's own are left out. `files` limits its file descriptors.
+    The environment has no settings but those of `env`. `files` limits the file descriptors of the process; `output` is
+    a descriptor for its output in place of a file.
     """
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("SWR_ADAPTER_")}
     OUTPUT.mkdir(parents=True, exist_ok=True)
@@ -108,7 +107,9 @@ def running(
         command = [sys.executable, "-m", module, *arguments]
         if files is not None:
             command = ["prlimit", f"--nofile={files}:{files}", *command]
-        process = subprocess.Popen(command, env={**inherited, **env}, stdout=sink, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, env={**inherited, **env}, stdout=sink if output is None else output, stderr=subprocess.STDOUT
+        )
     service = Service(process, Path(log))
     try:
         until = time.monotonic() + 30

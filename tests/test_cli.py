@@ -12,18 +12,14 @@ def run(*arguments: str, **env: str | None) -> tuple[int, str]:
     return done.exit_code, done.output
 
 
-def test_help_names_every_command() -> None:
+def test_help_and_version() -> None:
     code, output = run("--help")
     assert code == 0
-    for command in ("serve", "sandbox", "demo", "login-key", "settings"):
-        assert f"\n  {command} " in output
-
-
-def test_version() -> None:
+    assert all(f"\n  {command} " in output for command in ("serve", "sandbox", "demo", "login-key", "settings"))
     assert run("--version") == (0, f"harbor-swr-adapter, version {__version__}\n")
 
 
-def test_settings_prints_all() -> None:
+def test_settings_prints_all_and_hides_secrets() -> None:
     code, output = run("settings", SWR_ADAPTER_THREADS="7", SWR_ADAPTER_PROXY="http://u:hunter2@proxy.example")
     assert code == 0
     for row in settings.table():
@@ -35,24 +31,18 @@ def test_settings_prints_all() -> None:
 
 
 @pytest.mark.parametrize("command", ["settings", "serve"])
-@pytest.mark.parametrize(
-    ("variable", "value"),
-    [("SWR_ADAPTER_THREADS", "none"), ("SWR_ADAPTER_THREAD", "7"), ("SWR_ADAPTER_TLS_KEY_FILE", "/no")],
-)
-def test_a_bad_setting_ends_the_start_with_one_line(command: str, variable: str, value: str) -> None:
-    code, output = run(command, **{variable: value})
-    assert code == 2
-    assert output.count("\n") == 1
-    assert variable in output
+def test_invalid_setting_ends_the_command_with_one_line(command: str) -> None:
+    expected = "invalid SWR_ADAPTER_THREADS 'none': expected an integer, 4 or greater\n"
+    assert run(command, SWR_ADAPTER_THREADS="none") == (2, expected)
 
 
-def test_login_key() -> None:
+def test_login_key_is_the_documented_one() -> None:
     code, output = run("login-key", "--access-key", "AccessKey", "--secret-key", "SecretKey")
     assert code == 0
     assert output == "f004a0445bcaf37d946c882a22e1e5f9007ea3513c293aa2d3360af05b8875cd\n"
 
 
-def test_the_sandbox_says_what_is_wrong_with_its_options(tmp_path: object) -> None:
+def test_sandbox_reports_invalid_option(tmp_path: object) -> None:
     code, output = run("sandbox", "--data", str(tmp_path), "--knob", "no-such-knob=1")
     assert code == 2
     assert output.count("\n") == 1

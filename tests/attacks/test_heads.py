@@ -40,36 +40,51 @@ def ask(url: str, data: bytes) -> Answer:
 HOST = b"Host: x\r\n\r\n"
 
 
+PUT = b"PUT /v2/ HTTP/1.1\r\n"
+
+
 class TestErrorResponse:
     @pytest.mark.parametrize(
-        ("status", "data"),
+        ("status", "data", "message"),
         [
-            pytest.param(400, b"GET /v2/\r\n\r\n", id="no version"),
-            pytest.param(400, b"get /v2/ HTTP/1.1\r\n" + HOST, id="lowercase method"),
-            pytest.param(400, b"GET /v2/ HTTP/9.9\r\n" + HOST, id="version"),
-            pytest.param(400, b"GET /v2/\x1b[31m HTTP/1.1\r\n" + HOST, id="control character"),
-            pytest.param(400, b"GET /v2/ HTTP/1.1\r\nA: b\r\n\r\n", id="no Host"),
-            pytest.param(400, b"GET /v2/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", id="two Hosts"),
-            pytest.param(400, b"GET /v2/ HTTP/1.1\r\nno colon\r\n" + HOST, id="no header"),
-            pytest.param(400, b"GET /v2/ HTTP/1.1\nHost: x\n\n", id="bare LF"),
-            pytest.param(
-                400, b"PUT /v2/ HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n" + HOST, id="long length"
+            (400, b"GET /v2/\r\n\r\n", "invalid request line"),
+            (400, b"GET /v2/\x1b[31m HTTP/1.1\r\n" + HOST, "invalid request line"),
+            (400, b"GET /v2/ HTTP/1.1\nHost: x\n\n", "invalid request line"),
+            (400, b"get /v2/ HTTP/1.1\r\n" + HOST, "invalid request method"),
+            (400, b"GET /v2/ HTTP/9.9\r\n" + HOST, "unsupported HTTP version"),
+            (400, b"GET /v2/ HTTP/1.1\r\nA: b\r\n\r\n", "missing Host header"),
+            (400, b"GET /v2/ HTTP/1.1\r\nHost: a\r\n" + HOST, "invalid request header"),
+            (400, b"GET /v2/ HTTP/1.1\r\nA: b\x00\r\n" + HOST, "invalid request header"),
+            (400, b"GET /v2/ HTTP/1.1\r\nno colon\r\n" + HOST, "invalid request header"),
+            (400, PUT + b"Content-Length: x\r\n" + HOST, "invalid framing"),
+            (400, PUT + b"Content-Length: " + b"9" * 5000 + b"\r\n" + HOST, "invalid framing"),
+            (400, PUT + b"Content-Length: 3\r\nContent-Length: 4\r\n" + HOST, "invalid framing"),
+            (
+                400,
+                PUT + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n" + HOST,
+                "invalid framing",
             ),
-            pytest.param(501, b"PUT /v2/ HTTP/1.1\r\nTransfer-Encoding: gzip\r\n" + HOST, id="gzip"),
-            pytest.param(501, b"PUT /v2/ HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n" + HOST, id="gzip in chunks"),
-            pytest.param(501, b"PUT /v2/ HTTP/1.1\r\nTransfer-Encoding: br\r\n" + HOST, id="unknown coding"),
-            pytest.param(417, b"PUT /v2/ HTTP/1.1\r\nExpect: the best\r\n" + HOST, id="expectation"),
-            pytest.param(431, b"GET /v2/ HTTP/1.1\r\n" + b"A: b\r\n" * 101 + HOST, id="headers"),
-            pytest.param(431, b"GET /v2/ HTTP/1.1\r\nA: " + b"b" * 9000 + b"\r\n" + HOST, id="long header"),
-            pytest.param(414, line_of(LINE + 1, "/v2/a/b/tags/list") + HOST, id="line"),
+            (400, PUT + b"Transfer-Encoding: identity\r\n" + HOST, "invalid framing"),
+            *(
+                (
+                    501,
+                    PUT + b"Transfer-Encoding: " + coding + b"\r\n" + HOST,
+                    "unsupported transfer coding",
+                )
+                for coding in (b"gzip", b"gzip, chunked", b"br")
+            ),
+            (417, PUT + b"Expect: the best\r\n" + HOST, "unsupported Expect header"),
+            (431, b"GET /v2/ HTTP/1.1\r\n" + b"A: b\r\n" * 101 + HOST, "request headers too large"),
+            (431, b"GET /v2/ HTTP/1.1\r\nA: " + b"b" * 9000 + b"\r\n" + HOST, "request headers too large"),
+            (414, line_of(LINE + 1, "/v2/a/b/tags/list") + HOST, "request line too long"),
         ],
     )
-    def test_on_v2(self, running: RunningAdapter, status: int, data: bytes) -> None:
+    def test_on_v2(self, running: RunningAdapter, status: int, data: bytes, message: str) -> None:
         answer = ask(running.contract, data)
         assert answer.status == status
         assert answer.header("Connection") == "close"
         assert answer.error["code"] == "UNSUPPORTED"
-        assert answer.error["message"].isascii()
+        assert answer.error["message"].startswith(message)
         if data.startswith(b"get"):
             return
         request_id = answer.header("X-Request-Id")
@@ -79,25 +94,6 @@ class TestErrorResponse:
         entry = json.loads(line)
         assert (entry["status"], entry["door"], entry["method"]) == (status, "contract", data[:3].decode())
         assert ": " in entry["error"]
-
-    @pytest.mark.parametrize(
-        ("headers", "message"),
-        [
-            (b"Content-Length: x\r\n", "invalid framing of the request body"),
-            (b"Content-Length: 3\r\nContent-Length: 4\r\n", "invalid framing of the request body"),
-            (b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", "invalid framing of the request body"),
-            (b"Transfer-Encoding: identity\r\n", "invalid framing of the request body"),
-            (b"Host: y\r\n", "invalid request header"),
-            (b"A: b\x00\r\n", "invalid request header"),
-        ],
-    )
-    def test_message_names_what_is_invalid(self, running: RunningAdapter, headers: bytes, message: str) -> None:
-        answer = ask(running.contract, b"PUT /v2/ HTTP/1.1\r\n" + headers + HOST)
-        assert (answer.status, answer.error["message"].startswith(message)) == (400, True)
-
-    @pytest.mark.parametrize("data", [b"\x16\x03\x01\x02", b"\0", b" GET", b"\xff"])
-    def test_no_rest_of_an_invalid_head_is_awaited(self, running: RunningAdapter, data: bytes) -> None:
-        assert ask(running.contract, data).status == 400
 
     def test_on_api(self, running: RunningAdapter) -> None:
         answer = ask(running.contract, line_of(LINE + 1) + HOST)
@@ -178,7 +174,7 @@ def test_no_text_of_an_invalid_head_is_logged(running: RunningAdapter) -> None:
         b"GET /v2/ HTTP/1.1\r\n" + SECRET.encode() + b": x\r\n" + HOST,
         b"GET /v2/ HTTP/1.1\r\nExpect: " + SECRET.encode() + b"\r\n" + HOST,
         b"GET /v2/ HTTP/" + SECRET.encode() + b"\r\n" + HOST,
-        b"PUT /v2/ HTTP/1.1\r\nTransfer-Encoding: " + SECRET.encode() + b"\r\n" + HOST,
+        PUT + b"Transfer-Encoding: " + SECRET.encode() + b"\r\n" + HOST,
         b"GET /v2/ HTTP/1.1\r\nAuthorization: Basic " + SECRET.encode() + b"\r\n",
     ):
         Door(running.contract).raw(data, half_close=True)

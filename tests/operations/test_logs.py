@@ -210,33 +210,32 @@ def test_response_that_the_server_rejects_is_closed_and_logged(logged: Logged) -
 
 
 @pytest.mark.parametrize(
-    ("error", "raised", "lines"),
-    [(ConnectionResetError, ConnectionResetError, 1), (RuntimeError, ConnectionResetError, 2)],
+    ("error", "sent", "raised", "statuses"),
+    [
+        (ConnectionResetError, b"a", ConnectionResetError, [200]),
+        (RuntimeError, b"a", ConnectionResetError, [None, 200]),
+        (RuntimeError, b"", RuntimeError, [500]),
+    ],
 )
-def test_response_that_breaks_is_logged(
-    logged: Logged, error: type[Exception], raised: type[Exception], lines: int
+def test_failing_application_is_logged(
+    logged: Logged, error: type[Exception], sent: bytes, raised: type[Exception], statuses: list[int | None]
 ) -> None:
     def app(environ: dict[str, Any], start: Any) -> Iterator[bytes]:
+        if not sent:
+            raise error
         start("200 OK", [])
-        yield b"a"
+        return chunks()
+
+    def chunks() -> Iterator[bytes]:
+        yield sent
         raise error
 
     configure("json", "info")
     with pytest.raises(raised):
         serve(app)
     entries = [json.loads(line) for line in logged().splitlines()]
-    assert len(entries) == lines
-    assert entries[-1]["sent"] == 1
-
-
-def test_application_that_fails_is_logged(logged: Logged) -> None:
-    def app(environ: dict[str, Any], start: Any) -> list[bytes]:
-        raise RuntimeError
-
-    configure("json", "info")
-    with pytest.raises(RuntimeError):
-        serve(app)
-    assert json.loads(logged())["status"] == 500
+    assert [entry.get("status") for entry in entries] == statuses
+    assert entries[-1]["sent"] == len(sent)
 
 
 @pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
