@@ -1,4 +1,4 @@
-"""Searches everything that the suite and its services printed for the secrets it used: `canaries.py DIRECTORY`."""
+"""Searches all output of the suite and its services for the secrets of the suite: `canaries.py DIRECTORY`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SHAPES = {
     "upload state": re.compile(r"_state=[^…\s&\"']{4,}"),
     "a sealed location": re.compile(r"/blobs/uploads/+[^…\s\"'<{/$]{40,}"),
 }
-"""What is secret by its form; searched in the services' logs alone, since a failing test prints what it compares."""
+"""Secrets by their form; searched only in the logs of services, because a failing test prints what it compares."""
 
 
 def leaks(file: Path) -> Iterator[str]:
-    """What of the secrets stands in a file."""
+    """The secrets in a file."""
     text = file.read_text(errors="replace")
     yield from (secret for secret in canaries() if secret in text)
     if file.suffix == ".log":
@@ -34,7 +34,7 @@ def main() -> int:
     adapters = sum(file.name.startswith("adapter-") for file in files)
     print(f"searched {len(files)} files, {adapters} of adapters, for {len(canaries())} secrets: {len(found)} found")
     print(*found, sep="\n  ")
-    # Without the adapters' logs nothing was searched that matters.
+    # Without a log of an adapter the search proves nothing.
     return 1 if found or not adapters else 0
 
 

@@ -1,4 +1,4 @@
-"""A certificate for this machine's own addresses, in files."""
+"""A certificate for the addresses of this machine, in files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import trustme
 
 
 class Certificate:
-    """In PEM form: an `authority`, and a `chain` with its `key`; `context` is a client's that trusts it."""
+    """PEM files: an `authority`, and a `chain` with its `key`; `context` is for clients that trust the authority."""
 
     def __init__(self, folder: Path, hosts: tuple[str, ...] = ("localhost", "127.0.0.1")) -> None:
         self._hosts = hosts
@@ -17,7 +17,7 @@ class Certificate:
         self.context = self.renew()
 
     def renew(self) -> ssl.SSLContext:
-        """Another authority's certificate, in the same files: each is new at once. The context that trusts it."""
+        """Writes a certificate of another authority to the same files. Returns a context that trusts it."""
         authority = trustme.CA()
         made = authority.issue_cert(*self._hosts)
         for file, data in (

@@ -1,4 +1,4 @@
-"""The secrets that the whole suite uses. `tests/canaries.py` searches everything that was printed for them."""
+"""The secrets of the whole suite. `tests/canaries.py` searches all output for them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ ACCESS_ID = f"{PROJECT}@{ACCESS_KEY}"
 
 
 def login_key(access_key: str, secret_key: str) -> str:
-    """As OTC documents it; the adapter's own function is not asked."""
+    """As documented by OTC; independent of the function of the adapter."""
     return hmac.new(secret_key.encode(), access_key.encode(), hashlib.sha256).hexdigest()
 
 
 LOGIN_KEY = login_key(ACCESS_KEY, SECRET_KEY)
 
-# Another tenant's account, for names that are taken.
+# The account of another tenant, for organization names that are taken.
 OTHER_ACCESS_KEY = "AKCANARY00000000000B"
 OTHER_SECRET_KEY = "CANARYsk0000000000000000000000000000othr"
 

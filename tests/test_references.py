@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from adapter.errors import AdapterError, DigestInvalid, NameInvalid, OrganizationReserved, TagInvalid
 from adapter.references import (
+    RepositoryName,
     algorithm_of,
     check_digest,
     check_organization,

@@ -1,4 +1,4 @@
-"""What reaches Harbor is ASCII: foreign text is spelled out, and our own sentences are written so."""
+"""Harbor gets ASCII: received text is converted, and the messages of the adapter are ASCII."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from adapter.text import plain
 ADAPTER = Path(__file__).parent.parent / "adapter"
 NOT_FOR_HARBOR = {
     "operations/masking.py",  # log lines
-    "provider/requests.py",  # letters that Go's JSON decoder takes for others
-    "sandbox/journal.py",  # what was cut
+    "provider/requests.py",  # letters that Go's JSON decoder treats as others
+    "sandbox/journal.py",  # a mark for omitted text
     "sandbox/knobs.py",  # sections of the fact sheets, for the page of knobs
-    "text.py",  # the letters that are spelled out
+    "text.py",  # the letters that are converted
 }
 
 
 @given(st.text())
-def test_any_text_becomes_a_line_of_ascii_that_is_no_format(text: str) -> None:
+def test_plain_returns_one_ascii_line_without_percent_sign(text: str) -> None:
     found = plain(text)
     assert found.isascii()
     assert found.isprintable()
@@ -32,7 +32,7 @@ def test_any_text_becomes_a_line_of_ascii_that_is_no_format(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted"),
+    ("text", "expected"),
     [
         ("für\nKöln:\t100 %", "fuer Koeln: 100 percent"),
         ("Ko\u0308ln", "Koeln"),
@@ -45,12 +45,12 @@ def test_any_text_becomes_a_line_of_ascii_that_is_no_format(text: str) -> None:
         ("", ""),
     ],
 )
-def test_spelling(text: str, wanted: str) -> None:
-    assert plain(text) == wanted
+def test_plain(text: str, expected: str) -> None:
+    assert plain(text) == expected
 
 
 def strings(source: str) -> Iterator[tuple[int, str]]:
-    """(line, text) of every string constant that is no docstring."""
+    """(line, text) of every string constant that is not a docstring."""
     tree = ast.parse(source)
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
@@ -59,7 +59,6 @@ def strings(source: str) -> Iterator[tuple[int, str]]:
 
 
 @pytest.mark.parametrize("file", sorted(ADAPTER.rglob("*.py")), ids=lambda file: str(file.relative_to(ADAPTER)))
-def test_own_sentences_are_ascii(file: Path) -> None:
-    if str(file.relative_to(ADAPTER)) in NOT_FOR_HARBOR:
-        return
-    assert [found for found in strings(file.read_text()) if not found[1].isascii()] == []
+def test_strings_of_the_adapter_are_ascii(file: Path) -> None:
+    if str(file.relative_to(ADAPTER)) not in NOT_FOR_HARBOR:
+        assert [found for found in strings(file.read_text()) if not found[1].isascii()] == []

@@ -1,4 +1,4 @@
-"""Errors of a request that cannot be carried out as it was sent, whoever sent it."""
+"""Errors of a request that cannot be carried out as it was sent, whatever its credentials."""
 
 from adapter.errors.base import AdapterError
 

@@ -34,10 +34,12 @@ def configure(form: str, level: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def log_rejected(door: str, request_id: str, method: str, path: str, *, status: int, client: str, error: str) -> None:
+def log_rejected(
+    listener: str, request_id: str, method: str, path: str, *, status: int, client: str, error: str
+) -> None:
     """The line of a request that the server itself rejects, before any application has it."""
     fields = {
-        "door": door,
+        "door": listener,
         "request_id": request_id,
         "method": method,
         "path": shown_path(path),
@@ -52,12 +54,12 @@ class RequestLog:
     """WSGI middleware: gives each request an ID and a request context, and logs it when its last byte is sent or it has
     failed."""
 
-    def __init__(self, app: WsgiApp, door: str) -> None:
+    def __init__(self, app: WsgiApp, listener: str) -> None:
         self._app = app
-        self._door = door
+        self._listener = listener
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        request = _Request(self._door, environ, start_response)
+        request = _Request(self._listener, environ, start_response)
         token = request_context.current_request.set(request.request_context)
         try:
             chunks = _Logged(
@@ -77,7 +79,7 @@ class RequestLog:
 class _Request:
     """What the log line of one request needs."""
 
-    def __init__(self, door: str, environ: dict[str, Any], start_response: StartResponse) -> None:
+    def __init__(self, listener: str, environ: dict[str, Any], start_response: StartResponse) -> None:
         received_id = environ.get("HTTP_X_REQUEST_ID", "")
         self.id: str = received_id if request_context.is_request_id(received_id) else uuid.uuid4().hex
         environ["adapter.request_id"] = self.id
@@ -86,7 +88,7 @@ class _Request:
         self.server_error: Exception | None = None
         self._environ = environ
         self._start_response = start_response
-        self._door = door
+        self._listener = listener
         self._received = 0
         if "wsgi.input" in environ:
             environ["wsgi.input"] = _CountedInput(environ["wsgi.input"], self._receive)
@@ -122,7 +124,7 @@ class _Request:
 
     def log(self) -> None:
         fields = {
-            "door": self._door,
+            "door": self._listener,
             "request_id": self.id,
             "method": self._environ.get("REQUEST_METHOD", ""),
             "path": shown_path(self._environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")),
@@ -136,7 +138,7 @@ class _Request:
             "client": self._environ.get("REMOTE_ADDR"),
             "error": self._environ.get("adapter.error"),
         }
-        level = logging.DEBUG if self._door == "operations" else logging.INFO
+        level = logging.DEBUG if self._listener == "operations" else logging.INFO
         log.log(level, "request", extra={"fields": fields})
 
 

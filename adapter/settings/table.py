@@ -129,7 +129,7 @@ class Settings:
         10 * 2**30,
         values.integer(0),
         "Maximum layer size; larger layers are rejected. 0 means no limit.",
-        "The documentation of OTC says 10 GB.",
+        "According to OTC's documentation SWR accepts 10 GB.",
         form="bytes",
         group=Group.IMAGES,
     )
@@ -200,7 +200,7 @@ class Settings:
         20,
         values.integer(0),
         "Maximum number of concurrent blob transfers per tenant; 0 means no limit.",
-        "The documentation of OTC says 20 layers.",
+        "According to OTC's documentation SWR accepts 20 layers at once.",
         form="number",
         group=Group.LIMITS,
     )

@@ -1,4 +1,4 @@
-"""Responses of SWR that the server does not send on: what they hold is given back."""
+"""Responses of SWR that the server does not forward: their slots are released."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ THREADS = 4
 BLOB = b"a layer"
 
 
-def test_they_keep_no_transfer() -> None:
+def test_invalid_response_keeps_no_transfer_slot() -> None:
     path = f"/v2/team/app/blobs/{digest_of(BLOB)}"
 
     def damaged(_: Request) -> Response:
@@ -38,8 +38,8 @@ def test_they_keep_no_transfer() -> None:
             output = adapter.service
             eventually(lambda: output.output.count('"message": "request"') >= THREADS + 1)
         lines = [json.loads(line) for line in output.output.splitlines()]
-        told = {line["request_id"]: line["status"] for line in lines if line["message"] == "request"}
-        assert {told[f"damaged-{number}"] for number in range(THREADS)} <= {500, 502}
+        statuses = {line["request_id"]: line["status"] for line in lines if line["message"] == "request"}
+        assert {statuses[f"damaged-{number}"] for number in range(THREADS)} <= {500, 502}
         assert "Traceback" not in output.output
 
 

@@ -1,4 +1,4 @@
-"""Log lines and a standard error that nobody reads."""
+"""Log lines and a standard error whose reader is slow, or gone."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def read_all(descriptor: int, size: int) -> bytes:
     return data
 
 
-def test_lines_are_dropped_and_counted_while_nobody_reads(pipe: tuple[int, int]) -> None:
+def test_unread_lines_are_dropped_and_counted(pipe: tuple[int, int]) -> None:
     reads, writes = pipe
     output = Output(writes, max_bytes=100_000)
     output.setFormatter(TextFormatter())
     for number in range(1000):
         output.handle(record(f"{number:03d}{LINE}"))
-    # Some lines are in the pipe, and the bound's worth behind it; the first of what is read makes room.
+    # The pipe and the buffer behind it are full; reading makes room.
     output.handle(record("last"))
     seen = os.read(reads, 65536)
     output.handle(record("after"))
@@ -56,21 +56,21 @@ def test_lines_are_dropped_and_counted_while_nobody_reads(pipe: tuple[int, int])
     output.close()
 
 
-def test_a_flush_waits_for_the_last_line(pipe: tuple[int, int]) -> None:
+def test_flush_waits_for_the_last_line(pipe: tuple[int, int]) -> None:
     reads, writes = pipe
     output = Output(writes)
     for number in range(500):
         output.handle(record(f"{number:03d}{LINE}"))
-    got: list[bytes] = []
-    reader = threading.Thread(target=lambda: got.append(read_all(reads, 500 * 1003)))
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(read_all(reads, 500 * 1003)))
     reader.start()
     output.flush()
     reader.join(10)
-    assert [int(line[:3]) for line in got[0].splitlines()] == list(range(500))
+    assert [int(line[:3]) for line in read[0].splitlines()] == list(range(500))
     output.close()
 
 
-def test_a_reader_that_is_gone_disturbs_nobody() -> None:
+def test_gone_reader_blocks_nothing() -> None:
     reads, writes = os.pipe()
     os.close(reads)
     output = Output(writes)
@@ -80,7 +80,7 @@ def test_a_reader_that_is_gone_disturbs_nobody() -> None:
     os.close(writes)
 
 
-def test_a_fork_writes_each_line_once(pipe: tuple[int, int]) -> None:
+def test_forked_process_writes_each_line_once(pipe: tuple[int, int]) -> None:
     reads, writes = pipe
     output = Output(writes)
     output.handle(record("parent before"))
