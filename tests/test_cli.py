@@ -37,6 +37,7 @@ def test_invalid_setting_ends_the_command_with_one_line(command: str) -> None:
 
 
 def test_login_key_is_the_documented_one() -> None:
+    """`docs/facts/swr.md §2.1`, computed there with OTC's own pipeline."""
     code, output = run("login-key", "--access-key", "AccessKey", "--secret-key", "SecretKey")
     assert code == 0
     assert output == "f004a0445bcaf37d946c882a22e1e5f9007ea3513c293aa2d3360af05b8875cd\n"

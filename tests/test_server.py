@@ -18,21 +18,10 @@ from click.testing import CliRunner
 
 from adapter import server
 from adapter.cli import main
-from adapter.server import Dispatcher, ServerLog, temporary_directory
-from adapter.settings import SettingsError
+from adapter.server import ServerLog, temporary_directory
 from tests.contract.http import Door, eventually
 from tests.running import RunningAdapter, running_adapter
 from tests.services import Service
-
-
-def test_dispatcher_selects_application_by_port() -> None:
-    dispatcher = Dispatcher({1: lambda *_: [b"one"], 2: lambda *_: [b"two"]})
-
-    def ask(port: int) -> list[bytes]:
-        environ: dict[str, Any] = {"SERVER_PORT": str(port), "HTTP_HOST": "other:1", "HTTP_X_FORWARDED_PORT": "1"}
-        return list(dispatcher(environ, lambda *_: None))
-
-    assert (ask(1), ask(2)) == ([b"one"], [b"two"])
 
 
 def status(url: str, path: str, host: str | None = None) -> int:
@@ -112,28 +101,18 @@ def test_log_of_a_socket_error_has_no_traceback(caplog: pytest.LogCaptureFixture
     assert records == [("a socket failed (TimeoutError)", False), ("a socket failed", True)]
 
 
-def without_temporary_directory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As with a read-only root and no tmpfs."""
+def test_temporary_directory_is_in_memory_if_possible(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert temporary_directory(str(tmp_path)) == str(tmp_path)
+    missing = str(tmp_path / "missing")
+    assert temporary_directory(missing) == tempfile.gettempdir()
 
     def fail() -> str:
         raise FileNotFoundError("No usable temporary directory found")
 
+    # As with a read-only root and no tmpfs.
     monkeypatch.setattr(tempfile, "gettempdir", fail)
-
-
-def test_temporary_directory_is_in_memory_if_possible(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert temporary_directory(str(tmp_path)) == str(tmp_path)
-    assert temporary_directory(str(tmp_path / "missing")) == tempfile.gettempdir()
-    without_temporary_directory(monkeypatch)
-    with pytest.raises(SettingsError, match="TMPDIR"):
-        temporary_directory(str(tmp_path / "missing"))
-
-
-def test_serve_without_temporary_directory_ends_with_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    without_temporary_directory(monkeypatch)
-    monkeypatch.setattr(server, "temporary_directory", lambda: temporary_directory("/nowhere"))
+    monkeypatch.setattr(server, "temporary_directory", lambda: temporary_directory(missing))
     monkeypatch.setattr(server, "configure", lambda *_: None)
     done = CliRunner().invoke(main, ["serve"])
-    assert done.exit_code == 2
-    assert done.output.count("\n") == 1
-    assert "no directory for temporary files" in done.output
+    assert (done.exit_code, done.output.count("\n")) == (2, 1)
+    assert "no directory for temporary files is writable: mount a tmpfs" in done.output
