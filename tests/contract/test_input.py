@@ -157,7 +157,7 @@ class TestNames:
 
     def test_no_organization_is_told_as_that(self, door: Door) -> None:
         answer = door.ask("GET", "/v2/app/manifests/v1")
-        refused(answer, 400, "<organization>/<repository>", "destination namespace", code="NAME_INVALID")
+        refused(answer, 400, "no organization in repository name", "destination namespace", code="NAME_INVALID")
 
     def test_percent_signs_are_shown_without_being_one(self, door: Door) -> None:
         answer = door.ask("GET", "/v2/team/app/manifests/a%25sb%25d")
