@@ -1,4 +1,4 @@
-"""Ends with 0 when `/probe/healthy` answers 200 on the operations door of this container: the image's HEALTHCHECK."""
+"""HEALTHCHECK of the image: exits with 0 if `/probe/healthy` returns 200 on the operations port, else with 1."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from adapter import settings
 
 
 def main() -> int:
-    # 0.0.0.0 leads to the machine itself too. Proxy variables are for the way to SWR: http.client knows none.
+    # A connection to 0.0.0.0 reaches this machine too. http.client ignores proxy variables, which are for SWR only.
     bind = settings.load(os.environ).operations_bind
     connection = http.client.HTTPConnection(bind.host, bind.port, timeout=4)
     try:
         connection.request("GET", "/probe/healthy")
         return 0 if connection.getresponse().status == http.HTTPStatus.OK else 1
     except (OSError, http.client.HTTPException) as error:
-        print(error, file=sys.stderr)  # noqa: T201 - `docker inspect` shows it
+        print(error, file=sys.stderr)  # noqa: T201 - shown by `docker inspect`
         return 1
     finally:
         connection.close()

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Builds the image and tries it out: as its own uid, without capabilities, on a read-only root, in a network of its own.
-# Needs root, buildah and mmdebstrap, and no container runtime. Everything is made in one scratch folder and removed again.
+# Builds the image and tests it: as its own uid, without capabilities, on a read-only root, in a separate network.
+# Needs root, buildah and mmdebstrap, but no container runtime. Uses one temporary folder, and removes it.
 #
-#   docker/image.sh                        what `make image` does
-#   SAVE=image.tar docker/image.sh         and keeps the image, for `docker load`
+#   docker/image.sh                        as `make image` does
+#   SAVE=image.tar docker/image.sh         also saves the image for `docker load`
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 source=$(dirname "$here")
@@ -20,9 +20,9 @@ store() { buildah --root "$scratch/store" --runroot "$scratch/run" --storage-dri
 clean_up() {
     trap - EXIT INT TERM
     store umount --all >/dev/null 2>&1 || true
-    # A mount that is left would lead rm into the machine itself.
+    # rm must not follow a remaining mount into this machine.
     if grep --quiet " $scratch/" /proc/self/mounts; then
-        echo "still mounted, not removed: $scratch" >&2
+        echo "cannot remove $scratch: something is still mounted there, unmount it first" >&2
         exit 1
     fi
     rm -rf "$scratch"
@@ -30,14 +30,14 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 1' INT TERM
 
-# The base under the tag that the Dockerfile names, made of this machine's own package sources.
+# The base, under the tag in the Dockerfile, from the package sources of this machine.
 
-# The Dockerfile's digest is that of Docker Hub's image, which is not used here.
+# Without the digest, which is that of Docker Hub's image.
 base=$(sed -n 's/^ARG BASE=\([^@]*\).*/\1/p' "$dockerfile")
 suite=${base#*:}
 suite=${suite%-slim}
 
-sources() { # Debian's own of this machine, for the suite of the image; none on a machine that is not a Debian
+sources() { # This machine's Debian sources, for the suite of the image; none if it is not a Debian
     local machine file
     machine=$(. /etc/os-release && [ "$ID" = debian ] && echo "${VERSION_CODENAME:-}") || return 0
     [ -n "$machine" ] || return 0
@@ -63,7 +63,7 @@ make_base() {
     rm "$scratch/base.tar"
 }
 
-# pip as this machine has it set up, by files or by variables; mounted for the build, never part of the image.
+# The pip configuration of this machine, from files and variables. Mounted for the build, never part of the image.
 
 pip_configuration() {
     mkdir "$scratch/pip"
@@ -91,7 +91,7 @@ build() {
     local version
     version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' "$source/adapter/__init__.py")
     image=harbor-swr-adapter:$version
-    # The format is Docker's because OCI's has no HEALTHCHECK.
+    # Docker format, because the OCI format has no HEALTHCHECK.
     store build --quiet --isolation chroot --format docker --pull-never --layers=false \
         --volume "$scratch/pip:/mnt:ro" --build-arg PIP_CONFIG_FILE=/mnt/pip.conf \
         --build-arg BASE="$base" --build-arg VERSION="$version" --tag "$image" --file "$dockerfile" "$source" >/dev/null
@@ -103,7 +103,7 @@ try_out() {
     container=$(store from --pull-never "$image")
     root=$(store mount "$container")
     echo "size of the file system: $(du --summarize --block-size=M "$root" | cut --fields=1)"
-    # Namespaces of its own: what is mounted or started in there ends with it.
+    # In separate namespaces, so that its mounts and processes end with it.
     unshare --mount --pid --fork --kill-child --net --ipc --uts \
         python3 -I "$here/try.py" "$root" "$scratch/image.json"
     store rm "$container" >/dev/null

@@ -1,6 +1,6 @@
-"""The provider door: between Harbor's own nginx and core, it puts the provider into Harbor's API.
+"""The provider port: a proxy between Harbor's nginx and Harbor core that adds the SWR provider to Harbor's API.
 
-`docs/facts/harbor.md 0, A, B, H`. It holds no credentials and stores nothing.
+It stores nothing and has no credentials of its own (`docs/facts/harbor.md 0, A, B, H`).
 """
 
 from adapter.provider.app import create_provider_app

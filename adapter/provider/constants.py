@@ -1,21 +1,20 @@
-"""The provider's names in Harbor's API. Pure."""
+"""Names of the SWR provider in Harbor's API. Pure."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 NAME: Final = "Open Telekom Cloud SWR"
-"""Type and label at once: the portal shows a type that it does not know under that very string
-(`docs/facts/harbor.md B.2`)."""
+"""Type and label: the portal shows a type that it does not know as it is (`docs/facts/harbor.md B.2`)."""
 ALIAS: Final = "opentelekomcloud-swr"
-"""What the vendor's fork of Harbor stores (`docs/facts/harbor.md B.2`); understood, never shown."""
+"""The type that the vendor's fork of Harbor stores (`docs/facts/harbor.md B.2`). Accepted in requests, never shown."""
 NAMES: Final = frozenset({NAME, ALIAS})
 CARRIERS: Final = frozenset({"harbor", "docker-registry"})
-"""Stock types that an endpoint at the adapter can have."""
+"""Stock types that Harbor can store for an endpoint with the adapter's URL."""
 MASK: Final = "*****"
-"""What Harbor shows in place of a stored secret (`docs/facts/harbor.md A.5`)."""
+"""Harbor shows this in place of a stored secret (`docs/facts/harbor.md A.5`)."""
 
 
 def is_one_of(value: Any, names: frozenset[str]) -> bool:
-    """Any JSON value may stand where a type is expected."""
+    """Whether a JSON value of any type is one of the names."""
     return isinstance(value, str) and value in names

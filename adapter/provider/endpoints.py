@@ -1,4 +1,4 @@
-"""Endpoint URLs: what a person types, what Harbor makes of it, and which of them are SWR's or the adapter's. Pure."""
+"""Endpoint URLs as entered and as stored by Harbor, and whether they are of SWR or of the adapter. Pure."""
 
 from __future__ import annotations
 
@@ -12,42 +12,36 @@ from adapter.credentials import region_of
 from adapter.errors import InvalidRequest
 from adapter.settings import RegionHosts
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-LONGEST_URL: Final = 1024
-"""Characters of a URL that is parsed; Harbor stores 256. A longer URL cannot be a stored endpoint, and would stay in
-the caches of parsed URLs, here and in urllib, however long it is."""
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+MAX_URL_CHARACTERS: Final = 1024
+"""Harbor stores 256. A longer URL cannot be a stored endpoint, and `urllib` would keep it in its cache."""
 
 
 def stored_form(url: str) -> str | None:
-    """`scheme://host[:port]/path` as Harbor stores it, or None where Harbor refuses it (`docs/facts/harbor.md A.4`).
+    """`scheme://host[:port]/path` as Harbor stores a URL, or None if Harbor rejects it (`docs/facts/harbor.md A.4`).
 
-    Blanks around it and slashes at its end go, `http://` comes where no scheme is, and user, query and fragment are
-    dropped.
+    Harbor strips blanks and trailing slashes, puts `http://` before a URL without a scheme, and drops user, query and
+    fragment.
     """
     text = url.strip().rstrip("/")
     parts = _split(text if "://" in text else f"http://{text}")
     return None if parts is None else f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def normalised(url: str) -> str | None:
-    """Harbor's form in which URLs can be compared: host in lower case, the scheme's own port left out.
+def normalized(url: str) -> str | None:
+    """The stored form for comparisons: host in lower case, without the default port of the scheme.
 
-    None where Harbor rejects it, and beyond `LONGEST_URL`.
+    None if Harbor rejects the URL, or if it is longer than `MAX_URL_CHARACTERS`.
     """
-    return _normalised(url) if len(url) <= LONGEST_URL else None
-
-
-@functools.lru_cache(maxsize=1024)
-def _normalised(url: str) -> str | None:
-    form = stored_form(url)
+    form = stored_form(url) if len(url) <= MAX_URL_CHARACTERS else None
     if form is None:
         return None
     parts = urlsplit(form)
     host, port = _host(parts), parts.port
-    shown = f"[{host}]" if ":" in host else host
+    authority = f"[{host}]" if ":" in host else host
     if port is not None and port != _DEFAULT_PORTS[parts.scheme]:
-        shown += f":{port}"
-    return f"{parts.scheme}://{shown}{parts.path.rstrip('/')}"
+        authority += f":{port}"
+    return f"{parts.scheme}://{authority}{parts.path.rstrip('/')}"
 
 
 def _split(url: str) -> SplitResult | None:
@@ -65,73 +59,81 @@ def _host(parts: SplitResult) -> str:
 
 @dataclass(frozen=True)
 class Endpoints:
-    """The adapter's own URL, as Harbor stores it, and the regions of SWR."""
+    """The URL of the adapter in stored form, and the regions of SWR."""
 
     adapter: str
     regions: Mapping[str, RegionHosts]
 
-    def is_adapter(self, url: object) -> bool:
-        """Whether an endpoint with this URL is one of ours."""
-        return isinstance(url, str) and normalised(url) == normalised(self.adapter)
+    @functools.cached_property
+    def _adapter(self) -> str | None:
+        return normalized(self.adapter)
 
-    def is_named_in(self, body: bytes) -> bool:
-        """Whether bytes that are no document name a registry host of SWR's all the same."""
+    def is_adapter(self, url: object) -> bool:
+        """Whether an endpoint with this URL is one of the adapter."""
+        return isinstance(url, str) and normalized(url) == self._adapter
+
+    def is_mentioned_in(self, body: bytes) -> bool:
+        """Whether bytes that are not JSON contain a registry host of SWR."""
         text = body.lower()
         return any((urlsplit(hosts.registry).hostname or "").encode() in text for hosts in self.regions.values())
 
     def registry(self, region: str) -> str:
-        """What is shown, and typed, for a region."""
+        """The Endpoint URL of a region, as it is entered and shown."""
         return self.regions[region].registry
 
     def region_of_access_id(self, access_id: object) -> str | None:
-        """The region whose project the Access ID names, if the table has it."""
+        """The region of the project in an Access ID, or None if the region is not configured."""
         if not isinstance(access_id, str) or "@" not in access_id:
             return None
         region = region_of(access_id.strip().rpartition("@")[0])
         return region if region in self.regions else None
 
     def region_of_url(self, url: str) -> str | None:
-        """The region of a typed URL; None for the adapter's own, which serves them all.
+        """The region of an entered URL, or None for the URL of the adapter, which serves all regions.
 
-        Scheme, case, a port that is a scheme's own and slashes at the end do not matter. Raises `InvalidRequest` with
-        what to type instead for everything that is not a registry host of the table, and for an organization behind it.
+        Scheme, case, default ports and trailing slashes do not matter. Raises `InvalidRequest` with the URL to enter
+        if the URL is not that of a configured registry host, or if it has a path.
         """
         if not url.strip():
-            raise InvalidRequest(f"the Endpoint URL is empty: enter {self._choice()}")
-        found = normalised(url)
-        if found is not None and self.is_adapter(found):
+            raise InvalidRequest(f"the Endpoint URL is empty: enter {self._choices()}")
+        form = normalized(url)
+        if form is not None and self.is_adapter(form):
             return None
-        parts = urlsplit(found) if found is not None else None
-        region = self._at(parts, api=False) if parts else None
+        parts = urlsplit(form) if form is not None else None
+        region = self._region_at(parts, api=False) if parts else None
         if parts is None or region is None:
             raise InvalidRequest(self._unknown(parts))
         if parts.path:
             raise InvalidRequest(
-                f"the Endpoint URL must end with the host's name: enter {self.registry(region)}, and name the "
-                "organization in the replication rule as destination namespace"
+                f"the Endpoint URL must not have a path: enter {self.registry(region)}, and set the organization as "
+                "destination namespace of the replication rule"
             )
         return region
 
     def _unknown(self, parts: SplitResult | None) -> str:
         if parts is None:
-            return f"the Endpoint URL is no URL: enter {self._choice()}"
-        if api := self._at(parts, api=True):
-            return f"{_host(parts)} is SWR's management API: enter {self.registry(api)} as Endpoint URL"
-        return f"{_host(parts)[:200]} is no SWR host that is known here: enter {self._choice()} as Endpoint URL"
+            return f"the Endpoint URL is not a valid URL: enter {self._choices()}"
+        if api := self._region_at(parts, api=True):
+            host = _host(parts)
+            return f"{host} is the SWR management API, not the registry: enter {self.registry(api)} as Endpoint URL"
+        return (
+            f"unknown SWR host {_host(parts)[:200]}: enter {self._choices()} as Endpoint URL, or add the region to "
+            "SWR_ADAPTER_REGIONS"
+        )
 
-    def _choice(self) -> str:
+    def _choices(self) -> str:
         return " or ".join(f"{hosts.registry} ({region})" for region, hosts in self.regions.items())
 
-    def _at(self, typed: SplitResult, *, api: bool) -> str | None:
+    def _region_at(self, entered: SplitResult, *, api: bool) -> str | None:
         for region, hosts in self.regions.items():
             origin = hosts.api if api else hosts.registry
-            if origin and _same_place(typed, urlsplit(origin)):
+            if origin and _same_origin(entered, urlsplit(origin)):
                 return region
         return None
 
 
-def _same_place(typed: SplitResult, known: SplitResult) -> bool:
-    """The same host, and the same port; all schemes' own ports count as one, as people type `http://swr…`."""
-    usual = set(_DEFAULT_PORTS.values())
-    wanted, given = (each.port or _DEFAULT_PORTS[each.scheme] for each in (known, typed))
-    return _host(typed) == _host(known) and (given == wanted or (given in usual and wanted in usual))
+def _same_origin(entered: SplitResult, known: SplitResult) -> bool:
+    """Whether host and port are the same. Ports 80 and 443 count as one, because people enter `http://swr...`."""
+    defaults = set(_DEFAULT_PORTS.values())
+    wanted, given = (each.port or _DEFAULT_PORTS[each.scheme] for each in (known, entered))
+    return _host(entered) == _host(known) and (given == wanted or (given in defaults and wanted in defaults))

@@ -1,25 +1,23 @@
-"""Bodies of errors as Harbor writes them (`docs/facts/harbor.md A.5`): the door's, and core's with a reason. Pure."""
+"""Error bodies in Harbor's format (`docs/facts/harbor.md A.5`): of the adapter, and of core with a reason. Pure."""
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
-from adapter.provider.json_edit import changed
+from adapter.provider.json_edit import dump, edit
 from adapter.text import plain
 
 UNHEALTHY: Final = "the registry is unhealthy"
-"""What core says of an endpoint whose check failed, for whatever reason (`docs/facts/harbor.md A.5`)."""
+"""The message of core if its check of an endpoint fails for any reason (`docs/facts/harbor.md A.5`)."""
 
 
-def harbor_body(code: str, sentence: str) -> bytes:
-    """`{"errors":[{"code","message"}]}` in ASCII; the portal shows the message when an endpoint is saved."""
-    document = {"errors": [{"code": code, "message": plain(sentence)}]}
-    return json.dumps(document, separators=(",", ":")).encode()
+def error_body(code: str, message: str) -> bytes:
+    """`{"errors":[{"code","message"}]}` in ASCII. The portal shows the message when an endpoint is saved."""
+    return dump({"errors": [{"code": code, "message": plain(message)}]})
 
 
-def explained(body: bytes, reason: str) -> bytes:
-    """Core's error with the reason behind its message, if that is `UNHEALTHY` and nothing else; or the very bytes."""
+def add_reason(body: bytes, reason: str) -> bytes:
+    """Core's error body with `: <reason>` after `UNHEALTHY`. Returns `body` itself if it has another message."""
 
     def change(document: Any) -> Any:
         errors = document.get("errors") if isinstance(document, dict) else None
@@ -29,4 +27,4 @@ def explained(body: bytes, reason: str) -> bytes:
             return document
         return {**document, "errors": [{**errors[0], "message": f"{UNHEALTHY}: {plain(reason)}"}]}
 
-    return changed(body, change)
+    return edit(body, change)

@@ -1,4 +1,4 @@
-"""What the provider door does with the requests that it translates."""
+"""Handles the requests of the provider port: translates some, and passes all others on to Harbor core."""
 
 from __future__ import annotations
 
@@ -13,29 +13,37 @@ from adapter.errors import AdapterError, Busy, CredentialsError, Denied, Invalid
 from adapter.http import request_context
 from adapter.provider import headers, proxying, routes
 from adapter.provider.constants import MASK
-from adapter.provider.core_client import Answer, CoreClient
-from adapter.provider.core_responses import BLOCK
+from adapter.provider.core_client import CoreClient, CoreResponse
+from adapter.provider.core_responses import BLOCK_BYTES
 from adapter.provider.endpoints import Endpoints
-from adapter.provider.envelope import explained
-from adapter.provider.json_edit import parsed, respelled, unescaped, values_at_most
-from adapter.provider.lookups import NotTold, admitted, looked_up
+from adapter.provider.envelope import add_reason
+from adapter.provider.json_edit import dump, max_values, parse, unescape_ascii
+from adapter.provider.lookups import LookupFailed, is_authorized, stored_endpoint
 from adapter.provider.pages import Pages
-from adapter.provider.requests import Order, RequestTranslation, endpoint_of, needs_stored
+from adapter.provider.requests import RequestTranslation, TranslatedRequest, endpoint_of, needs_stored
 from adapter.provider.responses import EndpointRegions, ResponseTranslation
 from adapter.provider.routes import Kind, Route
-from adapter.provider.threads import MAX_SLOW, RETRY_SECONDS, THREADS, Threads, has_body, is_crowded, until_of
+from adapter.provider.threads import (
+    MAX_FULL_TIME,
+    RETRY_SECONDS,
+    THREADS,
+    ThreadLimits,
+    deadline_of,
+    has_body,
+    is_crowded,
+)
 from adapter.swr.client import SwrClient
 from adapter.transfer.request_body import read_all
 
-LARGEST_REQUEST: Final = 1 << 20
+MAX_REQUEST_BYTES: Final = 1 << 20
 MAX_VALUES: Final = 1 << 14
-"""JSON values in a request, and commas in its texts."""
-CHECKS: Final = THREADS // 4
-"""That many at once: however long SWR takes, pages are answered, and bodies received."""
+"""JSON values in a request. Commas in strings count too."""
+MAX_CHECKS: Final = THREADS // 4
+"""Credential checks at once, so that a slow SWR leaves threads for pages and for bodies."""
 
 
 class Handler:
-    """Translates between portal and core; safe for threads. Without `endpoints` everything passes."""
+    """Translates between portal and core. Safe for threads. Without `endpoints` everything passes unchanged."""
 
     def __init__(
         self,
@@ -43,93 +51,92 @@ class Handler:
         swr: SwrClient,
         endpoints: Endpoints | None,
         carrier: str,
-        threads: Threads,
+        limits: ThreadLimits,
         *,
         for_all: bool,
     ) -> None:
-        self._core, self._swr, self._threads = core, swr, threads
-        self._checks = threading.BoundedSemaphore(CHECKS)
-        self._remembered = EndpointRegions()
+        self._core, self._swr, self._limits = core, swr, limits
+        self._checks = threading.BoundedSemaphore(MAX_CHECKS)
+        self._regions = EndpointRegions()
         self._translates = endpoints is not None
         if endpoints is not None:
             self._requests = RequestTranslation(endpoints, carrier)
-            self._pages = Pages(core, ResponseTranslation(endpoints, self._remembered), carrier, for_all=for_all)
+            self._pages = Pages(core, ResponseTranslation(endpoints, self._regions), carrier, for_all=for_all)
 
-    def answer(self, request: Request) -> Response:
-        """Raises `AdapterError` for what is refused here, and when core cannot be asked."""
+    def respond(self, request: Request) -> Response:
+        """Raises `AdapterError` if the request is rejected here, or if core cannot be reached."""
         target = proxying.target_of(request)
-        if not routes.is_forwarded(target):
-            raise RouteUnknown(
-                f"the provider door serves {routes.API}/ only: send this request to Harbor's core, past the door"
-            )
+        if not routes.is_harbor_api(target):
+            raise RouteUnknown(f"the provider port serves only {routes.API}/: send this request to Harbor itself")
         route = routes.match(request.method, target) if self._translates else None
         if is_crowded(request.environ) and has_body(request.environ):
-            # Core might carry it out after the time that is left for it.
+            # Core might carry out the change after the deadline.
             raise Busy(
-                f"{MAX_SLOW} requests are waiting for Harbor's core or for their clients (limit): "
-                "try again in some seconds",
+                f"{MAX_FULL_TIME} requests are waiting for Harbor core or for their clients (limit): "
+                "try again in a few seconds",
                 retry_after=RETRY_SECONDS,
             )
         if route is not None and route.kind in (Kind.CREATE, Kind.PING, Kind.EDIT):
             return self._write(request, target, route)
-        until = until_of(request.environ, self._core.until())
-        body = proxying.incoming(request, self._threads)
+        deadline = deadline_of(request.environ, self._core.deadline())
+        body = proxying.request_body(request, self._limits)
         if route is None:
-            return proxying.passed(self._core, request, target, body, until)
+            return proxying.pass_through(self._core, request, target, body, deadline)
         if route.kind is Kind.REMOVE:
-            response = proxying.passed(self._core, request, target, body, until)
+            response = proxying.pass_through(self._core, request, target, body, deadline)
             self._forget(route.endpoint, response)
             return response
-        return self._pages.show(request, target, route, body, until)
+        return self._pages.show(request, target, route, body, deadline)
 
     def _write(self, request: Request, target: str, route: Route) -> Response:
         body = self._read(request)
-        # The look-ups, SWR's check and core's answer share the time that nginx gives.
-        until = until_of(request.environ, self._core.until())
-        found = parsed(body)
-        if found is None:
-            self._refuse_unread(body)
-            return proxying.passed(self._core, request, target, body, until)
-        text, document = found
+        # Lookups, the check at SWR and the response of core share the time for which nginx waits.
+        deadline = deadline_of(request.environ, self._core.deadline())
         try:
-            order = self._order(request, route, document, until)
-        except NotTold as told:
-            return told.response
+            document = parse(body)
+        except ValueError:
+            self._reject_hidden_fields(body)
+            return proxying.pass_through(self._core, request, target, body, deadline)
+        try:
+            translated = self._translate(request, route, document, deadline)
+        except LookupFailed as failed:
+            return failed.response
         unconfirmed = None
-        # SWR is asked for nobody whom core does not know: it would tell strangers which credentials are good.
-        if order.credentials is not None and (order.asked or admitted(self._core, request, until)):
-            unconfirmed = self._check(order.credentials)
-        sent = body if order.document is document else respelled(text, document, order.document).encode()
-        response = _with_reason(request, proxying.asked(self._core, request, target, sent, until), unconfirmed)
+        # SWR is asked only for callers that core knows. Otherwise anybody could find out which credentials are valid.
+        if translated.credentials is not None and (
+            translated.authorized or is_authorized(self._core, request, deadline)
+        ):
+            unconfirmed = self._check(translated.credentials)
+        sent = body if translated.document is document else dump(translated.document)
+        core_response = proxying.forward(self._core, request, target, sent, deadline)
+        response = _with_reason(request, core_response, unconfirmed)
         if route.kind is Kind.EDIT:
             self._forget(route.endpoint, response)
         return response
 
-    def _refuse_unread(self, body: bytes) -> None:
-        """Core reads more leniently than Python, and must not store what it may find in there."""
-        text = unescaped(body)
-        if self._requests.endpoints.is_named_in(text) or MASK.encode() in text:
-            raise InvalidRequest("the body is no JSON document in UTF-8")
+    def _reject_hidden_fields(self, body: bytes) -> None:
+        """Core accepts JSON that Python rejects, and must not store an SWR URL or a masked secret from it."""
+        text = unescape_ascii(body)
+        if self._requests.endpoints.is_mentioned_in(text) or MASK.encode() in text:
+            raise InvalidRequest("the request body is not valid UTF-8 JSON: encode it as JSON in UTF-8")
 
-    def _order(self, request: Request, route: Route, document: object, until: float) -> Order:
+    def _translate(self, request: Request, route: Route, document: object, deadline: float) -> TranslatedRequest:
         if route.kind is Kind.CREATE:
             return self._requests.create(document)
         endpoint = route.endpoint if route.kind is Kind.EDIT else endpoint_of(document)
         if endpoint is None:
             return self._requests.ping(document, None)
         if not needs_stored(document):
-            return Order(document)
-        stored = looked_up(self._core, request, endpoint, until)
-        order = (
-            self._requests.edit(document, stored) if route.kind is Kind.EDIT else self._requests.ping(document, stored)
-        )
-        return replace(order, asked=True)
+            return TranslatedRequest(document)
+        stored = stored_endpoint(self._core, request, endpoint, deadline)
+        translate = self._requests.edit if route.kind is Kind.EDIT else self._requests.ping
+        return replace(translate(document, stored), authorized=True)
 
     def _check(self, credentials: Credentials) -> AdapterError | None:
-        """The contract door's own check, because the portal shows a reason only where the door gives it.
+        """Checks the credentials at SWR, because the portal shows the reason only in the response to this request.
 
-        Raises `CredentialsError` or `Denied`. Where SWR cannot be asked, or too many ask it already, core decides;
-        returned is why SWR could not confirm the credentials.
+        Raises `CredentialsError` or `Denied`. Returns why SWR could not confirm the credentials, or None if it did, or
+        if `MAX_CHECKS` others are running. Core decides then.
         """
         if not self._checks.acquire(blocking=False):
             return None
@@ -147,39 +154,39 @@ class Handler:
 
     def _forget(self, endpoint: int | None, response: Response) -> None:
         if endpoint is not None and 200 <= response.status_code < 300:
-            self._remembered.forget(endpoint)
+            self._regions.forget(endpoint)
 
     def _read(self, request: Request) -> bytes:
-        """A body that the door can look into: what it cannot is not passed on unseen, it might store SWR's own URL."""
+        """The body. What cannot be inspected is rejected, because core might store an SWR URL from it."""
         coding = request.headers.get("Content-Encoding", "identity").strip().lower()
         if coding not in ("", "identity"):
-            raise InvalidRequest("the body must be plain JSON, without Content-Encoding")
+            raise InvalidRequest("compressed bodies are not supported: send plain JSON without Content-Encoding")
         if not has_body(request.environ):
             return b""
-        give_back = self._threads.take_body(request.environ)
+        release = self._limits.acquire_body_slot(request.environ)
         try:
-            body = read_all(request.environ, LARGEST_REQUEST, "an endpoint's description")
+            body = read_all(request.environ, MAX_REQUEST_BYTES, "an endpoint definition")
         finally:
-            give_back()
-        if values_at_most(body) > MAX_VALUES:
+            release()
+        if max_values(body) > MAX_VALUES:
             raise TooLarge(
-                f"an endpoint's description has at most {MAX_VALUES} values: send the fields of one endpoint"
+                f"too many JSON values in an endpoint definition (limit {MAX_VALUES}): send the fields of one endpoint"
             )
         return body
 
 
-def _with_reason(request: Request, answer: Answer, unconfirmed: AdapterError | None) -> Response:
-    """Core's answer. If that only calls the endpoint unhealthy, the door adds why its own check has just failed."""
-    if unconfirmed is None or answer.status < 400 or not headers.is_plain_json(answer.headers):
-        return proxying.streamed(answer)
+def _with_reason(request: Request, response: CoreResponse, unconfirmed: AdapterError | None) -> Response:
+    """The response of core. If core only calls the endpoint unhealthy, the reason of the adapter's check is added."""
+    if unconfirmed is None or response.status < 400 or not headers.is_plain_json(response.headers):
+        return proxying.stream(response)
     try:
-        body = answer.whole(BLOCK)
+        body = response.read(BLOCK_BYTES)
     except BaseException:
-        answer.close()
+        response.close()
         raise
     if body is None:
-        return proxying.streamed(answer)
-    told = explained(body, unconfirmed.sentence)
-    if told is not body:
+        return proxying.stream(response)
+    explained = add_reason(body, unconfirmed.sentence)
+    if explained is not body:
         request.environ["adapter.error"] = f"{type(unconfirmed).__name__}: {unconfirmed.sentence}"
-    return proxying.whole(answer, told)
+    return proxying.respond(response, explained)

@@ -1,4 +1,4 @@
-"""Headers on their way through the door. Pure."""
+"""Headers of requests and responses that pass through the provider port. Pure."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ _HOP_BY_HOP: Final = frozenset(
     }
 )
 """RFC 9110 section 7.6.1."""
-_SERVERS_OWN: Final = frozenset({"date", "server"})
-"""The server puts these into each answer, and would put them in twice."""
-_LOOK_UP: Final = frozenset({"cookie", "authorization", "host", "user-agent", "x-real-ip", "x-request-id"})
+_SET_BY_SERVER: Final = frozenset({"date", "server"})
+"""gunicorn adds these to each response."""
+_LOOKUP: Final = frozenset({"cookie", "authorization", "host", "user-agent", "x-real-ip", "x-request-id"})
 
 
-def _connection(headers: Headers) -> set[str]:
-    """What `Connection` names belongs to this hop too."""
+def _named_in_connection(headers: Headers) -> set[str]:
+    """Header names that `Connection` declares hop-by-hop."""
     values = (value for name, value in headers if name.lower() == "connection")
     return {token.strip().lower() for value in values for token in value.split(",")}
 
 
-def _without(headers: Headers, dropped: Iterable[str]) -> Headers:
-    left_out = _HOP_BY_HOP.union(_connection(headers), dropped)
-    return [(name, value) for name, value in headers if name.lower() not in left_out]
+def _without(headers: Headers, names: Iterable[str]) -> Headers:
+    dropped = _HOP_BY_HOP.union(_named_in_connection(headers), names)
+    return [(name, value) for name, value in headers if name.lower() not in dropped]
 
 
-def to_core(headers: Headers, *, plain: bool) -> Headers:
-    """A request's headers; `plain`: core must not compress its answer."""
-    return _without(headers, {"content-length", "expect", *({"accept-encoding"} if plain else ())})
+def to_core(headers: Headers, *, uncompressed: bool) -> Headers:
+    """The headers of a request. `uncompressed`: core must not compress its response."""
+    return _without(headers, {"content-length", "expect", *({"accept-encoding"} if uncompressed else ())})
 
 
-def look_up(headers: Headers) -> Headers:
-    """The headers of a look-up of the door's own: whoever asks, core must see the same caller."""
-    kept = [
-        (name, value) for name, value in headers if name.lower() in _LOOK_UP or name.lower().startswith("x-forwarded-")
+def for_lookup(headers: Headers) -> Headers:
+    """The headers of a lookup, by which core recognizes the caller of the original request."""
+    caller = [
+        (name, value) for name, value in headers if name.lower() in _LOOKUP or name.lower().startswith("x-forwarded-")
     ]
-    return [*kept, ("Accept", "application/json")]
+    return [*caller, ("Accept", "application/json")]
 
 
 def to_client(headers: Headers, length: int | None = None) -> Headers:
-    """An answer's headers; `length` is the body's where it is known better than core told."""
+    """The headers of a response. `length` is the body's in bytes, if it replaces that of core."""
     if length is None:
-        return _without(headers, _SERVERS_OWN)
-    return [*_without(headers, {*_SERVERS_OWN, "content-length"}), ("Content-Length", str(length))]
+        return _without(headers, _SET_BY_SERVER)
+    return [*_without(headers, {*_SET_BY_SERVER, "content-length"}), ("Content-Length", str(length))]
 
 
 def first(headers: Headers, name: str) -> str | None:
@@ -62,7 +62,7 @@ def first(headers: Headers, name: str) -> str | None:
 
 
 def is_plain_json(headers: Headers) -> bool:
-    """Whether the body is JSON, and nothing was done to it."""
-    kind = (first(headers, "content-type") or "").partition(";")[0].strip().lower()
+    """Whether the body is JSON without a content coding."""
+    media_type = (first(headers, "content-type") or "").partition(";")[0].strip().lower()
     coding = (first(headers, "content-encoding") or "identity").strip().lower()
-    return kind == "application/json" and coding == "identity"
+    return media_type == "application/json" and coding == "identity"

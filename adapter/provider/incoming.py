@@ -1,4 +1,4 @@
-"""Bodies of requests on their way in, each within a time of its own, however slowly the client sends."""
+"""Request bodies on their way to Harbor core, each within a time limit."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from adapter.transfer.body_source import source_of
 from adapter.transfer.request_body import Body, Pace, announced_length
 
 PACE: Final = Pace(60.0, math.inf)
-"""Of a body that is passed on, whatever its length."""
+"""60 seconds for a body of any length."""
 
-MAX_WAITING_BYTES: Final = 64 << 10
-"""Bytes that a socket holds while nobody reads."""
+MAX_BUFFERED_BYTES: Final = 64 << 10
+"""A larger body may not fit into the receive buffer of a socket."""
 
 
 def has_arrived(environ: Mapping[str, Any]) -> bool:
-    """Whether the whole of a small body is here, so that receiving it waits for nobody.
+    """Whether the whole body can be read without waiting for the client.
 
-    The names of gunicorn are those of `adapter.transfer.body_source`; where they have changed, nothing has arrived.
+    Uses attributes of gunicorn, as `adapter.transfer.body_source` does. Returns False if they are missing.
     """
     length = announced_length(environ)
-    if length is None or length > MAX_WAITING_BYTES:
+    if length is None or length > MAX_BUFFERED_BYTES:
         return False
     try:
         connection, unreader = environ["gunicorn.socket"], environ["wsgi.input"].reader.unreader
-        held = unreader.take_buffered()
-        unreader.unread(held)
+        buffered = unreader.take_buffered()
+        unreader.unread(buffered)
     except (AttributeError, KeyError):
         return False
-    missing = length - len(held)
-    return missing <= 0 or _waiting(connection, missing) == missing
+    missing = length - len(buffered)
+    return missing <= 0 or _available_bytes(connection, missing) == missing
 
 
-def _waiting(connection: socket.socket, most: int) -> int:
-    """Bytes that can be received at once, `most` of them."""
+def _available_bytes(connection: socket.socket, limit: int) -> int:
+    """How many bytes, at most `limit`, can be received without waiting."""
     timeout = connection.gettimeout()
     connection.settimeout(0)
     try:
-        return len(connection.recv(most, socket.MSG_PEEK))
+        return len(connection.recv(limit, socket.MSG_PEEK))
     except OSError:
         return 0
     finally:
@@ -48,16 +48,16 @@ def _waiting(connection: socket.socket, most: int) -> int:
 
 
 class Incoming:
-    """A request's body that is passed on as it comes: blocks, each of which is valid until the next one.
+    """The blocks of a request body as they come. Each block is valid until the next one.
 
-    `length` is in bytes, None where the client announced none. Iterating raises `SizeInvalid` when the client needs
-    more time than `PACE` gives, stops, or leaves before the end.
+    `length` is in bytes, None if the client announced none. Iterating raises `SizeInvalid` if the client needs longer
+    than `PACE` allows, stalls, or disconnects before the end.
     """
 
-    def __init__(self, environ: Mapping[str, Any], give_back: Callable[[], None]) -> None:
+    def __init__(self, environ: Mapping[str, Any], release: Callable[[], None]) -> None:
         self.length = announced_length(environ)
         self._body = Body(source_of(environ), self.length, pace=PACE, buffers=1)
-        self._give_back = give_back
+        self._release = release
 
     def __iter__(self) -> Iterator[memoryview]:
         try:
@@ -66,6 +66,6 @@ class Incoming:
             self.close()
 
     def close(self) -> None:
-        """Nothing more is read. Safe to call at any time."""
+        """Stops reading and releases the body slot. Safe to call at any time."""
         self._body.close()
-        self._give_back()
+        self._release()

@@ -1,7 +1,7 @@
-"""A JSON array, item by item as it comes: so that a long page is translated without being kept. Pure.
+"""A JSON array, translated item by item as it comes, so that memory has a bound. Pure.
 
-A page of a hundred rules, each with two endpoints and their CA certificates, has no useful upper bound, and there are
-sixteen threads that may show one. Only an item has a bound.
+A page of a hundred rules, each with two endpoints and their CA certificates, has no useful size limit, and each thread
+of the port may show one. Only a single item has a limit.
 """
 
 from __future__ import annotations
@@ -17,79 +17,82 @@ _MARK: Final = re.compile(rb'[\[\]{},"]')
 _IN_STRING: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 
 
-def listed(blocks: Iterable[bytes], change: Callable[[bytes], bytes], most: int) -> Iterator[bytes]:
-    """The blocks of an array with each of its items as `change` makes it; what is no array stays as it is.
+def edit_items(blocks: Iterable[bytes], change: Callable[[bytes], bytes], max_item_bytes: int) -> Iterator[bytes]:
+    """The blocks of an array with each item replaced by `change(item)`. Anything but an array stays as it is.
 
-    Raises `Unexpected` when an item has more than `most` bytes. Nothing comes before the first item is complete.
+    Raises `Unexpected` if an item has more than `max_item_bytes`. Yields nothing of the array before its first item is
+    complete.
     """
     blocks = iter(blocks)
     for block in blocks:
         if not (text := block.lstrip(_BLANKS)):
             yield block
         elif text.startswith(b"["):
-            yield from _array(block, blocks, change, most)
+            yield from _edit_array(block, blocks, change, max_item_bytes)
         else:
             yield block
             break
     yield from blocks
 
 
-def _array(block: bytes, blocks: Iterator[bytes], change: Callable[[bytes], bytes], most: int) -> Iterator[bytes]:
-    """Up to the array's end, with what came in one block with it."""
-    cutter = _Cutter(change)
+def _edit_array(
+    block: bytes, blocks: Iterator[bytes], change: Callable[[bytes], bytes], max_item_bytes: int
+) -> Iterator[bytes]:
+    """Up to the end of the array, and the rest of its last block."""
+    splitter = _Splitter(change)
     while True:
-        if done := cutter.cut(block):
-            yield done
-        if cutter.ended:
+        if complete := splitter.feed(block):
+            yield complete
+        if splitter.ended:
             return
-        if len(cutter.left) > most:
+        if len(splitter.pending) > max_item_bytes:
             raise Unexpected(
-                f"an answer of Harbor's core has an entry of more than {most} bytes: that is more than the provider "
-                "door looks into"
+                f"one endpoint or rule from Harbor core exceeds {max_item_bytes} bytes: look for a huge CA certificate "
+                "or description in it"
             )
         if not (block := next(blocks, b"")):
-            # Half an array is no document: it stays as it is.
-            yield cutter.left
+            # An array without an end is not JSON: the rest stays as it is.
+            yield splitter.pending
             return
 
 
-class _Cutter:
-    """Finds the ends of items. `left` is what came and was not given out yet."""
+class _Splitter:
+    """Finds the ends of items. `pending` is what came and was not returned yet."""
 
     def __init__(self, change: Callable[[bytes], bytes]) -> None:
         self._change = change
         self._at = self._item = self._depth = 0
         self._in_string = False
-        self.left = b""
+        self.pending = b""
         self.ended = False
 
-    def cut(self, block: bytes) -> bytes:
-        """All items that are complete with this block, and what stands between them."""
-        self.left += block
+    def feed(self, block: bytes) -> bytes:
+        """Returns all items that are complete with this block, and what stands between them."""
+        self.pending += block
         done, out = 0, []
-        while not self.ended and (mark := self._mark()):
+        while not self.ended and (mark := self._next_mark()):
             if self._ends_item(mark):
                 end = self._at - 1
-                out += [self.left[done : self._item], self._change(self.left[self._item : end])]
+                out += [self.pending[done : self._item], self._change(self.pending[self._item : end])]
                 done, self._item = end, self._at
         if self.ended:
-            out.append(self.left[done:])
-            done = len(self.left)
-        self.left = self.left[done:]
+            out.append(self.pending[done:])
+            done = len(self.pending)
+        self.pending = self.pending[done:]
         self._at -= done
         self._item -= done
         return b"".join(out)
 
-    def _mark(self) -> bytes:
-        """The next one outside of strings, or none so far; reading goes on behind it."""
+    def _next_mark(self) -> bytes:
+        """The next structural character outside strings, or nothing if there is none yet."""
         while True:
-            if self._in_string and (text := _IN_STRING.match(self.left, self._at)):
+            if self._in_string and (text := _IN_STRING.match(self.pending, self._at)):
                 self._at = text.end()
-                if not self.left.startswith(b'"', self._at):
+                if not self.pending.startswith(b'"', self._at):
                     return b""
                 self._at += 1
-            found = _MARK.search(self.left, self._at)
-            self._at = found.end() if found else len(self.left)
+            found = _MARK.search(self.pending, self._at)
+            self._at = found.end() if found else len(self.pending)
             self._in_string = found is not None and found[0] == b'"'
             if not self._in_string:
                 return found[0] if found else b""

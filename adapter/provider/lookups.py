@@ -1,4 +1,4 @@
-"""What the door asks core about, as core tells it to whoever asks."""
+"""Lookups at Harbor core with the credentials of the caller, before a request is forwarded."""
 
 from __future__ import annotations
 
@@ -9,59 +9,66 @@ from flask import Request, Response
 
 from adapter.errors import Unexpected
 from adapter.provider import headers, proxying, routes
-from adapter.provider.core_client import Answer, CoreClient
-from adapter.provider.json_edit import parsed
+from adapter.provider.core_client import CoreClient, CoreResponse
+from adapter.provider.json_edit import parse
 
-LONGEST: Final = 10.0
-"""Seconds: there has to be time left for what was asked."""
-LARGEST: Final = 4 << 20
+TIMEOUT_SECONDS: Final = 10.0
+"""Leaves time for the request itself."""
+MAX_BYTES: Final = 4 << 20
 
 
-class NotTold(Exception):
-    """Core did not tell the stored endpoint; the response is its answer."""
+class LookupFailed(Exception):
+    """Core did not return the stored endpoint. `response` passes on what core returned instead."""
 
     def __init__(self, response: Response) -> None:
         super().__init__()
         self.response = response
 
 
-def looked_up(core: CoreClient, request: Request, endpoint: int, until: float) -> dict[str, Any]:
-    """The stored endpoint, as the caller may see it, with the caller's own Cookie and Authorization.
+def stored_endpoint(core: CoreClient, request: Request, endpoint: int, deadline: float) -> dict[str, Any]:
+    """The stored endpoint, as the caller may see it.
 
-    Raises `NotTold` with core's answer when it is none, and what `CoreClient.send` raises.
+    Raises `LookupFailed` with any response but 200, `Unexpected` if the response is not that endpoint, and what
+    `CoreClient.send` raises.
     """
-    answer, body = _asked(core, request, f"/registries/{endpoint}", until)
-    if answer.status != 200:
-        raise NotTold(proxying.streamed(answer) if body is None else proxying.whole(answer, body))
-    answer.close()
-    found = parsed(body) if body is not None else None
-    if found is None or not _is_endpoint(found[1], endpoint):
-        # Taken for somebody else's endpoint it would let SWR's own URL through.
-        raise Unexpected("Harbor's core was asked for the stored endpoint and its answer makes no sense")
-    document: dict[str, Any] = found[1]
-    return document
-
-
-def admitted(core: CoreClient, request: Request, until: float) -> bool:
-    """Whether core lets the caller near endpoints; whoever is not, core refuses by itself. Raises as `CoreClient.send`.
-
-    Asked is the list of provider types. It needs the system's rights as all these routes do
-    (`docs/facts/harbor.md A.5`), and costs core the least: `/registries/0/info` has core call its own API for the
-    labels, and a list of endpoints has it ask the database.
-    """
-    answer, _ = _asked(core, request, "/replication/adapters", until)
-    answer.close()
-    return answer.status == 200
-
-
-def _asked(core: CoreClient, request: Request, path: str, until: float) -> tuple[Answer, bytes | None]:
-    """Core's answer to a question of the door's own, and its body if that is not too long."""
-    sent = headers.look_up(proxying.headers_of(request))
-    answer = core.send("GET", routes.API + path, sent, until=min(until, time.monotonic() + LONGEST))
+    response, body = _look_up(core, request, f"/registries/{endpoint}", deadline)
+    if response.status != 200:
+        raise LookupFailed(proxying.stream(response) if body is None else proxying.respond(response, body))
+    response.close()
     try:
-        return answer, answer.whole(LARGEST)
+        document = parse(body or b"")
+    except ValueError:
+        document = None
+    if not _is_endpoint(document, endpoint):
+        # Handled as an endpoint of another registry, it would let the SWR URL through.
+        raise Unexpected(
+            "unexpected response from Harbor core to the lookup of the stored endpoint (nothing was stored): "
+            "check the core log"
+        )
+    found: dict[str, Any] = document
+    return found
+
+
+def is_authorized(core: CoreClient, request: Request, deadline: float) -> bool:
+    """Whether core lets the caller manage endpoints. Raises as `CoreClient.send`.
+
+    Requests the list of provider types, which needs the same permission as all these routes
+    (`docs/facts/harbor.md A.5`) and costs core the least: `/registries/0/info` makes core call its own API for the
+    labels, and a list of endpoints makes it query the database.
+    """
+    response, _ = _look_up(core, request, "/replication/adapters", deadline)
+    response.close()
+    return response.status == 200
+
+
+def _look_up(core: CoreClient, request: Request, path: str, deadline: float) -> tuple[CoreResponse, bytes | None]:
+    """The response of core, and its body unless that is longer than `MAX_BYTES`."""
+    sent = headers.for_lookup(proxying.headers_of(request))
+    response = core.send("GET", routes.API + path, sent, deadline=min(deadline, time.monotonic() + TIMEOUT_SECONDS))
+    try:
+        return response, response.read(MAX_BYTES)
     except BaseException:
-        answer.close()
+        response.close()
         raise
 
 

@@ -1,4 +1,4 @@
-"""A request of Flask's to core, and core's answer back, as they are."""
+"""Requests of Flask passed on to Harbor core, and responses of core passed on to the client."""
 
 from __future__ import annotations
 
@@ -13,119 +13,125 @@ from flask import Request, Response
 
 from adapter.errors import AdapterError
 from adapter.provider import headers
-from adapter.provider.core_client import Answer, Body, CoreClient
-from adapter.provider.core_responses import BLOCK
+from adapter.provider.core_client import Body, CoreClient, CoreResponse, mapped_errors
+from adapter.provider.core_responses import BLOCK_BYTES
 from adapter.provider.headers import Headers
 from adapter.provider.incoming import Incoming
-from adapter.provider.routes import is_brought, origin_form
-from adapter.provider.threads import Threads, has_body
+from adapter.provider.routes import is_routed_to_adapter, origin_form
+from adapter.provider.threads import ThreadLimits, has_body
 from adapter.transfer.request_body import announced_length
 
 log = logging.getLogger(__name__)
 
-ANSWER_SECONDS: Final = 60.0
-"""Seconds that an answer may take on its way to the client, and more for a long one."""
-SLOWEST: Final = 16 << 10
-"""Bytes a second, on average, of an answer that takes longer."""
+RESPONSE_SECONDS: Final = 60.0
+"""How long a response may take on its way to the client, plus one second for each `MIN_BYTES_PER_SECOND`."""
+MIN_BYTES_PER_SECOND: Final = 16 << 10
 
 
-class CoreResponse(Response):
-    """Says no more than core did: Flask would add a Content-Type."""
+class _BareResponse(Response):
+    """Has no Content-Type unless core sent one. Flask would add its default."""
 
     default_mimetype = None
 
 
 def target_of(request: Request) -> str:
-    """The target as it was on the wire; werkzeug's own views of it are decoded."""
+    """The request target as the client sent it. The views of werkzeug are decoded."""
     return origin_form(str(request.environ["RAW_URI"]))
 
 
 def headers_of(request: Request) -> Headers:
-    """As the server gave them: names in any case, the values of repeated ones in one."""
+    """The headers as gunicorn passes them: names in any case, repeated headers joined into one."""
     return list(request.headers.items())
 
 
-def incoming(request: Request, threads: Threads) -> Body | None:
-    """The body as it arrives, None for a request without a body. Raises `Busy`."""
+def request_body(request: Request, limits: ThreadLimits) -> Body | None:
+    """The body as it comes, or None for a request without a body. Raises `Busy`."""
     if not has_body(request.environ):
         return None if request.content_length is None else b""
-    return Incoming(request.environ, threads.take_body(request.environ)), announced_length(request.environ)
+    return Incoming(request.environ, limits.acquire_body_slot(request.environ)), announced_length(request.environ)
 
 
-def asked(core: CoreClient, request: Request, target: str, body: Body | None, until: float | None = None) -> Answer:
-    """Core's answer to the request, which must be read or closed. `until` does not count for a body as it comes."""
-    sent = headers.to_core(headers_of(request), plain=is_brought(target))
-    with contextlib.ExitStack() as place:
+def forward(
+    core: CoreClient, request: Request, target: str, body: Body | None, deadline: float | None = None
+) -> CoreResponse:
+    """Sends the request to core. The response must be read or closed. `deadline` does not apply to a streamed body."""
+    sent = headers.to_core(headers_of(request), uncompressed=is_routed_to_adapter(target))
+    with contextlib.ExitStack() as stack:
         if isinstance(body, tuple):
-            until = None
+            deadline = None
             if isinstance(body[0], Incoming):
-                place.callback(body[0].close)
-        answer = core.send(request.method, target, sent, body, until=until)
-    if answer.early:
-        drop_rest(request)
-    return answer
+                stack.callback(body[0].close)
+        response = core.send(request.method, target, sent, body, deadline=deadline)
+    if response.early:
+        close_after_response(request)
+    return response
 
 
-def passed(core: CoreClient, request: Request, target: str, body: Body | None, until: float | None = None) -> Response:
-    """Core's answer to the request, without a look into either."""
-    return streamed(asked(core, request, target, body, until))
+def pass_through(
+    core: CoreClient, request: Request, target: str, body: Body | None, deadline: float | None = None
+) -> Response:
+    """The response of core to the request, both unchanged."""
+    return stream(forward(core, request, target, body, deadline))
 
 
-def drop_rest(request: Request) -> None:
-    """Ends the connection after the answer: a body nobody reads would be taken for the next request."""
+def close_after_response(request: Request) -> None:
+    """Ends the connection after the response, because the rest of an unread body would look like the next request."""
     if "adapter.force_close" in request.environ:
         request.environ["adapter.force_close"]()
 
 
-def streamed(answer: Answer) -> Response:
-    """The answer as it comes. Raises `Unreachable` or `Unexpected` when not even its beginning does."""
+def stream(response: CoreResponse) -> Response:
+    """The response as it comes. Raises `Unreachable` or `Unexpected` if the first block does not come."""
     try:
-        answer.begin()
+        response.read_first()
     except BaseException:
-        answer.close()
+        response.close()
         raise
-    response = _response(answer, _paced(answer.blocks()), headers.to_client(answer.headers))
-    response.call_on_close(answer.close)
-    return response
+    flask_response = _response(response, _limited(response.blocks()), headers.to_client(response.headers))
+    flask_response.call_on_close(response.close)
+    return flask_response
 
 
-def rewritten(answer: Answer, blocks: Iterator[bytes]) -> Response:
-    """The answer with another body, as that comes. Raises what `blocks` raises before anything of it is there."""
-    with answer.told():
+def stream_edited(response: CoreResponse, blocks: Iterator[bytes]) -> Response:
+    """The response with `blocks` as its body. Raises what `blocks` raises before the first block."""
+    with mapped_errors():
         first = next(blocks, b"")
-    shown = [each for each in headers.to_client(answer.headers) if each[0].lower() != "content-length"]
-    response = _response(answer, _paced(_going_on(first, blocks)), shown)
-    response.call_on_close(answer.close)
-    return response
+    kept = [each for each in headers.to_client(response.headers) if each[0].lower() != "content-length"]
+    flask_response = _response(response, _limited(_continued(first, blocks)), kept)
+    flask_response.call_on_close(response.close)
+    return flask_response
 
 
-def _going_on(first: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """A refusal comes too late here: it ends the client's connection, so that nothing short looks complete."""
+def _continued(first: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """An error after the first block ends the client's connection, so that no short body looks complete."""
     yield first
     try:
         yield from blocks
     except AdapterError as error:
-        log.warning("an answer was cut: %s", error.sentence)
-        raise ConnectionResetError(errno.ECONNRESET, "the answer was cut") from error
+        log.warning("response from Harbor core aborted midway: %s", error.sentence)
+        raise ConnectionResetError(errno.ECONNRESET, "response aborted") from error
 
 
-def whole(answer: Answer, body: bytes) -> Response:
-    """The answer with a body that was read, and perhaps changed."""
-    answer.close()
-    parts = body if len(body) <= BLOCK else _paced(body[at : at + BLOCK] for at in range(0, len(body), BLOCK))
-    return _response(answer, parts, headers.to_client(answer.headers, len(body)))
+def respond(response: CoreResponse, body: bytes) -> Response:
+    """The response with a body that was read, and perhaps changed."""
+    response.close()
+    if len(body) <= BLOCK_BYTES:
+        blocks: bytes | Iterator[bytes] = body
+    else:
+        blocks = _limited(body[at : at + BLOCK_BYTES] for at in range(0, len(body), BLOCK_BYTES))
+    return _response(response, blocks, headers.to_client(response.headers, len(body)))
 
 
-def _paced(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """The blocks, as long as core gives them and the client takes them fast enough; else both connections end."""
+def _limited(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The blocks, until they take longer than allowed. Then the connections to core and client end."""
     begun, sent = time.monotonic(), 0
     for block in blocks:
         yield block
         sent += len(block)
-        if time.monotonic() - begun > ANSWER_SECONDS + sent / SLOWEST:
-            log.warning("an answer was cut after %d bytes: it came or was taken too slowly", sent)
-            raise ConnectionResetError(errno.ECONNRESET, "the answer was cut")
+        if time.monotonic() - begun > RESPONSE_SECONDS + sent / MIN_BYTES_PER_SECOND:
+            log.warning("response aborted after %d bytes: Harbor core or the client was too slow", sent)
+            raise ConnectionResetError(errno.ECONNRESET, "response aborted")
 
 
-def _response(answer: Answer, body: Any, shown: Headers) -> Response:
-    return CoreResponse(body, f"{answer.status} {answer.reason}".strip(), shown)
+def _response(response: CoreResponse, body: Any, sent: Headers) -> Response:
+    return _BareResponse(body, f"{response.status} {response.reason}".strip(), sent)

@@ -1,12 +1,13 @@
-"""Documents of Harbor's core as the portal shall see them. Documents in, documents out; no I/O.
+"""Responses of Harbor core as the portal must see them. Documents in, documents out; no I/O.
 
-Each function returns the very object that it was given when nothing in it is ours or its shape is not the expected
-one, and shares with it all that it did not change.
+Each function returns its argument itself if nothing in it is of the adapter, or if its shape is unexpected. A changed
+document shares all unchanged parts with the original.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,21 +18,22 @@ from adapter.state import MemoryState
 
 @dataclass(frozen=True)
 class ResponseTranslation:
-    """The translation from core to portal; the routes are those of `docs/facts/harbor.md A.5`."""
+    """The translation from core to portal. The routes are those of `docs/facts/harbor.md A.5`."""
 
     endpoints: Endpoints
-    remembered: EndpointRegions
+    regions: EndpointRegions
 
     def adapters(self, document: Any) -> Any:
-        """`["ali-acr", …]` with our name at its end; nothing in it tells one stock type from another."""
+        """`["ali-acr", ...]` with the SWR provider at its end."""
         if not isinstance(document, list) or NAME in document:
             return document
         return [*document, NAME]
 
     def adapter_infos(self, document: Any) -> Any:
-        """`{"<type>": {"endpoint_pattern": …}}` with an entry of ours, which offers each region's URL as a click.
+        """`{"<type>": {"endpoint_pattern": ...}}` with an entry that offers the URL of each region.
 
-        Without a `credential_pattern`, whose mere presence makes the secret a text area (`docs/facts/harbor.md B.3`).
+        The entry has no `credential_pattern`: with one, the portal shows the secret in a text area
+        (`docs/facts/harbor.md B.3`).
         """
         if not isinstance(document, dict) or NAME in document:
             return document
@@ -40,52 +42,52 @@ class ResponseTranslation:
         return {**document, NAME: {"endpoint_pattern": pattern}}
 
     def registry(self, document: Any) -> Any:
-        """An endpoint: our type, and the URL of the region that its Access ID names."""
-        if not self._ours(document):
+        """An endpoint of the adapter, with the provider's name and the registry URL of the region of its Access ID."""
+        if not self._is_of_adapter(document):
             if isinstance(document, dict) and type(document.get("id")) is int:
-                # It may have been ours, and changed by another way than through this door.
-                self.remembered.forget(document["id"])
+                # It may have been of the adapter, and changed without the provider port.
+                self.regions.forget(document["id"])
             return document
         credential = document.get("credential")
-        if not isinstance(credential, dict) and document["id"] in self.remembered:
-            return self._summarised(document)
+        if not isinstance(credential, dict) and document["id"] in self.regions:
+            return self._without_credential(document)
         access_id = credential.get("access_key") if isinstance(credential, dict) else None
         region = self.endpoints.region_of_access_id(access_id)
-        self.remembered.note(document["id"], region)
+        self.regions.remember(document["id"], region)
         return self._shown(document, region)
 
     def registries(self, document: Any) -> Any:
         return _each(document, self.registry)
 
     def policy(self, document: Any) -> Any:
-        """A replication rule; either side may be ours."""
-        return _within(document, self.registry, "src_registry", "dest_registry")
+        """A replication rule, in which either endpoint may be of the adapter."""
+        return _members(document, self.registry, "src_registry", "dest_registry")
 
     def policies(self, document: Any) -> Any:
         return _each(document, self.policy)
 
     def summary(self, document: Any) -> Any:
-        """A project's summary: the endpoint in it has no credential, so the region is the remembered one."""
-        return _within(document, self._summarised, "registry")
+        """A project's summary. The endpoint in it has no credential, so its region is the remembered one."""
+        return _members(document, self._without_credential, "registry")
 
     def info(self, document: Any) -> Any:
-        """The capabilities of an endpoint that is known to be ours."""
+        """The capabilities of an endpoint of the adapter."""
         return {**document, "type": NAME} if isinstance(document, dict) and "type" in document else document
 
-    def _summarised(self, document: Any) -> Any:
-        if not self._ours(document):
+    def _without_credential(self, document: Any) -> Any:
+        if not self._is_of_adapter(document):
             return document
-        return self._shown(document, self.remembered.region(document["id"]))
+        return self._shown(document, self.regions.region(document["id"]))
 
-    def _ours(self, document: Any) -> bool:
-        """By its URL alone; id 0 is Harbor itself."""
+    def _is_of_adapter(self, document: Any) -> bool:
+        """Decided by the URL. Id 0 is Harbor itself."""
         if not isinstance(document, dict):
             return False
         endpoint = document.get("id")
         return type(endpoint) is int and endpoint > 0 and self.endpoints.is_adapter(document.get("url"))
 
     def _shown(self, document: dict[str, Any], region: str | None) -> dict[str, Any]:
-        """Without a URL where the region is not known: the adapter's own means nothing to a person."""
+        """Without a URL if the region is unknown, because the adapter's own URL is of no use to a person."""
         shown = {**document, "type": NAME}
         if region is None:
             del shown["url"]
@@ -94,28 +96,31 @@ class ResponseTranslation:
         return shown
 
 
-def _each(document: Any, translate: Any) -> Any:
+def _each(document: Any, translate: Callable[[Any], Any]) -> Any:
     if not isinstance(document, list):
         return document
     after = [translate(each) for each in document]
     return document if all(new is old for new, old in zip(after, document, strict=True)) else after
 
 
-def _within(document: Any, translate: Any, *keys: str) -> Any:
+def _members(document: Any, translate: Callable[[Any], Any], *keys: str) -> Any:
     if not isinstance(document, dict):
         return document
-    changed = {key: translate(document[key]) for key in keys if key in document}
-    changed = {key: value for key, value in changed.items() if value is not document[key]}
+    translated = {key: translate(document[key]) for key in keys if key in document}
+    changed = {key: value for key, value in translated.items() if value is not document[key]}
     return {**document, **changed} if changed else document
 
 
 class EndpointRegions:
-    """Endpoint id → region, None where the Access ID names none. Safe for threads; the oldest go first."""
+    """Remembers the region of each endpoint id, None if its Access ID has no known region. Safe for threads.
 
-    def __init__(self, most: int = 4096) -> None:
-        self._regions = MemoryState(most)
+    The oldest of more than `max_entries` are dropped.
+    """
 
-    def note(self, endpoint: int, region: str | None) -> None:
+    def __init__(self, max_entries: int = 4096) -> None:
+        self._regions = MemoryState(max_entries)
+
+    def remember(self, endpoint: int, region: str | None) -> None:
         self._regions.put(str(endpoint), (region or "").encode(), math.inf)
 
     def forget(self, endpoint: int) -> None:

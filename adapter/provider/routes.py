@@ -1,4 +1,4 @@
-"""The routes that are translated; every other request passes. Pure."""
+"""The routes that are translated. All other requests pass unchanged. Pure."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Route:
-    """`endpoint` is the id in the path, of those that have one."""
+    """`endpoint` is the id in the path, if the route has one."""
 
     kind: Kind
     endpoint: int | None = None
 
 
-# Rules pass on their way in: core reads nothing but the ids of their endpoints (docs/facts/harbor.md A.5).
+# Writes of rules are missing: core reads only the ids of their endpoints (docs/facts/harbor.md A.5).
 _ROUTES: Final = tuple(
     (method, re.compile(API + pattern), kind)
     for method, pattern, kind in (
@@ -56,52 +56,50 @@ _ROUTES: Final = tuple(
     )
 )
 
-
-_BROUGHT: Final = re.compile(
+_ROUTED: Final = re.compile(
     API + "/(?:(?:registries|replication/(?:adapters|adapterinfos|policies))(?:/|$)|projects/[^/]+/summary$)"
 )
 
 
 def match(method: str, target: str) -> Route | None:
-    """The route of a request, or None where there is nothing to translate.
+    """The route of a request, or None if there is nothing to translate.
 
-    The path is read as core's router does, which cleans it: what reaches an endpoint there is recognised here. Harbor's
-    own entry, id 0, is nobody's.
+    The path is cleaned as core's router cleans it, so that every spelling that reaches an endpoint is recognized.
+    Harbor's own entry, id 0, is not translated.
     """
-    path = _path(target)
+    path = _clean_path(target)
     for wanted, pattern, kind in _ROUTES:
         if method == wanted and (found := pattern.fullmatch(path)):
             endpoint = found.groupdict().get("endpoint")
             if endpoint is None:
                 return Route(kind)
-            # As core reads it: a sign and zeros before it do not matter, beyond 63 bits it is none.
+            # Core accepts a sign and leading zeros, and rejects an id of more than 63 bits.
             return Route(kind, int(endpoint)) if 0 < int(endpoint) < 1 << 63 else None
     return None
 
 
-def is_brought(target: str) -> bool:
-    """Whether Harbor's proxy brings this path to the door, whatever the method."""
-    return _BROUGHT.match(_path(target)) is not None
+def is_routed_to_adapter(target: str) -> bool:
+    """Whether Harbor's nginx sends this path to the provider port, for any method."""
+    return _ROUTED.match(_clean_path(target)) is not None
 
 
-def is_forwarded(target: str) -> bool:
-    """Whether core reads a path of Harbor's API there. The door has no business with any other: not with sign-in, the
-    registry, tokens, or what core alone answers to its own network.
+def is_harbor_api(target: str) -> bool:
+    """Whether core finds a path of Harbor's API in the target. The provider port forwards no other: no sign-in, no
+    registry, no tokens, and nothing that core answers only to its own network.
 
-    Core has two routers. The outer one goes by how the path begins, with slashes merged (Harbor's
-    `src/server/middleware/mergeslash`); the API's own cleans the path first.
+    Core has two routers. The outer one looks at the beginning of the path, with slashes merged (Harbor's
+    `src/server/middleware/mergeslash`). The router of the API cleans the path first.
     """
-    as_sent = re.sub("/+", "/", unquote(target.partition("?")[0]))
-    return as_sent.startswith(f"{API}/") and _path(target).startswith(f"{API}/")
+    merged = re.sub("/+", "/", unquote(target.partition("?")[0]))
+    return merged.startswith(f"{API}/") and _clean_path(target).startswith(f"{API}/")
 
 
-def _path(target: str) -> str:
-    """Cleaned."""
+def _clean_path(target: str) -> str:
     return re.sub("^//+", "/", posixpath.normpath(unquote(target.partition("?")[0])))
 
 
 def origin_form(target: str) -> str:
-    """`/path?query` of a request line, as it came; a request to a proxy has the whole URL there."""
+    """`/path?query` of a request target, unchanged. A request to a proxy has a whole URL as its target."""
     parts = urlsplit(target) if "://" in target and not target.startswith("/") else None
     if parts is None:
         return target

@@ -1,8 +1,8 @@
-"""Who may hold the door's threads, and for how long: whoever is slow or many leaves some to all others.
+"""Limits on how long and by how many requests the threads of the provider port are used.
 
-Three limits: request bodies that have not come yet hold at most half of the threads; beyond three quarters a
-request with a body is rejected and any other one gets seconds instead of a minute; no client may neither send nor
-take anything for long.
+Three limits: request bodies that have not arrived use at most half of the threads. Beyond three quarters of the
+threads, a request with a body is rejected, and any other has seconds instead of a minute. A client that neither sends
+nor reads is disconnected soon.
 """
 
 from __future__ import annotations
@@ -21,83 +21,84 @@ from adapter.transfer.request_body import announced_length
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 THREADS: Final = 16
-"""Threads of the door's listener."""
+"""Threads of the provider port."""
 MAX_BODIES: Final = THREADS // 2
-"""Requests at once whose bodies are being received."""
-MAX_SLOW: Final = THREADS * 3 // 4
-"""Requests at once, whatever they wait for, that get the full time."""
+"""Request bodies that are received at once."""
+MAX_FULL_TIME: Final = THREADS * 3 // 4
+"""Requests at once that have the full time."""
 CLIENT_SECONDS: Final = 10.0
-"""Seconds in which a client must send or take something."""
+"""How long a client may neither send nor read."""
 SHORT_SECONDS: Final = 5.0
-"""Seconds for core, and for a client that takes nothing, beyond `MAX_SLOW`."""
+"""Time limit beyond `MAX_FULL_TIME`, for core and for a client that does not read."""
 RETRY_SECONDS: Final = 5.0
-"""Seconds after which a rejected client may try again."""
+"""After this time a rejected client may try again."""
 BODY_WAIT_SECONDS: Final = 0.25
-"""Seconds that a request waits for its body, or for a place among `MAX_BODIES`: most bodies come with their head."""
-_GLANCE_SECONDS: Final = 0.01
+"""How long a request waits for its body, or for one of `MAX_BODIES` slots. Most bodies come with their headers."""
+_POLL_SECONDS: Final = 0.01
 _CROWDED: Final = "adapter.provider.crowded"
-_BODY: Final = "adapter.provider.body"
+_RELEASE_BODY: Final = "adapter.provider.release_body"
 
 
-class Threads:
-    """Counts what the door's threads do; safe for threads."""
+class ThreadLimits:
+    """Counts the requests and bodies of the port. Safe for threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._held = 0
+        self._requests = 0
         self._bodies = threading.BoundedSemaphore(MAX_BODIES)
 
     def enter(self) -> bool:
-        """Counts a request until `leave`. Returns whether it came beyond `MAX_SLOW`."""
+        """Counts a request until `leave`. Returns whether it is beyond `MAX_FULL_TIME`."""
         with self._lock:
-            self._held += 1
-            return self._held > MAX_SLOW
+            self._requests += 1
+            return self._requests > MAX_FULL_TIME
 
     def leave(self, environ: dict[str, Any]) -> None:
-        """The request's answer has gone, or failed."""
-        if (give_back := environ.get(_BODY)) is not None:
-            give_back()
+        """Called when the response was sent, or failed."""
+        if (release := environ.get(_RELEASE_BODY)) is not None:
+            release()
         with self._lock:
-            self._held -= 1
+            self._requests -= 1
 
-    def take_body(self, environ: dict[str, Any]) -> Callable[[], None]:
-        """A place for the body of a request; one that is here already needs none. Returns what gives it back, any
-        number of times; the end of the request does so too. Raises `Busy`.
+    def acquire_body_slot(self, environ: dict[str, Any]) -> Callable[[], None]:
+        """A slot for the body of a request. A body that has arrived needs none. Raises `Busy`.
+
+        Returns a function that releases the slot and may be called repeatedly. `leave` calls it too.
         """
-        place = contextlib.ExitStack()
-        until = time.monotonic() + BODY_WAIT_SECONDS
+        slot = contextlib.ExitStack()
+        deadline = time.monotonic() + BODY_WAIT_SECONDS
         while not has_arrived(environ):
-            if self._bodies.acquire(timeout=_GLANCE_SECONDS):
-                place.callback(self._bodies.release)
+            if self._bodies.acquire(timeout=_POLL_SECONDS):
+                slot.callback(self._bodies.release)
                 break
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 raise Busy(
-                    f"{MAX_BODIES} requests are still sending their bodies (limit): try again in some seconds",
+                    f"{MAX_BODIES} requests are still sending their bodies (limit): try again in a few seconds",
                     retry_after=RETRY_SECONDS,
                 )
-        environ[_BODY] = place.close
-        return place.close
+        environ[_RELEASE_BODY] = slot.close
+        return slot.close
 
 
-class Counted:
-    """WSGI middleware that counts each request of the door from its head to the end of its answer."""
+class CountingMiddleware:
+    """WSGI middleware that counts each request until its response has ended."""
 
-    def __init__(self, app: WsgiApp, threads: Threads) -> None:
-        self._app, self._threads = app, threads
+    def __init__(self, app: WsgiApp, limits: ThreadLimits) -> None:
+        self._app, self._limits = app, limits
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        crowded = environ[_CROWDED] = self._threads.enter()
+        crowded = environ[_CROWDED] = self._limits.enter()
         try:
             _limit_client(environ, SHORT_SECONDS if crowded else CLIENT_SECONDS)
-            return _Answer(self._app(environ, start_response), functools.partial(self._threads.leave, environ))
+            return _CountedBlocks(self._app(environ, start_response), functools.partial(self._limits.leave, environ))
         except BaseException:
-            # The server rejects an answer that it cannot send before anybody could close it.
-            self._threads.leave(environ)
+            # gunicorn does not call `close` if it cannot send the response.
+            self._limits.leave(environ)
             raise
 
 
-class _Answer:
-    """The blocks of an answer; `close` is called by the server however the answer ends."""
+class _CountedBlocks:
+    """The blocks of a response. gunicorn calls `close` however the response ends."""
 
     def __init__(self, blocks: Iterable[bytes], leave: Callable[[], None]) -> None:
         self._blocks, self._leave = blocks, leave
@@ -114,7 +115,7 @@ class _Answer:
 
 
 def is_crowded(environ: dict[str, Any]) -> bool:
-    """Whether the request came beyond `MAX_SLOW`."""
+    """Whether the request came beyond `MAX_FULL_TIME`."""
     return bool(environ.get(_CROWDED))
 
 
@@ -123,13 +124,13 @@ def has_body(environ: dict[str, Any]) -> bool:
     return announced_length(environ) != 0
 
 
-def until_of(environ: dict[str, Any], usual: float) -> float:
-    """When the request has to be answered, on the monotonic clock: `usual`, or sooner beyond `MAX_SLOW`."""
+def deadline_of(environ: dict[str, Any], usual: float) -> float:
+    """When the request must be answered, on the monotonic clock: `usual`, or sooner beyond `MAX_FULL_TIME`."""
     return min(usual, time.monotonic() + SHORT_SECONDS) if is_crowded(environ) else usual
 
 
 def _limit_client(environ: dict[str, Any], seconds: float) -> None:
-    """For each wait of this request; the worker sets its own limit for the next one."""
+    """Applies to each wait of this request. The worker sets its own timeout for the next request."""
     if (connection := environ.get("gunicorn.socket")) is not None:
         usual = connection.gettimeout()
         connection.settimeout(seconds if usual is None else min(seconds, usual))

@@ -18,7 +18,7 @@ from adapter.provider.core_client import CoreClient
 from tests.contract.conftest import put_back
 from tests.contract.http import Answer, Door, asked, digest_of, eventually, read_answer, refused, silent
 from tests.credentials import basic
-from tests.provider.rawcore import raw_core, says
+from tests.provider.rawcore import raw_core, sends
 from tests.running import RunningAdapter, RunningSandbox, running_adapter
 from tests.test_documents import request_of
 
@@ -153,14 +153,14 @@ def test_what_core_sends_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """The provider port looks into whole lists of Harbor's."""
     monkeypatch.setattr("adapter.provider.core_client.WAIT_SECONDS", 0)
     memory, body = DocumentMemory(limit=1500, reserved=0), b"x" * 1000
-    with raw_core(says(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + body)) as url:
+    with raw_core(sends(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + body)) as url:
         for room in (True, False):
             with closing(CoreClient(url, None)) as core, request_of(memory), ExitStack() as stack:
                 answer = stack.enter_context(closing(core.send("GET", "/", [], None)))
                 if room:
-                    assert answer.whole(LARGEST) == body
+                    assert answer.read(LARGEST) == body
                     assert memory.used == len(body)
                 else:
                     documents.hold(len(body))
                     with pytest.raises(Busy):
-                        answer.whole(LARGEST)
+                        answer.read(LARGEST)

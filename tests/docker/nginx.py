@@ -1,7 +1,4 @@
-"""Debian's nginx, configured in the shape that Harbor's installer writes (docs/facts/harbor.md C.1), with our include.
-
-`running_nginx` is for every test that wants to go the way a browser goes.
-"""
+"""Debian's nginx, configured as Harbor's installer does (docs/facts/harbor.md C.1), with the adapter's include."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ import contextlib
 import getpass
 import grp
 import os
+import ssl
 import subprocess
 import tempfile
 import time
@@ -22,9 +20,9 @@ from tests.services import answers, free_ports
 
 ROOT = Path(__file__).parent.parent.parent
 INCLUDES = ROOT / "docker" / "compose"
-DOOR = "otc-swr.internal:8081"
+ADAPTER = "otc-swr.internal:8081"
 DNS = "127.0.0.11"
-PATIENCE = "proxy_read_timeout 60s;"
+TIMEOUT = "proxy_read_timeout 60s;"
 
 PROXY = """
       proxy_set_header Host $host;
@@ -120,7 +118,7 @@ LISTEN = {
 
 @dataclass(frozen=True)
 class Variant:
-    """One of the four includes."""
+    """One of the four includes of the adapter."""
 
     scheme: str
     internal_tls: bool = False
@@ -138,12 +136,11 @@ VARIANTS = [Variant("http"), Variant("https"), Variant("http", True), Variant("h
 
 @dataclass(frozen=True)
 class Nginx:
-    """A running nginx. `url` has no slash at its end; `ca` is what a client trusts for https."""
+    """A running nginx. `ca` is its CA if `url` is https."""
 
     url: str
     port: int
-    ca: Path
-    process: subprocess.Popen[bytes]
+    ca: Path | None
     folder: Path
 
     @property
@@ -161,8 +158,24 @@ def certificates(folder: Path, name: str, *hosts: str) -> trustme.CA:
     return ca
 
 
+def internal_tls_files(folder: Path) -> Path:
+    """Creates the files of Harbor's internal TLS, of core and of nginx, in `folder`."""
+    for name in ("core", "proxy"):
+        certificates(folder, name, name, "127.0.0.1")
+    return folder
+
+
+def core_tls(internal: Path, verify_mode: ssl.VerifyMode) -> ssl.SSLContext:
+    """The TLS of a core that requests client certificates."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(internal / "core.crt", internal / "core.key")
+    context.load_verify_locations(internal / "proxy-ca.crt")
+    context.verify_mode = verify_mode
+    return context
+
+
 def _text(variant: Variant, folder: Path, port: int, plain: int, core: int, extra: str) -> str:
-    # nginx's workers would not reach the tests' folder as another user.
+    # As another user, the workers of nginx could not read the folder.
     user = f"user {getpass.getuser()} {grp.getgrgid(os.getgid()).gr_name};" if os.geteuid() == 0 else ""
     return STOCK.format(
         user=user,
@@ -178,7 +191,7 @@ def _text(variant: Variant, folder: Path, port: int, plain: int, core: int, extr
 
 
 def _placed(text: str, folder: Path, internal: Path | None) -> str:
-    """With the files of Harbor's internal TLS where the tests have them."""
+    """With the paths of the files of Harbor's internal TLS replaced."""
     if internal is None:
         return text
     text = text.replace("/etc/harbor/tls/proxy.", f"{internal}/proxy.")
@@ -190,17 +203,17 @@ def running_nginx(
     variant: Variant,
     *,
     core: int,
-    door: int | str,
+    adapter: int | str,
     dns: int | None = None,
     internal: Path | None = None,
     extra: str = "",
-    patience: str | None = None,
+    timeout: str | None = None,
 ) -> Iterator[Nginx]:
-    """nginx before Harbor's core on port `core`, with our include before the door, until the block ends.
+    """nginx in front of Harbor core on port `core`, with the include for the adapter, until the block ends.
 
-    `door` is a port of the loopback interface, or host:port; for that host the name server on port `dns` is asked.
-    `internal` is a folder with `core-ca.crt`, `proxy.crt` and `proxy.key`; `extra` stands in the server block;
-    `patience` is how long nginx waits for the door, in place of what the include says.
+    `adapter` is a port of the loopback interface, or host:port. nginx resolves that host by the name server on port
+    `dns`. `internal` is a folder with `core-ca.crt`, `proxy.crt` and `proxy.key`. `extra` is inserted into the server
+    block. `timeout` replaces that of the include.
     """
     with tempfile.TemporaryDirectory(prefix="nginx-") as name:
         folder = Path(name)
@@ -210,19 +223,20 @@ def running_nginx(
         text = _text(variant, folder, port, plain, core, extra)
         (folder / "nginx.conf").write_text(_placed(text, folder, internal))
         include = variant.include.read_text()
-        assert include.count(DOOR) == include.count(DNS) == include.count(PATIENCE) == 1
-        include = include.replace(PATIENCE, f"proxy_read_timeout {patience};" if patience else PATIENCE)
-        include = include.replace(DOOR, f"127.0.0.1:{door}" if isinstance(door, int) else door)
+        assert include.count(ADAPTER) == include.count(DNS) == include.count(TIMEOUT) == 1
+        include = include.replace(TIMEOUT, f"proxy_read_timeout {timeout};" if timeout else TIMEOUT)
+        include = include.replace(ADAPTER, f"127.0.0.1:{adapter}" if isinstance(adapter, int) else adapter)
         include = include.replace(DNS, f"127.0.0.1:{dns or free_ports(1)[0]}")
         mounted = folder / "conf.d" / f"harbor.{variant.scheme}.otc-swr.conf"
         mounted.write_text(_placed(include, folder, internal))
-        ready = plain if variant.scheme == "https" else port
-        with _started(folder, ready) as process:
-            yield Nginx(f"{variant.scheme}://localhost:{port}", port, folder / "server-ca.crt", process, folder)
+        https = variant.scheme == "https"
+        with _started(folder, plain if https else port):
+            ca = folder / "server-ca.crt" if https else None
+            yield Nginx(f"{variant.scheme}://localhost:{port}", port, ca, folder)
 
 
 @contextlib.contextmanager
-def _started(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def _started(folder: Path, port: int) -> Iterator[None]:
     command = ["nginx", "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf")]
     environ = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin"}
     with (folder / "error.log").open("wb") as sink:
@@ -233,7 +247,7 @@ def _started(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
             if process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"nginx did not start:\n{(folder / 'error.log').read_text()}")
             time.sleep(0.02)
-        yield process
+        yield
     finally:
         process.terminate()
         process.wait(20)

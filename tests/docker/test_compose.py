@@ -1,6 +1,6 @@
-"""docker-compose.override.yml, as docker-compose reads it on top of what Harbor's installer writes.
+"""docker-compose.override.yml, as docker-compose reads it on top of the file of Harbor's installer.
 
-Passes with Debian's docker-compose of bookworm (1.29) and of trixie (2.26).
+Passes with docker-compose 1.29 (Debian bookworm) and 2.26 (Debian trixie).
 """
 
 from __future__ import annotations
@@ -20,91 +20,92 @@ from adapter import settings
 from adapter.listeners import MAX_HEADS_BYTES
 from adapter.server import OPERATIONS_THREADS, PROVIDER_THREADS
 from adapter.settings import SPARE_THREADS
-from tests.docker.nginx import DOOR, INCLUDES, VARIANTS, Variant
+from tests.docker.nginx import ADAPTER, INCLUDES, VARIANTS, Variant
 
 INSTALLER = Path(__file__).parent / "harbor"
 OVERRIDE = INCLUDES / "docker-compose.override.yml"
+DOCKERFILE = (INCLUDES.parent / "Dockerfile").read_text()
 SERVICE = "otc-swr"
 
 
-def read(folder: Path, override: str | None, head: str = "") -> dict[str, Any]:
-    """What docker-compose makes of the installer's file, with `head` before it, and of the override if there is one."""
+def read(folder: Path, override: str | None, first_lines: str = "") -> dict[str, Any]:
+    """The configuration of the installer's file with `first_lines` before it, and of the override."""
     shutil.copytree(INSTALLER, folder, dirs_exist_ok=True)
     for service in ("registryctl", "db", "core", "jobservice"):
         (folder / "common" / "config" / service).mkdir(parents=True, exist_ok=True)
         (folder / "common" / "config" / service / "env").touch()
-    stock = folder / "docker-compose.yml"
-    stock.write_text(head + stock.read_text())
+    compose_file = folder / "docker-compose.yml"
+    compose_file.write_text(first_lines + compose_file.read_text())
     if override is not None:
         (folder / OVERRIDE.name).write_text(override)
-    # Found as `docker compose up` finds them: no file is named.
     printed = subprocess.run(["docker-compose", "config"], cwd=folder, capture_output=True, text=True)
     assert printed.returncode == 0, printed.stderr
     configuration: dict[str, Any] = yaml.safe_load(printed.stdout)
     return configuration
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> dict[str, Any]:
-    """The adapter's own service."""
-    found: dict[str, Any] = read(tmp_path, OVERRIDE.read_text())["services"][SERVICE]
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The service of the adapter."""
+    found: dict[str, Any] = read(tmp_path_factory.mktemp("harbor"), OVERRIDE.read_text())["services"][SERVICE]
     return found
 
 
-@pytest.mark.parametrize("head", ["", "version: '2.3'\n"], ids=["now", "of Harbor 2.9"])
-def test_it_adds_one_service_and_one_mount(head: str, tmp_path: Path) -> None:
-    stock = read(tmp_path / "stock", None, head)["services"]
-    merged = read(tmp_path / "merged", OVERRIDE.read_text(), head)
+@pytest.mark.parametrize("first_lines", ["", "version: '2.3'\n"], ids=["now", "Harbor 2.9"])
+def test_override_adds_one_service_and_one_mount(first_lines: str, tmp_path: Path) -> None:
+    stock = read(tmp_path / "stock", None, first_lines)["services"]
+    merged = read(tmp_path / "merged", OVERRIDE.read_text(), first_lines)
     assert not merged["networks"]["harbor"].get("external")  # version 2 leaves it out
     services = merged["services"]
-    assert set(services) - set(stock) == {SERVICE}
+    assert services.pop(SERVICE)
     mounts = [json.dumps(each) for each in services["proxy"].pop("volumes")]
     assert len(mounts) == len(stock["proxy"].pop("volumes")) + 1
     [added] = [each for each in mounts if "otc-swr" in each]
     assert f"{tmp_path}/merged/otc-swr/harbor.http.otc-swr.conf" in added
     assert "/etc/nginx/conf.d/harbor.http.otc-swr.conf" in added
-    # All else is as it was.
-    del services[SERVICE]
-    assert json.loads(json.dumps(plain(services)).replace("/merged/", "/stock/")) == plain(stock)
+    assert json.loads(json.dumps(ordered(services)).replace("/merged/", "/stock/")) == ordered(stock)
 
 
-def plain(value: Any) -> Any:
-    """In an order of its own, and without nothing: docker-compose merges into another order than it reads."""
+def ordered(value: Any) -> Any:
+    """In one order, without empty values: docker-compose changes both when it merges."""
     if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()} or None
+        return {key: ordered(each) for key, each in value.items()} or None
     if isinstance(value, list):
-        return sorted((plain(each) for each in value), key=json.dumps)
+        return sorted((ordered(each) for each in value), key=json.dumps)
     return value or None
 
 
-def test_harbor_reaches_it_past_any_proxy_under_the_name_in_the_includes(service: dict[str, Any]) -> None:
+def test_harbor_reaches_the_adapter_without_its_proxy(service: dict[str, Any]) -> None:
     [(network, options)] = service["networks"].items()
     assert network == "harbor"
     [alias] = options["aliases"]
     assert alias.endswith(".internal")
-    assert f"{alias}:8081" == DOOR
+    assert f"{alias}:8081" == ADAPTER
     assert service["environment"]["SWR_ADAPTER_PUBLIC_URL"] == f"http://{alias}:8080"
 
 
-def test_it_is_closed_up(service: dict[str, Any]) -> None:
+def test_container_is_confined(service: dict[str, Any]) -> None:
     assert "ports" not in service
     assert service["read_only"] is True
     [scratch] = service["tmpfs"]
     assert re.fullmatch(r"/tmp:size=\d+m", scratch)
-    assert service["cap_drop"] == ["ALL"]
-    assert service["security_opt"] == ["no-new-privileges:true"]
-    assert service["restart"] == "always"
-    user = re.search(r"^USER (.+)$", (INCLUDES.parent / "Dockerfile").read_text(), re.MULTILINE)
-    assert user is not None
-    assert service["user"] == user[1]
+    assert (service["cap_drop"], service["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
 
 
-def test_it_cannot_take_the_machine(service: dict[str, Any]) -> None:
-    limit = service["mem_limit"]
-    size = 1 << 30 if limit in ("1g", "1073741824", 1 << 30) else 0
+def test_service_agrees_with_the_image(service: dict[str, Any]) -> None:
+    health_check = re.search(r"HEALTHCHECK.*?CMD (\[.*?\])", DOCKERFILE, re.DOTALL)
+    assert health_check is not None
+    assert service["healthcheck"]["test"] == ["CMD", *json.loads(health_check[1])]
+    assert re.findall(r"^USER (.+)$", DOCKERFILE, re.MULTILINE) == [service["user"]]
+    assert service["image"] == f"harbor-swr-adapter:{adapter.__version__}"
+
+
+def test_limits_are_sufficient(service: dict[str, Any]) -> None:
+    assert service["mem_limit"] in ("1g", "1073741824", 1 << 30)
     chosen = settings.load(service["environment"])
-    # At the start; transfers at the most that `make bench` allows each; documents, the largest of them parsed; heads.
-    assert size >= ((100 + 6 * chosen.threads + 64 + 100 + 8 * PROVIDER_THREADS) << 20) + 3 * MAX_HEADS_BYTES
+    # The start, transfers as `make bench` limits them, documents, parsing the largest of them, and request headers.
+    mebibytes = 100 + 6 * chosen.threads + 64 + 100 + 8 * PROVIDER_THREADS
+    assert (mebibytes << 20) + 3 * MAX_HEADS_BYTES <= 1 << 30
     threads = chosen.threads + SPARE_THREADS + PROVIDER_THREADS + OPERATIONS_THREADS
     assert service["pids_limit"] >= threads + chosen.threads + 16
     assert f"# {threads} threads answer requests" in OVERRIDE.read_text()
@@ -116,18 +117,8 @@ def test_running_transfers_end_before_the_container_is_killed(service: dict[str,
     assert int(minutes) * 60 + int(seconds) > settings.load(service["environment"]).grace_period
 
 
-def test_its_health_check_is_the_image_s_own(service: dict[str, Any]) -> None:
-    own = re.search(r"HEALTHCHECK.*?CMD (\[.*?\])", (INCLUDES.parent / "Dockerfile").read_text(), re.DOTALL)
-    assert own is not None
-    assert service["healthcheck"]["test"] == ["CMD", *json.loads(own[1])]
-
-
-def test_its_image_is_this_version(service: dict[str, Any]) -> None:
-    assert service["image"] == f"harbor-swr-adapter:{adapter.__version__}"
-
-
 def uncommented(text: str, *beginnings: str) -> str:
-    """With the lines in force that begin so, and without those that they replace."""
+    """The text without `# ` before the lines that begin with these."""
     lines = []
     for line in text.splitlines():
         bare = line.replace("# ", "", 1)
@@ -136,35 +127,30 @@ def uncommented(text: str, *beginnings: str) -> str:
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
-def test_each_variant_is_a_line_that_is_there(variant: Variant, tmp_path: Path) -> None:
+def test_override_has_a_line_for_each_variant(variant: Variant, tmp_path: Path) -> None:
     include = variant.include
     text = OVERRIDE.read_text().replace("      - ./otc-swr/", "      # - ./otc-swr/")
     services = read(tmp_path, uncommented(text, f"- ./otc-swr/{include.name}:"))["services"]
     [mount] = [each for each in map(json.dumps, services["proxy"]["volumes"]) if "otc-swr" in each]
     assert f"{tmp_path}/otc-swr/{include.name}" in mount
-    # Where that mode of Harbor's nginx looks (docs/facts/harbor.md C.1).
+    # Where the nginx.conf of this variant includes it (docs/facts/harbor.md C.1).
     assert f"/etc/nginx/conf.d/harbor.{variant.scheme}.otc-swr.conf" in mount
 
 
-def test_with_internal_tls_core_is_asked_by_https_and_verified(tmp_path: Path) -> None:
+def test_override_has_lines_for_internal_tls(tmp_path: Path) -> None:
     text = OVERRIDE.read_text().replace("      SWR_ADAPTER_HARBOR_CORE_URL", "      # (not this)")
     text = uncommented(text, "SWR_ADAPTER_HARBOR_CORE_URL: https", "SWR_ADAPTER_CORE_CA_BUNDLE", "volumes:", "- /data/")
     service = read(tmp_path, text)["services"][SERVICE]
     assert service["environment"]["SWR_ADAPTER_HARBOR_CORE_URL"] == "https://core:8443"
-    bundle = service["environment"]["SWR_ADAPTER_CORE_CA_BUNDLE"]
-    [mount] = service["volumes"]
-    assert bundle in json.dumps(mount)
-    assert "/data/secret/tls/harbor_internal_ca.crt" in json.dumps(mount)
+    [mount] = map(json.dumps, service["volumes"])
+    assert service["environment"]["SWR_ADAPTER_CORE_CA_BUNDLE"] in mount
+    assert "/data/secret/tls/harbor_internal_ca.crt" in mount
 
 
-def test_all_settings_in_it_exist() -> None:
+def test_names_in_override_and_documentation_exist() -> None:
     named = set(re.findall(r"SWR_ADAPTER_[A-Z_]*[A-Z]", OVERRIDE.read_text()))
     assert named <= {row.variable for row in settings.table()}
-
-
-def test_the_page_names_every_file() -> None:
     page = (INCLUDES.parent.parent / "docs" / "install-compose.md").read_text()
-    named = set(re.findall(r"harbor\.https?\.otc-swr[\w-]*\.conf", page))
-    assert named == {each.include.name for each in VARIANTS}
+    assert set(re.findall(r"harbor\.https?\.otc-swr[\w-]*\.conf", page)) == {each.include.name for each in VARIANTS}
     assert f"docker/compose/{OVERRIDE.name}" in page
     assert f"-t harbor-swr-adapter:{adapter.__version__} ." in page

@@ -1,25 +1,26 @@
-"""Without the door: Harbor's pages answer from core, and no request that changes something reaches core twice."""
+"""Without the adapter, core answers Harbor's pages, and no change reaches core twice."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from adapter.provider.core_client import CoreClient
-from tests.docker.conftest import StartNginx, ask, who
-from tests.docker.nginx import PATIENCE, VARIANTS, Nginx, Variant
-from tests.docker.servers import Answer, Half, Script, Scripted, Seen, Silence, dns, full, scripted
+from tests.docker.conftest import StartNginx, request, responders
+from tests.docker.nginx import TIMEOUT, VARIANTS, Nginx, Variant
+from tests.docker.servers import dns, full
+from tests.provider.harness import ScriptedCore
+from tests.provider.rawcore import Behavior, raw_core
 
-PAGES = ["GET /api/v2.0/registries?page=1", "GET /api/v2.0/replication/adapters", "GET /api/v2.0/projects/1/summary"]
+PAGES = ["GET /api/v2.0/registries?page=1", "GET /api/v2.0/replication/adapters", "HEAD /api/v2.0/projects/1/summary"]
 ENDPOINTS = [
     "POST /api/v2.0/registries",
     "POST /api/v2.0/registries/ping",
@@ -27,103 +28,86 @@ ENDPOINTS = [
     "PATCH /api/v2.0/registries/3",
 ]
 """Core needs the adapter for these."""
-ALONE = [
+CORE_ALONE = [
     "DELETE /api/v2.0/registries/3",
     "POST /api/v2.0/replication/policies",
     "PUT /api/v2.0/replication/policies/7",
     "DELETE /api/v2.0/replication/policies/7",
 ]
-CHANGES = ENDPOINTS + ALONE
-NAME = "otc-swr.internal"
+CHANGES = ENDPOINTS + CORE_ALONE
+HOST = "otc-swr.internal"
 
 
-def not_running(nginx: Nginx, core: Scripted, changes: list[str] = ENDPOINTS) -> None:
-    """Each change of an endpoint is rejected with the reason, in Harbor's envelope, and core hears of none."""
-    before = len(core.seen)
-    for change in changes:
-        method, path = change.split(" ", 1)
-        got = ask(nginx, method, f"{path}?x=1", body=b'{"name": "x"}')
-        assert (got.status, got.values("Content-Type")) == (503, ["application/json"])
-        [error] = json.loads(got.body)["errors"]
-        assert error["code"] == "UNKNOWN"
-        assert error["message"].startswith("the SWR adapter is not running")
-    assert core.methods()[before:] == []
+def check_rejected(nginx: Nginx, core: ScriptedCore, lines: list[str], status: int, code: str, expected: str) -> None:
+    """Each request is rejected in Harbor's format, and none reaches core."""
+    before = len(core.received)
+    for line in lines:
+        method, path = line.split(" ", 1)
+        response = request(nginx, method, f"{path}?x=1", body=b'{"name": "x"}')
+        assert (response.status, response.values("Content-Type")) == (status, ["application/json"])
+        [error] = json.loads(response.body)["errors"]
+        assert error["code"] == code
+        assert expected in error["message"]
+    assert core.lines[before:] == []
 
 
-def not_carried_out(nginx: Nginx, core: Scripted, changes: list[str] = CHANGES) -> None:
-    """Each change is refused with Harbor's envelope, and core hears of none."""
-    before = len(core.seen)
-    for change in changes:
-        method, path = change.split(" ", 1)
-        got = ask(nginx, method, path, body=b'{"name": "x"}')
-        assert (got.status, got.values("Content-Type")) == (502, ["application/json"])
-        [error] = json.loads(got.body)["errors"]
-        assert error["code"] == "BAD_GATEWAY"
-        assert "may have carried it out" in error["message"]
-    assert core.methods()[before:] == []
+def check_adapter_needed(nginx: Nginx, core: ScriptedCore, lines: list[str] = ENDPOINTS) -> None:
+    check_rejected(nginx, core, lines, 503, "UNKNOWN", "the SWR adapter is not running")
+
+
+def check_not_repeated(nginx: Nginx, core: ScriptedCore, lines: list[str] = CHANGES) -> None:
+    check_rejected(nginx, core, lines, 502, "BAD_GATEWAY", "may have carried it out")
+
+
+def check_falls_back(nginx: Nginx, core: ScriptedCore) -> None:
+    core.received.clear()
+    assert responders(nginx, PAGES + CORE_ALONE) == ["core", "core", "", *["core"] * len(CORE_ALONE)]
+    assert core.lines == PAGES + CORE_ALONE
+    check_adapter_needed(nginx, core)
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
-def test_without_the_door_core_answers_what_it_can_do_alone(
-    variant: Variant, nginx: StartNginx, core: Scripted, tls_core: Scripted, internal: Path
+def test_core_answers_what_it_can_without_the_adapter(
+    variant: Variant, running: tuple[Nginx, ScriptedCore], nginx: StartNginx, internal: Path
 ) -> None:
-    behind = tls_core if variant.internal_tls else core
-    running = nginx(behind, None, variant, internal=internal if variant.internal_tls else None)
-    assert who(running, PAGES + ALONE) == ["core"] * 7
-    assert behind.methods() == PAGES + ALONE
-    not_running(running, behind)
+    _, core = running
+    check_falls_back(nginx(core, None, variant, internal=internal if variant.internal_tls else None), core)
 
 
-def test_core_gets_the_whole_request(nginx: StartNginx, core: Scripted) -> None:
-    running, body = nginx(core, None), b'{"description": "' + b"x" * 300_000 + b'"}'
-    core.script = lambda _: Answer(201, b"", (("Location", "/api/v2.0/registries/9"), ("Set-Cookie", "sid=1; Path=/")))
+def test_core_receives_the_whole_request(nginx: StartNginx, core: ScriptedCore) -> None:
+    front, body = nginx(core, None), b'{"description": "' + b"x" * 300_000 + b'"}'
+    core.returns(b"", 201, [("Location", "/api/v2.0/registries/9"), ("Set-Cookie", "sid=1; Path=/")])
     headers = {"Cookie": "sid=1", "X-Harbor-CSRF-Token": "x", "Host": "harbor.example.com", "Origin": "http://o"}
-    got = ask(running, "POST", "/api/v2.0/replication/policies?a=%2F", headers=headers, body=body)
-    ask(running, "POST", "/api/v2.0/users?a=%2F", headers=headers, body=body)
-    fallen, stock = core.seen
-    assert fallen.target == "/api/v2.0/replication/policies?a=%2F"
-    assert fallen.body == stock.body == body
-    assert sorted(fallen.headers) == sorted(stock.headers)
-    assert (got.status, got.values("Location")) == (201, ["/api/v2.0/registries/9"])
-    assert got.values("X-Frame-Options") == ["DENY"]
+    response = request(front, "POST", "/api/v2.0/replication/policies?a=%2F", headers, body)
+    request(front, "POST", "/api/v2.0/users?a=%2F", headers, body)
+    fallback, direct = core.received
+    assert fallback.target == "/api/v2.0/replication/policies?a=%2F"
+    assert fallback.body == direct.body == body
+    assert sorted(fallback.headers) == sorted(direct.headers)
+    assert (response.status, response.values("Location")) == (201, ["/api/v2.0/registries/9"])
+    assert response.values("X-Frame-Options") == ["DENY"]
 
 
-def test_head_is_answered_too(nginx: StartNginx, core: Scripted, door: Scripted) -> None:
-    running = nginx(core, door)
-    door.script = silent
-    assert ask(running, "HEAD", "/api/v2.0/registries").status == 200
-    assert core.methods() == ["HEAD /api/v2.0/registries"]
+def adapter_at(url: str) -> int:
+    return int(url.rpartition(":")[2])
 
 
-def silent(_: Seen) -> Answer:
-    raise Silence
-
-
-def half(_: Seen) -> Answer:
-    raise Half
-
-
-@pytest.mark.parametrize("script", [silent, half])
-def test_a_door_that_dies_with_a_request_does_not_make_core_do_it_again(
-    script: Script, nginx: StartNginx, core: Scripted, door: Scripted
+@pytest.mark.parametrize("response", [b"", b"HTTP/1.1 200 OK\r\nContent-Ty"], ids=["silent", "half a response"])
+def test_adapter_that_dies_with_a_request_does_not_make_core_repeat_it(
+    response: bytes, nginx: StartNginx, core: ScriptedCore
 ) -> None:
-    running = nginx(core, door)
-    door.script = script
-    not_carried_out(running, core)
-    assert door.methods() == CHANGES
-    # What only reads may be read twice.
-    assert who(running, PAGES) == ["core"] * 3
+    received: list[bytes] = []
 
+    def die(connection: socket.socket, head: bytes) -> None:
+        received.append(head)
+        connection.sendall(response)
 
-def test_a_door_that_passed_the_request_on_and_died_leaves_one(nginx: StartNginx, core: Scripted) -> None:
-    def passes_on(seen: Seen) -> Answer:
-        core.seen.append(seen)  # as core would have had it from the door
-        raise Silence
-
-    with scripted("door", passes_on) as door:
-        running = nginx(core, door)
-        assert ask(running, "POST", "/api/v2.0/registries", body=b"{}").status == 502
-    assert core.methods() == ["POST /api/v2.0/registries"]
+    with raw_core(die) as url:
+        front = nginx(core, adapter_at(url))
+        check_not_repeated(front, core)
+        assert [each.partition(b"?")[0].decode() for each in received] == CHANGES
+        # Reads may be repeated.
+        assert responders(front, PAGES[:2]) == ["core"] * 2
 
 
 DYING = """
@@ -137,89 +121,68 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-@contextlib.contextmanager
-def dying() -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """A process that takes one request as a whole, and is killed."""
+def test_adapter_that_is_killed_during_a_request(nginx: StartNginx, core: ScriptedCore) -> None:
     with subprocess.Popen([sys.executable, "-c", DYING], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:
-            yield int(process.stdout.readline()), process
+            front = nginx(core, int(process.stdout.readline()))
+            check_not_repeated(front, core, CHANGES[:1])
+            assert process.wait(10) == -signal.SIGKILL
         finally:
             process.kill()
+    check_falls_back(front, core)
 
 
-def test_a_door_that_is_killed_under_a_request(nginx: StartNginx, core: Scripted) -> None:
-    with dying() as (port, process):
-        running = nginx(core, port)
-        not_carried_out(running, core, CHANGES[:1])
-        assert process.wait(10) == -signal.SIGKILL
-        # Now it is gone, and the next one is core's, if core can do it alone.
-        assert who(running, ALONE + PAGES) == ["core"] * 7
-        not_running(running, core)
+def late(seconds: float) -> Behavior:
+    def behave(connection: socket.socket, _: bytes) -> None:
+        threading.Event().wait(seconds)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nadapter")
+
+    return behave
 
 
-def test_a_door_that_is_stopped_under_nginx(nginx: StartNginx, core: Scripted) -> None:
-    with scripted("door") as door:
-        running = nginx(core, door)
-        assert who(running, PAGES + CHANGES) == ["door"] * 11
-    assert who(running, PAGES + ALONE) == ["core"] * 7
-    not_running(running, core)
+def test_adapter_that_does_not_respond_in_time(nginx: StartNginx, core: ScriptedCore) -> None:
+    with raw_core(late(5)) as url:
+        front = nginx(core, adapter_at(url), timeout="500ms")
+        check_not_repeated(front, core, CHANGES[:1])
+        assert responders(front, PAGES[:1]) == ["core"]
 
 
-def test_a_door_that_does_not_answer_in_time(nginx: StartNginx, core: Scripted, door: Scripted) -> None:
-    over = threading.Event()
-
-    def slow(_: Seen) -> Answer:
-        over.wait(30)
-        raise Silence
-
-    running = nginx(core, door, patience="500ms")
-    door.script = slow
-    not_carried_out(running, core, CHANGES[:1])
-    assert who(running, PAGES[:1]) == ["core"]
-    over.set()
+def test_adapter_gives_up_before_nginx() -> None:
+    nginx_seconds = float(TIMEOUT.removeprefix("proxy_read_timeout ").removesuffix("s;"))
+    adapter_seconds = CoreClient("http://core:8080", None).deadline() - time.monotonic()
+    assert 50 < adapter_seconds <= nginx_seconds - 5
 
 
-def test_the_door_gives_up_before_nginx_does() -> None:
-    waits = float(PATIENCE.removeprefix("proxy_read_timeout ").removesuffix("s;"))
-    takes = CoreClient("http://core:8080", None).until() - time.monotonic()
-    assert takes <= waits - 5
+def test_timeout_of_the_include_overrides_that_of_the_server(nginx: StartNginx, core: ScriptedCore) -> None:
+    with raw_core(late(0.4)) as url:
+        front = nginx(core, adapter_at(url), VARIANTS[1], extra="proxy_read_timeout 100ms;")
+        assert responders(front, [PAGES[0], "DELETE /api/v2.0/registries/3"]) == ["adapter"] * 2
 
 
-@pytest.mark.parametrize("variant", VARIANTS[:2], ids=str)
-def test_the_door_has_its_own_time_whatever_the_server_says(
-    variant: Variant, nginx: StartNginx, core: Scripted, door: Scripted
-) -> None:
-    def slow(_: Seen) -> Answer:
-        threading.Event().wait(0.4)
-        return Answer(body=b"door")
-
-    running = nginx(core, door, variant, extra="proxy_read_timeout 100ms;")
-    door.script = slow
-    assert who(running, [PAGES[0], CHANGES[0]]) == ["door"] * 2
-
-
-def test_a_door_that_cannot_be_reached(nginx: StartNginx, core: Scripted) -> None:
+def test_adapter_that_cannot_be_reached(nginx: StartNginx, core: ScriptedCore) -> None:
     with full() as port:
-        running = nginx(core, port)
-        assert who(running, [PAGES[0], ALONE[0]]) == ["core"] * 2
-        not_running(running, core, ENDPOINTS[:1])
-    assert "upstream timed out" in running.log
+        front = nginx(core, port)
+        assert responders(front, [PAGES[0], CORE_ALONE[0]]) == ["core"] * 2
+        check_adapter_needed(front, core, ENDPOINTS[:1])
+    assert "upstream timed out" in front.log
 
 
-def test_the_name_of_the_door_is_looked_up_when_it_is_needed(nginx: StartNginx, core: Scripted, door: Scripted) -> None:
+def test_name_of_the_adapter_is_resolved_at_each_request(
+    nginx: StartNginx, core: ScriptedCore, adapter: ScriptedCore
+) -> None:
     addresses: dict[str, str] = {}
     with dns(addresses) as port:
-        running = nginx(core, f"{NAME}:{door.port}", dns=port)
-        assert who(running, [PAGES[0], ALONE[0]]) == ["core"] * 2
-        not_running(running, core, ENDPOINTS[:1])
-        assert "could not be resolved" in running.log
-        addresses[NAME] = "127.0.0.1"
-        assert who(running, [PAGES[0], CHANGES[0]]) == ["door"] * 2
+        front = nginx(core, f"{HOST}:{adapter.port}", dns=port)
+        assert responders(front, [PAGES[0], CORE_ALONE[0]]) == ["core"] * 2
+        check_adapter_needed(front, core, ENDPOINTS[:1])
+        assert "could not be resolved" in front.log
+        addresses[HOST] = "127.0.0.1"
+        assert responders(front, [PAGES[0], CHANGES[0]]) == ["adapter"] * 2
 
 
-def test_without_any_name_server_core_answers(nginx: StartNginx, core: Scripted, door: Scripted) -> None:
-    running = nginx(core, f"{NAME}:{door.port}")
-    assert who(running, ALONE[:1]) == ["core"]
-    not_running(running, core, ENDPOINTS[:1])
-    assert door.seen == []
+def test_core_answers_without_a_name_server(nginx: StartNginx, core: ScriptedCore, adapter: ScriptedCore) -> None:
+    front = nginx(core, f"{HOST}:{adapter.port}")
+    assert responders(front, CORE_ALONE[:1]) == ["core"]
+    check_adapter_needed(front, core, ENDPOINTS[:1])
+    assert adapter.received == []

@@ -1,4 +1,4 @@
-"""The Dockerfile, by its text, and the health check, by running it. `make image` builds the image and starts it."""
+"""The text of the Dockerfile, and the health check. `make image` builds and starts the image."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 import adapter
 from adapter import settings
 from tests.docker.nginx import ROOT
-from tests.docker.servers import Answer, Scripted, scripted
+from tests.provider.harness import ScriptedCore
 from tests.services import free_ports
 
 DOCKER = ROOT / "docker"
 
 
 def instructions(stage: int) -> list[tuple[str, str]]:
-    """Instructions of a stage of the Dockerfile; 0 is what stands before the first."""
+    """Instructions of a stage of the Dockerfile; 0 are those before the first."""
     text = re.sub(r"^\s*#.*\n", "", (DOCKER / "Dockerfile").read_text(), flags=re.MULTILINE)
     lines = text.replace("\\\n", " ").splitlines()
     words = [(line.split(None, 1)[0], re.sub(r"\s+", " ", line.split(None, 1)[1])) for line in lines if line.strip()]
@@ -34,12 +32,12 @@ LAST = instructions(2)
 
 
 def value(name: str, stage: list[tuple[str, str]] = LAST) -> str:
-    """What the only instruction of that name says."""
+    """The arguments of the only instruction with that name."""
     [found] = [rest for word, rest in stage if word == name]
     return found
 
 
-def test_two_stages_on_the_same_plain_debian() -> None:
+def test_both_stages_use_the_pinned_debian() -> None:
     assert instructions(0) == [("ARG", value("ARG", instructions(0)))]
     base = value("ARG", instructions(0)).removeprefix("BASE=")
     assert re.fullmatch(r"debian:[a-z]+-slim@sha256:[0-9a-f]{64}", base)
@@ -47,19 +45,14 @@ def test_two_stages_on_the_same_plain_debian() -> None:
     assert value("FROM") == "${BASE}"
 
 
-def test_it_runs_as_a_fixed_user_that_is_not_root() -> None:
-    uid, gid = value("USER").split(":")
-    assert int(uid) >= 10000
-    assert int(gid) >= 10000
-
-
-def test_the_last_stage_has_no_compiler_and_no_pip() -> None:
+def test_last_stage_runs_as_a_user_without_compiler_and_pip() -> None:
+    assert all(int(number) >= 10000 for number in value("USER").split(":"))
     installed = re.findall(r"apt-get install --yes --no-install-recommends ([^&]+) &&", value("RUN"))
     assert [each.split() for each in installed] == [["ca-certificates", "python3"]]
     assert value("COPY") == "--from=build /opt/adapter /opt/adapter"
 
 
-def test_what_is_installed_is_locked_by_hash() -> None:
+def test_installed_packages_are_locked_by_hash() -> None:
     commands = " ".join(rest for word, rest in instructions(1) if word == "RUN")
     first, *rest = re.findall(r"pip (?:--python \S+ )?(?:install|wheel) [^&]+", commands)
     assert "--require-hashes -r requirements.lock" in first
@@ -67,7 +60,7 @@ def test_what_is_installed_is_locked_by_hash() -> None:
     assert all("--no-deps" in each for each in rest)
 
 
-def test_it_ends_at_sigterm_and_serves() -> None:
+def test_image_serves_until_sigterm() -> None:
     assert value("STOPSIGNAL") == "SIGTERM"
     assert json.loads(value("ENTRYPOINT")) == ["/opt/adapter/bin/harbor-swr-adapter"]
     assert json.loads(value("CMD")) == ["serve"]
@@ -75,7 +68,7 @@ def test_it_ends_at_sigterm_and_serves() -> None:
     assert set(map(int, value("EXPOSE").split())) == ports
 
 
-def test_its_labels_are_true() -> None:
+def test_labels_agree_with_the_project() -> None:
     [text] = [rest for word, rest in LAST if word == "LABEL"]
     labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', text))
     project = (ROOT / "pyproject.toml").read_text()
@@ -86,59 +79,46 @@ def test_its_labels_are_true() -> None:
     assert ("ARG", f"VERSION={adapter.__version__}") in LAST
 
 
-def test_no_file_names_a_server() -> None:
+def test_no_file_contains_a_server_name() -> None:
     files = [each for each in DOCKER.rglob("*") if each.is_file() and "__pycache__" not in each.parts]
     assert len(files) >= 9
     hosts = {host for each in files for host in re.findall(r"https?://([\w.-]+)", each.read_text())}
     assert hosts == {"core", "otc-swr.internal", "proxy.example.com"}
 
 
-def test_the_context_has_what_is_copied() -> None:
+def test_build_context_has_only_what_is_copied() -> None:
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = {source for word, rest in instructions(1) if word == "COPY" for source in rest.split()[:-1]}
     assert copied == kept
     assert all((ROOT / each).exists() for each in kept)
 
 
-def test_without_a_registry_the_base_has_the_same_name() -> None:
-    """`make image` makes it on this machine, under the name alone."""
-    text = (DOCKER / "image.sh").read_text()
-    [read] = re.findall(r"^base=.*$", text, re.MULTILINE)
-    command = f'dockerfile={DOCKER / "Dockerfile"}; {read}; echo "$base"'
+def test_script_reads_the_name_of_the_base() -> None:
+    """`make image` builds the base on this machine, without its digest."""
+    script = DOCKER / "image.sh"
+    [line] = re.findall(r"^base=.*$", script.read_text(), re.MULTILINE)
+    command = f'dockerfile={DOCKER / "Dockerfile"}; {line}; echo "$base"'
     printed = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True).stdout.strip()
     assert value("ARG", instructions(0)).startswith(f"BASE={printed}@sha256:")
-    assert '--build-arg BASE="$base"' in text
-
-
-@pytest.mark.parametrize("script", sorted(DOCKER.glob("*.sh")), ids=lambda path: path.name)
-def test_scripts_are_shell(script: Path) -> None:
+    assert '--build-arg BASE="$base"' in script.read_text()
     assert os.access(script, os.X_OK)
     subprocess.run(["bash", "-n", str(script)], check=True)
 
 
-# The health check
+@pytest.mark.parametrize(
+    ("host", "status", "expected"), [("127.0.0.1", 200, 0), ("0.0.0.0", 200, 0), ("0.0.0.0", 503, 1)]
+)
+def test_health_check(host: str, status: int, expected: int, core: ScriptedCore) -> None:
+    core.returns(b"", status)
+    assert health_check(f"{host}:{core.port}") == expected
+    assert core.lines == ["GET /probe/healthy"]
 
 
-@pytest.fixture
-def operations() -> Iterator[Scripted]:
-    with scripted("operations") as running:
-        yield running
+def test_health_check_fails_without_a_connection() -> None:
+    assert health_check(f"127.0.0.1:{free_ports(1)[0]}") == 1
 
 
-def healthy(**environ: str) -> int:
-    """What the health check ends with, in an environment of its own."""
-    command = [sys.executable, str(DOCKER / "healthy.py")]
-    return subprocess.run(command, env={"HTTP_PROXY": "http://127.0.0.1:9", **environ}, capture_output=True).returncode
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
-def test_the_health_check_asks_the_operations_door(host: str, operations: Scripted) -> None:
-    assert healthy(SWR_ADAPTER_OPERATIONS_BIND=f"{host}:{operations.port}") == 0
-    assert operations.methods() == ["GET /probe/healthy"]
-
-
-def test_the_health_check_knows_what_is_not_healthy(operations: Scripted) -> None:
-    operations.script = lambda _: Answer(503)
-    assert healthy(SWR_ADAPTER_OPERATIONS_BIND=f"127.0.0.1:{operations.port}") == 1
-    assert len(operations.seen) == 1
-    assert healthy(SWR_ADAPTER_OPERATIONS_BIND=f"127.0.0.1:{free_ports(1)[0]}") == 1
+def health_check(bind: str) -> int:
+    """The exit status."""
+    environ = {"HTTP_PROXY": "http://127.0.0.1:9", "SWR_ADAPTER_OPERATIONS_BIND": bind}
+    return subprocess.run([sys.executable, str(DOCKER / "healthy.py")], env=environ, capture_output=True).returncode

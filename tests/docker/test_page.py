@@ -1,7 +1,6 @@
-"""docs/install-compose.md, followed word for word in a folder of the installer's shape.
+"""The commands of docs/install-compose.md, run in a folder like that of Harbor's installer.
 
-There is no Docker here: `docker` is a script that notes what it is called with, and has docker-compose read the files
-where the page has Docker do so.
+`docker` is a script that records its arguments. For `docker compose config` it runs docker-compose.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import yaml
 
 from tests.docker.conftest import StartNginx
 from tests.docker.nginx import ROOT
-from tests.docker.servers import Scripted
+from tests.provider.harness import ScriptedCore
 from tests.running import running_adapter
 
 PAGE = (ROOT / "docs" / "install-compose.md").read_text()
@@ -33,7 +32,7 @@ case "$1 $2" in "compose config") shift; exec docker-compose "$@";; esac
 
 
 def commands(heading: str) -> str:
-    """The shell commands of a section, as one script."""
+    """The shell commands of a section as one script."""
     [section] = re.findall(rf"^##+ {re.escape(heading)}\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL)
     blocks: list[str] = re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
     assert blocks, heading
@@ -41,7 +40,7 @@ def commands(heading: str) -> str:
 
 
 class Machine:
-    """A machine with an installed Harbor in `harbor`, and the checkout."""
+    """A machine with an installed Harbor in the folder `harbor`."""
 
     def __init__(self, folder: Path) -> None:
         self.harbor = folder / "harbor"
@@ -54,8 +53,8 @@ class Machine:
         (self._bin / "docker").write_text(DOCKER)
         (self._bin / "docker").chmod(0o755)
 
-    def does(self, script: str) -> list[str]:
-        """Runs it in the checkout; returns the calls of docker."""
+    def run(self, script: str) -> list[str]:
+        """Runs the script in the checkout. Returns the calls of docker."""
         self._calls.write_text("")
         environ = {"PATH": f"{self._bin}:{os.environ['PATH']}", "CALLS": str(self._calls)}
         done = subprocess.run(
@@ -73,15 +72,15 @@ class Machine:
         return {str(each.relative_to(self.harbor)) for each in self.harbor.rglob("*")}
 
     def mounted(self) -> Path:
-        """What Docker mounts into nginx, and the empty file that it makes for that."""
+        """The file that Docker mounts into nginx. Creates the empty mount point, as Docker does."""
         printed = subprocess.run(["docker-compose", "config"], cwd=self.harbor, capture_output=True, text=True)
         text = str(yaml.safe_load(printed.stdout)["services"]["proxy"]["volumes"])
         [(source, name)] = re.findall(r"(/[^:' ]*/otc-swr/[^:' ]+).*/etc/nginx/conf.d/([^:' ]+)", text)
         (self.harbor / "common" / "config" / "nginx" / "conf.d" / name).touch()
         return Path(source)
 
-    def prepares(self) -> None:
-        """What Harbor's `prepare` takes away and writes anew (docs/facts/harbor.md C.2)."""
+    def prepare(self) -> None:
+        """Removes and writes what Harbor's `prepare` does (docs/facts/harbor.md C.2)."""
         for file in (self.harbor / "common" / "config").rglob("*"):
             if file.is_file():
                 file.unlink()
@@ -98,67 +97,58 @@ def machine(tmp_path: Path) -> Machine:
 INSTALL = commands("2. Copy the files") + commands("4. Start")
 
 
-def test_installed_word_for_word(machine: Machine) -> None:
+def test_installation(machine: Machine) -> None:
     before = machine.files
-    calls = machine.does(INSTALL)
-    assert calls[0] == "docker compose config --quiet"
-    assert calls[-1] == "docker compose up -d"
+    calls = machine.run(INSTALL)
+    assert (calls[0], calls[-1]) == ("docker compose config --quiet", "docker compose up -d")
     added = machine.files - before
     assert len(added) == 6
+    # nginx is another user, whatever the umask.
+    assert all(stat.S_IMODE((machine.harbor / each).stat().st_mode) in {0o644, 0o755} for each in added)
     source = machine.mounted()
     assert source.parent == machine.harbor / "otc-swr"
-    # Nginx is another user, whatever the umask of the one who copies.
-    assert all(stat.S_IMODE((machine.harbor / each).stat().st_mode) in {0o644, 0o755} for each in added)
     assert source.read_text() == (ROOT / "docker" / "compose" / source.name).read_text()
-
-
-def test_prepare_leaves_all_of_it(machine: Machine) -> None:
-    machine.does(INSTALL)
-    machine.mounted()
-    machine.prepares()
-    machine.does(commands("4. Start"))
+    machine.prepare()
+    machine.run(commands("4. Start"))
     assert machine.mounted().is_file()
 
 
-def test_a_new_folder_of_harbor_gets_it_too(machine: Machine, tmp_path: Path) -> None:
-    machine.does(INSTALL)
+def test_upgrade_of_harbor_in_a_new_folder(machine: Machine, tmp_path: Path) -> None:
+    machine.run(INSTALL)
     machine.harbor.rename(f"{machine.harbor}-old")
     shutil.copytree(INSTALLER, machine.harbor)
     (tmp_path / "harbor-old" / "common").rename(machine.harbor / "common")
-    machine.does(commands("When Harbor or the adapter changes"))
-    machine.does(commands("4. Start"))
+    machine.run(commands("Harbor is upgraded"))
+    machine.run(commands("4. Start"))
     assert machine.mounted().is_file()
 
 
-def test_a_folder_in_place_of_a_file_is_put_right(machine: Machine) -> None:
-    machine.does(INSTALL)
+def test_folder_in_place_of_a_file_is_replaced(machine: Machine) -> None:
+    machine.run(INSTALL)
     source = machine.mounted()
     placeholder = machine.harbor / "common" / "config" / "nginx" / "conf.d" / source.name
     for each in (source, placeholder):
         each.unlink()
         each.mkdir()
     remove, between, start = commands("A folder in place of a file").partition("docker compose")
-    machine.does(remove)
-    override = machine.harbor / "docker-compose.override.yml"
-    override.write_text(edited := override.read_text().replace("image: ", "image: registry.example.com/"))
-    machine.does(commands("2. Copy the files").splitlines()[1])
-    assert override.read_text() == edited
-    machine.does(f"cd {HARBOR}; {between}{start}")
+    machine.run(remove)
+    machine.run(commands("2. Copy the files").splitlines()[1])
+    machine.run(f"cd {HARBOR}; {between}{start}")
     assert not placeholder.exists()
     assert source.is_file()
 
 
-def test_removed_word_for_word(machine: Machine) -> None:
+def test_rollback_leaves_nothing(machine: Machine) -> None:
     before = machine.files
-    machine.does(INSTALL)
+    machine.run(INSTALL)
     machine.mounted()
-    calls = machine.does(commands("Remove it"))
+    calls = machine.run(commands("Roll back"))
     assert machine.files == before
-    # The container goes while a file still names it.
+    # docker compose finds the container only while a file contains it.
     assert calls.index("docker compose rm --stop --force otc-swr") < calls.index("docker compose up -d")
 
 
-def test_docker_compose_has_every_option_of_the_page() -> None:
+def test_docker_compose_has_every_command_and_option() -> None:
     called = re.findall(r"docker compose ([a-z]+)((?: --?[a-z-]+)*)", PAGE)
     assert {"config", "down", "exec", "logs", "ps", "rm", "run", "up"} == {command for command, _ in called}
     for wanted in {command for command, _ in called}:
@@ -168,19 +158,15 @@ def test_docker_compose_has_every_option_of_the_page() -> None:
         assert options <= set(re.findall(r"--?[a-z-]+", printed.stdout)), wanted
 
 
-@pytest.mark.parametrize("name", ["~é", "~%C3%A9"])
-def test_bytes_outside_ascii(name: str, nginx: StartNginx, core: Scripted) -> None:
-    """The door wants them encoded, as browsers do; core, on the pages beside ours, does not."""
-    with running_adapter({}, harbor_core_url=f"http://127.0.0.1:{core.port}") as adapter:
-        running = nginx(core, int(adapter.provider.rpartition(":")[2]))
-        answers = {}
-        for page in ("registries", "projects"):
-            with socket.create_connection(("127.0.0.1", running.port), 20) as connection:
-                request = f"GET /api/v2.0/{page}?q=name={name} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
-                connection.sendall(request.encode())
-                answers[page] = b"".join(iter(lambda: connection.recv(65536), b""))
-    assert answers["projects"].startswith(b"HTTP/1.1 200 ")
-    status, words = (b"200", b"core") if name.isascii() else (b"400", b"")
-    assert answers["registries"].startswith(b"HTTP/1.1 " + status)
-    assert words in answers["registries"]
-    assert "400 before any answer of Harbor" in PAGE
+def test_only_pages_of_the_adapter_require_encoded_urls(nginx: StartNginx, core: ScriptedCore) -> None:
+    with running_adapter({}, harbor_core_url=core.url) as adapter:
+        front = nginx(core, int(adapter.provider.rpartition(":")[2]))
+        for page, name, expected in (
+            ("projects", "~é", b"HTTP/1.1 200 "),
+            ("registries", "~%C3%A9", b"HTTP/1.1 200 "),
+            ("registries", "~é", b"HTTP/1.1 400 "),
+        ):
+            with socket.create_connection(("127.0.0.1", front.port), 20) as connection:
+                connection.sendall(f"GET /api/v2.0/{page}?q=name={name} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+                assert connection.recv(65536).startswith(expected)
+    assert "400 for a script" in PAGE

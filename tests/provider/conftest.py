@@ -1,30 +1,38 @@
-"""One adapter for the whole folder, in front of a scripted SWR, behind it a scripted core."""
+"""One adapter for the whole folder, between a scripted SWR and a scripted core."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
 from pytest_httpserver import HTTPServer
 
+from adapter.provider.app import create_provider_app
+from adapter.provider.core_client import CoreClient
+from adapter.settings import Settings
+from adapter.swr.client import SwrClient
 from tests.conftest import StartAdapter
 from tests.credentials import PROJECT
-from tests.provider.harness import PUBLIC_URL, Client, PlayedCore
+from tests.provider.harness import PUBLIC_URL, Client, ScriptedCore
 from tests.running import RunningAdapter, running_adapter
 from tests.swr.scripted import Swr
+
+InFrontOf = Callable[..., FlaskClient]
 
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[tuple[HTTPServer, HTTPServer]]:
-    """SWR's and core's."""
+    """Of SWR and of core."""
     with HTTPServer(threaded=True) as swr, HTTPServer(threaded=True) as core:
         yield swr, core
 
 
 @pytest.fixture
 def scripted_swr(servers: tuple[HTTPServer, HTTPServer]) -> Iterator[Swr]:
-    """Says yes to every credential until a test has it otherwise."""
+    """Accepts all credentials unless a test changes it."""
     server, _ = servers
     swr = Swr(server)
     swr.grant()
@@ -34,9 +42,9 @@ def scripted_swr(servers: tuple[HTTPServer, HTTPServer]) -> Iterator[Swr]:
 
 
 @pytest.fixture
-def core(servers: tuple[HTTPServer, HTTPServer]) -> Iterator[PlayedCore]:
+def core(servers: tuple[HTTPServer, HTTPServer]) -> Iterator[ScriptedCore]:
     _, server = servers
-    yield PlayedCore(server)
+    yield ScriptedCore(server)
     server.clear()
 
 
@@ -50,14 +58,14 @@ def shared_adapter(servers: tuple[HTTPServer, HTTPServer]) -> Iterator[RunningAd
 
 
 @pytest.fixture
-def portal(shared_adapter: RunningAdapter, scripted_swr: Swr, core: PlayedCore) -> Client:
-    """What stands in front of the door."""
+def portal(shared_adapter: RunningAdapter, scripted_swr: Swr, core: ScriptedCore) -> Client:
+    """A client of the shared adapter."""
     return Client(shared_adapter.provider)
 
 
 @pytest.fixture
 def another(servers: tuple[HTTPServer, HTTPServer], scripted_swr: Swr) -> Iterator[StartAdapter]:
-    """Starts doors of a test's own, `another(**settings)`."""
+    """Starts adapters for one test: `another(**settings)`."""
     swr, core = (server.url_for("").rstrip("/") for server in servers)
     with ExitStack() as stack:
 
@@ -65,5 +73,25 @@ def another(servers: tuple[HTTPServer, HTTPServer], scripted_swr: Swr) -> Iterat
             usual: dict[str, object] = {"public_url": PUBLIC_URL, "harbor_core_url": core}
             regions = settings.pop("regions", {PROJECT: {"registry": swr, "api": swr}})
             return stack.enter_context(running_adapter(regions, **{**usual, **settings}))  # type: ignore[arg-type]
+
+        yield start
+
+
+@pytest.fixture
+def in_front_of() -> Iterator[InFrontOf]:
+    """The application in this process, with its timeouts in seconds: `in_front_of(url, **settings)`."""
+    with ExitStack() as stack:
+
+        def start(
+            url: str, response_timeout: float = 20.0, connect_timeout: float = 5.0, **settings: Any
+        ) -> FlaskClient:
+            chosen = Settings(public_url=PUBLIC_URL, harbor_core_url=url, **settings)
+            core = CoreClient(
+                url, chosen.core_ca_bundle, connect_timeout=connect_timeout, response_timeout=response_timeout
+            )
+            stack.callback(core.close)
+            client = create_provider_app(chosen, SwrClient.build(chosen), core).test_client()
+            client.set_cookie("sid", "1")
+            return client
 
         yield start

@@ -1,4 +1,4 @@
-"""What the portal sends for an endpoint, and who sends it."""
+"""Requests of the portal about endpoints, and who sends them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CALLERS = pytest.mark.parametrize("caller", [BROWSER, SCRIPT], ids=["browser", "
 
 
 def created(**changes: Any) -> dict[str, Any]:
-    """What the portal posts to `/registries`."""
+    """The body of `POST /registries`."""
     credential = {"access_key": ACCESS_ID, "access_secret": SECRET_KEY, "type": "basic"}
     document = {"credential": credential, "description": "", "insecure": False, "name": "swr", "type": NAME}
     for key in ("access_key", "access_secret"):
@@ -25,10 +25,15 @@ def created(**changes: Any) -> dict[str, Any]:
 
 
 def pinged(**changes: Any) -> dict[str, Any]:
-    """The same as the portal posts it to `/registries/ping`."""
+    """The body of `POST /registries/ping`."""
     document = created(**changes)
     credential = document.pop("credential")
     return {**document, "access_key": credential["access_key"], "access_secret": credential["access_secret"]}
 
 
-WHOLE = pytest.mark.parametrize(("path", "form"), [("/registries", created), ("/registries/ping", pinged)])
+NEW_ENDPOINTS = pytest.mark.parametrize(("path", "form"), [("/registries", created), ("/registries/ping", pinged)])
+CHANGES: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("PUT", "/registries/4", {}),
+    ("POST", "/registries/ping", {"id": 4}),
+)
+"""Both requests about a stored endpoint: method, path, and the fields that the request always has."""

@@ -1,4 +1,4 @@
-"""A core that is only a socket: for answers that no web server would give."""
+"""A core that is only a socket, for responses that no web server sends."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 
-Behaviour = Callable[[socket.socket, bytes], None]
-"""Given the connection and the request as far as its headers' end."""
+Behavior = Callable[[socket.socket, bytes], None]
+"""Called with the connection and the request up to the end of its headers."""
 
 
 def head(connection: socket.socket) -> bytes:
-    """What came up to the end of a request's headers, or up to the connection's end."""
-    read = b""
-    while b"\r\n\r\n" not in read:
+    """The bytes up to the end of the headers, or of the connection."""
+    received = b""
+    while b"\r\n\r\n" not in received:
         if not (block := connection.recv(65536)):
             break
-        read += block
-    return read
+        received += block
+    return received
 
 
-def says(answer: bytes) -> Behaviour:
-    """Those bytes, and the end."""
-    return lambda connection, _: connection.sendall(answer)
+def sends(response: bytes) -> Behavior:
+    """Sends these bytes, and closes the connection."""
+    return lambda connection, _: connection.sendall(response)
 
 
 @contextlib.contextmanager
-def raw_core(*behaviours: Behaviour) -> Iterator[str]:
-    """The URL of a core whose connections behave as told, one after the other; the last one stays."""
-    left = list(behaviours)
+def raw_core(*behaviors: Behavior) -> Iterator[str]:
+    """The URL of a core with one behavior for each connection. The last one applies to all further connections."""
+    remaining = list(behaviors)
     with socket.create_server(("127.0.0.1", 0)) as server:
 
-        def serve(connection: socket.socket, behave: Behaviour) -> None:
+        def serve(connection: socket.socket, behave: Behavior) -> None:
             with connection, contextlib.suppress(OSError):
                 if request := head(connection):
                     behave(connection, request)
@@ -43,7 +43,7 @@ def raw_core(*behaviours: Behaviour) -> Iterator[str]:
                     connection, _ = server.accept()
                 except OSError:
                     return
-                behave = left.pop(0) if len(left) > 1 else left[0]
+                behave = remaining.pop(0) if len(remaining) > 1 else remaining[0]
                 threading.Thread(target=serve, args=(connection, behave), daemon=True).start()
 
         thread = threading.Thread(target=accept, daemon=True)

@@ -1,32 +1,46 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
-from adapter.provider.json_edit import respelled
+import pytest
 
-
-def test_what_is_not_changed_keeps_its_bytes() -> None:
-    text = ' [ {"a" : 1.50, "b":"\\u0026é"} , {"c":[1e2 ,2],"type":"x","d" :{} } ]\n'
-    before = json.loads(text)
-    after = [before[0], {**before[1], "type": "y"}]
-    assert respelled(text, before, after) == ' [{"a" : 1.50, "b":"\\u0026é"},{"c":[1e2 ,2],"type":"y","d" :{}}]\n'
+from adapter.provider.json_edit import edit, max_values, parse, unescape_ascii
 
 
-def test_members_come_and_go() -> None:
-    text = '{"a": 1, "b": {"x": 1}, "c": 3}'
-    before = json.loads(text)
-    after = {"a": before["a"], "b": {**before["b"], "y": "ü"}, "new": [1]}
-    assert respelled(text, before, after) == '{"a": 1,"b": {"x": 1,"y":"\\u00fc"},"new":[1]}'
+def test_last_of_repeated_members_counts_in_its_own_position() -> None:
+    """Core reads one after the other, and takes `a` and `A` for the same name."""
+    assert list(parse(b'{"a":1,"A":2,"a":3}').items()) == [("A", 2), ("a", 3)]
 
 
-def test_of_two_members_with_one_name_the_last_counts() -> None:
-    text = '{"a":{"old":1},"a":{"url":"x"}}'
-    before = json.loads(text)
-    assert respelled(text, before, {"a": {"url": "y"}}) == '{"a":{"url":"y"}}'
+@pytest.mark.parametrize(
+    "body", [b"", b"\xff", b"\xef\xbb\xbf{}", '{"a":1}'.encode("utf-16"), b"{} {}", b"[" * 100_000]
+)
+def test_body_that_is_not_json_keeps_its_bytes(body: bytes) -> None:
+    with pytest.raises(ValueError):
+        parse(body)
+    assert edit(body, lambda _: "never") == body
 
 
-def test_half_a_surrogate_survives() -> None:
-    text = '{"a":"\\ud800","b":1}'
-    before = json.loads(text)
-    assert respelled(text, before, {**before, "b": 2}).encode() == b'{"a":"\\ud800","b":2}'
-    assert respelled(text, before, {"c": before["a"]}).encode() == b'{"c":"\\ud800"}'
+def test_only_a_changed_document_gets_new_bytes() -> None:
+    body = b' {"a": 1.50, "b": 12345678901234567890, "c": "\\ud800"} '
+    assert edit(body, lambda document: document) == body
+    changed = edit(body, lambda document: {**document, "d": "\xfc"})
+    assert changed == b'{"a":1.5,"b":12345678901234567890,"c":"\\ud800","d":"\\u00fc"}'
+
+
+@pytest.mark.parametrize(
+    ("body", "unescaped"),
+    [(rb"\u0073w\u0072.\U0041", rb"swr.A"), (rb"\u2028\u00e9\u00", rb"\u2028\u00e9\u00"), (b"plain", b"plain")],
+)
+def test_escaped_ascii_is_found(body: bytes, unescaped: bytes) -> None:
+    assert unescape_ascii(body) == unescaped
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"1", b'{"a":[{},{}],"b":2}', b"[[],[[]]]"])
+def test_max_values_is_an_upper_bound(body: bytes) -> None:
+    def count(value: Any) -> int:
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        return 1 + sum(map(count, inner))
+
+    assert count(json.loads(body)) <= max_values(body)

@@ -1,4 +1,4 @@
-"""The provider door as `openapi/provider.yaml` has it: held to the code and to recorded traffic."""
+"""`openapi/provider.yaml`, compared with the code and with recorded traffic."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from adapter.provider import routes
-from adapter.sandbox.recording import Body, Exchange, Headers, load
+from adapter.sandbox.recording import Body, Exchange, load
 from tests.openapi import METHODS, Operation, Page
 
 ROOT = Path(__file__).parents[2]
@@ -24,20 +24,11 @@ RECORDINGS = sorted((ROOT / "tests/recordings/harbor-2.15.2/portal-to-door").glo
 PAGE = Page("provider.yaml")
 DOCUMENT = PAGE.root
 BASE: str = DOCUMENT["servers"][0]["url"]
-
-# Of HTTP itself, or the framing's: no part of the contract.
-PLAIN_HEADERS = {"content-type", "content-length", "date", "vary"}
-
-
-resolved = PAGE.resolved
-
-
-def operations() -> tuple[Operation, ...]:
-    return PAGE.operations
+UNDESCRIBED_HEADERS = {"content-type", "content-length", "date", "vary"}
 
 
 def parameters(operation: Operation, place: str) -> dict[str, str]:
-    """The parameters of one place (path, query, header): name → where its schema stands."""
+    """The parameters in path, query or header: name to the place of the schema."""
     return {
         parameter["name"]: f"{where}/schema"
         for where, parameter in PAGE.parameters(operation)
@@ -45,11 +36,9 @@ def parameters(operation: Operation, place: str) -> dict[str, str]:
     }
 
 
-# Validation: strict, so that a field which was recorded but is not described is found
-
-
 def strict(node: Any, *, part: bool = False) -> Any:
-    """The document with unknown properties refused. `part`: the schema is a part of others, which refuse for it."""
+    """The document without additional properties, to find recorded fields that are not described. `part`: the schema
+    is only a part of others."""
     if isinstance(node, list):
         return [strict(each) for each in node]
     if not isinstance(node, dict):
@@ -65,80 +54,54 @@ def strict(node: Any, *, part: bool = False) -> Any:
     return made
 
 
-def validator(where: str, document: Any) -> OAS31Validator:
-    registry: Registry[Any] = Registry().with_resource("urn:door", DRAFT202012.create_resource(document))
-    return OAS31Validator({"$ref": f"urn:door#{where}"}, registry=registry, format_checker=oas31_format_checker)
-
-
-STRICT = strict(DOCUMENT)
+STRICT: Registry[Any] = Registry().with_resource("urn:page", DRAFT202012.create_resource(strict(DOCUMENT)))
 
 
 def faults(where: str, value: Any) -> list[str]:
-    return [f"{error.json_path}: {error.message}" for error in validator(where, STRICT).iter_errors(value)]
+    """What contradicts the schema at a place of the document."""
+    validator = OAS31Validator({"$ref": f"urn:page#{where}"}, registry=STRICT, format_checker=oas31_format_checker)
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
 
 
-def parsed(body: Body | None) -> Any:
-    assert body is not None
-    assert body.data is not None
-    return json.loads(body.data)
-
-
-def converted(text: str, where: str) -> Any:
-    """A parameter's text as its schema's type."""
-    kind = resolved(where)[1]["type"]
-    return int(text) if kind == "integer" and re.fullmatch(r"-?\d+", text) else text
-
-
-def request_faults(exchange: Exchange, operation: Operation, captured: dict[str, str]) -> Iterator[str]:
-    request = exchange.request
+def exchange_faults(exchange: Exchange, operation: Operation, captured: dict[str, str]) -> Iterator[str]:
+    request, response = exchange.request, exchange.answer
+    _, described = PAGE.resolved(operation.where)
     yield from parameter_faults(operation, "path", [*captured.items()])
     yield from parameter_faults(operation, "query", parse_qsl(request.query, keep_blank_values=True))
     token = request.header("X-Harbor-CSRF-Token") if operation.method != "GET" else None
     if token and "X-Harbor-CSRF-Token" not in parameters(operation, "header"):
         yield "the CSRF token is not described"
-    described = "requestBody" in resolved(operation.where)[1]
-    yield from body_faults(request.body, f"{operation.where}/requestBody" if described else None)
+    yield from body_faults(request.body, f"{operation.where}/requestBody" if "requestBody" in described else None)
+    if str(response.status) not in described["responses"]:
+        yield f"status {response.status} is not described"
+        return
+    where, found = PAGE.resolved(f"{operation.where}/responses/{response.status}")
+    known = UNDESCRIBED_HEADERS | {name.lower() for name in found.get("headers", {})}
+    yield from (f"header {name} is not described" for name, _ in response.headers if name.lower() not in known)
+    yield from body_faults(response.body, where if "content" in found else None)
 
 
 def parameter_faults(operation: Operation, place: str, given: list[tuple[str, str]]) -> Iterator[str]:
     known = parameters(operation, place)
-    for name, value in given:
+    for name, text in given:
         if name not in known:
             yield f"{place} parameter {name} is not described"
-        else:
-            yield from faults(known[name], converted(value, known[name]))
+            continue
+        is_number = PAGE.resolved(known[name])[1]["type"] == "integer" and re.fullmatch(r"-?\d+", text)
+        yield from faults(known[name], int(text) if is_number else text)
 
 
 def body_faults(body: Body | None, where: str | None) -> Iterator[str]:
-    """`where`: the place of what describes the body's content, None if there is to be none."""
+    """`where` describes the body; None if there must be none."""
     if (body is None) != (where is None):
-        yield "a body where none is described, or none where one is"
-    elif where is not None:
-        yield from faults(f"{where}/content/application~1json/schema", parsed(body))
+        yield "a body without description, or a description without body"
+    elif body is not None:
+        yield from faults(f"{where}/content/application~1json/schema", json.loads(body.data or b""))
 
 
-def answer_faults(exchange: Exchange, operation: Operation) -> Iterator[str]:
-    described = resolved(operation.where)[1]["responses"]
-    status = str(exchange.answer.status)
-    if status not in described:
-        yield f"status {status} is not described"
-        return
-    where, response = resolved(f"{operation.where}/responses/{status}")
-    yield from header_faults(exchange.answer.headers, response.get("headers", {}))
-    yield from body_faults(exchange.answer.body, where if "content" in response else None)
-
-
-def header_faults(recorded: Headers, described: dict[str, Any]) -> Iterator[str]:
-    known = PLAIN_HEADERS | {name.lower() for name in described}
-    yield from (f"header {name} is not described" for name, _ in recorded if name.lower() not in known)
-
-
-# Recorded traffic
-
-
-def match(method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
-    """The operation that a request means; a fixed path goes before one with a parameter, as OpenAPI has it."""
-    for operation in sorted(operations(), key=lambda each: each.template.count("{")):
+def operation_of(method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
+    """Prefers paths without parameters, as OpenAPI says."""
+    for operation in sorted(PAGE.operations, key=lambda each: each.template.count("{")):
         pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(BASE + operation.template))
         if operation.method == method and (found := re.fullmatch(pattern, path)):
             return operation, found.groupdict()
@@ -150,50 +113,42 @@ def recorded() -> list[tuple[str, Exchange, Operation, dict[str, str]]]:
         (f"{file.stem} {exchange}", exchange, *found)
         for file in RECORDINGS
         for exchange in load(file)
-        if (found := match(exchange.request.method, exchange.request.path))
+        if (found := operation_of(exchange.request.method, exchange.request.path))
     ]
 
 
-def test_the_document_is_valid_openapi_3_1() -> None:
+def test_document_is_valid_openapi_3_1() -> None:
     assert DOCUMENT["openapi"].startswith("3.1.")
     assert [error.message for error in OpenAPIV31SpecValidator(DOCUMENT).iter_errors()] == []
 
 
-def sample(template: str) -> str:
-    """A target of that path."""
+def example(template: str) -> str:
     return BASE + template.replace("{id}", "7").replace("{project_name_or_id}", "library")
 
 
-def test_the_operations_that_the_door_translates_are_those_of_the_code() -> None:
-    """One to one with its kinds of routes and with the rows of its table; all else passes, id 0 included."""
-    described = {operation: resolved(operation.where)[1]["x-door"] for operation in operations()}
-    assert set(described.values()) == {"translates", "passes"}
-    translated = {(each.method, each.template) for each, door in described.items() if door == "translates"}
+def test_translated_operations_are_those_of_the_code() -> None:
+    described = {operation: PAGE.resolved(operation.where)[1] for operation in PAGE.operations}
+    assert {each["x-adapter"] for each in described.values()} == {"translates", "passes"}
+    translated = {
+        (each.method, each.template) for each, found in described.items() if found["x-adapter"] == "translates"
+    }
     matched = {
         (method, template): route.kind
         for method in map(str.upper, METHODS)
         for template in DOCUMENT["paths"]
-        if (route := routes.match(method, sample(template)))
+        if (route := routes.match(method, example(template)))
     }
     assert set(matched) == translated
     assert sorted(kind.name for kind in matched.values()) == sorted(kind.name for kind in routes.Kind)
     assert len(routes._ROUTES) == len(translated)
+    assert [path for path in DOCUMENT["paths"] if not routes.is_routed_to_adapter(example(path))] == []
 
 
-def test_harbors_proxy_brings_every_path_to_the_door() -> None:
-    assert [path for path in DOCUMENT["paths"] if not routes.is_brought(sample(path))] == []
-
-
-def test_harbors_own_entry_is_not_translated() -> None:
-    assert routes.match("GET", f"{BASE}/registries/7/info") is not None
-    assert routes.match("GET", f"{BASE}/registries/0/info") is None
-
-
-def test_every_operation_has_a_name_of_its_own_and_says_what_the_door_changes() -> None:
-    described = [resolved(operation.where)[1] for operation in operations()]
+def test_every_operation_says_what_the_adapter_changes() -> None:
+    described = [PAGE.resolved(operation.where)[1] for operation in PAGE.operations]
     assert len({each["operationId"] for each in described}) == len(described) > 10
-    silent = [each for each in described if not re.match(r"(In|Out)\b|Nothing is changed", each["description"])]
-    assert [each["operationId"] for each in silent] == []
+    beginning = re.compile(r"(Request|Response)\b|Nothing is changed")
+    assert [each["operationId"] for each in described if not beginning.match(each["description"])] == []
 
 
 def test_recorded_exchanges_are_as_described() -> None:
@@ -202,14 +157,10 @@ def test_recorded_exchanges_are_as_described() -> None:
     found = {
         name: wrong
         for name, exchange, operation, captured in exchanges
-        if (wrong := [*request_faults(exchange, operation, captured), *answer_faults(exchange, operation)])
+        if (wrong := [*exchange_faults(exchange, operation, captured)])
     }
     assert found == {}
-
-
-def test_recordings_cover_all_operations_but_these() -> None:
-    seen = {str(operation) for _, _, operation, _ in recorded()}
-    assert {str(operation) for operation in operations()} - seen == {
+    assert {str(each) for each in PAGE.operations} - {str(operation) for _, _, operation, _ in exchanges} == {
         "GET /replication/policies/{id}",
         "DELETE /replication/policies/{id}",
     }
@@ -222,15 +173,13 @@ def test_recordings_cover_all_operations_but_these() -> None:
         ("RegistryCreate", {"name": "swr", "type": "harbor", "url": "http://adapter", "secret": "x"}),
         ("RegistryUpdate", {"type": "harbor"}),
         ("RegistryPing", {"id": "4"}),
-        ("Registry", {"id": 1, "name": "swr", "type": "harbor", "url": "http://adapter"}),
         ("Registry", {"id": 1, "name": "swr", "type": "harbor", "credential": {"secret": "x"}}),
         ("Policy", {"id": 1, "name": "push", "src_registry": None, "dest_registry": None}),
-        ("PolicyWrite", {"name": "push", "dest_registry": {"id": "4"}}),
         ("PolicyWrite", {"name": "push", "dest_namespace_replace_count": -2}),
         ("PolicyWrite", {"name": "push", "filters": [{"type": "repository", "value": "**"}]}),
         ("ProjectSummary", {"registry": {"id": 4, "name": "swr"}}),
         ("Errors", {"errors": [{"message": "no"}]}),
     ],
 )
-def test_what_is_not_as_described_is_refused(schema: str, document: Any) -> None:
+def test_other_documents_contradict_the_schemas(schema: str, document: Any) -> None:
     assert faults(f"/components/schemas/{schema}", document) != []

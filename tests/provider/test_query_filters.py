@@ -2,22 +2,22 @@ from __future__ import annotations
 
 import pytest
 
-from adapter.provider.query_filters import restored, translated
+from adapter.provider.query_filters import restore_links, translate_query
 
 ADAPTER = "http://adapter:8080"
-OURS = "q=url%3Dhttp%3A%2F%2Fadapter%3A8080"
+URL_FILTER = "q=url%3Dhttp%3A%2F%2Fadapter%3A8080"
 
 
 @pytest.mark.parametrize(
-    ("query", "wanted"),
+    ("query", "expected"),
     [
-        ("q=type%3DOpen%20Telekom%20Cloud%20SWR", OURS),
-        ("q=type=Open+Telekom+Cloud+SWR", OURS),
-        ("q=type%253DOpen%2520Telekom%2520Cloud%2520SWR", OURS),
-        ("q=type%3D~Open%20Telekom%20Cloud%20SWR", OURS),
-        ("q=type%3D%22Open%20Telekom%20Cloud%20SWR%22", OURS),
-        ("q=type%3Dopentelekomcloud-swr", OURS),
-        ("page=1&q=type%3Dopentelekomcloud-swr&sort=%2dname", f"page=1&{OURS}&sort=%2dname"),
+        ("q=type%3DOpen%20Telekom%20Cloud%20SWR", URL_FILTER),
+        ("q=type=Open+Telekom+Cloud+SWR", URL_FILTER),
+        ("q=type%253DOpen%2520Telekom%2520Cloud%2520SWR", URL_FILTER),
+        ("q=type%3D~Open%20Telekom%20Cloud%20SWR", URL_FILTER),
+        ("q=type%3D%22Open%20Telekom%20Cloud%20SWR%22", URL_FILTER),
+        ("q=type%3Dopentelekomcloud-swr", URL_FILTER),
+        ("page=1&q=type%3Dopentelekomcloud-swr&sort=%2dname", f"page=1&{URL_FILTER}&sort=%2dname"),
         (
             "q=name%3D~a%2Bb%25,type%3DOpen%20Telekom%20Cloud%20SWR",
             "q=name%3D~a%2Bb%25%2Curl%3Dhttp%3A%2F%2Fadapter%3A8080",
@@ -30,8 +30,8 @@ OURS = "q=url%3Dhttp%3A%2F%2Fadapter%3A8080"
         ("q=type%3D%7Bharbor%20opentelekomcloud-swr%7D", "q=type%3D%7Bharbor%7D"),
     ],
 )
-def test_filters_for_our_name(query: str, wanted: str) -> None:
-    assert translated(query, ADAPTER, "harbor") == wanted
+def test_filter_for_the_provider_becomes_one_for_the_url(query: str, expected: str) -> None:
+    assert translate_query(query, ADAPTER, "harbor") == expected
 
 
 @pytest.mark.parametrize(
@@ -50,16 +50,16 @@ def test_filters_for_our_name(query: str, wanted: str) -> None:
         "q=%zz%ff,type",
     ],
 )
-def test_all_else_stays_as_it_is(query: str) -> None:
-    assert translated(query, ADAPTER, "harbor") == query
+def test_other_queries_keep_their_bytes(query: str) -> None:
+    assert translate_query(query, ADAPTER, "harbor") == query
 
 
 @pytest.mark.parametrize(
-    ("asked", "link", "wanted"),
+    ("query", "link", "expected"),
     [
         (
             "q=type%3DOpen%20Telekom%20Cloud%20SWR&page=2",
-            f'</r?page=1&{OURS}>; rel="prev" , </r?x={{%2f}}&{OURS}&page=3>; rel="next"',
+            f'</r?page=1&{URL_FILTER}>; rel="prev" , </r?x={{%2f}}&{URL_FILTER}&page=3>; rel="next"',
             '</r?page=1&q=type%3DOpen%20Telekom%20Cloud%20SWR>; rel="prev" , '
             '</r?x={%2f}&q=type%3DOpen%20Telekom%20Cloud%20SWR&page=3>; rel="next"',
         ),
@@ -68,23 +68,23 @@ def test_all_else_stays_as_it_is(query: str) -> None:
             '</r?q=url%3dhttp:%2f%2fadapter:8080>; rel="next"',
             '</r?q=type=Open+Telekom+Cloud+SWR>; rel="next"',
         ),
-        ('q=type%3Dopentelekomcloud-swr,name=<">', f"</r?{OURS}%2Cname%3D%3C%22%3E>", None),
+        ('q=type%3Dopentelekomcloud-swr,name=<">', f"</r?{URL_FILTER}%2Cname%3D%3C%22%3E>", None),
         (
             "q=a&q=type%3Dopentelekomcloud-swr",
-            f"</r?q=a&{OURS}&name=url%3Dhttp%3A%2F%2Fadapter%3A8080>",
+            f"</r?q=a&{URL_FILTER}&name=url%3Dhttp%3A%2F%2Fadapter%3A8080>",
             "</r?q=a&q=type%3Dopentelekomcloud-swr&name=url%3Dhttp%3A%2F%2Fadapter%3A8080>",
         ),
     ],
 )
-def test_links_have_the_filter_that_was_given(asked: str, link: str, wanted: str | None) -> None:
-    sent = translated(asked, ADAPTER, "harbor")
-    assert sent != asked
-    assert restored(link, asked, sent) == (wanted or "</r?q=type%3Dopentelekomcloud-swr,name=%3C%22%3E>")
+def test_link_gets_the_filter_of_the_caller(query: str, link: str, expected: str | None) -> None:
+    sent_query = translate_query(query, ADAPTER, "harbor")
+    assert sent_query != query
+    assert restore_links(link, query, sent_query) == (expected or "</r?q=type%3Dopentelekomcloud-swr,name=%3C%22%3E>")
 
 
 @pytest.mark.parametrize(
     "link", ["", "x", "</r>", "</r?>", "</r?q>", "<q=url>; q=1", '</r?q=name%3Da&q=url>; rel="next"']
 )
-def test_other_links_stay_as_they_are(link: str) -> None:
-    asked = "q=type%3Dopentelekomcloud-swr"
-    assert restored(link, asked, translated(asked, ADAPTER, "harbor")) == link
+def test_other_links_keep_their_bytes(link: str) -> None:
+    query = "q=type%3Dopentelekomcloud-swr"
+    assert restore_links(link, query, translate_query(query, ADAPTER, "harbor")) == link

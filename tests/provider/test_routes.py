@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapter.provider.routes import API, Kind, Route, is_brought, match, origin_form
+from adapter.provider.routes import API, Kind, Route, is_routed_to_adapter, match, origin_form
 
 
 @pytest.mark.parametrize(
@@ -39,16 +39,16 @@ from adapter.provider.routes import API, Kind, Route, is_brought, match, origin_
         ("GET", "/replication/executions", None),
     ],
 )
-def test_match(method: str, path: str, route: Route | None) -> None:
+def test_route_of_a_request(method: str, path: str, route: Route | None) -> None:
     assert match(method, API + path) == route
 
 
-def test_a_doubled_slash_in_front() -> None:
+def test_leading_double_slash_is_cleaned() -> None:
     assert match("GET", f"/{API}/registries") == Route(Kind.REGISTRIES)
 
 
 @pytest.mark.parametrize(
-    ("path", "brought"),
+    ("path", "routed"),
     [
         ("/registries/4", True),
         ("/replication/policies/7", True),
@@ -58,8 +58,8 @@ def test_a_doubled_slash_in_front() -> None:
         ("/replication/executions", False),
     ],
 )
-def test_what_the_proxy_brings(path: str, brought: bool) -> None:
-    assert is_brought(API + path) is brought
+def test_paths_that_nginx_sends_to_the_adapter(path: str, routed: bool) -> None:
+    assert is_routed_to_adapter(API + path) is routed
 
 
 @pytest.mark.parametrize(
@@ -72,5 +72,5 @@ def test_what_the_proxy_brings(path: str, brought: bool) -> None:
         ("*", "*"),
     ],
 )
-def test_origin_form(target: str, path: str) -> None:
+def test_target_in_origin_form(target: str, path: str) -> None:
     assert origin_form(target) == path
