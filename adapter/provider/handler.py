@@ -102,7 +102,7 @@ class Handler:
         except LookupFailed as failed:
             return failed.response
         unconfirmed = None
-        # SWR is asked only for callers that core knows. Otherwise anybody could find out which credentials are valid.
+        # Only for callers that core accepts. Otherwise anybody could find out which credentials are valid.
         if translated.credentials is not None and (
             translated.authorized or is_authorized(self._core, request, deadline)
         ):

@@ -69,7 +69,7 @@ class RequestTranslation:
             return TranslatedRequest(document)
         access_id, secret = _string(credential, "access_key"), _secret(credential)
         if not named:
-            # A script that uses the adapter's own URL. Without credentials, the contract port says what to enter.
+            # A script that uses the adapter's own URL. Without credentials, the contract port reports what to enter.
             entered = access_id or _string(credential, "access_secret")
             return TranslatedRequest(document, self._credentials(access_id, secret) if entered else None)
         region = self.endpoints.region_of_url(_string(fields, "url"))

@@ -24,12 +24,12 @@ ADAPTER = "otc-swr.internal:8081"
 DNS = "127.0.0.11"
 TIMEOUT = "proxy_read_timeout 60s;"
 
-PROXY = """
-      proxy_set_header Host $host;
+CONFIGURATION = (Path(__file__).parent / "harbor" / "nginx.conf").read_text()
+
+PROXY = """proxy_set_header Host $host;
       proxy_set_header X-Real-IP $remote_addr;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
       proxy_set_header X-Forwarded-Proto $x_forwarded_proto;
-      {cookies}
       proxy_buffering off;
       proxy_request_buffering off;
 """
@@ -43,74 +43,12 @@ CORE_TLS = """
       proxy_ssl_session_reuse on;
 """
 
-STOCK = """
-{user}
-worker_processes 1;
-pid {folder}/nginx.pid;
-daemon off;
-error_log stderr info;
-
-events {{
-  worker_connections 1024;
-  use epoll;
-  multi_accept on;
-}}
-
-http {{
-  client_body_temp_path {folder}/client_body_temp;
-  proxy_temp_path {folder}/proxy_temp;
-  fastcgi_temp_path {folder}/fastcgi_temp;
-  uwsgi_temp_path {folder}/uwsgi_temp;
-  scgi_temp_path {folder}/scgi_temp;
-  tcp_nodelay on;
-  proxy_http_version 1.1;
-
-  upstream core {{
-    server 127.0.0.1:{core};
-  }}
-
-  access_log {folder}/access.log;
-
-  map $http_x_forwarded_proto $x_forwarded_proto {{
-    default $http_x_forwarded_proto;
-    "" $scheme;
-  }}
-
-  server {{
-    {listen}
-    server_tokens off;
-    client_max_body_size 0;
-    add_header X-Frame-Options DENY;
-    add_header Content-Security-Policy "frame-ancestors 'none'";
-    {extra}
-
-    include {folder}/conf.d/harbor.{scheme}.*.conf;
-
-    location /c/ {{
-      proxy_pass {core_scheme}://core/c/;{core_tls}{proxy}
-    }}
-    location /api/ {{
-      proxy_pass {core_scheme}://core/api/;{core_tls}{proxy}
-    }}
-    location /v2/ {{
-      proxy_pass {core_scheme}://core/v2/;{core_tls}{proxy}
-    }}
-    location /service/ {{
-      proxy_pass {core_scheme}://core/service/;{core_tls}{proxy}
-    }}
-    location /ready {{
-      return 204;
-    }}
-  }}
-}}
-"""
-
 LISTEN = {
-    "http": "listen 127.0.0.1:{port};",
-    "https": """listen 127.0.0.1:{port} ssl;
-    listen 127.0.0.1:{plain};
-    ssl_certificate {folder}/server.crt;
-    ssl_certificate_key {folder}/server.key;
+    "http": "listen 127.0.0.1:@PORT@;",
+    "https": """listen 127.0.0.1:@PORT@ ssl;
+    listen 127.0.0.1:@PLAIN@;
+    ssl_certificate @FOLDER@/server.crt;
+    ssl_certificate_key @FOLDER@/server.key;
     ssl_protocols TLSv1.2 TLSv1.3;
     add_header Strict-Transport-Security "max-age=31536000; includeSubdomains; preload";""",
 }
@@ -174,20 +112,18 @@ def core_tls(internal: Path, verify_mode: ssl.VerifyMode) -> ssl.SSLContext:
     return context
 
 
-def _text(variant: Variant, folder: Path, port: int, plain: int, core: int, extra: str) -> str:
+def _text(variant: Variant, folder: Path, port: int, plain: int, core: int) -> str:
+    https = variant.scheme == "https"
+    proxy = PROXY + (CORE_TLS if variant.internal_tls else "") + ('proxy_cookie_path / "/; Secure";' if https else "")
     # As another user, the workers of nginx could not read the folder.
     user = f"user {getpass.getuser()} {grp.getgrgid(os.getgid()).gr_name};" if os.geteuid() == 0 else ""
-    return STOCK.format(
-        user=user,
-        folder=folder,
-        core=core,
-        listen=LISTEN[variant.scheme].format(port=port, plain=plain, folder=folder),
-        extra=extra,
-        scheme=variant.scheme,
-        core_scheme="https" if variant.internal_tls else "http",
-        core_tls=CORE_TLS if variant.internal_tls else "",
-        proxy=PROXY.format(cookies='proxy_cookie_path / "/; Secure";' if variant.scheme == "https" else ""),
-    )
+    values = {"USER": user, "LISTEN": LISTEN[variant.scheme], "PROXY": proxy, "SCHEME": variant.scheme}
+    values |= {"CORE_SCHEME": "https" if variant.internal_tls else "http", "CORE": str(core), "FOLDER": str(folder)}
+    values |= {"PORT": str(port), "PLAIN": str(plain)}
+    text = CONFIGURATION.split("\n", 1)[1]
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", value)
+    return text
 
 
 def _placed(text: str, folder: Path, internal: Path | None) -> str:
@@ -206,21 +142,19 @@ def running_nginx(
     adapter: int | str,
     dns: int | None = None,
     internal: Path | None = None,
-    extra: str = "",
     timeout: str | None = None,
 ) -> Iterator[Nginx]:
     """nginx in front of Harbor core on port `core`, with the include for the adapter, until the block ends.
 
     `adapter` is a port of the loopback interface, or host:port. nginx resolves that host by the name server on port
-    `dns`. `internal` is a folder with `core-ca.crt`, `proxy.crt` and `proxy.key`. `extra` is inserted into the server
-    block. `timeout` replaces that of the include.
+    `dns`. `internal` is the folder of `internal_tls_files`. `timeout` replaces that of the include.
     """
     with tempfile.TemporaryDirectory(prefix="nginx-") as name:
         folder = Path(name)
         (folder / "conf.d").mkdir()
         certificates(folder, "server", "localhost", "127.0.0.1")
         port, plain = free_ports(2)
-        text = _text(variant, folder, port, plain, core, extra)
+        text = _text(variant, folder, port, plain, core)
         (folder / "nginx.conf").write_text(_placed(text, folder, internal))
         include = variant.include.read_text()
         assert include.count(ADAPTER) == include.count(DNS) == include.count(TIMEOUT) == 1

@@ -34,14 +34,6 @@ def test_body_that_the_adapter_would_reject_is_not_buffered(
     assert request(nginx, "POST", "/api/v2.0/registries", body=LARGE[: 1 << 20]).body == b"adapter"
 
 
-def test_chunked_body_has_the_limit_too(nginx: StartNginx, core: ScriptedCore, adapter: ScriptedCore) -> None:
-    with socket.create_connection(("127.0.0.1", nginx(core, adapter).port), 20) as client:
-        client.sendall(b"POST /api/v2.0/registries HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
-        client.sendall(b"300000\r\n" + LARGE + b"\r\n0\r\n\r\n")
-        assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
-    assert (adapter.received, core.received) == ([], [])
-
-
 def test_client_that_does_not_read_occupies_no_thread_of_the_adapter(nginx: StartNginx, core: ScriptedCore) -> None:
     """As many clients as the adapter has threads, each with a page of 20 MiB."""
     arrived = threading.Semaphore(0)

@@ -1,1 +1,1 @@
-"""The provider door, as a process between a client that sends raw requests and a core that is played."""
+"""The provider port, between a client that sends raw requests and a scripted core."""

@@ -80,23 +80,6 @@ def test_shown_endpoint_sent_back_is_what_was_stored(stored: dict[str, Any]) -> 
 
 
 @relaxed
-@given(endpoint_of_adapter(), st.sampled_from(sorted(NAMES)))
-def test_entered_endpoint_is_shown_as_entered(stored: dict[str, Any], name: str) -> None:
-    region = ENDPOINTS.region_of_access_id(stored["credential"]["access_key"]) or ""
-    typed = {**stored, "type": name, "url": ENDPOINTS.registry(region)}
-    assert responses().registry(REQUESTS.create(typed).document) == {**typed, "type": NAME}
-
-
-@relaxed
-@given(endpoint_of_adapter(), st.lists(endpoint_of_others(), max_size=3))
-def test_edit_with_the_shown_url_stores_the_adapter_url(stored: dict[str, Any], more: list[dict[str, Any]]) -> None:
-    shown = responses().registries([stored, *more])
-    assert all(new is old for new, old in zip(shown[1:], more, strict=True))
-    flat = {"url": shown[0]["url"], "access_key": stored["credential"]["access_key"]}
-    assert REQUESTS.edit(flat, stored).document["url"] == ADAPTER
-
-
-@relaxed
 @given(endpoint_of_others())
 def test_endpoint_of_others_stays_the_same_object(endpoint: dict[str, Any]) -> None:
     out = responses()

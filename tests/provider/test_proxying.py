@@ -182,15 +182,6 @@ def test_chunked_body(
     assert (core.received[-1].body, core.received[-1].header(framing[0])) == (received, framing[1])
 
 
-def test_chunked_response_is_translated_or_passes(another: StartAdapter) -> None:
-    chunked = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-    chunked += b'5\r\n["har\r\n5\r\nbor"]\r\n0\r\n\r\n'
-    with raw_core(lambda connection, _: connection.sendall(chunked)) as url:
-        portal = Client(another(harbor_core_url=url).provider)
-        assert portal.get("/replication/adapters").json() == ["harbor", NAME]
-        assert portal.get("/replication/adapters", SCRIPT).json() == ["harbor"]
-
-
 def test_only_reads_share_a_connection(another: StartAdapter) -> None:
     """A write that an idle connection may have lost cannot be repeated."""
     served: list[list[str]] = []

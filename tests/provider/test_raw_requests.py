@@ -23,13 +23,6 @@ def raw(portal: Client, request: bytes) -> bytes:
         return b"".join(iter(lambda: client.recv(65536), b""))
 
 
-@pytest.mark.parametrize("target", [b"/x\xc3\xa9", b"/x?q=\xe9", b"/x\x7f"])
-def test_unencoded_target_is_rejected_by_the_server(target: bytes, portal: Client, core: ScriptedCore) -> None:
-    response = raw(portal, b"GET %b%b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" % (API.encode(), target))
-    assert response.startswith(b"HTTP/1.1 400 Bad Request\r\n")
-    assert core.received == []
-
-
 @pytest.mark.parametrize("target", ["/é", "/x?q=é", "/a b", "/a\r\nX: y", ""])
 def test_unencoded_target_is_rejected_by_the_client_of_core(target: str) -> None:
     with pytest.raises(InvalidRequest, match="percent-encode"):

@@ -52,18 +52,6 @@ def test_endpoint_without_a_region_has_no_url(access_id: str, portal: Client, co
     assert endpoint["credential"]["access_key"] == access_id
 
 
-def test_rules_show_the_provider_on_either_side(portal: Client, core: ScriptedCore, scripted_swr: Swr) -> None:
-    local = {"id": 0, "type": "harbor", "name": "Local", "url": PUBLIC_URL}
-    push = {"id": 1, "src_registry": local, "dest_registry": stored(4), "speed": -1}
-    pull = {"id": 2, "src_registry": stored(4), "dest_registry": local}
-    core.returns([push, pull, {"id": 3}])
-    endpoint = shown(4, scripted_swr.url)
-    expected = [{**push, "dest_registry": endpoint}, {**pull, "src_registry": endpoint}, {"id": 3}]
-    assert portal.get("/replication/policies").json() == expected
-    core.returns(push)
-    assert portal.get("/replication/policies/1").json() == expected[0]
-
-
 def test_endpoint_without_credential_has_the_remembered_region(
     portal: Client, core: ScriptedCore, scripted_swr: Swr
 ) -> None:
