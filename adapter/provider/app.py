@@ -11,9 +11,9 @@ from adapter.errors import AdapterError, CredentialsError, Denied, InternalError
 from adapter.provider.constants import NAME
 from adapter.provider.core_client import CoreClient
 from adapter.provider.endpoints import Endpoints, stored_form
-from adapter.provider.envelope import error_body
 from adapter.provider.handler import Handler
 from adapter.provider.proxying import close_after_response
+from adapter.provider.responses import error_body
 from adapter.provider.threads import CountingMiddleware, ThreadLimits
 from adapter.settings import Settings
 from adapter.swr.client import SwrClient

@@ -1,7 +1,7 @@
-"""Responses of Harbor core as the portal must see them. Documents in, documents out; no I/O.
+"""Responses of Harbor core as the portal must see them, and errors in Harbor's format. No I/O.
 
-Each function returns its argument itself if nothing in it is of the adapter, or if its shape is unexpected. A changed
-document shares all unchanged parts with the original.
+Each method of `ResponseTranslation` returns its argument itself if nothing in it is of the adapter, or if its shape is
+unexpected. A changed document shares all unchanged parts with the original.
 """
 
 from __future__ import annotations
@@ -9,11 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from adapter.provider.constants import NAME
 from adapter.provider.endpoints import Endpoints
+from adapter.provider.json_edit import dump, edit
 from adapter.state import MemoryState
+from adapter.text import plain
+
+UNHEALTHY: Final = "the registry is unhealthy"
+"""The message of core if its check of an endpoint fails for any reason (`docs/facts/harbor.md A.5`)."""
 
 
 @dataclass(frozen=True)
@@ -131,3 +136,25 @@ class EndpointRegions:
 
     def __contains__(self, endpoint: int) -> bool:
         return self._regions.get(str(endpoint)) is not None
+
+
+def error_body(code: str, message: str) -> bytes:
+    """`{"errors":[{"code","message"}]}` in ASCII, as Harbor writes it (`docs/facts/harbor.md A.5`).
+
+    The portal shows the message when an endpoint is saved.
+    """
+    return dump({"errors": [{"code": code, "message": plain(message)}]})
+
+
+def add_reason(body: bytes, reason: str) -> bytes:
+    """Core's error body with `: <reason>` after `UNHEALTHY`. Returns `body` itself if it has another message."""
+
+    def change(document: Any) -> Any:
+        errors = document.get("errors") if isinstance(document, dict) else None
+        if not isinstance(errors, list) or len(errors) != 1 or not isinstance(errors[0], dict):
+            return document
+        if errors[0].get("message") != UNHEALTHY:
+            return document
+        return {**document, "errors": [{**errors[0], "message": f"{UNHEALTHY}: {plain(reason)}"}]}
+
+    return edit(body, change)

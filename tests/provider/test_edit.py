@@ -74,7 +74,8 @@ def test_new_secret_is_checked_with_the_stored_access_id(portal: Client, core: S
     core.stores(stored(4, access_id=OTHER_ID))
     change = {"access_secret": OTHER_SECRET_KEY}
     assert portal.write("PUT", "/registries/4", change).status == 200
-    assert core.writes[-1].json() == change
+    lookup, write = core.received
+    assert (lookup.target, write.json()) == (f"{API}/registries/4", change)
     checks = [request.authorization for request in scripted_swr.seen if request.path == TOKEN_PATH]
     assert [each and each.username for each in checks] == [OTHER_ID]
     scripted_swr.answer("GET", TOKEN_PATH, 401)
