@@ -49,6 +49,8 @@ def test_compressed_body_is_rejected(coding: str, method: str, path: str, portal
     response = portal.send(method, API + path, [*BROWSER, ("Content-Encoding", coding)], body)
     assert (response.status, core.received) == (400, [])
     assert "without Content-Encoding" in response.message()
+    # The body was not read, so it would look like the next request.
+    assert response.header("Connection") == "close"
 
 
 def test_compressed_body_of_a_rule_passes(portal: Client, core: ScriptedCore) -> None:

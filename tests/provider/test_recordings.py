@@ -7,7 +7,6 @@ intended differences from the adapter that was recorded.
 from __future__ import annotations
 
 import json
-import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,8 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
 from adapter.sandbox.recording import Body, Exchange, Headers, load
-from tests.credentials import ACCESS_ID, PROJECT, SECRET_KEY, WRONG_SECRET
-from tests.docker.nginx import VARIANTS, Variant, core_tls, internal_tls_files, running_nginx
+from tests.credentials import ACCESS_ID, SECRET_KEY, WRONG_SECRET
+from tests.docker.nginx import VARIANTS, Variant, running_nginx
 from tests.provider.harness import (
     API,
     AUTHORIZATION_LOOKUP,
@@ -35,7 +34,7 @@ from tests.provider.harness import (
     reply,
     stored,
 )
-from tests.running import RunningAdapter, running_adapter
+from tests.running import RunningAdapter
 from tests.swr.scripted import Swr
 
 RECORDINGS = Path(__file__).parent.parent / "recordings" / "harbor-2.15.2"
@@ -189,47 +188,16 @@ def test_recorded_pair(name: str, portal: Client, core: ScriptedCore, scripted_s
     Player(name, Front(portal), core, scripted_swr.url).play()
 
 
-@pytest.fixture(scope="module")
-def internal(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return internal_tls_files(tmp_path_factory.mktemp("internal"))
-
-
-@pytest.fixture(scope="module")
-def tls_core(internal: Path) -> Iterator[HTTPServer]:
-    """A core with Harbor's internal TLS, which accepts an adapter without certificate."""
-    with HTTPServer("127.0.0.1", ssl_context=core_tls(internal, ssl.CERT_OPTIONAL), threaded=True) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def tls_adapter(
-    servers: tuple[HTTPServer, HTTPServer], tls_core: HTTPServer, internal: Path
-) -> Iterator[RunningAdapter]:
-    """Configured as docker-compose.override.yml says for Harbor's internal TLS."""
-    swr, core = (server.url_for("").rstrip("/") for server in (servers[0], tls_core))
-    assert core.startswith("https:")
-    regions = {PROJECT: {"registry": swr, "api": swr}}
-    bundle = internal / "core-ca.crt"
-    with running_adapter(regions, public_url=PUBLIC_URL, harbor_core_url=core, core_ca_bundle=bundle) as running:
-        yield running
-
-
-@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+@pytest.mark.parametrize("variant", VARIANTS[:2], ids=str)
 def test_recorded_pairs_through_nginx(
-    variant: Variant,
-    servers: tuple[HTTPServer, HTTPServer],
-    shared_adapter: RunningAdapter,
-    tls_core: HTTPServer,
-    tls_adapter: RunningAdapter,
-    internal: Path,
-    scripted_swr: Swr,
+    variant: Variant, servers: tuple[HTTPServer, HTTPServer], shared_adapter: RunningAdapter, scripted_swr: Swr
 ) -> None:
-    """All pairs through Harbor over http, and every third one through the other variants."""
-    server, running = (tls_core, tls_adapter) if variant.internal_tls else (servers[1], shared_adapter)
-    port = int(running.provider.rpartition(":")[2])
+    """Every third pair. The connections with internal TLS have tests of their own."""
+    _, server = servers
+    port = int(shared_adapter.provider.rpartition(":")[2])
     added = ("X-Real-IP", "X-Forwarded-For", "X-Forwarded-Proto", "Connection")
-    with running_nginx(variant, core=server.port, adapter=port, internal=internal) as nginx:
+    with running_nginx(variant, core=server.port, adapter=port) as nginx:
         front = Front(Client(nginx.url, nginx.ca), variant.scheme, added)
-        for name in PAIRS if variant == VARIANTS[0] else PAIRS[::3]:
+        for name in PAIRS[::3]:
             Player(name, front, ScriptedCore(server), scripted_swr.url).play()
             server.clear()
