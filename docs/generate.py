@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from adapter import settings
-from adapter.sandbox.knobs import KNOBS, Knob
+from adapter.sandbox.knob import Knob
+from adapter.sandbox.knob_table import KNOBS
 from adapter.settings import Group, Row
 
 DOCS: Final = Path(__file__).parent

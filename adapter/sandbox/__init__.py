@@ -1,7 +1,7 @@
-"""A stand-in for SWR, as awkward as SWR is documented or observed to be.
+"""A simulator of SWR, with the restrictions that SWR is documented or was observed to have.
 
-It stands alone: nothing of the adapter is used here.
+The sandbox imports nothing from the rest of the adapter, so that one mistake cannot hide in both.
 
-It is **not** evidence about SWR. Every quirk is a knob in `knobs.py`, with the line of
-`docs/facts/swr.md` it comes from.
+The sandbox is **not** evidence about SWR. Each behavior is a knob in `knob_table.py`, with the section of
+`docs/facts/swr.md` that it is taken from.
 """

@@ -1,4 +1,4 @@
-"""Who is who: access keys, the login keys made from them, and what an account may do in an organization."""
+"""Access keys, the login keys derived from them, and the permissions of an account in an organization."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def login_key(access_key: str, secret_key: str) -> str:
 
 
 def basic_pair(header: str) -> tuple[str, str] | None:
-    """User and password of an `Authorization: Basic` header, or None."""
+    """User and password of an `Authorization: Basic` header; None for any other header."""
     scheme, _, value = header.partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -30,14 +30,14 @@ def basic_pair(header: str) -> tuple[str, str] | None:
 
 
 def permission(account: Account, organization: Organization) -> int:
-    """7 manage, 3 write, 1 read, 0 nothing: what the organization grants the key, else the role in its tenant."""
+    """7 manage, 3 write, 1 read, 0 none: granted to the access key by the organization, else the role in the tenant."""
     if account.access_key in organization.auth:
         return organization.auth[account.access_key]
     return account.auth if account.tenant == organization.tenant else 0
 
 
 class Accounts:
-    """The accounts that the sandbox knows."""
+    """The accounts that the sandbox accepts."""
 
     def __init__(self, accounts: Iterable[Account]) -> None:
         self._accounts = {account.access_key: account for account in accounts}
@@ -46,17 +46,17 @@ class Accounts:
         return self._accounts.get(access_key)
 
     def claimed(self, header: str) -> Account | None:
-        """The account that an `Authorization: Basic` header names, whether or not its password is right."""
+        """The account in an `Authorization: Basic` header, whether or not the password is correct."""
         pair = basic_pair(header)
         return self.get(pair[0].rpartition("@")[2]) if pair else None
 
     def log_in(self, header: str, *, plain_secret: bool) -> Account | None:
-        """The account of `<project>@<AK>` with its login key (docs/facts/swr.md §2.1), or None."""
+        """The account of `<project>@<AK>` with its login key (docs/facts/swr.md §2.1); None for wrong credentials."""
         pair, account = basic_pair(header), self.claimed(header)
         if pair is None or account is None or pair[0].rpartition("@")[0] not in account.projects:
             return None
-        right = [login_key(account.access_key, account.secret_key)]
+        accepted = [login_key(account.access_key, account.secret_key)]
         if plain_secret:
-            right.append(account.secret_key)
-        known = any(hmac.compare_digest(pair[1].encode(), each.encode()) for each in right)
-        return account if known else None
+            accepted.append(account.secret_key)
+        matches = any(hmac.compare_digest(pair[1].encode(), each.encode()) for each in accepted)
+        return account if matches else None

@@ -7,9 +7,9 @@ import base64
 from flask import Blueprint, Response, request
 from werkzeug.wsgi import wrap_file
 
-from adapter.sandbox.answers import empty, registry_error
+from adapter.sandbox.authorization import Authorizer
 from adapter.sandbox.context import Context
-from adapter.sandbox.guard import Guard
+from adapter.sandbox.responses import empty, registry_error
 from adapter.sandbox.store import DIGEST
 from adapter.sandbox.upload_files import BLOCK
 
@@ -17,7 +17,7 @@ BUCKET = "op-svc-swr-sandbox"
 
 
 def object_path(repository: str, digest: str) -> str:
-    """The blob's path in the object store: it has the parts of SWR's, `/<bucket>/data/tarsum/<…>/<digest>/layer`."""
+    """The path of a blob in the object store, in the format of SWR: `/<bucket>/data/tarsum/<…>/<digest>/layer`."""
     name = base64.urlsafe_b64encode(repository.encode()).rstrip(b"=").decode()
     return f"/{BUCKET}/data/tarsum/{name}/{digest}/layer"
 
@@ -25,9 +25,9 @@ def object_path(repository: str, digest: str) -> str:
 class Blobs:
     """`/v2/<repository>/blobs/<digest>`."""
 
-    def __init__(self, context: Context, guard: Guard) -> None:
+    def __init__(self, context: Context, authorizer: Authorizer) -> None:
         self._context = context
-        self._guard = guard
+        self._authorizer = authorizer
 
     def blueprint(self) -> Blueprint:
         blueprint = Blueprint("blobs", __name__)
@@ -35,14 +35,14 @@ class Blobs:
         return blueprint
 
     def read(self, repository: str, digest: str) -> Response:
-        self._guard.allow(repository, "pull")
+        self._authorizer.allow(repository, "pull")
         knobs, head = self._context.knobs, request.method == "HEAD"
         if not DIGEST.fullmatch(digest) or not self._context.store.has_blob(repository, digest):
             return registry_error(404, "BLOB_UNKNOWN", "blob unknown to registry")
         if knobs.text("blob_redirect") != "off" and (not head or knobs.on("head_redirect")):
             origin = self._context.options.objects_bind.url(request.host)
-            life = knobs.number("signed_url_seconds")
-            link = self._context.sealer.link(request.method, object_path(repository, digest), life)
+            lifetime = knobs.number("signed_url_seconds")
+            link = self._context.signer.link(request.method, object_path(repository, digest), lifetime)
             return empty(int(knobs.text("blob_redirect")), {"Location": f"{origin}{link}"})
         path = self._context.store.blob_path(repository, digest)
         headers = {"Docker-Content-Digest": digest, "Content-Length": str(path.stat().st_size)}

@@ -1,4 +1,4 @@
-"""What the sandbox's applications share."""
+"""The objects that all applications of the sandbox share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from adapter.sandbox.knobs import Knobs
 from adapter.sandbox.limits import Lockouts, Rate
 from adapter.sandbox.options import SandboxOptions
 from adapter.sandbox.store import Store
-from adapter.sandbox.tokens import Sealer
+from adapter.sandbox.tokens import Signer
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Context:
     store: Store
     accounts: Accounts
     knobs: Knobs
-    sealer: Sealer = field(default_factory=Sealer)
+    signer: Signer = field(default_factory=Signer)
     rate: Rate = field(default_factory=Rate)
     lockouts: Lockouts = field(default_factory=Lockouts)
     journal: Journal = field(default_factory=Journal)
@@ -31,7 +31,7 @@ class Context:
         return cls(options, Store(options.data), Accounts(options.accounts), Knobs(options.knobs))
 
     def reset(self) -> None:
-        """Back to how it started; what is stored is deleted."""
+        """Restores the initial state and deletes all stored data."""
         self.faults.set([])
         self.store.clear()
         self.knobs.reset()

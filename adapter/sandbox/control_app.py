@@ -1,6 +1,6 @@
-"""The control API on the api origin, below `/sandbox/`: reset, knobs, journal, faults, forgetting.
+"""The control API on the api origin, below `/sandbox/`: reset, knobs, journal, faults, garbage collection.
 
-SWR has nothing of it.
+SWR has no such API.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import json
 
 from flask import Blueprint, Flask, Response, request
 
-from adapter.sandbox import forgetting
-from adapter.sandbox.answers import as_json, empty
-from adapter.sandbox.bodies import whole
 from adapter.sandbox.context import Context
 from adapter.sandbox.faults import Fault
+from adapter.sandbox.garbage_collection import COLLECTABLE, collect_garbage
 from adapter.sandbox.management_app import Management
+from adapter.sandbox.request_bodies import read_body
+from adapter.sandbox.responses import as_json, empty
 
 MAX_BYTES = 1 << 20
 
@@ -42,7 +42,7 @@ class Control:
         return blueprint
 
     def _body(self) -> object:
-        return json.loads(whole(request.environ, MAX_BYTES))
+        return json.loads(read_body(request.environ, MAX_BYTES))
 
     def reset(self) -> Response:
         self._context.reset()
@@ -52,10 +52,10 @@ class Control:
         return as_json(self._context.knobs.all())
 
     def set_knobs(self) -> Response:
-        """Some knobs, by name; the others stay. Answers with all of them."""
+        """Sets the knobs of the body and returns all knobs."""
         values = self._body()
         if not isinstance(values, dict):
-            raise ValueError("knobs are an object")
+            raise ValueError("expected a JSON object of knobs")
         self._context.knobs.set(values)
         return self.knobs()
 
@@ -70,22 +70,22 @@ class Control:
         return as_json(self._context.faults.all())
 
     def set_faults(self) -> Response:
-        """The rules replace those in force."""
+        """Replaces all rules."""
         rules = self._body()
         if not isinstance(rules, list):
-            raise ValueError("faults are an array")
+            raise ValueError("expected a JSON array of fault rules")
         self._context.faults.set([Fault.parse(each) for each in rules])
         return self.faults()
 
     def forget(self) -> Response:
-        """`{"what": "blobs" | "manifests" | "both"}`: forgets in all repositories at once; answers with the digests."""
-        order = self._body()
-        what = order.get("what") if isinstance(order, dict) else None
-        if what not in forgetting.FORGETTABLE:
-            raise ValueError(f"`what` is one of {', '.join(forgetting.FORGETTABLE)}")
+        """`{"what": "blobs" | "manifests" | "both"}`: collects garbage in all repositories and returns the digests."""
+        body = self._body()
+        what = body.get("what") if isinstance(body, dict) else None
+        if what not in COLLECTABLE:
+            raise ValueError(f"`what` must be one of {', '.join(COLLECTABLE)}")
         store = self._context.store
-        gone = {name: forgetting.forget(store, name, what) for name in store.repositories(listed=False)}
-        return as_json({name: digests for name, digests in gone.items() if digests})
+        deleted = {name: collect_garbage(store, name, what) for name in store.repositories(listed=False)}
+        return as_json({name: digests for name, digests in deleted.items() if digests})
 
     def bad_signatures(self) -> Response:
         return as_json(self._context.lockouts.report())

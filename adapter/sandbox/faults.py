@@ -1,4 +1,4 @@
-"""Faults to order: rules that delay, replace or cut the answers to chosen requests."""
+"""Fault injection: rules that delay, replace or cut the responses to selected requests."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ ORIGINS = frozenset({"registry", "api", "objects"})
 
 @dataclass
 class Fault:
-    """One rule. It acts on requests whose origin, method and path fit, `times` times (0: always).
+    """One rule. It applies to requests with this origin, method and path.
 
-    path: a regular expression, searched in the decoded path
-    when: `before` the request is processed (it then never is, if there is a status or a cut at 0), or `after`
-    status, headers, body: the answer instead; without a status the real one stands. A body that is no text becomes JSON
-    delay: seconds before the rule acts
-    read_bytes: so much of the request body is taken first (only with `before`)
-    break_body_after: the request's body breaks off after so many bytes, as if the client had left; the knob
-    `discard_cut_uploads` decides what becomes of them. With `when` after and a cut at 0 SWR's own side has broken
-    cut_after_bytes: the connection is closed after so many bytes of the answer's body; 0: before any of the answer
+    path: a regular expression, searched in the decoded path.
+    times: number of requests that the rule applies to; 0: all.
+    when: `before` or `after` the request is processed. Before: with a status, or with `cut_after_bytes` 0, the request
+    is not processed at all.
+    status, headers, body: the response to send; without a status, the real response. A body that is not text is sent
+    as JSON.
+    delay: seconds before the rule applies.
+    read_bytes: bytes of the request body to read first (only with `before`).
+    break_body_after: bytes of the request body after which reading fails, as if the client had disconnected. The knob
+    `discard_cut_uploads` decides about the upload. With `when` after and `cut_after_bytes` 0, SWR itself failed.
+    cut_after_bytes: bytes of the response body after which the connection is closed; 0: before the response.
     """
 
     path: str = ""
@@ -40,33 +43,36 @@ class Fault:
 
     @classmethod
     def parse(cls, value: object) -> Fault:
-        """From JSON. Raises ValueError."""
+        """A rule from its JSON object.
+
+        :raises ValueError: when the rule is invalid.
+        """
         if not isinstance(value, dict):
-            raise ValueError("a rule is an object")
+            raise ValueError("fault rule: expected a JSON object")
         unknown = sorted(set(value) - {each.name for each in fields(cls)})
         if unknown:
-            raise ValueError(f"a rule has no {', '.join(unknown)}")
+            raise ValueError(f"fault rule: unknown key {', '.join(unknown)}")
         rule = cls(**value)
         if rule.when not in {"before", "after"} or (rule.origin is not None and rule.origin not in ORIGINS):
-            raise ValueError("when is before or after; origin is registry, api or objects")
+            raise ValueError("fault rule: `when` must be before or after; `origin` must be registry, api or objects")
         for name in ("times", "delay", "read_bytes", "break_body_after", "status", "cut_after_bytes"):
             number = getattr(rule, name)
             if number is not None and (isinstance(number, bool) or not isinstance(number, int | float) or number < 0):
-                raise ValueError(f"{name} is a number, not {number!r}")
+                raise ValueError(f"fault rule: `{name}` must be a number of 0 or greater, got {number!r}")
         try:
             re.compile(rule.path)
         except (re.error, TypeError) as error:
-            raise ValueError(f"path is a regular expression: {error}") from None
+            raise ValueError(f"fault rule: `path` is not a valid regular expression: {error}") from None
         return rule
 
-    def fits(self, origin: str, method: str, path: str) -> bool:
+    def matches(self, origin: str, method: str, path: str) -> bool:
         return (
             self.origin in {None, origin} and self.method in {None, method} and re.search(self.path, path) is not None
         )
 
 
 class Faults:
-    """The rules in force; the first that fits a request acts."""
+    """The current rules. The first rule that matches a request applies."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -77,15 +83,15 @@ class Faults:
             self._rules = list(rules)
 
     def all(self) -> list[dict[str, Any]]:
-        """As JSON, with the times that are left."""
+        """All rules as JSON objects; `times` is what is left of it."""
         with self._lock:
             return [asdict(rule) for rule in self._rules]
 
     def take(self, origin: str, method: str, path: str) -> Fault | None:
-        """The rule for this request, used up by one."""
+        """The rule for this request; reduces its `times` by one."""
         with self._lock:
             for rule in self._rules:
-                if rule.fits(origin, method, path):
+                if rule.matches(origin, method, path):
                     if rule.times == 1:
                         self._rules.remove(rule)
                     elif rule.times:

@@ -1,4 +1,4 @@
-"""The requests that came, as tests want to ask for them. Nothing that is a secret is kept."""
+"""The requests that the sandbox received, for tests to read. Secrets are left out."""
 
 from __future__ import annotations
 
@@ -7,14 +7,22 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
-INTEREST = ("Accept", "Content-Length", "Content-Range", "Content-Type", "Range", "Transfer-Encoding", "User-Agent")
+RECORDED_HEADERS = (
+    "Accept",
+    "Content-Length",
+    "Content-Range",
+    "Content-Type",
+    "Range",
+    "Transfer-Encoding",
+    "User-Agent",
+)
 SECRET_PARAMETERS = frozenset({"_state", "Signature", "AWSAccessKeyId", "x-amz-security-token"})
-KEPT = 20_000
+MAX_ENTRIES = 20_000
 
 
 @dataclass
 class Exchange:
-    """One request; `status` is null while it has no answer, `received` counts the bytes of its body read so far."""
+    """One request. `status` is null until the response; `received` is the number of body bytes read so far."""
 
     n: int
     origin: str
@@ -31,7 +39,7 @@ class Exchange:
 
 def _headers(environ: dict[str, Any]) -> dict[str, str]:
     found = {}
-    for name in INTEREST:
+    for name in RECORDED_HEADERS:
         key = name.upper().replace("-", "_")
         value = environ.get(key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}")
         if value:
@@ -40,7 +48,7 @@ def _headers(environ: dict[str, Any]) -> dict[str, str]:
 
 
 class Journal:
-    """In order of arrival, since the last reset; the oldest are dropped beyond 20,000."""
+    """The last 20,000 requests since the last reset, in order of arrival."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -58,7 +66,7 @@ class Journal:
             path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
             exchange = Exchange(self._n, origin, environ["REQUEST_METHOD"], path, query, _headers(environ), scheme)
             self._exchanges.append(exchange)
-            del self._exchanges[:-KEPT]
+            del self._exchanges[:-MAX_ENTRIES]
         return exchange
 
     def all(self) -> list[dict[str, object]]:

@@ -1,4 +1,4 @@
-"""Requests a second and tenant, and locked access keys."""
+"""Requests per second and tenant, and locked access keys."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections import Counter, deque
 
 
 class Rate:
-    """A sliding second for each tenant; what was refused does not count."""
+    """Requests of each tenant within the last second; rejected requests do not count."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._times: dict[str, deque[float]] = {}
 
     def take(self, tenant: str, limit: int) -> bool:
-        """Whether one more request fits; `limit` 0 means no limit."""
+        """Counts a request and returns True, or returns False above the limit; `limit` 0: no limit."""
         now = time.monotonic()
         with self._lock:
             times = self._times.setdefault(tenant, deque())
@@ -32,11 +32,11 @@ class Rate:
 
 
 class Lockouts:
-    """Bad signatures in a row lock an access key for a while (docs/facts/swr.md §3.1)."""
+    """Access keys that are locked after consecutive bad signatures (docs/facts/swr.md §3.1)."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._in_a_row: Counter[str] = Counter()
+        self._consecutive: Counter[str] = Counter()
         self._until: dict[str, float] = {}
         self._bad = 0
 
@@ -44,23 +44,23 @@ class Lockouts:
         with self._lock:
             return self._until.get(access_key, 0) > time.monotonic()
 
-    def good(self, access_key: str) -> None:
+    def record_valid(self, access_key: str) -> None:
         with self._lock:
-            self._in_a_row.pop(access_key, None)
+            self._consecutive.pop(access_key, None)
 
-    def bad(self, access_key: str | None, after: int, seconds: int) -> None:
-        """One more bad signature; None when the access key is not known. `after` 0 never locks."""
+    def record_invalid(self, access_key: str | None, after: int, seconds: int) -> None:
+        """Counts a bad signature. `access_key` is None for an unknown one; `after` 0 never locks."""
         with self._lock:
             self._bad += 1
             if access_key is None:
                 return
-            self._in_a_row[access_key] += 1
-            if after and self._in_a_row[access_key] >= after:
+            self._consecutive[access_key] += 1
+            if after and self._consecutive[access_key] >= after:
                 self._until[access_key] = time.monotonic() + seconds
-                self._in_a_row.pop(access_key)
+                self._consecutive.pop(access_key)
 
     def report(self) -> dict[str, object]:
-        """`count` of bad signatures since the last reset, and the access keys `locked` now."""
+        """`count` of bad signatures since the last reset, and the access keys that are `locked`."""
         with self._lock:
             return {
                 "count": self._bad,
@@ -69,6 +69,6 @@ class Lockouts:
 
     def reset(self) -> None:
         with self._lock:
-            self._in_a_row.clear()
+            self._consecutive.clear()
             self._until.clear()
             self._bad = 0

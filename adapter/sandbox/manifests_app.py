@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from adapter.sandbox import documents, forgetting
-from adapter.sandbox.answers import empty, registry_error, swr_error
-from adapter.sandbox.bodies import BodyCutError, BodyTooLargeError, whole
+from adapter.sandbox import manifest_documents
+from adapter.sandbox.authorization import Authorizer, own_url
 from adapter.sandbox.context import Context
-from adapter.sandbox.guard import Guard, own_url
+from adapter.sandbox.garbage_collection import collect_garbage
+from adapter.sandbox.manifest_documents import Document, ManifestPolicy
+from adapter.sandbox.request_bodies import BodyInterruptedError, BodyTooLargeError, read_body
+from adapter.sandbox.responses import empty, registry_error, swr_error
 from adapter.sandbox.store import DIGEST, TAG, digest_of
 
 MAX_BYTES = 4 << 20
@@ -16,13 +18,13 @@ CANNOT_PARSE = "Invalid image, fail to parse 'manifest.json'"
 
 
 class Manifests:
-    """`/v2/<repository>/manifests/<reference>`. Accept is looked at only with the knob `accept_types`."""
+    """`/v2/<repository>/manifests/<reference>`. Accept is ignored without the knob `accept_types`."""
 
-    def __init__(self, context: Context, guard: Guard) -> None:
+    def __init__(self, context: Context, authorizer: Authorizer) -> None:
         self._context = context
         self._knobs = context.knobs
         self._store = context.store
-        self._guard = guard
+        self._authorizer = authorizer
 
     def blueprint(self) -> Blueprint:
         blueprint = Blueprint("manifests", __name__)
@@ -33,7 +35,7 @@ class Manifests:
         return blueprint
 
     def read(self, repository: str, reference: str) -> Response:
-        self._guard.allow(repository, "pull")
+        self._authorizer.allow(repository, "pull")
         found = self._store.manifest(repository, reference)
         if found is None:
             return registry_error(404, "MANIFEST_UNKNOWN", "manifest unknown")
@@ -48,41 +50,41 @@ class Manifests:
         return response
 
     def write(self, repository: str, reference: str) -> Response:
-        self._guard.allow(repository, "push")
+        self._authorizer.allow(repository, "push")
         try:
-            data = whole(request.environ, MAX_BYTES)
-            document = documents.read(data, request.headers.get("Content-Type", ""))
+            data = read_body(request.environ, MAX_BYTES)
+            document = manifest_documents.read(data, request.headers.get("Content-Type", ""))
         except BodyTooLargeError:
             return swr_error("SVCSTG.SWR.4130025")
-        except BodyCutError:
+        except BodyInterruptedError:
             return registry_error(400, "SIZE_INVALID", "provided length did not match content length")
         except ValueError:
             return registry_error(400, "MANIFEST_INVALID", CANNOT_PARSE)
-        refusal = self._refusal(repository, reference, data, document)
-        if refusal:
-            return refusal
+        rejection = self._rejection(repository, reference, data, document)
+        if rejection:
+            return rejection
         digest = self._store.put_manifest(repository, reference, data, document.media_type)
         if not DIGEST.fullmatch(reference):
-            forgetting.forget(self._store, repository, self._knobs.text("forget"))
+            collect_garbage(self._store, repository, self._knobs.text("forget"))
         headers = {"Location": f"{own_url()}/v2/{repository}/manifests/{digest}"}
         if self._knobs.on("put_digest"):
             headers["Docker-Content-Digest"] = digest
         return empty(201, headers)
 
-    def _refusal(self, repository: str, reference: str, data: bytes, document: documents.Document) -> Response | None:
+    def _rejection(self, repository: str, reference: str, data: bytes, document: Document) -> Response | None:
         if DIGEST.fullmatch(reference):
             if digest_of(data) != reference:
                 return registry_error(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
         elif not TAG.fullmatch(reference):
             return registry_error(400, "TAG_INVALID", "manifest tag did not match URI")
-        if documents.refused(document, self._taste()):
+        if manifest_documents.is_rejected(document, self._policy()):
             return registry_error(400, "MANIFEST_INVALID", CANNOT_PARSE)
         if self._knobs.on("check_references") and not self._complete(repository, document):
             return registry_error(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")
         return None
 
-    def _taste(self) -> documents.Taste:
-        return documents.Taste(
+    def _policy(self) -> ManifestPolicy:
+        return ManifestPolicy(
             self._knobs.text("oci"),
             self._knobs.on("artifacts"),
             self._knobs.on("zstd"),
@@ -93,24 +95,24 @@ class Manifests:
             self._knobs.text("refused_artifact"),
         )
 
-    def _complete(self, repository: str, document: documents.Document) -> bool:
-        named = [*document.blobs, *document.manifests]
+    def _complete(self, repository: str, document: Document) -> bool:
+        referenced = [*document.blobs, *document.manifests]
         return (
-            all(DIGEST.fullmatch(digest) for digest in named)
+            all(DIGEST.fullmatch(digest) for digest in referenced)
             and all(self._store.has_blob(repository, digest) for digest in document.blobs)
             and all(self._store.manifest(repository, digest) for digest in document.manifests)
         )
 
     def delete(self, repository: str, reference: str) -> Response:
-        self._guard.allow(repository, "delete")
+        self._authorizer.allow(repository, "delete")
         kind = "digest" if DIGEST.fullmatch(reference) else "tag"
         if self._knobs.text("manifest_delete") not in {"accept", kind}:
             return registry_error(405, "UNSUPPORTED", "The operation is unsupported.")
         if kind == "digest":
-            gone = self._store.delete_manifest(repository, reference)
+            deleted = self._store.delete_manifest(repository, reference)
         elif self._knobs.text("delete_by_tag") == "tag":
-            gone = self._store.delete_tag(repository, reference)
+            deleted = self._store.delete_tag(repository, reference)
         else:
             found = self._store.tag(repository, reference)
-            gone = found is not None and self._store.delete_manifest(repository, found.digest)
-        return empty(202) if gone else registry_error(404, "MANIFEST_UNKNOWN", "manifest unknown")
+            deleted = found is not None and self._store.delete_manifest(repository, found.digest)
+        return empty(202) if deleted else registry_error(404, "MANIFEST_UNKNOWN", "manifest unknown")

@@ -1,4 +1,4 @@
-"""The objects origin: the object store that blob downloads are redirected to. It takes pre-signed URLs only."""
+"""The objects origin: the object store that blob downloads are redirected to. It accepts pre-signed URLs only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ def xml_error(status: int, code: str, message: str) -> Response:
 
 
 def parse_range(header: str, size: int) -> tuple[int, int] | None:
-    """First and last byte of a single range; None to send everything. Raises ValueError if it starts beyond the end."""
+    """First and last byte of a single range; None for the whole blob.
+
+    :raises ValueError: when the range starts beyond the end.
+    """
     match = RANGE.fullmatch(header)
     if not match or match[0] == "bytes=-":
         return None
@@ -46,9 +49,9 @@ class Objects:
         knobs = self._context.knobs
         if "Authorization" in request.headers and knobs.on("objects_refuse_authorization"):
             return xml_error(400, "InvalidArgument", "Only one auth mechanism allowed")
-        wrong = self._context.sealer.open_link(request.method, request.path, request.args)
-        if wrong:
-            return xml_error(403, wrong, "Access denied")
+        error = self._context.signer.open_link(request.method, request.path, request.args)
+        if error:
+            return xml_error(403, error, "Access denied")
         path = self._file(repository, digest)
         if path is None:
             return xml_error(404, "NoSuchKey", "The specified key does not exist.")
@@ -57,7 +60,7 @@ class Objects:
             span = parse_range(header, path.stat().st_size)
         except ValueError:
             return xml_error(416, "InvalidRange", "The requested range cannot be satisfied.")
-        return self._answer(path, span)
+        return self._response(path, span)
 
     def _file(self, repository: str, digest: str) -> Path | None:
         try:
@@ -67,7 +70,7 @@ class Objects:
             return None
         return path if path.is_file() else None
 
-    def _answer(self, path: Path, span: tuple[int, int] | None) -> Response:
+    def _response(self, path: Path, span: tuple[int, int] | None) -> Response:
         size = path.stat().st_size
         first, last = span or (0, size - 1)
         headers = {"Content-Length": str(last - first + 1), "Accept-Ranges": "bytes", "ETag": f'"{path.name[:32]}"'}

@@ -1,4 +1,4 @@
-"""What a sandbox is started with: where it stores, where it listens, whom it knows, which knobs differ."""
+"""Command line options of a sandbox: data directory, addresses, accounts and knobs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from adapter.sandbox.knobs import Value, parse_overrides
+from adapter.sandbox.knob import Value
+from adapter.sandbox.knobs import parse_overrides
 
 ROLES = {"read": 1, "write": 3, "manage": 7}
 DEFAULT_PROJECT = "eu-de"
@@ -17,7 +18,7 @@ DEFAULT_TENANT = "sandbox"
 
 @dataclass(frozen=True)
 class Account:
-    """An access key, the projects it may name when it logs in, its tenant, and its role there."""
+    """An access key, the projects that it can log in with, its tenant, and its role in the tenant."""
 
     access_key: str
     secret_key: str = field(repr=False)
@@ -32,23 +33,23 @@ class Account:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """`AK:SK[:project,project…[:tenant[:role]]]`; an empty part means its default.
+        """Parses `AK:SK[:project,project…[:tenant[:role]]]`; an empty part means the default.
 
-        Raises ValueError, without the secret in it.
+        :raises ValueError: when the text is invalid; the message does not contain the secret key.
         """
         access_key, *rest = text.split(":")
         parts = [*rest, "", "", "", ""][:4]
         if not access_key or not parts[0] or len(rest) > 4:
             raise ValueError(
-                f"an account is written AK:SK[:projects[:tenant[:role]]] (the one that begins {access_key!r})"
+                f"invalid --account that starts with {access_key!r}: expected AK:SK[:projects[:tenant[:role]]]"
             )
         if (parts[3] or "manage") not in ROLES:
-            raise ValueError(f"the role of {access_key} must be one of {', '.join(ROLES)}, not {parts[3]!r}")
+            raise ValueError(f"--account: the role of {access_key} must be one of {', '.join(ROLES)}, got {parts[3]!r}")
         projects = tuple(each for each in parts[1].split(",") if each) or (DEFAULT_PROJECT,)
         return cls(access_key, parts[0], projects, parts[2] or DEFAULT_TENANT, parts[3] or "manage")
 
 
-# Not a credential of anything: it opens the sandbox only, and stands in the shipped recordings.
+# Valid for the sandbox only; the recordings of the demo use this account.
 DEMO_ACCOUNT = "AKEXAMPLE0000000001:SKexample0000000000000000000000000000001:eu-de"
 
 
@@ -61,26 +62,31 @@ class Bind:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """`host:port`, IPv6 in brackets. Raises ValueError."""
+        """Parses `host:port`, with IPv6 in brackets.
+
+        :raises ValueError: when the text is invalid.
+        """
         host, colon, port = text.rpartition(":")
         if not colon or not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-            raise ValueError(f"an address is written host:port, not {text!r}")
+            raise ValueError(f"expected host:port, got {text!r}")
         return cls(host, int(port))
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
-    def url(self, called_as: str) -> str:
-        """The origin's URL for a caller who reached us under the name `called_as` (a Host header's value)."""
+    def url(self, host_header: str) -> str:
+        """The URL of the origin for a client; `host_header` is the value of its Host header."""
         if self.host not in {"0.0.0.0", "[::]"}:
             return f"http://{self}"
-        name = called_as[: called_as.rindex("]") + 1] if called_as.startswith("[") else called_as.partition(":")[0]
+        name = (
+            host_header[: host_header.rindex("]") + 1] if host_header.startswith("[") else host_header.partition(":")[0]
+        )
         return f"http://{name or '127.0.0.1'}:{self.port}"
 
 
 @dataclass(frozen=True)
 class SandboxOptions:
-    """Everything `serve` needs. The three binds must differ in their ports: the port tells the origins apart."""
+    """All options of `serve`. The three ports must differ, because the port selects the origin."""
 
     data: Path
     registry_bind: Bind
@@ -92,9 +98,9 @@ class SandboxOptions:
     def __post_init__(self) -> None:
         ports = {self.registry_bind.port, self.api_bind.port, self.objects_bind.port}
         if len(ports) != 3:
-            raise ValueError("the three addresses must have three different ports")
+            raise ValueError("--registry-bind, --api-bind and --objects-bind must have three different ports")
         if len({account.access_key for account in self.accounts}) != len(self.accounts):
-            raise ValueError("an access key stands in two accounts")
+            raise ValueError("--account: the same access key is used in two accounts")
 
     @classmethod
     def parse(
@@ -107,7 +113,10 @@ class SandboxOptions:
         accounts: Sequence[str] = (),
         knobs: Sequence[str] = (),
     ) -> Self:
-        """From the texts of a command line; without accounts, the demo's. Raises ValueError with one line."""
+        """Parses the texts of a command line; without accounts, the account of the demo is used.
+
+        :raises ValueError: with a message of one line.
+        """
         return cls(
             Path(data),
             Bind.parse(registry_bind),
@@ -118,7 +127,7 @@ class SandboxOptions:
         )
 
     def usage(self) -> str:
-        """What to do with it, for whoever starts it; no secret is shown."""
+        """How to use the sandbox, as text; contains no secret."""
         registry, api = (f"http://{bind}" for bind in (self.registry_bind, self.api_bind))
         regions = json.dumps({DEFAULT_PROJECT: {"registry": registry, "api": api}})
         users = ", ".join(
@@ -126,14 +135,14 @@ class SandboxOptions:
         )
         return "\n".join(
             (
-                "A stand-in for SWR, not SWR itself; docs/sandbox.md says what it does. Ctrl-C ends it.",
-                f"  registry        {registry}   docker or skopeo: user as below, password = login key of the AK/SK",
+                "A simulator of SWR, not SWR itself; see docs/sandbox.md. Press Ctrl-C to stop.",
+                f"  registry        {registry}   docker or skopeo: Access ID below as user, login key as password",
                 f"  management API  {api}   signed with AK/SK",
-                f"  object store    http://{self.objects_bind}   where downloads are redirected to",
-                f"  users           {users}",
+                f"  object store    http://{self.objects_bind}   target of redirected downloads",
+                f"  Access IDs      {users}",
                 "  login key       python -m adapter login-key",
-                f"  the adapter     SWR_ADAPTER_REGIONS='{regions}' python -m adapter serve",
-                f"  its knobs       curl {api}/sandbox/knobs; curl -X PUT -d '{{\"rate\": 0}}' {api}/sandbox/knobs",
-                f"  its journal     curl {api}/sandbox/journal",
+                f"  adapter         SWR_ADAPTER_REGIONS='{regions}' python -m adapter serve",
+                f"  knobs           curl {api}/sandbox/knobs; curl -X PUT -d '{{\"rate\": 0}}' {api}/sandbox/knobs",
+                f"  journal         curl {api}/sandbox/journal",
             )
         )

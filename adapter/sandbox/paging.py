@@ -1,4 +1,4 @@
-"""Filters, order and pages of SWR's listings (docs/facts/swr.md §4)."""
+"""Filters, order and pages of SWR listings (docs/facts/swr.md §4)."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ T = TypeVar("T")
 
 
 class PagingError(ValueError):
-    """offset and limit do not make a page."""
+    """offset and limit do not select a page."""
 
 
 class PageAbsentError(Exception):
-    """A page after the first one is answered with 404, as the knob `later_pages` wants it."""
+    """The knob `later_pages` makes this page a 404."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """The parameters, from plain ones and from `filter=key::value|key::value`, whose names are `filtered`."""
+    """Query parameters; `filtered` are the names of those in `filter=key::value|key::value`."""
 
     values: Mapping[str, str]
     filtered: frozenset[str] = field(default_factory=frozenset)
@@ -33,14 +33,17 @@ class Query:
         plain = {name: value for name, value in parameters.items() if name != "filter"}
         return cls({**filtered, **plain}, frozenset(filtered) - frozenset(plain))
 
-    def check(self, wanted: str) -> None:
-        """Raises PagingError when the listing does not take parameters of this form (docs/facts/swr.md §4.4, §4.5)."""
+    def check(self, accepted: str) -> None:
+        """Checks the form of the query (docs/facts/swr.md §4.4, §4.5).
+
+        :raises PagingError: when the listing does not accept it.
+        """
         ordered = {"order_column", "order_type"} & set(self.values)
-        if (wanted == "filter" and not self.filtered) or (wanted == "unordered" and ordered):
+        if (accepted == "filter" and not self.filtered) or (accepted == "unordered" and ordered):
             raise PagingError
 
     def accepts(self, name: str, value: str) -> bool:
-        """Whether `value` passes the filter `name`: a part is enough in the filter form, else it must be equal."""
+        """Whether `value` matches the parameter `name`: contains it if it is a filter, else equals it."""
         wanted = self.values.get(name)
         if wanted is None:
             return True
@@ -63,11 +66,15 @@ def _number(query: Query, name: str) -> int | None:
 
 
 def page(entries: list[T], query: Query, knobs: Knobs) -> Page[T]:
-    """The entries asked for and `Content-Range: <offset>-<count>/<total>`. Raises PagingError, PageAbsentError."""
+    """The requested entries and `Content-Range: <offset>-<count>/<total>`.
+
+    :raises PagingError: when offset or limit is invalid.
+    :raises PageAbsentError: when the knob `later_pages` makes the page a 404.
+    """
     offset, limit = _number(query, "offset"), _number(query, "limit")
     if knobs.on("paging_pairs") and (offset is None) != (limit is None):
         raise PagingError
-    asked = limit is not None
+    paged = limit is not None
     size = knobs.number("default_page") if limit is None else limit
     if not 0 < size <= knobs.number("max_page"):
         raise PagingError
@@ -77,13 +84,13 @@ def page(entries: list[T], query: Query, knobs: Knobs) -> Page[T]:
     if start and is_absent(knobs, empty=not chosen):
         raise PageAbsentError
     headers = {}
-    shown = knobs.text("content_range")
-    if shown == "always" or (shown == "paged" and asked):
+    content_range = knobs.text("content_range")
+    if content_range == "always" or (content_range == "paged" and paged):
         headers["Content-Range"] = f"{start}-{len(chosen)}/{len(entries)}"
     return Page(chosen, headers)
 
 
 def is_absent(knobs: Knobs, *, empty: bool) -> bool:
-    """Whether a page after the first one is answered with 404."""
-    wanted = knobs.text("later_pages")
-    return wanted == "404" or (wanted == "end" and empty)
+    """Whether a page after the first page is a 404."""
+    later_pages = knobs.text("later_pages")
+    return later_pages == "404" or (later_pages == "end" and empty)

@@ -1,6 +1,6 @@
-"""A recording: what a stock Harbor sent to its remote registry and what it was answered, one exchange a line.
+"""A recording: requests of a stock Harbor to a remote registry with the responses, one exchange per line.
 
-JSON Lines; `tests/recordings/README.md` describes the format. Nothing here does I/O but `load`.
+JSON Lines; `tests/recordings/README.md` describes the format. Only `load` does I/O.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ Framing = Literal["content-length", "chunked"]
 
 
 class RecordingError(ValueError):
-    """A line that is no exchange, or one that contradicts itself; the text names the line."""
+    """A line is not a valid exchange; the message contains the line number."""
 
 
 @dataclass(frozen=True)
 class Body:
-    """Bytes on the wire: their length, the hex of their SHA-256, and themselves unless they were too long to keep."""
+    """A recorded body: length, hex of its SHA-256, and `data` unless the body was too long to record."""
 
     length: int
     sha256: str
@@ -39,9 +39,9 @@ class Body:
 
 @dataclass(frozen=True)
 class Request:
-    """What Harbor sent. Header order, repetition and case are those of the wire, placeholders are not filled in.
+    """A request of Harbor. Headers have their original order, repetition and case; placeholders are not filled in.
 
-    `follows` is the number of the exchange whose Location this request went to.
+    `follows` is the number of the exchange whose Location is the target of this request.
     """
 
     method: str
@@ -64,8 +64,8 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What Harbor was answered."""
+class RecordedResponse:
+    """The response that Harbor received."""
 
     status: int
     headers: Headers = field(repr=False)
@@ -77,14 +77,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and its answer; `connection` is the TCP connection it used, times are in milliseconds."""
+    """One request and its response. `connection` is the number of the TCP connection; times are in milliseconds."""
 
     number: int
     connection: int
     at_ms: int
     took_ms: int
     request: Request
-    answer: Answer
+    response: RecordedResponse
 
     def __str__(self) -> str:
         return f"#{self.number} {self.request.method} {self.request.path}"
@@ -96,12 +96,18 @@ def header(headers: Headers, name: str) -> str | None:
 
 
 def load(file: Path | Traversable) -> tuple[Exchange, ...]:
-    """:raises RecordingError: when the file is no recording."""
+    """Reads the exchanges of a file.
+
+    :raises RecordingError: when the file is not a valid recording.
+    """
     return parse(file.read_text("utf-8").splitlines())
 
 
 def parse(lines: Iterable[str]) -> tuple[Exchange, ...]:
-    """:raises RecordingError: when a line is no exchange, or follows one that has not been before it."""
+    """Parses the exchanges, one line each.
+
+    :raises RecordingError: when a line is invalid, or follows an exchange that is not before it.
+    """
     exchanges: list[Exchange] = []
     for at, line in enumerate(lines, start=1):
         try:
@@ -109,7 +115,7 @@ def parse(lines: Iterable[str]) -> tuple[Exchange, ...]:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RecordingError(f"line {at}: {type(error).__name__}: {error}") from error
         if exchanges and exchange.number <= exchanges[-1].number:
-            raise RecordingError(f"line {at}: number {exchange.number} is out of order")
+            raise RecordingError(f"line {at}: number {exchange.number} is not greater than the one before")
         follows = exchange.request.follows
         if follows is not None and follows not in {other.number for other in exchanges}:
             raise RecordingError(f"line {at}: follows {follows}, which is not before it")
@@ -118,14 +124,14 @@ def parse(lines: Iterable[str]) -> tuple[Exchange, ...]:
 
 
 def _exchange(document: Mapping[str, Any]) -> Exchange:
-    request, answer = document["request"], document["response"]
+    request, response = document["request"], document["response"]
     return Exchange(
         number=int(document["n"]),
         connection=int(document["connection"]),
         at_ms=int(document["at_ms"]),
         took_ms=int(document["took_ms"]),
         request=_request(request),
-        answer=Answer(int(answer["status"]), _headers(answer["headers"]), _body(answer["body"])),
+        response=RecordedResponse(int(response["status"]), _headers(response["headers"]), _body(response["body"])),
     )
 
 
@@ -135,7 +141,7 @@ def _request(document: Mapping[str, Any]) -> Request:
         raise ValueError(f"unknown framing {framing!r}")
     body = _body(document["body"])
     if framing is None and body is not None:
-        raise ValueError("a body without framing")
+        raise ValueError("body without framing")
     request = Request(
         method=str(document["method"]),
         target=str(document["target"]),
@@ -147,7 +153,7 @@ def _request(document: Mapping[str, Any]) -> Request:
     announced = request.header("Content-Length")
     masked = body is not None and body.masked
     if framing == "content-length" and not masked and announced != str(body.length if body else 0):
-        raise ValueError(f"Content-Length {announced} is not the length of the body")
+        raise ValueError(f"Content-Length {announced} differs from the length of the body")
     return request
 
 
@@ -171,7 +177,7 @@ def _body(document: Mapping[str, Any] | None) -> Body | None:
     if data is None:
         return Body(int(document["length"]), str(document["sha256"]), None, masked)
     body = Body(len(data), hashlib.sha256(data).hexdigest(), data, masked)
-    told = (document.get("length", body.length), document.get("sha256", body.sha256))
-    if told != (body.length, body.sha256) and not masked:
-        raise ValueError("length or sha256 are not those of the body")
+    recorded = (document.get("length", body.length), document.get("sha256", body.sha256))
+    if recorded != (body.length, body.sha256) and not masked:
+        raise ValueError("length or sha256 differ from those of the body")
     return body

@@ -5,36 +5,36 @@ from __future__ import annotations
 from flask import Blueprint, Flask, Response, abort, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from adapter.sandbox.answers import as_json, registry_error
+from adapter.sandbox.authorization import Authorizer
 from adapter.sandbox.blobs_app import Blobs
 from adapter.sandbox.context import Context
 from adapter.sandbox.dockyard_app import Dockyard
-from adapter.sandbox.guard import Guard
 from adapter.sandbox.manifests_app import Manifests
 from adapter.sandbox.paging import is_absent
+from adapter.sandbox.responses import as_json, registry_error
 from adapter.sandbox.token_app import Tokens
 from adapter.sandbox.uploads_app import Uploads
 
 
 class Base:
-    """`/v2/`, `_catalog` and tags (docs/facts/swr.md §6), and what holds for every request to the registry host."""
+    """`/v2/`, `_catalog` and tags (docs/facts/swr.md §6), and what applies to all requests to the registry host."""
 
-    def __init__(self, context: Context, guard: Guard) -> None:
+    def __init__(self, context: Context, authorizer: Authorizer) -> None:
         self._context = context
-        self._guard = guard
+        self._authorizer = authorizer
 
     def blueprint(self) -> Blueprint:
         blueprint = Blueprint("base", __name__)
         blueprint.add_url_rule("/v2/", view_func=self.version)
         blueprint.add_url_rule("/v2/_catalog", view_func=self.catalog)
         blueprint.add_url_rule("/v2/<path:repository>/tags/list", view_func=self.tags)
-        blueprint.before_app_request(self.admit)
-        blueprint.after_app_request(self.mark)
+        blueprint.before_app_request(self.limit_rate)
+        blueprint.after_app_request(self.add_headers)
         return blueprint
 
-    def admit(self) -> None:
-        """20 requests a second and tenant; what is more gets 503 (docs/facts/swr.md §4.13)."""
-        account = self._guard.account()
+    def limit_rate(self) -> None:
+        """Limits requests per second and tenant; above the limit: 503 (docs/facts/swr.md §4.13)."""
+        account = self._authorizer.account()
         if account is None:
             return
         request.environ["sandbox.account"] = account.access_key
@@ -43,7 +43,7 @@ class Base:
             headers = {"Retry-After": str(seconds)} if seconds else {}
             abort(registry_error(503, "UNAVAILABLE", "service unavailable", headers))
 
-    def mark(self, response: Response) -> Response:
+    def add_headers(self, response: Response) -> Response:
         if self._context.knobs.on("forserver"):
             response.headers["forserver"] = "swr"
         if request.path.startswith("/v2/"):
@@ -51,19 +51,19 @@ class Base:
         return response
 
     def version(self) -> Response:
-        if self._guard.claims() is None:
-            self._guard.unauthorized(None)
+        if self._authorizer.claims() is None:
+            self._authorizer.unauthorized(None)
         return as_json({})
 
     def catalog(self) -> Response:
-        if self._guard.claims() is None:
-            self._guard.unauthorized(None)
+        if self._authorizer.claims() is None:
+            self._authorizer.unauthorized(None)
         if not self._context.knobs.on("catalog"):
             return registry_error(404, "NOT_FOUND", "page not found")
         return as_json({"repositories": self._context.store.repositories()})
 
     def tags(self, repository: str) -> Response:
-        self._guard.allow(repository, "pull")
+        self._authorizer.allow(repository, "pull")
         knobs, store = self._context.knobs, self._context.store
         if store.repository_times(repository) is None:
             if knobs.on("missing_tags_null"):
@@ -83,7 +83,7 @@ class Base:
 
 
 def on_error(error: HTTPException) -> Response:
-    """Unknown URLs and methods; refusals of our own carry their answer; the rest is a defect of the sandbox."""
+    """The response of an `abort`, else the error for an unknown URL or method, else for a defect of the sandbox."""
     if isinstance(error.response, Response):
         return error.response
     if isinstance(error, MethodNotAllowed):
@@ -98,10 +98,15 @@ def create_registry_app(context: Context) -> Flask:
     app = Flask("sandbox-registry")
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    guard = Guard(context)
-    for part in (Base(context, guard), Tokens(context), Uploads(context, guard), Manifests(context, guard)):
+    authorizer = Authorizer(context)
+    for part in (
+        Base(context, authorizer),
+        Tokens(context),
+        Uploads(context, authorizer),
+        Manifests(context, authorizer),
+    ):
         app.register_blueprint(part.blueprint())
-    app.register_blueprint(Blobs(context, guard).blueprint())
+    app.register_blueprint(Blobs(context, authorizer).blueprint())
     app.register_blueprint(Dockyard(context).blueprint())
     app.register_error_handler(HTTPException, on_error)
     return app

@@ -1,4 +1,4 @@
-"""Runs the sandbox: three origins in one gunicorn, told apart by the listener's port."""
+"""Runs the sandbox: three origins in one gunicorn; the port of the listener selects the origin."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from adapter.sandbox.context import Context
 from adapter.sandbox.control_app import create_api_app
+from adapter.sandbox.middleware import Middleware, WsgiApp
 from adapter.sandbox.objects_app import create_objects_app
-from adapter.sandbox.observed import Observed, WsgiApp
 from adapter.sandbox.options import SandboxOptions
 from adapter.sandbox.registry_app import create_registry_app
 
 THREADS = 32
-GRACE_SECONDS = 1
+GRACEFUL_TIMEOUT_SECONDS = 1
 
 
 class Worker(ThreadWorker):
-    """Ends at once: a stand-in owes idle connections nothing."""
+    """A worker that closes idle connections at once when it stops."""
 
     def handle_exit(self, sig: int, frame: object) -> None:
         super().handle_exit(sig, frame)
@@ -28,7 +28,7 @@ class Worker(ThreadWorker):
 
 
 class Server(BaseApplication):
-    """gunicorn, set up in code; one worker, because journal, knobs and rate are in its memory."""
+    """gunicorn, configured in code. One worker, because journal, knobs and rate are in its memory."""
 
     def __init__(self, options: SandboxOptions, create: Callable[[], WsgiApp]) -> None:
         self._options = options
@@ -43,7 +43,7 @@ class Server(BaseApplication):
             "threads": THREADS,
             "worker_connections": 4096,
             "keepalive": 120,
-            "graceful_timeout": GRACE_SECONDS,
+            "graceful_timeout": GRACEFUL_TIMEOUT_SECONDS,
             "control_socket_disable": True,
             "loglevel": "error",
             "proc_name": "swr-sandbox",
@@ -56,12 +56,12 @@ class Server(BaseApplication):
 
 
 def create_app(options: SandboxOptions) -> WsgiApp:
-    """All three origins as one WSGI application; the listener's port says which one is meant."""
+    """All three origins as one WSGI application; the port of the listener selects the origin."""
     context = Context.create(options)
     apps: dict[str, WsgiApp] = {
-        str(options.registry_bind.port): Observed("registry", create_registry_app(context), context),
-        str(options.api_bind.port): Observed("api", create_api_app(context), context),
-        str(options.objects_bind.port): Observed("objects", create_objects_app(context), context),
+        str(options.registry_bind.port): Middleware("registry", create_registry_app(context), context),
+        str(options.api_bind.port): Middleware("api", create_api_app(context), context),
+        str(options.objects_bind.port): Middleware("objects", create_objects_app(context), context),
     }
 
     def dispatch(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
@@ -71,5 +71,5 @@ def create_app(options: SandboxOptions) -> WsgiApp:
 
 
 def serve(options: SandboxOptions) -> None:
-    """Serves until SIGTERM or SIGINT. Does not return: it ends the process, with status 0 after a signal."""
+    """Serves until SIGTERM or SIGINT, then ends the process with status 0. Does not return."""
     Server(options, lambda: create_app(options)).run()

@@ -1,7 +1,7 @@
-"""Checks AK/SK signatures from the request as it came.
+"""Verifies AK/SK signatures of a request as it was received.
 
-SDK-HMAC-SHA256 is "scheme A" of docs/facts/swr.md §3.2, AWS v4 is compared with it in §3.4.
-Written from the fact sheet, on purpose without the adapter's own signing code.
+SDK-HMAC-SHA256 is "scheme A" of docs/facts/swr.md §3.2; §3.4 compares AWS v4 with it.
+Written from the fact sheet, deliberately without the signing code of the adapter.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ AWS = "AWS4-HMAC-SHA256"
 
 @dataclass(frozen=True)
 class Signed:
-    """A request as received: the target still encoded, header names in lower case."""
+    """A request as received: target still encoded, header names in lowercase."""
 
     method: str
     target: str
@@ -30,7 +30,7 @@ class Signed:
 
 @dataclass(frozen=True)
 class Credential:
-    """The parts of the Authorization header; `scope` is empty for scheme A."""
+    """The parts of an Authorization header; `scope` is empty for scheme A."""
 
     algorithm: str
     access_key: str
@@ -40,7 +40,7 @@ class Credential:
 
 
 def parse_authorization(header: str) -> Credential | None:
-    """None if it is neither of the two."""
+    """The parts of the header; None for any other scheme."""
     algorithm, _, rest = header.partition(" ")
     parts = dict(re.findall(r"(\w+)=([^,\s]+)", rest))
     names = tuple(parts.get("SignedHeaders", "").split(";"))
@@ -54,7 +54,7 @@ def parse_authorization(header: str) -> Credential | None:
 
 
 def signed_at(request: Signed, credential: Credential) -> datetime | None:
-    """The time the signature names, or None."""
+    """The time of the signature; None if it is invalid."""
     value = request.headers.get("x-sdk-date" if credential.algorithm == SDK else "x-amz-date", "")
     try:
         return datetime.strptime(value, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
@@ -74,7 +74,7 @@ def _query(raw: str, *, recode: bool) -> str:
 
 
 def canonical_request(request: Signed, credential: Credential) -> str | None:
-    """What was signed, or None when a header that is said to be signed did not come."""
+    """The canonical request; None when a signed header is missing."""
     sdk = credential.algorithm == SDK
     path, _, query = request.target.partition("?")
     if sdk:
@@ -109,7 +109,7 @@ def _expected(request: Signed, credential: Credential, secret_key: str) -> str |
 
 
 def valid(request: Signed, credential: Credential, secret_key: str) -> bool:
-    """Whether the signature is right for this request and secret key; its age is not looked at here."""
+    """Whether the signature matches the request and the secret key; ignores its age."""
     date = "x-sdk-date" if credential.algorithm == SDK else "x-amz-date"
     if not {"host", date} <= set(credential.signed_headers):
         return False
@@ -124,7 +124,7 @@ def valid(request: Signed, credential: Credential, secret_key: str) -> bool:
 
 
 def from_environ(environ: Mapping[str, object], body: bytes) -> Signed:
-    """From gunicorn's environment: RAW_URI is the target as it stood in the request line."""
+    """From the WSGI environment of gunicorn: RAW_URI is the unchanged target of the request line."""
     headers = {
         key[5:].replace("_", "-").lower(): str(value) for key, value in environ.items() if key.startswith("HTTP_")
     }

@@ -1,15 +1,15 @@
-"""What the sandbox holds, on disk only, so that another process may seed and inspect it while the server runs.
+"""The data of the sandbox, only on disk, so that another process can seed and inspect it while the server runs.
 
-Layout below the directory (a repository's `/` is written `$`, which no name may contain):
+Layout below the directory (`$` replaces the `/` of a repository; no name can contain `$`):
 
     organizations/<name>.json                   id, tenant, creator, auth per access key
-    repositories/<repository>/repository.json   since when it is listed: it has, or had, a manifest
+    repositories/<repository>/repository.json   times; exists once the repository has, or had, a manifest
     repositories/<repository>/blobs/<hex>
-    repositories/<repository>/manifests/<hex>   beside it <hex>.json with its media type and time
+    repositories/<repository>/manifests/<hex>   next to <hex>.json with the media type
     repositories/<repository>/tags/<tag>.json   digest and times
     uploads/<id>/                               see upload_files.py
 
-Files appear by rename, so a reader never sees half of one; what reads before it writes holds the lock file.
+Files are created by rename, so a reader never sees an incomplete file. A read before a write holds the lock file.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
 @dataclass(frozen=True)
 class Organization:
-    """`auth` holds what single access keys may do, beside their role in the tenant: 7 manage, 3 write, 1 read."""
+    """`auth`: permissions of single access keys in addition to their role in the tenant: 7 manage, 3 write, 1 read."""
 
     name: str
     tenant: str
@@ -51,7 +51,7 @@ class Organization:
 
 
 class Manifest(NamedTuple):
-    """A manifest as it was put, byte for byte."""
+    """A manifest as it was pushed, byte for byte."""
 
     data: bytes
     media_type: str
@@ -69,7 +69,7 @@ class Tag:
 
 
 def number(text: str) -> int:
-    """A stable id: SWR's are integers (docs/facts/swr.md §4.2, §4.5)."""
+    """A stable id; the ids of SWR are integers (docs/facts/swr.md §4.2, §4.5)."""
     return int(hashlib.sha256(text.encode()).hexdigest()[:7], 16) + 1
 
 
@@ -80,7 +80,7 @@ def digest_of(data: bytes) -> str:
 def _hex(digest: str) -> str:
     match = DIGEST.fullmatch(digest)
     if not match:
-        raise ValueError(f"not a sha256 digest: {digest!r}")
+        raise ValueError(f"invalid sha256 digest: {digest!r}")
     return match[1]
 
 
@@ -107,7 +107,7 @@ def _write_json(path: Path, value: Mapping[str, object]) -> None:
 class Store:
     """Organizations, repositories, blobs, manifests, tags and open uploads in one directory.
 
-    Names that are no names raise ValueError. Blobs belong to a repository: SWR knows no mount (docs/facts/swr.md §6).
+    An invalid name raises ValueError. Blobs belong to one repository, as in SWR (docs/facts/swr.md §6).
     """
 
     def __init__(self, directory: str | Path) -> None:
@@ -117,7 +117,7 @@ class Store:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Excludes every other writer, in this process and in others."""
+        """Excludes all other writers, in this process and in others."""
         with (self.directory / "lock").open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
@@ -126,19 +126,19 @@ class Store:
         with self.locked():
             for name in ("organizations", "repositories", "uploads"):
                 shutil.rmtree(self.directory / name, ignore_errors=True)
-        self.upload_files.forget()
+        self.upload_files.clear_hashes()
 
     # organizations
 
     def _organization_file(self, name: str) -> Path:
         if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name):
-            raise ValueError(f"not an organization's name: {name!r}")
+            raise ValueError(f"invalid organization name: {name!r}")
         return self.directory / "organizations" / f"{name}.json"
 
     def create_organization(
         self, name: str, tenant: str = DEFAULT_TENANT, creator: str = "sandbox", auth: Mapping[str, int] | None = None
     ) -> Organization:
-        """Creates it, or replaces it."""
+        """Creates or replaces an organization."""
         organization = Organization(name, tenant, creator, dict(auth or {}))
         _write_json(self._organization_file(name), {"tenant": tenant, "creator": creator, "auth": dict(auth or {})})
         return organization
@@ -152,7 +152,7 @@ class Store:
         return Organization(name, found["tenant"], found["creator"], found["auth"]) if found else None
 
     def organizations(self) -> list[Organization]:
-        """All tenants' organizations, by name."""
+        """The organizations of all tenants, sorted by name."""
         names = sorted(file.stem for file in (self.directory / "organizations").glob("*.json"))
         return [found for name in names if (found := self.organization(name))]
 
@@ -163,18 +163,18 @@ class Store:
 
     def _folder(self, repository: str) -> Path:
         if len(repository) > 193 or not REPOSITORY.fullmatch(repository):
-            raise ValueError(f"not a repository's name: {repository!r}")
+            raise ValueError(f"invalid repository name: {repository!r}")
         return self.directory / "repositories" / repository.replace("/", "$")
 
     def repositories(self, *, listed: bool = True) -> list[str]:
-        """`organization/name` of those that have, or had, a manifest, or of all that have anything; by name."""
+        """Sorted names `organization/name`. `listed`: only repositories that have, or had, a manifest."""
         folders = (self.directory / "repositories").glob("*")
         return sorted(
             folder.name.replace("$", "/") for folder in folders if not listed or (folder / "repository.json").exists()
         )
 
     def repository_times(self, repository: str) -> tuple[float, float] | None:
-        """When it was created and last changed, or None if there is none."""
+        """Times of creation and last change in seconds since 1970; None if the repository does not exist."""
         found = _read_json(self._folder(repository) / "repository.json")
         return (found["created"], found["updated"]) if found else None
 
@@ -185,28 +185,28 @@ class Store:
     # blobs
 
     def blob_path(self, repository: str, digest: str) -> Path:
-        """Where the blob is or would be."""
+        """The path of a blob, whether or not the blob exists."""
         return self._folder(repository) / "blobs" / _hex(digest)
 
     def has_blob(self, repository: str, digest: str) -> bool:
         return self.blob_path(repository, digest).is_file()
 
     def blobs(self, repository: str) -> list[str]:
-        """Digests, in order."""
+        """Sorted digests."""
         return sorted(f"sha256:{file.name}" for file in (self._folder(repository) / "blobs").glob("[!.]*"))
 
     def read_blob(self, repository: str, digest: str) -> bytes:
-        """Raises FileNotFoundError."""
+        """:raises FileNotFoundError: when the blob does not exist."""
         return self.blob_path(repository, digest).read_bytes()
 
     def put_blob(self, repository: str, data: bytes) -> str:
-        """Stores it and returns its digest."""
+        """Stores a blob and returns its digest."""
         digest = digest_of(data)
         _write(self.blob_path(repository, digest), data)
         return digest
 
     def copy_blob(self, source: str, target: str, digest: str) -> None:
-        """Raises FileNotFoundError."""
+        """:raises FileNotFoundError: when the blob does not exist."""
         path = self.blob_path(target, digest)
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
@@ -215,10 +215,10 @@ class Store:
     # manifests and tags
 
     def put_manifest(self, repository: str, reference: str, data: bytes, media_type: str) -> str:
-        """Stores it under its digest, and the tag if `reference` is one; returns the digest."""
+        """Stores a manifest under its digest, and under `reference` if that is a tag; returns the digest."""
         digest, folder, now = digest_of(data), self._folder(repository), time.time()
         if not DIGEST.fullmatch(reference) and not TAG.fullmatch(reference):
-            raise ValueError(f"neither a tag nor a digest: {reference!r}")
+            raise ValueError(f"invalid tag or digest: {reference!r}")
         with self.locked():
             _write_json(folder / "manifests" / f"{_hex(digest)}.json", {"media_type": media_type})
             _write(folder / "manifests" / _hex(digest), data)
@@ -231,7 +231,7 @@ class Store:
         return digest
 
     def manifest(self, repository: str, reference: str) -> Manifest | None:
-        """By tag or digest."""
+        """The manifest with this tag or digest."""
         digest = reference
         if not DIGEST.fullmatch(reference):
             tag = self.tag(repository, reference)
@@ -239,13 +239,13 @@ class Store:
                 return None
             digest = tag.digest
         file = self._folder(repository) / "manifests" / _hex(digest)
-        about = _read_json(file.with_suffix(".json"))
-        if about is None or not file.is_file():
+        metadata = _read_json(file.with_suffix(".json"))
+        if metadata is None or not file.is_file():
             return None
-        return Manifest(file.read_bytes(), about["media_type"], digest)
+        return Manifest(file.read_bytes(), metadata["media_type"], digest)
 
     def manifests(self, repository: str) -> list[str]:
-        """Digests, in order; with a tag or without."""
+        """Sorted digests of all manifests, tagged or not."""
         files = (self._folder(repository) / "manifests").glob("[!.]*")
         return sorted(f"sha256:{file.name}" for file in files if not file.suffix)
 
@@ -256,18 +256,18 @@ class Store:
         return Tag(name, found["digest"], found["created"], found["updated"]) if found else None
 
     def tag_list(self, repository: str) -> list[Tag]:
-        """By name."""
+        """Tags, sorted by name."""
         names = sorted(
             file.name.removesuffix(".json") for file in (self._folder(repository) / "tags").glob("[!.]*.json")
         )
         return [found for name in names if (found := self.tag(repository, name))]
 
     def tags(self, repository: str) -> dict[str, str]:
-        """Tag → digest."""
+        """Digests by tag."""
         return {tag.name: tag.digest for tag in self.tag_list(repository)}
 
     def delete_tag(self, repository: str, name: str) -> bool:
-        """Whether there was one."""
+        """Returns whether the tag existed."""
         with self.locked():
             found = self.tag(repository, name)
             if found:
@@ -275,7 +275,7 @@ class Store:
         return found is not None
 
     def delete_manifest(self, repository: str, digest: str) -> bool:
-        """The manifest and its tags. Whether there was one."""
+        """Deletes a manifest with its tags; returns whether the manifest existed."""
         with self.locked():
             for tag in self.tag_list(repository):
                 if tag.digest == digest:
@@ -289,11 +289,11 @@ class Store:
     # uploads
 
     def uploads(self) -> list[OpenUpload]:
-        """Those that were begun and are neither complete nor discarded."""
+        """Uploads that are neither complete nor discarded."""
         return self.upload_files.all()
 
     def finish_upload(self, upload: OpenUpload, digest: str) -> None:
-        """What the upload holds becomes the blob `digest`; whether that is true is the caller's to check."""
+        """Makes the upload the blob `digest`; the caller has verified the digest."""
         path = self.blob_path(upload.repository, digest)
         path.parent.mkdir(parents=True, exist_ok=True)
         self.upload_files.move(upload, path)

@@ -1,4 +1,4 @@
-"""Open uploads on disk: one folder each, with the bytes so far and the repository they are for."""
+"""Open uploads on disk: one folder each, with the bytes received so far and the repository."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ BLOCK = 1 << 20
 
 
 class UploadBusyError(Exception):
-    """Another request is writing to this upload."""
+    """Another request writes to the upload."""
 
 
 class UploadGoneError(Exception):
-    """The upload was discarded while this request wrote to it."""
+    """The upload was discarded while a request wrote to it."""
 
 
 @dataclass(frozen=True)
 class OpenUpload:
-    """`size` is what has arrived so far, in bytes."""
+    """`size`: bytes received so far."""
 
     id: str
     repository: str
@@ -39,7 +39,7 @@ class OpenUpload:
 
 
 class UploadFiles:
-    """Bytes go to disk as they come and are hashed on the way; only the running hashes are in memory."""
+    """Writes bytes to disk as they arrive and hashes them; only the running hashes are in memory."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -60,8 +60,8 @@ class UploadFiles:
     def get(self, upload_id: str) -> OpenUpload | None:
         try:
             folder = self._folder(upload_id)
-            about = json.loads((folder / "about.json").read_bytes())
-            return OpenUpload(folder.name, about["repository"], (folder / "data").stat().st_size)
+            metadata = json.loads((folder / "about.json").read_bytes())
+            return OpenUpload(folder.name, metadata["repository"], (folder / "data").stat().st_size)
         except (ValueError, FileNotFoundError):
             return None
 
@@ -72,12 +72,13 @@ class UploadFiles:
     def append(
         self, upload: OpenUpload, blocks: Iterable[bytes], then: Callable[[OpenUpload], None] | None = None
     ) -> OpenUpload:
-        """Adds the blocks and returns the upload as it is then. Nobody else adds to it, or ends it, meanwhile, nor
-        while `then` runs with the result: what was checked is what is stored.
+        """Appends the blocks, calls `then` with the upload, and returns the upload.
 
-        What `blocks` raises passes through; what came before it stays.
+        The upload is locked until the end of `then`, so that what `then` verified is what is stored. Exceptions of
+        `blocks` pass through; the blocks before them are kept.
 
-        Raises UploadBusyError, also when somebody added to the upload since `get`, and UploadGoneError.
+        :raises UploadBusyError: when another request writes to the upload, or has since `get`.
+        :raises UploadGoneError: when the upload was discarded.
         """
         data = self._folder(upload.id) / "data"
         try:
@@ -108,7 +109,7 @@ class UploadFiles:
 
     @staticmethod
     def _lock_file(file: BufferedWriter, data: Path) -> None:
-        """Until it is closed. It may have become a blob since it was opened."""
+        """Locks the file until it is closed. The file may have become a blob since it was opened."""
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             same = os.fstat(file.fileno()).st_ino == data.stat().st_ino
@@ -128,21 +129,21 @@ class UploadFiles:
             return hashlib.file_digest(file, "sha256")
 
     def digest(self, upload: OpenUpload) -> str:
-        """Of what has arrived so far."""
+        """The digest of the bytes received so far."""
         return f"sha256:{self._running(upload.id, self._folder(upload.id) / 'data').hexdigest()}"
 
     def move(self, upload: OpenUpload, target: Path) -> None:
-        """The bytes leave the upload, which ends."""
+        """Moves the bytes to `target` and ends the upload."""
         (self._folder(upload.id) / "data").replace(target)
         self.discard(upload.id)
 
     def discard(self, upload_id: str) -> None:
-        """Does nothing if there is none."""
+        """Discards the upload, if it exists."""
         shutil.rmtree(self._folder(upload_id), ignore_errors=True)
         with self._lock:
             self._hashes.pop(upload_id, None)
 
-    def forget(self) -> None:
-        """Drops the running hashes, after the directory was cleared."""
+    def clear_hashes(self) -> None:
+        """Discards the running hashes, after the directory was cleared."""
         with self._lock:
             self._hashes.clear()

@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 from flask import Blueprint, Response, abort, request
 
-from adapter.sandbox.answers import empty, registry_error, swr_error
-from adapter.sandbox.bodies import BodyCutError, BodyTooLargeError, announced, blocks
+from adapter.sandbox.authorization import Authorizer, own_url
 from adapter.sandbox.context import Context
-from adapter.sandbox.guard import Guard, own_url
+from adapter.sandbox.request_bodies import BodyInterruptedError, BodyTooLargeError, announced_length, blocks
+from adapter.sandbox.responses import empty, registry_error, swr_error
 from adapter.sandbox.store import DIGEST
 from adapter.sandbox.upload_files import OpenUpload, UploadBusyError, UploadGoneError
 
@@ -19,13 +19,13 @@ CONTENT_RANGE = re.compile(r"(?:bytes )?(\d+)-(\d+)(?:/\S*)?")
 
 
 class Uploads:
-    """`/v2/<repository>/blobs/uploads/…`; where an upload stands travels sealed in `_state`."""
+    """`/v2/<repository>/blobs/uploads/…`; the position of an upload is signed into `_state`."""
 
-    def __init__(self, context: Context, guard: Guard) -> None:
+    def __init__(self, context: Context, authorizer: Authorizer) -> None:
         self._context = context
         self._knobs = context.knobs
         self._files = context.store.upload_files
-        self._guard = guard
+        self._authorizer = authorizer
 
     def blueprint(self) -> Blueprint:
         blueprint = Blueprint("uploads", __name__)
@@ -35,7 +35,7 @@ class Uploads:
             ("PATCH", self.append),
             ("PUT", self.finish),
             ("GET", self.status),
-            ("DELETE", self.abandon),
+            ("DELETE", self.cancel),
         ):
             blueprint.add_url_rule(each, method.lower(), view, methods=[method])
         return blueprint
@@ -43,10 +43,10 @@ class Uploads:
     # the views
 
     def start(self, repository: str) -> Response:
-        self._guard.allow(repository, "push")
+        self._authorizer.allow(repository, "push")
         mount, source = request.args.get("mount", ""), request.args.get("from", "")
-        if mount and (answer := self._mount(source, repository, mount)) is not None:
-            return answer
+        if mount and (mounted := self._mount(source, repository, mount)) is not None:
+            return mounted
         upload = self._files.start(repository)
         digest = request.args.get("digest")
         if digest and self._knobs.on("single_post"):
@@ -60,9 +60,9 @@ class Uploads:
         if span and self._knobs.on("chunk_order"):
             out_of_order = out_of_order or int(span[1]) != upload.size
         if out_of_order:
-            answer = registry_error(416, "RANGE_INVALID", "invalid content range")
-            answer.headers.update(self._headers(upload))
-            return answer
+            response = registry_error(416, "RANGE_INVALID", "invalid content range")
+            response.headers.update(self._headers(upload))
+            return response
         written = self._written(upload)
         if span and written.size - upload.size != int(span[2]) - int(span[1]) + 1:
             self._files.discard(upload.id)
@@ -82,7 +82,7 @@ class Uploads:
             return registry_error(404, "NOT_FOUND", "page not found")
         return empty(204, self._headers(upload))
 
-    def abandon(self, repository: str, upload_id: str) -> Response:
+    def cancel(self, repository: str, upload_id: str) -> Response:
         upload = self._opened(repository, upload_id)
         if not self._knobs.on("upload_delete"):
             return registry_error(405, "UNSUPPORTED", "The operation is unsupported.")
@@ -92,39 +92,39 @@ class Uploads:
     # the steps
 
     def _mount(self, source: str, repository: str, digest: str) -> Response | None:
-        """None where an upload is opened instead."""
-        way = self._knobs.text("mount")
-        if way == "405":
+        """The response to a mount; None when an upload starts instead."""
+        mode = self._knobs.text("mount")
+        if mode == "405":
             return registry_error(405, "UNSUPPORTED", "The operation is unsupported.")
-        if way == "false":
+        if mode == "false":
             return empty(201)
-        if way == "202":
+        if mode == "202":
             return None
-        self._guard.allow(source, "pull", scoped=self._knobs.on("mount_scope"))
+        self._authorizer.allow(source, "pull", scoped=self._knobs.on("mount_scope"))
         if not DIGEST.fullmatch(digest) or not self._context.store.has_blob(source, digest):
             return None
         self._context.store.copy_blob(source, repository, digest)
-        return empty(201) if way == "silent" else self._created(repository, digest)
+        return empty(201) if mode == "silent" else self._created(repository, digest)
 
     def _opened(self, repository: str, upload_id: str) -> OpenUpload:
-        self._guard.allow(repository, "push")
-        state = self._context.sealer.open_state(request.args.get("_state", ""))
+        self._authorizer.allow(repository, "push")
+        state = self._context.signer.open_state(request.args.get("_state", ""))
         upload = self._files.get(upload_id)
-        known = state is not None and upload is not None and state[0] == upload.id and upload.repository == repository
-        if not known or (state and upload and state[1] != upload.size and not self._knobs.on("stale_state")):
+        valid = state is not None and upload is not None and state[0] == upload.id and upload.repository == repository
+        if not valid or (state and upload and state[1] != upload.size and not self._knobs.on("stale_state")):
             abort(registry_error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry"))
-        assert upload is not None  # noqa: S101 - narrows the type: `known` says so
+        assert upload is not None  # noqa: S101 - narrows the type: `valid` implies it
         return upload
 
     def _written(self, upload: OpenUpload, then: Callable[[OpenUpload], None] | None = None) -> OpenUpload:
-        """The upload with the request's body added. What was cut, or is too large, ends the request and the upload."""
+        """Appends the request body. A body that is interrupted or too large ends the request and the upload."""
         limit = self._knobs.number("max_layer_bytes") - upload.size
         try:
             return self._files.append(upload, self._body(limit), then)
         except BodyTooLargeError:
             self._files.discard(upload.id)
             abort(swr_error("SVCSTG.SWR.4130025"))
-        except BodyCutError:
+        except BodyInterruptedError:
             if self._knobs.on("discard_cut_uploads"):
                 self._files.discard(upload.id)
             abort(registry_error(400, "SIZE_INVALID", "provided length did not match content length"))
@@ -134,12 +134,12 @@ class Uploads:
             abort(registry_error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry"))
 
     def _body(self, limit: int) -> Iterator[bytes]:
-        if (announced(request.environ) or 0) > limit:
+        if (announced_length(request.environ) or 0) > limit:
             raise BodyTooLargeError
         return blocks(request.environ, limit)
 
     def _complete(self, upload: OpenUpload, digest: str) -> Response:
-        """The upload with the request's body, checked and stored while nobody else can add to it."""
+        """Appends the request body, verifies the digest and stores the blob while the upload is locked."""
 
         def store(written: OpenUpload) -> None:
             if not DIGEST.fullmatch(digest) or (
@@ -161,13 +161,13 @@ class Uploads:
         return empty(201, headers)
 
     def _headers(self, upload: OpenUpload) -> dict[str, str]:
-        """Form of Location, Range and UUID: not known of SWR, so all are knobs (docs/facts/swr.md §10)."""
+        """Location, Range and UUID. Their format in SWR is unknown, so all are knobs (docs/facts/swr.md §10)."""
         base = own_url() if self._knobs.text("location") == "absolute" else ""
-        state = quote(self._context.sealer.state(upload.id, upload.size))
+        state = quote(self._context.signer.state(upload.id, upload.size))
         headers = {"Location": f"{base}/v2/{upload.repository}/blobs/uploads/{upload.id}?_state={state}"}
-        form, end = self._knobs.text("upload_range"), max(upload.size - 1, 0)
-        if form != "absent":
-            headers["Range"] = {"0-N": f"0-{end}", "0-0": "0-0", "bytes": f"bytes=0-{end}"}[form]
+        format_, end = self._knobs.text("upload_range"), max(upload.size - 1, 0)
+        if format_ != "absent":
+            headers["Range"] = {"0-N": f"0-{end}", "0-0": "0-0", "bytes": f"bytes=0-{end}"}[format_]
         if self._knobs.on("upload_uuid"):
             headers["Docker-Upload-UUID"] = upload.id
         return headers

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from adapter.sandbox.player import Player
 from adapter.sandbox.recording import Exchange, load
 from adapter.sandbox.recordings.blobs import Blobs
 from adapter.sandbox.recordings.images import Image, images
+from adapter.sandbox.replay import Replayer
 from tests.bench.scale import Scale
 from tests.bench.stage import Stage
 from tests.bench.table import Bound, Line, Outcome
@@ -87,12 +87,12 @@ class Count:
         return cls(len(journal) - management, management)
 
 
-def _play(player: Player, recording: Iterable[Exchange]) -> None:
-    for result in player.play(recording):
+def _play(player: Replayer, recording: Iterable[Exchange]) -> None:
+    for result in player.replay(recording):
         probe = result.exchange.request.path == "/v2/"  # both challenge, each in its way
         # Here the organization was there before: that Harbor is told so is right.
         there = (result.status, result.exchange.request.path) == (409, "/api/v2.0/projects")
-        right = result.status == result.exchange.answer.status or probe or there
+        right = result.status == result.exchange.response.status or probe or there
         if result.error or result.skipped or not right:
             raise PushFailed(f"{result.exchange}: {result.error or result.skipped or result.status}")
 
@@ -104,11 +104,11 @@ def count(name: str, *, there: bool) -> tuple[Count, Count]:
     with running_sandbox() as swr:
         with running_adapter({PROJECT: {"registry": swr.registry, "api": swr.api}}) as adapter:
             _reset(swr, known, there=there)
-            _play(Player(adapter.contract, blobs, credentials={RECORDED: (ACCESS_ID, SECRET_KEY)}), recording)
+            _play(Replayer(adapter.contract, blobs, credentials={RECORDED: (ACCESS_ID, SECRET_KEY)}), recording)
             through = Count.of(swr.journal())
         _reset(swr, known, there=there)
         # Tokens are asked for in the order of play: the recording must not be read ahead.
-        _play(Player(swr.registry, blobs), directly(swr, recording))
+        _play(Replayer(swr.registry, blobs), directly(swr, recording))
         return through, Count.of(swr.journal())
 
 

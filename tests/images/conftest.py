@@ -12,7 +12,7 @@ import pytest
 from tests.contract.skopeo import skopeo
 from tests.credentials import ACCESS_KEY, LOGIN_KEY, SECRET_KEY
 from tests.replay.profiles import PROFILES, Profile
-from tests.replay.sandboxed import moody_sandbox
+from tests.replay.sandboxed import profile_sandbox
 from tests.running import TENANT, RunningSandbox, running_adapter
 
 
@@ -60,7 +60,7 @@ class Clients:
 
 @pytest.fixture(scope="package")
 def clients() -> Iterator[Clients]:
-    with moody_sandbox() as swr:
+    with profile_sandbox() as swr:
         swr.store.create_organization("team", TENANT, ACCESS_KEY)
         hosts = {"registry": swr.registry, "api": swr.api}
         with running_adapter({profile.project: hosts for profile in PROFILES.values()}) as adapter:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from adapter.sandbox.forgetting import FORGETTABLE
+from adapter.sandbox.garbage_collection import COLLECTABLE
 from adapter.sandbox.recordings.images import Image
 from adapter.sandbox.store import Manifest
 from adapter.swr.media_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX
@@ -24,7 +24,7 @@ from tests.docker_formats import MANIFEST_LIST, SCHEMA_2, faults
 from tests.images.repository import ORGANIZATION, TAG, RepositoryName
 from tests.oci_images import Index, Member, images, index_of, indexes, members
 from tests.replay.profiles import PROFILES, Profile
-from tests.replay.sandboxed import moody_sandbox
+from tests.replay.sandboxed import profile_sandbox
 from tests.running import OTHER_TENANT, TENANT, RunningSandbox, running_adapter
 
 DOCKER: Final = f"{DOCKER_LIST}, {DOCKER_MANIFEST}"
@@ -59,7 +59,7 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
-    with moody_sandbox() as swr:
+    with profile_sandbox() as swr:
         hosts = {"registry": swr.registry, "api": swr.api}
         swr.store.create_organization(ORGANIZATION, TENANT, ACCESS_KEY)
         with running_adapter({profile.project: hosts for profile in PROFILES.values()}) as adapter:
@@ -148,7 +148,7 @@ def _with_one_changed(before: tuple[Member, ...], fresh: Member, data: st.DataOb
 
 
 @settings(FEW, max_examples=2)
-@given(index=indexes(most=2), what=st.lists(st.sampled_from(FORGETTABLE), min_size=1, max_size=2), looked=st.booleans())
+@given(index=indexes(most=2), what=st.lists(st.sampled_from(COLLECTABLE), min_size=1, max_size=2), looked=st.booleans())
 def test_what_swr_forgot_is_not_announced(stage: Stage, index: Index, what: list[str], looked: bool) -> None:
     for profile, repository in stage.repositories():
         repository.push(index)

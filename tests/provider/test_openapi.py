@@ -64,7 +64,7 @@ def faults(where: str, value: Any) -> list[str]:
 
 
 def exchange_faults(exchange: Exchange, operation: Operation, captured: dict[str, str]) -> Iterator[str]:
-    request, response = exchange.request, exchange.answer
+    request, response = exchange.request, exchange.response
     _, described = PAGE.resolved(operation.where)
     yield from parameter_faults(operation, "path", [*captured.items()])
     yield from parameter_faults(operation, "query", parse_qsl(request.query, keep_blank_values=True))

@@ -104,22 +104,22 @@ class Player:
     def _registries_in(self, exchange: Exchange) -> Iterator[dict[str, Any]]:
         """The stored endpoints in a response of core."""
         if exchange.request.path.startswith(f"{API}/registries") and exchange.request.method == "GET":
-            document = json.loads(self._fill.body(exchange.answer.body))
+            document = json.loads(self._fill.body(exchange.response.body))
             yield from (each for each in (document if isinstance(document, list) else [document]) if "url" in each)
 
     def _show_endpoints_of_summaries(self) -> None:
         """A summary contains no Access ID, so the list of endpoints was shown before."""
         summaries = [inside for _, inside in self._pairs if inside.request.path.endswith("/summary")]
         if summaries:
-            bodies = [json.loads(self._fill.body(each.answer.body)) for each in summaries]
+            bodies = [json.loads(self._fill.body(each.response.body)) for each in summaries]
             self._core.stores(*(stored(each["registry"]["id"]) for each in bodies))
             assert self._front.portal.get("/registries").status == 200
 
     def _respond(self, inside: Exchange, received: Received) -> Response:
         """The recorded response of core, or that to a lookup."""
         if (received.method, received.path) == (inside.request.method, inside.request.path):
-            headers = [each for each in self._fill.headers(inside.answer.headers) if each[0] != "Content-Length"]
-            return CoreResponse(self._fill.body(inside.answer.body), inside.answer.status, headers)
+            headers = [each for each in self._fill.headers(inside.response.headers) if each[0] != "Content-Length"]
+            return CoreResponse(self._fill.body(inside.response.body), inside.response.status, headers)
         if (received.method, received.path) == ("GET", AUTHORIZATION_LOOKUP):
             return reply(["harbor"])
         number = received.path.removeprefix(f"{API}/registries/")
@@ -145,7 +145,7 @@ class Player:
         assert (request.json() if request.body else b"") == (json.loads(body) if body else b"")
 
     def _check_response(self, outside: Exchange, response: Reply) -> None:
-        recorded = outside.answer
+        recorded = outside.response
         assert response.status == recorded.status
         left_out = ("date", "server", "connection", "content-length", *ADDED_BY_NGINX)
         assert comparable(response.headers, *left_out) == comparable(self._fill.headers(recorded.headers), *left_out)

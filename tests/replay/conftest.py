@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from adapter.sandbox.player import Credentials
+from adapter.sandbox.replay import Credentials
 from tests.credentials import SECRET_KEY, WRONG_SECRET
-from tests.replay.profiles import PROFILES, USUAL_MOOD, Profile
-from tests.replay.reached import Swr
-from tests.replay.sandboxed import SandboxSwr, moody_sandbox
+from tests.replay.profiles import DEFAULT_PROFILE, PROFILES, Profile
+from tests.replay.sandboxed import SandboxSwr, profile_sandbox
 from tests.replay.scripted import ScriptedSwr, scripted_swr
+from tests.replay.stored import Swr
 from tests.running import RunningAdapter, RunningSandbox, running_adapter
 
 RECORDED_USER = "eu-de@AKEXAMPLE0000000001"
@@ -31,7 +31,7 @@ def credentials(profile: Profile) -> Credentials:
     }
 
 
-CREDENTIALS = credentials(PROFILES[USUAL_MOOD])
+CREDENTIALS = credentials(PROFILES[DEFAULT_PROFILE])
 
 
 @dataclass(frozen=True)
@@ -49,31 +49,31 @@ def scripted() -> Iterator[ScriptedSwr]:
 
 
 @pytest.fixture(scope="session")
-def moody() -> Iterator[RunningSandbox]:
-    with moody_sandbox() as sandbox:
+def profile_sandbox_process() -> Iterator[RunningSandbox]:
+    with profile_sandbox() as sandbox:
         yield sandbox
 
 
 @pytest.fixture(scope="session")
-def sandbox_stage(moody: RunningSandbox) -> Iterator[Stage]:
-    with staged(SandboxSwr(moody), "never") as stage:
+def sandbox_environment(profile_sandbox_process: RunningSandbox) -> Iterator[Stage]:
+    with staged(SandboxSwr(profile_sandbox_process), "never") as stage:
         yield stage
 
 
 @pytest.fixture(scope="session")
-def scripted_stage(scripted: ScriptedSwr) -> Iterator[Stage]:
+def scripted_environment(scripted: ScriptedSwr) -> Iterator[Stage]:
     with staged(scripted, "never") as stage:
         yield stage
 
 
 @pytest.fixture(scope="session")
-def sandbox_mounting_stage(moody: RunningSandbox) -> Iterator[Stage]:
-    with staged(SandboxSwr(moody), "copy") as stage:
+def sandbox_mounting_environment(profile_sandbox_process: RunningSandbox) -> Iterator[Stage]:
+    with staged(SandboxSwr(profile_sandbox_process), "copy") as stage:
         yield stage
 
 
 @pytest.fixture(scope="session")
-def scripted_mounting_stage(scripted: ScriptedSwr) -> Iterator[Stage]:
+def scripted_mounting_environment(scripted: ScriptedSwr) -> Iterator[Stage]:
     with staged(scripted, "auto") as stage:
         yield stage
 

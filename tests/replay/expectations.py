@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from adapter.sandbox.player import Result
 from adapter.sandbox.recordings.images import digest
-from adapter.sandbox.targets import asked_mount
-from tests.replay import listed
+from adapter.sandbox.replay import Result
+from adapter.sandbox.replay_targets import mounted_digest
+from tests.replay import listings
 from tests.replay.scenarios import Difference
 
 Complaints = Iterator[str]
@@ -34,7 +34,7 @@ def _complaints(result: Result, origin: str, difference: Difference | None) -> C
     if result.status is None:
         yield f"skipped: {result.skipped}" if result.skipped else f"no answer: {result.error}"
         return
-    recorded = result.exchange.answer.status
+    recorded = result.exchange.response.status
     if difference:
         if not difference.allows(result.status):
             yield f"status {result.status}, wanted {difference.status}"
@@ -65,7 +65,7 @@ def _for(result: Result) -> Iterator[Expectation]:
 
 def _same(result: Result, *names: str) -> Complaints:
     for name in names:
-        got, wanted = result.header(name), result.exchange.answer.header(name)
+        got, wanted = result.header(name), result.exchange.response.header(name)
         if got != wanted:
             yield f"{name} {got!r}, recorded {wanted!r}"
 
@@ -78,7 +78,7 @@ def manifest_head(result: Result, origin: str) -> Complaints:
 def manifest(result: Result, origin: str) -> Complaints:
     """The same document, byte for byte; Harbor reads it by its type."""
     yield from _same(result, "Docker-Content-Digest", "Content-Type", "Content-Length")
-    if digest(result.body) != result.exchange.answer.header("Docker-Content-Digest"):
+    if digest(result.body) != result.exchange.response.header("Docker-Content-Digest"):
         yield f"the manifest hashes to {digest(result.body)}"
 
 
@@ -110,7 +110,7 @@ def deleted(result: Result, origin: str) -> Complaints:
 
 def location(result: Result, origin: str) -> Complaints:
     """On the endpoint, absolute or relative, and below the repository's uploads."""
-    if asked_mount(result.exchange.request):
+    if mounted_digest(result.exchange.request):
         yield from mounted(result, origin)
         return
     given = result.header("Location")
@@ -165,7 +165,7 @@ def authenticated(result: Result, origin: str) -> Complaints:
 
 
 def _same_json(result: Result, view: Callable[[Any], Any]) -> Complaints:
-    recorded = result.exchange.answer.body
+    recorded = result.exchange.response.body
     if recorded is None or recorded.data is None:
         yield "the recording has no body to compare with"
         return
@@ -212,10 +212,10 @@ ROUTES: tuple[tuple[str, str, Expectation], ...] = (
     ("GET", "/api/v2.0/projects", organizations),
     ("POST", "/api/v2.0/projects", created),
     ("GET", "/api/v2.0/repositories", mount_source),
-    ("GET", listed.REPOSITORIES, listed.repositories),
-    ("GET", listed.ARTIFACTS, listed.artifacts),
-    ("GET", listed.ARTIFACT, listed.artifact),
-    ("DELETE", listed.TAG, deleted),
+    ("GET", listings.REPOSITORIES, listings.repositories),
+    ("GET", listings.ARTIFACTS, listings.artifacts),
+    ("GET", listings.ARTIFACT, listings.artifact),
+    ("DELETE", listings.TAG, deleted),
     ("GET", "/v2/", authenticated),
     ("GET", "/v2/.+/tags/list", tag_list),
     ("HEAD", "/v2/.+/manifests/[^/]+", manifest_head),
@@ -233,4 +233,4 @@ ROUTES: tuple[tuple[str, str, Expectation], ...] = (
 
 def has_expectation(result: Result) -> bool:
     """Whether some expectation looks at the answer beyond its status: no route may slip through."""
-    return result.exchange.answer.status >= 400 or any(_for(result))
+    return result.exchange.response.status >= 400 or any(_for(result))

@@ -13,7 +13,7 @@ from typing import Any, Final
 from adapter.sandbox.recordings.images import DOCKER_LIST, DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
 from tests.credentials import ACCESS_KEY, PROJECT
 
-USUAL_MOOD: Final = "refuse-index"
+DEFAULT_PROFILE: Final = "refuse-index"
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Profile:
     @property
     def project(self) -> str:
         """A region of its own for each mood: what the adapter has learnt of one must not help it in another."""
-        return PROJECT if self.name == USUAL_MOOD else self.name
+        return PROJECT if self.name == DEFAULT_PROFILE else self.name
 
     @property
     def access_id(self) -> str:
@@ -84,7 +84,7 @@ PROFILES: Final[Mapping[str, Profile]] = {
     profile.name: profile
     for profile in (
         Profile("accept", "accept"),
-        Profile(USUAL_MOOD, "refuse-index"),
+        Profile(DEFAULT_PROFILE, "refuse-index"),
         Profile("refuse-all", "refuse-all"),
         Profile("images-only", "refuse-index", artifacts=False),
         Profile("docker-children", "refuse-index", oci_children=False),

@@ -65,7 +65,7 @@ class SandboxSwr:
 
 
 @contextlib.contextmanager
-def moody_sandbox() -> Iterator[RunningSandbox]:
+def profile_sandbox() -> Iterator[RunningSandbox]:
     """A sandbox process whose account has a project for each mood."""
     ports = free_ports(3)
     binds = [f"{host}:{port}" for host, port in zip(("127.0.0.1", "127.0.0.1", OBJECTS_HOST), ports, strict=True)]

@@ -11,8 +11,8 @@ from urllib.parse import parse_qs
 
 from adapter.sandbox.recording import Exchange, load
 from adapter.sandbox.recordings.images import Image, digest
-from tests.replay.challenged import challenged
-from tests.replay.profiles import PROFILES, USUAL_MOOD
+from tests.replay.challenges import challenged
+from tests.replay.profiles import DEFAULT_PROFILE, PROFILES
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
 FOLDER = RECORDINGS / "harbor-2.15.2"
@@ -81,7 +81,7 @@ class Scenario:
     first: Scenario | None = None
 
     def __str__(self) -> str:
-        profile = "" if self.profile == USUAL_MOOD else f"-{self.profile}"
+        profile = "" if self.profile == DEFAULT_PROFILE else f"-{self.profile}"
         return f"{self.file.stem}{profile}" + ("" if self.page == USUAL_PAGE else f"-by-{self.page}")
 
     def recording(self) -> tuple[Exchange, ...]:
@@ -100,8 +100,8 @@ class Scenario:
         """(repository, digest) of the blobs that the recorded peer had elsewhere when it was asked for them."""
         for exchange in (exchange for part in self.parts for exchange in load(part.file)):
             query = parse_qs(exchange.request.query).get("q", [""])[0]
-            if query.startswith("blob_digest=") and exchange.answer.body and exchange.answer.body.data:
-                for each in json.loads(exchange.answer.body.data):
+            if query.startswith("blob_digest=") and exchange.response.body and exchange.response.body.data:
+                for each in json.loads(exchange.response.body.data):
                     yield each["name"], query.removeprefix("blob_digest=")
 
 
@@ -114,7 +114,7 @@ def scenarios(folder: Path = CONTRACT) -> list[Scenario]:
     states = _states(folder)
     if unknown := sorted(set(states) - {file.stem for file in files}):
         raise ValueError(f"states.json has an entry without a recording: {', '.join(unknown)}")
-    found = [each for file in files for each in _moods(file, states.get(file.stem, {}))]
+    found = [each for file in files for each in _profiles(file, states.get(file.stem, {}))]
     by_name = {(each.file.stem, each.profile): each for each in found}
     after = {name: entry["after"] for name, entry in states.items() if "after" in entry}
     ones = [replace(each, first=by_name.get((after.get(each.file.stem, ""), each.profile))) for each in found]
@@ -128,9 +128,9 @@ def _states(folder: Path) -> dict[str, dict[str, Any]]:
     return {name: {**states.get(entry.get("as", name), {}), **entry} for name, entry in states.items()}
 
 
-def _moods(file: Path, entry: Mapping[str, Any]) -> Iterator[Scenario]:
+def _profiles(file: Path, entry: Mapping[str, Any]) -> Iterator[Scenario]:
     """Those that the entry names; `*` stands for all that it does not name."""
-    named: dict[str, Any] = entry.get("moods", {USUAL_MOOD: {}})
+    named: dict[str, Any] = entry.get("moods", {DEFAULT_PROFILE: {}})
     every = {**dict.fromkeys(PROFILES, named["*"]), **named} if "*" in named else named
     for profile, differs in every.items():
         if profile == "*":

@@ -21,7 +21,7 @@ from werkzeug import Request, Response
 from tests.credentials import LOGIN_KEY, OTHER_ACCESS_KEY, basic
 from tests.replay.holdings import Holdings, digest_of
 from tests.replay.management import ScriptedManagement
-from tests.replay.profiles import PROFILES, USUAL_MOOD
+from tests.replay.profiles import DEFAULT_PROFILE, PROFILES
 from tests.replay.scenarios import USUAL_PAGE, Contents, State
 from tests.replay.script import Entry, Script, reply, was_cut
 
@@ -61,7 +61,7 @@ class ScriptedSwr:
         )
         self._lock = threading.RLock()
         self._tokens: dict[str, str] = {}
-        self._mood = PROFILES[USUAL_MOOD]
+        self._profile = PROFILES[DEFAULT_PROFILE]
         self.holdings = Holdings()
         for server in (registry, api, objects):
             server.answer = self._answer
@@ -69,7 +69,7 @@ class ScriptedSwr:
     def reset(self, profile: str, start: State, page: int = USUAL_PAGE) -> None:
         """Holds `start` and nothing else; refuses and forgets what the mood says."""
         with self._lock:
-            self._mood, self.management.page, self.holdings = PROFILES[profile], page, Holdings.of(start)
+            self._profile, self.management.page, self.holdings = PROFILES[profile], page, Holdings.of(start)
         self.script.reset()
 
     def contents(self) -> Contents:
@@ -180,7 +180,7 @@ class ScriptedSwr:
         if refused := self._allowed(request, name, "push"):
             return refused
         media_type = request.headers.get("Content-Type", "")
-        if self._mood.refuses(media_type, data):
+        if self._profile.refuses(media_type, data):
             return refusal(400, "MANIFEST_INVALID", "Invalid image, fail to parse 'manifest.json'")
         document = json.loads(data)
         parts = [document["config"], *document["layers"]] if "config" in document else []
@@ -190,7 +190,7 @@ class ScriptedSwr:
             return refusal(400, "MANIFEST_BLOB_UNKNOWN", "manifest unknown to registry")
         digest = self.holdings.put_manifest(name, reference, data, media_type)
         if reference != digest:
-            self.holdings.forget(name, self._mood.forget)
+            self.holdings.forget(name, self._profile.forget)
         return reply(201, docker_content_digest=digest, location=f"/v2/{name}/manifests/{digest}")
 
     def _head_blob(self, request: Request, match: re.Match[str]) -> Response:

@@ -12,18 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from adapter.sandbox.player import Player, Result
 from adapter.sandbox.recording import Exchange, load
 from adapter.sandbox.recordings.blobs import Blobs
+from adapter.sandbox.replay import Replayer, Result
 from tests.replay.conftest import CREDENTIALS, Stage
-from tests.replay.described import deviations
 from tests.replay.expectations import complaints
-from tests.replay.profiles import USUAL_MOOD
-from tests.replay.reached import damages, expected
+from tests.replay.openapi import deviations
+from tests.replay.profiles import DEFAULT_PROFILE
 from tests.replay.scenarios import OTHER_VERSIONS, Difference, State
+from tests.replay.stored import damages, expected
 
 each_version = pytest.mark.parametrize("version", OTHER_VERSIONS, ids=lambda version: version.name)
-each_stage = pytest.mark.parametrize("stage_name", ["sandbox_stage", "scripted_stage"])
+each_stage = pytest.mark.parametrize("stage_name", ["sandbox_environment", "scripted_environment"])
 
 
 def recorded(version: Path, name: str) -> tuple[Exchange, ...]:
@@ -32,7 +32,7 @@ def recorded(version: Path, name: str) -> tuple[Exchange, ...]:
 
 def broken(recording: tuple[Exchange, ...]) -> int:
     """The number of the first chunk that was answered with an error."""
-    return next(each.number for each in recording if each.request.method == "PATCH" and each.answer.status == 502)
+    return next(each.number for each in recording if each.request.method == "PATCH" and each.response.status == 502)
 
 
 def status_of(recording: tuple[Exchange, ...]) -> int:
@@ -58,7 +58,7 @@ def moved(exchange: Exchange, by: int) -> Exchange:
 
 def play(stage: Stage, recording: tuple[Exchange, ...], blobs: Blobs, *, after: int, forgets: bool) -> list[Result]:
     """Breaks the chunk that was broken in the recording, `after` so many bytes, as far as the SWR counts them."""
-    stage.swr.reset(USUAL_MOOD, State())
+    stage.swr.reset(DEFAULT_PROFILE, State())
     cut = broken(recording)
 
     def watch(result: Result) -> None:
@@ -67,8 +67,8 @@ def play(stage: Stage, recording: tuple[Exchange, ...], blobs: Blobs, *, after: 
         elif result.exchange.number == cut and forgets:
             stage.swr.forget_uploads()
 
-    player = Player(stage.adapter.contract, blobs, credentials=CREDENTIALS, timeout=30, on_exchange=watch)
-    return player.play(recording)
+    player = Replayer(stage.adapter.contract, blobs, credentials=CREDENTIALS, timeout=30, on_exchange=watch)
+    return player.replay(recording)
 
 
 def judge(stage: Stage, results: list[Result], blobs: Blobs, differs: Mapping[int, Difference] | None = None) -> None:

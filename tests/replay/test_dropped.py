@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 import pytest
 from werkzeug import Request, Response
 
-from adapter.sandbox.player import Player, Result
 from adapter.sandbox.recording import Exchange, load
 from adapter.sandbox.recordings.blobs import Blobs
 from adapter.sandbox.recordings.images import Image, digest
+from adapter.sandbox.replay import Replayer, Result
 from tests.replay.conftest import CREDENTIALS, Stage
 from tests.replay.expectations import complaints
 from tests.replay.scenarios import CONTRACT, State, Stored, scenarios
@@ -31,8 +31,8 @@ def blob_of(exchange: Exchange) -> str | None:
 
 
 def play(stage: Stage, recording: list[Exchange], read: Mapping[int, int] | None = None) -> list[Result]:
-    player = Player(stage.adapter.contract, Blobs(()), credentials=CREDENTIALS, timeout=30, read=read)
-    return player.play(recording)
+    player = Replayer(stage.adapter.contract, Blobs(()), credentials=CREDENTIALS, timeout=30, read=read)
+    return player.replay(recording)
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["first", "second"])
@@ -87,7 +87,7 @@ class Trickle:
 
 
 def test_dropped_answer_ends_at_swr_and_the_other_one_is_whole(
-    scripted: ScriptedSwr, scripted_stage: Stage, recorded_images: Mapping[str, Image]
+    scripted: ScriptedSwr, scripted_environment: Stage, recorded_images: Mapping[str, Image]
 ) -> None:
     """Both at once, with a layer that is larger than everything in between can hold."""
     image = recorded_images["large:v1"]
@@ -100,8 +100,8 @@ def test_dropped_answer_ends_at_swr_and_the_other_one_is_whole(
     asked = replace(recorded, request=replace(recorded.request, target=target))
 
     with ThreadPoolExecutor(2) as pool:
-        dropped = pool.submit(play, scripted_stage, [asked], {asked.number: 1})
-        whole = pool.submit(play, scripted_stage, [asked])
+        dropped = pool.submit(play, scripted_environment, [asked], {asked.number: 1})
+        whole = pool.submit(play, scripted_environment, [asked])
     (part,), (all_of_it,) = dropped.result(), whole.result()
     trickle.wait(2)
 

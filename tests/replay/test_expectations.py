@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from adapter.sandbox.player import Result
 from adapter.sandbox.recording import Exchange, load
+from adapter.sandbox.replay import Result
 from tests.replay.expectations import complaints, has_expectation
 from tests.replay.scenarios import CONTRACT, DOCKER_REGISTRY, MOUNTS, OTHER_VERSIONS, TRANSLATED, Difference, scenarios
 
@@ -24,9 +24,9 @@ def recorded(name: str, number: int) -> Result:
 
 
 def as_recorded(exchange: Exchange) -> Result:
-    headers = tuple((key, value.replace("{self}", ORIGIN)) for key, value in exchange.answer.headers)
-    body = exchange.answer.body.data if exchange.answer.body else None
-    return Result(exchange, exchange.request.target, exchange.answer.status, headers, body or b"")
+    headers = tuple((key, value.replace("{self}", ORIGIN)) for key, value in exchange.response.headers)
+    body = exchange.response.body.data if exchange.response.body else None
+    return Result(exchange, exchange.request.target, exchange.response.status, headers, body or b"")
 
 
 def without(result: Result, name: str, value: str | None = None) -> Result:

@@ -10,15 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from adapter.sandbox.player import Player, Result
 from adapter.sandbox.recording import load
 from adapter.sandbox.recordings.blobs import Blobs
 from adapter.sandbox.recordings.images import DOCKER_MANIFEST, Image, digest, dump
+from adapter.sandbox.replay import Replayer, Result
 from tests.contract.http import Door
 from tests.replay.conftest import CREDENTIALS, Stage
+from tests.replay.converted import SOURCE
 from tests.replay.expectations import complaints
 from tests.replay.profiles import PROFILES
-from tests.replay.reached import (
+from tests.replay.scenarios import CONTRACT, MOUNTS, Contents, State, Stored
+from tests.replay.script import Entry, reply
+from tests.replay.scripted import ScriptedSwr
+from tests.replay.stored import (
     USUAL,
     Expected,
     damages,
@@ -27,14 +31,10 @@ from tests.replay.reached import (
     sources_without_blob,
     within,
 )
-from tests.replay.scenarios import CONTRACT, MOUNTS, Contents, State, Stored
-from tests.replay.script import Entry, reply
-from tests.replay.scripted import ScriptedSwr
-from tests.replay.translated import SOURCE
 
 
 def push(stage: Stage, blobs: Blobs, name: str) -> list[Result]:
-    return Player(stage.adapter.contract, blobs, credentials=CREDENTIALS, timeout=30).play(
+    return Replayer(stage.adapter.contract, blobs, credentials=CREDENTIALS, timeout=30).replay(
         load(CONTRACT / f"{name}.jsonl")
     )
 
@@ -46,27 +46,27 @@ def swr(scripted: ScriptedSwr) -> ScriptedSwr:
 
 
 def test_blob_that_swr_damages_is_seen(
-    swr: ScriptedSwr, scripted_stage: Stage, blobs: Blobs, recorded_images: Mapping[str, Image]
+    swr: ScriptedSwr, scripted_environment: Stage, blobs: Blobs, recorded_images: Mapping[str, Image]
 ) -> None:
-    results = push(scripted_stage, blobs, "push-mount")
+    results = push(scripted_environment, blobs, "push-mount")
     assert list(damages(swr, blobs, results)) == []
     swr.holdings.blobs["fresh2/other", digest(recorded_images["other:v1"].blobs[1])] = b"damaged"
     (damage,) = damages(swr, blobs, results)
     assert "or has it damaged" in damage
 
 
-def test_manifest_that_swr_loses_is_seen(swr: ScriptedSwr, scripted_stage: Stage, blobs: Blobs) -> None:
+def test_manifest_that_swr_loses_is_seen(swr: ScriptedSwr, scripted_environment: Stage, blobs: Blobs) -> None:
     made_up = Entry(
         "PUT", "/v2/.*/manifests/.*", lambda request, match: reply(201, docker_content_digest=digest(request.data))
     )
     swr.script.before(made_up)
-    results = push(scripted_stage, blobs, "push-mount")
+    results = push(scripted_environment, blobs, "push-mount")
     assert list(damages(swr, blobs, results)) == ["fresh2/other:v1 is not the manifest that was pushed"]
     assert swr.contents() != expected(State(), results)
 
 
-def test_what_nobody_pushed_is_seen(swr: ScriptedSwr, scripted_stage: Stage, blobs: Blobs) -> None:
-    results = push(scripted_stage, blobs, "push-mount")
+def test_what_nobody_pushed_is_seen(swr: ScriptedSwr, scripted_environment: Stage, blobs: Blobs) -> None:
+    results = push(scripted_environment, blobs, "push-mount")
     assert swr.contents() == expected(State(), results)
     swr.holdings.blobs["fresh2/other", digest(b"more")] = b"more"
     assert swr.contents() != expected(State(), results)
@@ -86,12 +86,12 @@ class TestWhatComesBack:
     """From an SWR that answers HEAD and GET with other documents, loses a tag, or has another one there."""
 
     @pytest.fixture
-    def door(self, scripted_stage: Stage) -> Door:
-        return Door(scripted_stage.adapter.contract)
+    def door(self, scripted_environment: Stage) -> Door:
+        return Door(scripted_environment.adapter.contract)
 
     @pytest.fixture
-    def results(self, swr: ScriptedSwr, scripted_stage: Stage, blobs: Blobs) -> list[Result]:
-        return push(scripted_stage, blobs, "push-mount")
+    def results(self, swr: ScriptedSwr, scripted_environment: Stage, blobs: Blobs) -> list[Result]:
+        return push(scripted_environment, blobs, "push-mount")
 
     def test_as_it_was_pushed(self, door: Door, results: list[Result]) -> None:
         assert [*other_answers(door, results, USUAL)] == []
@@ -214,12 +214,12 @@ def test_look_up_that_names_a_repository_without_the_blob_is_seen(
 
 
 def test_upload_that_swr_cuts_is_a_complaint_and_leaves_nothing(
-    swr: ScriptedSwr, scripted_stage: Stage, blobs: Blobs
+    swr: ScriptedSwr, scripted_environment: Stage, blobs: Blobs
 ) -> None:
     """SWR hangs up on every blob: Harbor must be told, and nothing counts as pushed."""
     swr.script.before(Entry("PUT", "/v2/.*/blobs/uploads/.*", abort=True))
-    results = push(scripted_stage, blobs, "push-mount")
+    results = push(scripted_environment, blobs, "push-mount")
     uploads = [result for result in results if result.exchange.request.method == "PUT"]
     assert all(result.status is not None and result.status >= 400 for result in uploads)
-    assert all(complaints(result, scripted_stage.adapter.contract) for result in uploads)
+    assert all(complaints(result, scripted_environment.adapter.contract) for result in uploads)
     assert swr.contents() == expected(State(), results) == expected(State(), [])

@@ -9,7 +9,7 @@ import pytest
 
 from adapter.sandbox.recordings.blobs import Blobs
 from adapter.sandbox.recordings.images import Image
-from tests.replay.playing import Record, each_case, play
+from tests.replay.running import Record, each_case, play
 from tests.replay.scenarios import CONTRACT, DOCKER_REGISTRY, MOUNTS, TRANSLATED, Scenario
 
 

@@ -9,7 +9,7 @@ import pytest
 from adapter.sandbox.recordings.blobs import Blobs
 from adapter.sandbox.recordings.images import Image
 from tests.replay.conftest import Stage, staged
-from tests.replay.playing import Record, each_case, play
+from tests.replay.running import Record, each_case, play
 from tests.replay.sandboxed import SandboxSwr
 from tests.replay.scenarios import OTHER_VERSIONS, Scenario
 from tests.replay.scripted import ScriptedSwr
@@ -19,14 +19,14 @@ FOLDERS = ("contract", "contract-mounts", "contract-translated")
 
 
 @pytest.fixture(scope="module")
-def sandbox_mounting_stage(moody: RunningSandbox) -> Iterator[Stage]:
+def sandbox_mounting_environment(profile_sandbox_process: RunningSandbox) -> Iterator[Stage]:
     """It must not have seen where the recordings of 2.15.2 left the same blobs."""
-    with staged(SandboxSwr(moody), "copy") as stage:
+    with staged(SandboxSwr(profile_sandbox_process), "copy") as stage:
         yield stage
 
 
 @pytest.fixture(scope="module")
-def scripted_mounting_stage(scripted: ScriptedSwr) -> Iterator[Stage]:
+def scripted_mounting_environment(scripted: ScriptedSwr) -> Iterator[Stage]:
     with staged(scripted, "auto") as stage:
         yield stage
 

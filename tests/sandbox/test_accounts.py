@@ -7,7 +7,7 @@ import pytest
 from adapter.sandbox.accounts import Accounts, basic_pair, login_key, permission
 from adapter.sandbox.context import Context
 from adapter.sandbox.options import Account, SandboxOptions
-from adapter.sandbox.organizations import Organizations, RefusedError
+from adapter.sandbox.organizations import Organizations, RejectedError
 from adapter.sandbox.store import Organization
 from tests.credentials import ACCESS_ID, ACCESS_KEY, LOGIN_KEY, SECRET_KEY, basic
 
@@ -32,7 +32,7 @@ def test_only_who_manages_creates(tmp_path: Path, role: str, may: bool) -> None:
     context = Context.create(options)
     try:
         Organizations(context).create(b'{"namespace":"fresh"}', options.accounts[0])
-    except RefusedError as refusal:
+    except RejectedError as refusal:
         assert refusal.code == "SVCSTG.SWR.4039002"
     assert bool(context.store.organizations()) == may
 

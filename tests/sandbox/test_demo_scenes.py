@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from adapter.sandbox import demo_scenes
-from adapter.sandbox.demo_scenes import DELETED, MANY, SCENES, Line, NotAsItWas, Played, play, seed, table
-from adapter.sandbox.player import Result
+from adapter.sandbox.demo_scenes import DELETED, MANY, SCENES, Line, Mismatch, Outcome, run, seed, table
 from adapter.sandbox.recording import load
 from adapter.sandbox.recordings import shipped
 from adapter.sandbox.recordings.blobs import Blobs
 from adapter.sandbox.recordings.images import Image
+from adapter.sandbox.replay import Result
 from adapter.sandbox.store import Store
 from tests.services import free_ports
 
-JUDGES = {name: judge for name, _, judge in SCENES}
+CHECKS = {name: check for name, _, check in SCENES}
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +36,13 @@ def store(tmp_path: Path, images: dict[str, Image]) -> Store:
     return store
 
 
-def played(name: str, store: Store, images: dict[str, Image]) -> Played:
+def played(name: str, store: Store, images: dict[str, Image]) -> Outcome:
     """The recording, answered as it has to be."""
     blobs = Blobs(images.values())
     digests = [image.digest for name, image in images.items() if name.startswith("many:")]
     results = []
     for exchange in load(shipped(name)):
-        recorded = exchange.answer
+        recorded = exchange.response
         body = blobs.get(recorded.header("Docker-Content-Digest") or "", b"")
         if exchange.request.path.endswith("/artifacts"):
             body = json.dumps([{"digest": each} for each in digests]).encode()
@@ -50,7 +50,7 @@ def played(name: str, store: Store, images: dict[str, Image]) -> Played:
         results.append(Result(exchange, exchange.request.target, recorded.status, recorded.headers, body))
     if name == "pull-many-pages":
         results = [each for each in results if "/manifests/t00" not in each.exchange.request.path]
-    return Played(images, store, results)
+    return Outcome(images, store, results)
 
 
 def test_seeded_state(store: Store) -> None:
@@ -59,14 +59,14 @@ def test_seeded_state(store: Store) -> None:
 
 
 def test_as_it_has_to_be(store: Store, images: dict[str, Image]) -> None:
-    assert JUDGES["pull-many-pages"](played("pull-many-pages", store, images)).startswith("3 artifacts on 2 pages")
-    assert "1 manifest and 6 blobs, byte for byte" in JUDGES["proxy-cache-cold"](
+    assert CHECKS["pull-many-pages"](played("pull-many-pages", store, images)).startswith("3 artifacts on 2 pages")
+    assert "1 manifest and 6 blobs, byte-identical" in CHECKS["proxy-cache-cold"](
         played("proxy-cache-cold", store, images)
     )
     store.delete_tag(DELETED, "v1b")
-    assert "v1b is gone" in JUDGES["event-delete-tag"](played("event-delete-tag", store, images))
+    assert "v1b is deleted" in CHECKS["event-delete-tag"](played("event-delete-tag", store, images))
     store.delete_tag(DELETED, "v1")
-    assert "no tag" in JUDGES["event-delete-artifact"](played("event-delete-artifact", store, images))
+    assert "no tag" in CHECKS["event-delete-artifact"](played("event-delete-artifact", store, images))
 
 
 @pytest.mark.parametrize("change", [lambda found: found[1:], lambda found: [*found, found[0]], lambda _: [{}]])
@@ -78,43 +78,43 @@ def test_artifacts_that_are_missing_or_come_twice(store: Store, images: dict[str
         else each
         for each in right.results
     ]
-    with pytest.raises((NotAsItWas, KeyError)):
-        JUDGES["pull-many-pages"](replace(right, results=results))
+    with pytest.raises((Mismatch, KeyError)):
+        CHECKS["pull-many-pages"](replace(right, results=results))
 
 
 def test_damaged_blob(store: Store, images: dict[str, Image]) -> None:
     right = played("proxy-cache-cold", store, images)
     results = [*right.results[:-1], replace(right.results[-1], body=b"damaged")]
-    with pytest.raises(NotAsItWas, match="hashes to"):
-        JUDGES["proxy-cache-cold"](replace(right, results=results))
+    with pytest.raises(Mismatch, match="has the digest"):
+        CHECKS["proxy-cache-cold"](replace(right, results=results))
 
 
 @pytest.mark.parametrize("gone", [[], ["v1", "v1b"], ["v1"]])
 def test_deletion_of_too_little_or_too_much(store: Store, images: dict[str, Image], gone: list[str]) -> None:
     for tag in gone:
         store.delete_tag(DELETED, tag)
-    with pytest.raises(NotAsItWas, match="SWR has"):
-        JUDGES["event-delete-tag"](played("event-delete-tag", store, images))
+    with pytest.raises(Mismatch, match="tags left in SWR"):
+        CHECKS["event-delete-tag"](played("event-delete-tag", store, images))
     if len(gone) < 2:
-        with pytest.raises(NotAsItWas, match="SWR has"):
-            JUDGES["event-delete-artifact"](played("event-delete-artifact", store, images))
+        with pytest.raises(Mismatch, match="tags left in SWR"):
+            CHECKS["event-delete-artifact"](played("event-delete-artifact", store, images))
 
 
 def test_door_that_does_not_answer(store: Store, images: dict[str, Image]) -> None:
     (port,) = free_ports(1)
-    lines = play(f"http://127.0.0.1:{port}", store, images, lambda: 0)
+    lines = run(f"http://127.0.0.1:{port}", store, images, lambda: 0)
     assert [line.good for line in lines] == [False] * 4
     assert all("ConnectionRefusedError" in line.result for line in lines)
 
 
 def test_answers_that_cannot_be_read(store: Store, images: dict[str, Image], monkeypatch: pytest.MonkeyPatch) -> None:
-    def judge(played: Played) -> str:
+    def check(outcome: Outcome) -> str:
         raise KeyError("digest")
 
     monkeypatch.setattr(demo_scenes, "SCENES", ())
-    assert play("http://127.0.0.1:1", store, images, lambda: 0) == []
-    with pytest.raises(NotAsItWas, match="cannot be read: KeyError"):
-        demo_scenes._judged(judge, Played(images, store, []))
+    assert run("http://127.0.0.1:1", store, images, lambda: 0) == []
+    with pytest.raises(Mismatch, match="cannot read the responses: KeyError"):
+        demo_scenes._checked(check, Outcome(images, store, []))
 
 
 def test_table() -> None:

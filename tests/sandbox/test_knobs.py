@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import adapter.sandbox
-from adapter.sandbox.knobs import KNOBS, Knobs, parse_overrides
+from adapter.sandbox.knob_table import KNOBS
+from adapter.sandbox.knobs import Knobs, parse_overrides
 
 HOUSE = Path(adapter.sandbox.__file__).parent
 
@@ -20,7 +21,7 @@ def test_every_knob_names_its_source_and_how_well_it_is_known() -> None:
 
 @pytest.mark.parametrize("name", [knob.name for knob in KNOBS])
 def test_every_knob_is_read(name: str) -> None:
-    code = "".join(file.read_text() for file in HOUSE.glob("*.py") if file.name != "knobs.py")
+    code = "".join(file.read_text() for file in HOUSE.glob("*.py") if file.name != "knob_table.py")
     assert re.search(rf'knobs\.(?:on|number|text)\(\s*"{name}"', code)
 
 

@@ -38,13 +38,13 @@ def test_a_sliding_second_for_each_tenant(clock: Clock) -> None:
 def test_a_lock_ends(clock: Clock) -> None:
     lockouts = Lockouts()
     for _ in range(5):
-        lockouts.bad("AK", 5, 300)
-    lockouts.bad(None, 5, 300)
+        lockouts.record_invalid("AK", 5, 300)
+    lockouts.record_invalid(None, 5, 300)
     assert lockouts.report() == {"count": 6, "locked": ["AK"]}
     clock.now += 299
     assert lockouts.locked("AK")
     clock.now += 1
     assert not lockouts.locked("AK")
-    lockouts.bad("AK", 5, 300)
+    lockouts.record_invalid("AK", 5, 300)
     assert not lockouts.locked("AK"), "the count begins anew"
     assert lockouts.report() == {"count": 7, "locked": []}

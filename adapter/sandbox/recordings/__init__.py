@@ -1,6 +1,7 @@
-"""What a stock Harbor 2.15.2 sent while it pushed, pulled and deleted, as the demo plays it, and the images in it.
+"""Recordings of a stock Harbor 2.15.2 that pushed, pulled and deleted, for the demo, and the images in them.
 
-The format is that of `tests/recordings/README.md`, where the whole series is.
+`tests/recordings/README.md` describes the format and the full series. The recordings are package data, which an
+installation can leave out: the container image does.
 """
 
 from __future__ import annotations
@@ -15,11 +16,16 @@ NAMES = (
 )
 
 
-def shipped(name: str) -> Traversable:
-    """The file of a shipped recording, one of `NAMES`; it may lie inside a zip, so it is no path.
+class RecordingMissingError(LookupError):
+    """A recording is not part of this installation."""
 
-    :raises ValueError: for any other name.
+
+def shipped(name: str) -> Traversable:
+    """The file of a recording in `NAMES`. The file can be inside a zip, so it is not a path.
+
+    :raises RecordingMissingError: when this installation does not contain the recording.
     """
-    if name not in NAMES:
-        raise ValueError(f"no recording is called {name!r}: {', '.join(NAMES)}")
-    return files(__name__) / f"{name}.jsonl"
+    file = files(__name__) / f"{name}.jsonl"
+    if name not in NAMES or not file.is_file():
+        raise RecordingMissingError(f"recording {name!r} is not installed: run the demo from a source checkout")
+    return file

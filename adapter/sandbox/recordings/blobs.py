@@ -1,4 +1,4 @@
-"""Finds the bytes that a recording has by digest only, in the images that it moved."""
+"""Finds bytes that a recording contains only as a digest, in the images of the recording."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from adapter.sandbox.recordings.images import Image, digest, walk
 
 
 class MissingBodyError(LookupError):
-    """No image has these bytes; the text gives digest and length."""
+    """No image has these bytes; the message contains digest and length."""
 
 
 class Blobs(Mapping[str, bytes]):
-    """Everything that the images are made of, manifests too, by digest (`sha256:<hex>`)."""
+    """All blobs and manifests of the images, by digest (`sha256:<hex>`)."""
 
     def __init__(self, images: Iterable[Image]) -> None:
         self._by_digest = {digest(data): data for image in images for data in walk(image)}
@@ -30,9 +30,9 @@ class Blobs(Mapping[str, bytes]):
         return len(self._by_digest)
 
     def body(self, request: Request) -> bytes:
-        """The bytes of the request's body, looked up by digest or as the slice that `Content-Range` names.
+        """The bytes of the request body, found by digest or as the slice of `Content-Range`.
 
-        :raises MissingBodyError: when they are in no image.
+        :raises MissingBodyError: when no image has them.
         """
         body = request.body
         if body is None:

@@ -1,8 +1,9 @@
-"""The images that the recordings move, made again byte for byte (standard library only, no randomness).
+"""The images in the recordings, rebuilt byte for byte (standard library only, no randomness).
 
     python -m adapter.sandbox.recordings.images DIR     write every blob and manifest as DIR/<hex of its sha256>
 
-`images()` gives {"<repository>:<tag>": Image}. A recorded body that is only a digest and a length is one of these.
+`images()` returns {"<repository>:<tag>": Image}. A recorded body that is only a digest and a length is one of their
+blobs.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ HELM_CONFIG = "application/vnd.cncf.helm.config.v1+json"
 HELM_CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 
 CREATED = "2026-01-01T00:00:00Z"
-STORED = 65535  # bytes that one stored block of deflate holds at most
+MAX_STORED_BLOCK_BYTES = 65535  # limit of a stored block of deflate
 
 Document = dict[str, Any]
 
@@ -44,17 +45,17 @@ def digest(data: bytes) -> str:
 
 
 def stored_gzip(data: bytes) -> bytes:
-    """Gzip with stored blocks only, so that every zlib makes the same bytes."""
+    """Gzip with stored blocks only: the bytes do not depend on the zlib version."""
     out = bytearray(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff")
-    for at in range(0, max(len(data), 1), STORED):
-        part = data[at : at + STORED]
-        last = at + STORED >= len(data)
+    for at in range(0, max(len(data), 1), MAX_STORED_BLOCK_BYTES):
+        part = data[at : at + MAX_STORED_BLOCK_BYTES]
+        last = at + MAX_STORED_BLOCK_BYTES >= len(data)
         out += struct.pack("<BHH", last, len(part), len(part) ^ 0xFFFF) + part
     return bytes(out + struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF))
 
 
 def layer(seed: str, size: int) -> tuple[bytes, str]:
-    """A layer with one file of `size` pseudo-random bytes; returns (gzip, diff_id)."""
+    """(gzip, diff_id) of a layer with one file of `size` pseudo-random bytes."""
     content = hashlib.shake_256(seed.encode()).digest(size)
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
@@ -87,7 +88,7 @@ def descriptor(media_type: str, data: bytes) -> Document:
 
 
 def single(layers: list[tuple[str, int]], *, oci: bool = False, arch: str = "amd64") -> Image:
-    """An image of one platform with the layers (seed, bytes)."""
+    """An image of one platform; `layers` are (seed, bytes)."""
     made = [layer(seed, size) for seed, size in layers]
     config = dump(
         {
@@ -131,7 +132,7 @@ def artifact(
     config: bytes = b"{}",
     config_type: str = EMPTY_JSON,
 ) -> Image:
-    """Something in an OCI manifest that is no image, with the layers (media type, bytes)."""
+    """An OCI manifest of an artifact that is not an image; `layers` are (media type, bytes)."""
     document: Document = {"schemaVersion": 2, "mediaType": OCI_MANIFEST}
     if artifact_type:
         document["artifactType"] = artifact_type
@@ -143,7 +144,7 @@ def artifact(
 
 
 def attestation(of: Image) -> Image:
-    """What BuildKit adds to an index: a provenance statement about one of its children."""
+    """The attestation that BuildKit adds to an index: a provenance statement about a child."""
     subject = [{"digest": {"sha256": of.digest[7:]}}]
     statement = dump({"_type": "https://in-toto.io/Statement/v0.1", "subject": subject})
     rootfs = {"type": "layers", "diff_ids": [digest(statement)]}
@@ -159,7 +160,7 @@ def attestation(of: Image) -> Image:
 
 
 def multi() -> dict[str, Image]:
-    """One repository with what BuildKit makes by default, and a Docker manifest list of two platforms."""
+    """An index as BuildKit builds it by default, and a Docker manifest list of two platforms."""
     amd, arm = ({"architecture": name, "os": "linux"} for name in ("amd64", "arm64"))
     oci_amd = single([("base-amd64", 40_000), ("app-amd64", 9_000)], oci=True)
     oci_arm = single([("base-arm64", 41_000), ("app-arm64", 9_100)], oci=True, arch="arm64")
@@ -174,7 +175,7 @@ def multi() -> dict[str, Image]:
 
 
 def signed() -> dict[str, Image]:
-    """An image, its cosign signature under the signature's tag, and an SBOM that refers to it."""
+    """An image, its cosign signature under the tag of the signature, and an SBOM that refers to the image."""
     image = single([("signed", 12_000)])
     payload = dump({"critical": {"image": {"docker-manifest-digest": image.digest}}})
     empty_config = dump({"architecture": "", "os": "", "rootfs": {"type": "layers", "diff_ids": []}})
@@ -189,7 +190,7 @@ def signed() -> dict[str, Image]:
 
 
 def images() -> dict[str, Image]:
-    """Everything that the recordings move, by `<repository>:<tag>`; about 30 MB, made in less than a second."""
+    """All images in the recordings, by `<repository>:<tag>`; about 30 MB, built in less than a second."""
     chart_config = dump({"name": "web", "version": "0.1.0", "apiVersion": "v2"})
     made = {
         "hello:v1": single([("base", 30_000), ("hello", 4_000)]),
@@ -211,7 +212,7 @@ def images() -> dict[str, Image]:
 
 
 def walk(image: Image) -> Iterator[bytes]:
-    """The image's manifest, its blobs, then the same of each child."""
+    """The manifest and blobs of the image, then manifest and blobs of each child."""
     yield image.manifest
     yield from image.blobs
     for child in image.children:

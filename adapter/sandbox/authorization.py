@@ -1,13 +1,13 @@
-"""Who may do what on /v2: the challenge, the token, the organization, the scope."""
+"""Authorization of requests to /v2: challenge, token, organization and scope."""
 
 from __future__ import annotations
 
 from flask import abort, request
 
 from adapter.sandbox.accounts import permission
-from adapter.sandbox.answers import NO_ORGANIZATION, NO_PERMISSION, denied, registry_error
 from adapter.sandbox.context import Context
 from adapter.sandbox.options import Account
+from adapter.sandbox.responses import NO_ORGANIZATION, NO_PERMISSION, denied, registry_error
 from adapter.sandbox.store import REPOSITORY
 from adapter.sandbox.tokens import Claims
 
@@ -16,18 +16,18 @@ NEEDED = {"pull": 1, "push": 3, "delete": 7, "*": 7}
 
 
 def own_url() -> str:
-    """The registry as the caller named it, e.g. `http://127.0.0.1:5080`."""
+    """The URL of the registry with the Host of the request, e.g. `http://127.0.0.1:5080`."""
     return f"http://{request.host}"
 
 
-class Guard:
-    """Checks for the /v2 views; each refusal ends the request by `abort`."""
+class Authorizer:
+    """Checks for the /v2 views; ends a request that is not allowed by `abort`."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
 
     def challenge(self, scope: str | None, error: str | None = None) -> str:
-        """The realm ends with a slash, and a push gets a scope without actions (docs/facts/swr.md §6)."""
+        """A challenge whose realm ends with a slash; a push gets a scope without actions (docs/facts/swr.md §6)."""
         slash = "/" if self._context.knobs.on("realm_slash") else ""
         parts = [f'Bearer realm="{own_url()}{TOKEN_PATH}{slash}"', 'service="dockyard"']
         if scope:
@@ -48,18 +48,18 @@ class Guard:
         abort(registry_error(status, code, message, headers))
 
     def claims(self) -> Claims | None:
-        """What the Authorization header proves; None for nothing."""
+        """The claims of a valid Authorization header; None without one."""
         header = request.headers.get("Authorization", "")
         scheme, _, value = header.partition(" ")
         if scheme.lower() == "bearer":
-            return self._context.sealer.open_token(value.strip())
+            return self._context.signer.open_token(value.strip())
         if self._context.knobs.on("basic_on_v2"):
             account = self._context.accounts.log_in(header, plain_secret=False)
             return Claims(account.access_key) if account else None
         return None
 
     def account(self) -> Account | None:
-        """Whom the request says it is from, right or wrong: it is this tenant's rate that it uses up."""
+        """The account that the request claims to be from, verified or not: its tenant's rate counts the request."""
         header = request.headers.get("Authorization", "")
         claimed = self._context.accounts.claimed(header)
         if claimed:
@@ -70,7 +70,7 @@ class Guard:
     def allow(self, repository: str, action: str, *, scoped: bool = True) -> None:
         """Ends the request unless its token covers `action` on the repository and the organization exists.
 
-        Without `scoped` the account's own permission is enough.
+        Without `scoped`, only the permission of the account is checked.
         """
         scope, claims = self._scope(repository, action), self.claims()
         if claims is None:
@@ -83,7 +83,7 @@ class Guard:
             abort(denied(NO_ORGANIZATION))
         basic = not claims.access and self._context.knobs.on("basic_on_v2")
         granted = claims.access.get(repository, frozenset())
-        # A tag is deleted with a push token by the clients that do it at all (docs/facts/swr.md §6).
+        # Clients that delete a tag use a push token (docs/facts/swr.md §6).
         pushing = action == "delete" and self._context.knobs.text("delete_actions") == "push"
         accepted = {action, "*"} | ({"push"} if pushing else set())
         if scoped and not basic and not accepted & granted:

@@ -1,4 +1,4 @@
-"""Around every origin: the journal, the log line, and the faults that were ordered."""
+"""WSGI middleware around each origin: journal, log line and fault injection."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Any
 
 from gunicorn.http.errors import ParseException
 
-from adapter.sandbox.bodies import announced
 from adapter.sandbox.context import Context
 from adapter.sandbox.faults import Fault
 from adapter.sandbox.journal import Exchange
+from adapter.sandbox.request_bodies import announced_length
 
 LINGER_SECONDS = 5
 LINGER_BYTES = 64 << 20
@@ -25,7 +25,7 @@ WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class CountingInput:
-    """`wsgi.input` that tells the journal how much was read."""
+    """`wsgi.input` that counts the bytes read in the journal entry."""
 
     def __init__(self, source: Any, exchange: Exchange) -> None:
         self._source = source
@@ -37,8 +37,8 @@ class CountingInput:
         return data
 
 
-class Answer:
-    """What the application said, held until its body begins, so that a fault can replace it."""
+class HeldResponse:
+    """Status and headers of the application, held until the body begins, so that a fault can replace them."""
 
     def __init__(self) -> None:
         self.status = "500 INTERNAL SERVER ERROR"
@@ -57,50 +57,50 @@ def _close(body: Iterable[bytes]) -> None:
         close()
 
 
-def _hang_up(environ: dict[str, Any]) -> None:
+def _disconnect(environ: dict[str, Any]) -> None:
     with contextlib.suppress(OSError):
         environ["gunicorn.socket"].shutdown(socket.SHUT_RDWR)
 
 
 def _cut(body: Iterable[bytes], after: int, environ: dict[str, Any]) -> Iterator[bytes]:
-    """The first bytes of the body, then the connection ends."""
-    left = after
+    """Sends the first bytes of the body, then closes the connection."""
+    remaining = after
     try:
         for block in body:
-            yield block[:left]
-            left -= len(block)
-            if left <= 0:
+            yield block[:remaining]
+            remaining -= len(block)
+            if remaining <= 0:
                 break
     finally:
-        _hang_up(environ)
+        _disconnect(environ)
         _close(body)
 
 
-def _swallow(source: Any, count: int) -> None:
+def _discard(source: Any, count: int) -> None:
     with contextlib.suppress(OSError, ParseException):
         while count > 0 and (block := source.read(min(count, 1 << 16))):
             count -= len(block)
 
 
-class BrokenInput:
-    """A body that breaks off after `left` bytes."""
+class InterruptedInput:
+    """A body that fails after `remaining` bytes."""
 
-    def __init__(self, source: Any, left: int) -> None:
+    def __init__(self, source: Any, remaining: int) -> None:
         self._source = source
-        self._left = left
+        self._remaining = remaining
 
     def read(self, size: int) -> bytes:
-        if self._left <= 0:
-            raise OSError("broken off, as ordered")
-        block: bytes = self._source.read(min(size, self._left))
-        self._left -= len(block)
+        if self._remaining <= 0:
+            raise OSError("body interrupted by a fault rule")
+        block: bytes = self._source.read(min(size, self._remaining))
+        self._remaining -= len(block)
         return block
 
 
-class Lingering:
-    """An answer to a request whose body was not read to its end: the rest is taken after the answer has gone out.
+class LingeringBody:
+    """The response to a request whose body was not read to its end; reads the rest after the response was sent.
 
-    Otherwise closing the connection would reset it, and a client that still sends would lose the answer.
+    Without this, closing the connection would reset it, and a client that is still sending would lose the response.
     """
 
     def __init__(self, body: Iterable[bytes], environ: dict[str, Any], source: Any) -> None:
@@ -114,11 +114,11 @@ class Lingering:
     def close(self) -> None:
         _close(self._body)
         self._environ["gunicorn.socket"].settimeout(LINGER_SECONDS)
-        _swallow(self._source, LINGER_BYTES)
+        _discard(self._source, LINGER_BYTES)
 
 
-class Observed:
-    """An origin with everything that is not SWR's around it. `/sandbox/` is not journalled and never fails on order."""
+class Middleware:
+    """An origin with journal, log line and faults. `/sandbox/` has none of them."""
 
     def __init__(self, origin: str, app: WsgiApp, context: Context) -> None:
         self._origin = origin
@@ -134,45 +134,45 @@ class Observed:
         fault = self._context.faults.take(self._origin, exchange.method, exchange.path)
         exchange.fault = fault is not None
         if fault is not None and fault.break_body_after is not None:
-            environ["wsgi.input"] = BrokenInput(environ["wsgi.input"], fault.break_body_after)
-        answer = Answer()
-        body = self._answered(environ, answer, fault)
+            environ["wsgi.input"] = InterruptedInput(environ["wsgi.input"], fault.break_body_after)
+        response = HeldResponse()
+        body = self._respond(environ, response, fault)
         cut = fault.cut_after_bytes if fault else None
         exchange.account = environ.get("sandbox.account")
-        exchange.status = int(answer.status[:3])
+        exchange.status = int(response.status[:3])
         self._log(exchange)
         if cut == 0:
-            _hang_up(environ)
+            _disconnect(environ)
             _close(body)
             body = []
-        start_response(answer.status, answer.headers)
+        start_response(response.status, response.headers)
         if cut is not None:
             return _cut(body, cut, environ) if cut else body
-        length = announced(environ)
-        return body if length == exchange.received else Lingering(body, environ, source)
+        length = announced_length(environ)
+        return body if length == exchange.received else LingeringBody(body, environ, source)
 
-    def _answered(self, environ: dict[str, Any], answer: Answer, fault: Fault | None) -> Iterable[bytes]:
+    def _respond(self, environ: dict[str, Any], response: HeldResponse, fault: Fault | None) -> Iterable[bytes]:
         if fault is None:
-            return self._app(environ, answer.start_response)
+            return self._app(environ, response.start_response)
         if fault.when == "before":
             time.sleep(fault.delay)
-            _swallow(environ["wsgi.input"], fault.read_bytes)
+            _discard(environ["wsgi.input"], fault.read_bytes)
             if fault.status is not None or fault.cut_after_bytes == 0:
-                return self._replaced(fault, answer)
-            return self._app(environ, answer.start_response)
-        body = self._app(environ, answer.start_response)
+                return self._replaced(fault, response)
+            return self._app(environ, response.start_response)
+        body = self._app(environ, response.start_response)
         time.sleep(fault.delay)
         if fault.status is None:
             return body
         _close(body)
-        return self._replaced(fault, answer)
+        return self._replaced(fault, response)
 
-    def _replaced(self, fault: Fault, answer: Answer) -> list[bytes]:
+    def _replaced(self, fault: Fault, response: HeldResponse) -> list[bytes]:
         data = (fault.body if isinstance(fault.body, str) else json.dumps(fault.body)).encode()
         status = fault.status or 500
         phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Unknown"
         headers = {"Content-Type": "application/json; charset=utf-8", "Content-Length": str(len(data)), **fault.headers}
-        answer.start_response(f"{status} {phrase}", list(headers.items()))
+        response.start_response(f"{status} {phrase}", list(headers.items()))
         return [data]
 
     def _log(self, exchange: Exchange) -> None:

@@ -8,15 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from adapter.sandbox.player import Result, named_source
 from adapter.sandbox.recordings.images import digest
-from adapter.sandbox.targets import asked_mount, parse_query
+from adapter.sandbox.replay import Result, mount_source
+from adapter.sandbox.replay_targets import mounted_digest, parse_query
 from tests.contract.http import Door
-from tests.replay import listed, translated
-from tests.replay.profiles import PROFILES, USUAL_MOOD, Profile
+from tests.replay import converted, listings
+from tests.replay.profiles import DEFAULT_PROFILE, PROFILES, Profile
 from tests.replay.scenarios import USUAL_PAGE, Contents, Gathering, State
 
-USUAL = PROFILES[USUAL_MOOD]
+USUAL = PROFILES[DEFAULT_PROFILE]
 
 
 class Swr(Protocol):
@@ -71,7 +71,7 @@ def media_type_of(result: Result) -> str:
 
 def blob_mounted(result: Result) -> tuple[str, str] | None:
     """(repository, digest) of a blob that was answered as mounted: Harbor takes any 2xx for that."""
-    wanted = asked_mount(result.exchange.request)
+    wanted = mounted_digest(result.exchange.request)
     match = re.fullmatch("/v2/(.+)/blobs/uploads/", result.exchange.request.path)
     if not wanted or not match or result.status is None or not 200 <= result.status < 300:
         return None
@@ -83,7 +83,7 @@ def sources_without_blob(swr: Swr, result: Result) -> Iterator[str]:
     request = result.exchange.request
     query = dict(parse_query(request.query)).get(b"q", b"").decode()
     found = query.removeprefix("blob_digest=")
-    name = named_source(found.encode(), [result])
+    name = mount_source(found.encode(), [result])
     if name is not None and swr.blob(name, found) is None:
         yield f"{result.exchange}: {name} is named, which has no {found}"
 
@@ -98,10 +98,10 @@ def manifest_deleted(result: Result) -> tuple[str, str] | None:
 def tag_deleted(result: Result) -> tuple[str, str] | None:
     """(repository, tag) of a tag that was answered as deleted."""
     request = result.exchange.request
-    match = re.fullmatch(listed.TAG, request.path)
+    match = re.fullmatch(listings.TAG, request.path)
     if request.method != "DELETE" or not match or result.status != 200:
         return None
-    return listed.repository_of(match), match["tag"]
+    return listings.repository_of(match), match["tag"]
 
 
 class Expected:
@@ -114,7 +114,7 @@ class Expected:
 
     def __init__(self, start: State, profile: Profile = USUAL, swr: Swr | None = None) -> None:
         self._gathering = Gathering(start)
-        self._mood, self._swr = profile, swr
+        self._profile, self._swr = profile, swr
         self._translations: dict[tuple[str, str], str] = {}
         self._deleted: set[tuple[str, str]] = set()
 
@@ -134,7 +134,7 @@ class Expected:
 
     def _manifest(self, repository: str, reference: str, data: bytes, media_type: str) -> None:
         pushed = digest(data)
-        if self._swr is None or not self._mood.refuses(media_type, data):
+        if self._swr is None or not self._profile.refuses(media_type, data):
             self._gathering.manifest(repository, reference, pushed)
             return
         self._gathering.blob(repository, pushed)
@@ -143,9 +143,9 @@ class Expected:
         found = digest(self._swr.manifest(repository, reference) or b"")
         self._translations[repository, pushed] = found
         self._gathering.manifest(repository, reference, found)
-        for child in translated.children(self._swr, repository, reference):
+        for child in converted.children(self._swr, repository, reference):
             self._gathering.manifest(repository, child, child)
-        for child in translated.left_out(self._swr, repository, reference, data):
+        for child in converted.left_out(self._swr, repository, reference, data):
             self._gathering.blob(repository, child)
 
     def contents(self) -> Contents:
@@ -196,7 +196,7 @@ def damages(swr: Swr, blobs: Mapping[str, bytes], results: Iterable[Result], pro
             continue
         repository, reference, data = manifest
         if profile.refuses(media_type_of(result), data):
-            yield from translated.wrongs(swr, profile, repository, reference, data, blobs)
+            yield from converted.wrongs(swr, profile, repository, reference, data, blobs)
         elif not profile.forgets or reference != digest(data):
             yield from _damages(swr, blobs, repository, reference, data)
 

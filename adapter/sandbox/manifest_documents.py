@@ -1,4 +1,4 @@
-"""What SWR accepts as a manifest (docs/facts/swr.md §6, §10). Pure."""
+"""Manifests as SWR reads them, and which of them SWR accepts (docs/facts/swr.md §6, §10). Pure."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ DOCKER_FIELDS: Mapping[str, Fields] = {
     DOCKER_MANIFEST: {**_HEAD, "config": _DESCRIPTOR, "layers": {**_DESCRIPTOR, "urls": {}}},
     DOCKER_LIST: {**_HEAD, "manifests": {**_DESCRIPTOR, "platform": _PLATFORM}},
 }
-"""All that Docker's formats have (distribution spec, "Image Manifest V2, Schema 2")."""
+"""All fields of the Docker formats (distribution spec, "Image Manifest V2, Schema 2")."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """A manifest that was read: its type, the blobs and the manifests it names, its layers' size in bytes.
+    """A parsed manifest: its media type, the blobs and manifests that it references, its size in bytes.
 
-    `foreign`: blobs that may be elsewhere. `artifact`: no image. Of a list: it names `attestations`, `oci_children`.
-    `unknown_fields`: a Docker document has fields that Docker's formats have not.
+    `foreign`: blobs that may be stored elsewhere. `artifact`: the manifest is not an image.
+    `attestations`, `oci_children`: a list references such manifests.
+    `unknown_fields`: a Docker manifest has fields that the Docker formats do not have.
     """
 
     media_type: str
@@ -55,8 +56,8 @@ class Document:
 
 
 @dataclass(frozen=True)
-class Taste:
-    """What of a manifest SWR takes; all of it knobs, because the evidence conflicts or is missing."""
+class ManifestPolicy:
+    """Which manifests SWR accepts. All fields are knobs, because the evidence conflicts or is missing."""
 
     oci: str
     artifacts: bool
@@ -73,16 +74,19 @@ def _objects(value: object) -> list[Mapping[str, Any]]:
 
 
 def read(data: bytes, content_type: str) -> Document:
-    """Raises ValueError if the bytes are no manifest of the type that Content-Type, or else the manifest, names."""
+    """Parses a manifest. Its media type is that of Content-Type, else the `mediaType` of the manifest.
+
+    :raises ValueError: when the bytes are not a manifest of this type.
+    """
     value = json.loads(data)
     if not isinstance(value, dict) or value.get("schemaVersion") != 2:
         raise ValueError("not a manifest of schema 2")
-    named = content_type.partition(";")[0].strip()
-    media_type = named if named and named != "application/json" else str(value.get("mediaType", ""))
+    announced = content_type.partition(";")[0].strip()
+    media_type = announced if announced and announced != "application/json" else str(value.get("mediaType", ""))
     if not media_type or value.get("mediaType", media_type) != media_type:
         raise ValueError("the media types differ")
     fields = DOCKER_FIELDS.get(media_type)
-    strange = fields is not None and _strange(value, fields)
+    unknown_fields = fields is not None and _has_other_fields(value, fields)
     if media_type in {DOCKER_LIST, OCI_INDEX}:
         entries = _objects(value.get("manifests"))
         return Document(
@@ -95,58 +99,58 @@ def read(data: bytes, content_type: str) -> Document:
             zstd=False,
             attestations=any(map(_is_attestation, entries)),
             oci_children=any(each.get("mediaType") == OCI_MANIFEST for each in entries),
-            unknown_fields=strange,
+            unknown_fields=unknown_fields,
             artifact_type=value.get("artifactType"),
         )
     config = value.get("config")
     if not isinstance(config, dict) or not isinstance(config.get("digest"), str):
         raise ValueError("no config")
     layers = _objects(value.get("layers"))
-    named_blobs = [config, *(layer for layer in layers if not layer.get("urls"))]
+    required_blobs = [config, *(layer for layer in layers if not layer.get("urls"))]
     return Document(
         media_type,
-        tuple(str(each.get("digest")) for each in named_blobs),
+        tuple(str(each.get("digest")) for each in required_blobs),
         (),
         config["digest"],
         sum(int(each.get("size", 0)) for each in [config, *layers]),
         "artifactType" in value or config.get("mediaType") not in IMAGE_CONFIGS,
         any("zstd" in str(layer.get("mediaType")) for layer in layers),
         tuple(str(layer.get("digest")) for layer in layers if layer.get("urls")),
-        unknown_fields=strange,
+        unknown_fields=unknown_fields,
         artifact_type=value.get("artifactType"),
     )
 
 
 def _is_attestation(entry: Mapping[str, Any]) -> bool:
-    """BuildKit gives what it says about an image the platform `unknown/unknown`."""
+    """BuildKit gives an attestation the platform `unknown/unknown`."""
     platform = entry.get("platform")
     return isinstance(platform, dict) and (platform.get("os"), platform.get("architecture")) == ("unknown", "unknown")
 
 
-def _strange(value: object, fields: Fields) -> bool:
-    """Whether an object, or one below it, has other fields than these."""
+def _has_other_fields(value: object, fields: Fields) -> bool:
+    """Whether an object, or an object inside it, has fields that are not in `fields`."""
     if isinstance(value, list):
-        return any(_strange(each, fields) for each in value)
+        return any(_has_other_fields(each, fields) for each in value)
     if not isinstance(value, dict):
         return False
-    return not set(value) <= set(fields) or any(_strange(below, fields[name]) for name, below in value.items())
+    return not set(value) <= set(fields) or any(_has_other_fields(below, fields[name]) for name, below in value.items())
 
 
-def refused(document: Document, taste: Taste) -> bool:
-    """Whether SWR refuses it for what it is."""
-    if document.media_type == OCI_INDEX and taste.oci != "accept":
+def is_rejected(document: Document, policy: ManifestPolicy) -> bool:
+    """Whether SWR rejects the manifest because of its type or content."""
+    if document.media_type == OCI_INDEX and policy.oci != "accept":
         return True
-    if document.media_type == OCI_MANIFEST and taste.oci == "refuse-all":
+    if document.media_type == OCI_MANIFEST and policy.oci == "refuse-all":
         return True
     if document.media_type == DOCKER_LIST and (
-        (document.attestations and not taste.attestations) or (document.oci_children and not taste.oci_children)
+        (document.attestations and not policy.attestations) or (document.oci_children and not policy.oci_children)
     ):
         return True
-    if document.media_type == OCI_INDEX and document.attestations and not taste.index_attestations:
+    if document.media_type == OCI_INDEX and document.attestations and not policy.index_attestations:
         return True
     return (
-        (document.artifact_type is not None and document.artifact_type == taste.refused_artifact)
-        or (document.artifact and not taste.artifacts)
-        or (document.zstd and not taste.zstd)
-        or (document.unknown_fields and not taste.unknown_fields)
+        (document.artifact_type is not None and document.artifact_type == policy.refused_artifact)
+        or (document.artifact and not policy.artifacts)
+        or (document.zstd and not policy.zstd)
+        or (document.unknown_fields and not policy.unknown_fields)
     )

@@ -1,4 +1,4 @@
-"""The images of the demo, a row each: what Harbor replicated, what it cost, what SWR has of it."""
+"""The images of the demo, one row each: what was replicated, its cost, and whether SWR has it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from adapter.sandbox.recordings.blobs import Blobs
 from adapter.sandbox.recordings.images import DOCKER_LIST, OCI_INDEX, Image
 
 REPOSITORIES: Final = {"fresh/hello": "hello", "fresh2-mono/large": "large", "fresh/multi": "multi"}
-"""Repository in SWR → name in `images()`, as the recordings have them."""
+"""Names in `images()` by repository in SWR."""
 
 
 @dataclass
 class Row:
-    """One image that Harbor replicated."""
+    """An image that Harbor replicated; `seconds` and `requests` (to SWR) are its cost."""
 
     repository: str
     reference: str
@@ -29,51 +29,51 @@ class Row:
 
     @property
     def singles(self) -> list[Image]:
-        """The image itself, or those of a list; of an index that SWR refuses, without its attestation."""
-        children = self.image.children[:2] if self.translated else self.image.children
+        """The image itself, or the images of a list; without the attestation of a converted index."""
+        children = self.image.children[:2] if self.converted else self.image.children
         return children or [self.image]
 
     @property
-    def translated(self) -> bool:
-        """Whether SWR has it as something else: it refuses OCI indexes (docs/facts/swr.md §6)."""
+    def converted(self) -> bool:
+        """Whether SWR stores a converted image: SWR rejects OCI indexes (docs/facts/swr.md §6)."""
         return self.image.media_type == OCI_INDEX
 
     @property
     def layers(self) -> int:
-        """Layers of all platforms."""
+        """Number of layers of all platforms."""
         return sum(len(single.blobs) - 1 for single in self.singles)
 
     @property
     def size(self) -> int:
-        """Bytes of configs and layers."""
+        """Size of configs and layers in bytes."""
         return sum(len(blob) for single in self.singles for blob in single.blobs)
 
-    def differs(self, folder: Path) -> str:
-        """What is wrong with the image in a folder of skopeo's, or nothing."""
+    def difference(self, folder: Path) -> str:
+        """How the image that skopeo stored in the folder differs; empty if it does not."""
         if not self._is_manifest((folder / "manifest.json").read_bytes()):
-            return "its manifest differs"
-        held = {file.name for file in folder.iterdir()}
-        wanted = {digest.partition(":")[2] for digest in Blobs(self.singles) if digest != self.image.digest}
-        missing = {digest for digest in wanted if digest not in held and f"{digest}.manifest.json" not in held}
-        return f"it lacks {len(missing)} blobs" if missing else ""
+            return "the manifest differs"
+        stored = {file.name for file in folder.iterdir()}
+        expected = {digest.partition(":")[2] for digest in Blobs(self.singles) if digest != self.image.digest}
+        missing = {digest for digest in expected if digest not in stored and f"{digest}.manifest.json" not in stored}
+        return f"{len(missing)} blobs are missing" if missing else ""
 
     def _is_manifest(self, found: bytes) -> bool:
-        """Byte for byte; where SWR refuses it, a Docker list of the same images for the same platforms."""
-        if not self.translated:
+        """Compares byte for byte; a converted index must be a Docker manifest list of the images of the index."""
+        if not self.converted:
             return found == self.image.manifest
-        held, wanted = json.loads(found), json.loads(self.image.manifest)
-        same: bool = held.get("manifests") == wanted["manifests"][: len(self.singles)]
-        return same and held.get("mediaType") == DOCKER_LIST
+        stored, expected = json.loads(found), json.loads(self.image.manifest)
+        same_images: bool = stored.get("manifests") == expected["manifests"][: len(self.singles)]
+        return same_images and stored.get("mediaType") == DOCKER_LIST
 
     @property
     def result(self) -> str:
-        """In a few words."""
-        copied = "copied, as a Docker list" if self.translated else "copied"
+        """The result in a few words."""
+        copied = "copied, as a Docker manifest list" if self.converted else "copied"
         return self.problem or (copied if self.copied else "already there")
 
 
 def table(rows: Iterable[Row]) -> str:
-    """As text."""
+    """The table as text."""
     lines = [f"{'image':22} {'digest':12} {'layers':>6} {'bytes':>11} {'seconds':>8} {'requests to SWR':>16}  result"]
     for row in rows:
         name = f"{REPOSITORIES[row.repository]}:{row.reference}"

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from adapter.sandbox.recording import Answer, Body, Exchange
+from adapter.sandbox.recording import Body, Exchange, RecordedResponse
 
 AUTHORIZATION = ("Authorization", "Basic {basic:eu-de@AKEXAMPLE0000000001:SKexample0000000000000000000000000000001}")
 REFUSED = b'{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}'
-CHALLENGE = Answer(401, (("Www-Authenticate", 'Basic realm="registry"'),), Body(len(REFUSED), "", REFUSED))
+CHALLENGE = RecordedResponse(401, (("Www-Authenticate", 'Basic realm="registry"'),), Body(len(REFUSED), "", REFUSED))
 
 
 def challenged(recording: Iterable[Exchange]) -> tuple[Exchange, ...]:
@@ -26,7 +26,7 @@ def challenged(recording: Iterable[Exchange]) -> tuple[Exchange, ...]:
     for exchange in recording:
         probe = exchange.request.path == "/v2/" and not probed
         if probe:
-            changed.append(replace(exchange, answer=CHALLENGE))
+            changed.append(replace(exchange, response=CHALLENGE))
         else:
             request = replace(exchange.request, headers=(*exchange.request.headers, AUTHORIZATION))
             changed.append(replace(exchange, request=request))

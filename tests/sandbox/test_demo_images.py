@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.sandbox.demo_rows import Row, table
+from adapter.sandbox.demo_images import Row, table
 from adapter.sandbox.recordings.images import DOCKER_LIST, Image, digest, dump
 
 
@@ -30,18 +30,18 @@ def docker_list(image: Image, **other: object) -> bytes:
 def test_byte_for_byte(recorded_images: Mapping[str, Image], tmp_path: Path, name: str) -> None:
     row = Row("fresh/hello", "v1", recorded_images[name])
     lay(tmp_path, row)
-    assert row.differs(tmp_path) == ""
+    assert row.difference(tmp_path) == ""
     (tmp_path / digest(row.singles[0].blobs[1])[7:]).unlink()
-    assert row.differs(tmp_path) == "it lacks 1 blobs"
+    assert row.difference(tmp_path) == "1 blobs are missing"
     (tmp_path / "manifest.json").write_bytes(row.image.manifest + b" ")
-    assert row.differs(tmp_path) == "its manifest differs"
+    assert row.difference(tmp_path) == "the manifest differs"
 
 
 def test_an_index_as_a_docker_list(recorded_images: Mapping[str, Image], tmp_path: Path) -> None:
     """Whatever else is in the list."""
     row = Row("fresh/multi", "buildkit", recorded_images["multi:buildkit"], copied=True)
     lay(tmp_path, row, docker_list(row.image, annotations={"a": "b"}))
-    assert (row.differs(tmp_path), row.result, row.layers) == ("", "copied, as a Docker list", 4)
+    assert (row.difference(tmp_path), row.result, row.layers) == ("", "copied, as a Docker manifest list", 4)
     entries = json.loads(row.image.manifest)["manifests"]
     for wrong in (
         row.image.manifest,
@@ -51,7 +51,7 @@ def test_an_index_as_a_docker_list(recorded_images: Mapping[str, Image], tmp_pat
         b"{}",
     ):
         (tmp_path / "manifest.json").write_bytes(wrong)
-        assert row.differs(tmp_path) == "its manifest differs"
+        assert row.difference(tmp_path) == "the manifest differs"
 
 
 def test_the_table(recorded_images: Mapping[str, Image]) -> None:

@@ -1,4 +1,4 @@
-"""SWR's answers: JSON, and its several shapes of errors (docs/facts/swr.md §4.12, §5)."""
+"""SWR responses: JSON, and SWR's error formats (docs/facts/swr.md §4.12, §5)."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ def as_json(value: object, status: int = 200, headers: Mapping[str, str] | None 
 
 
 def empty(status: int, headers: Mapping[str, str] | None = None) -> Response:
-    """No body and no Content-Type."""
+    """A response without body and Content-Type."""
     response = Response(status=status, headers=headers)
     del response.headers["Content-Type"]
     return response
 
 
 def registry_error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    """The registry's shape; `detail` is there but empty (docs/facts/swr.md §10)."""
+    """The error format of the registry; `detail` is present and empty (docs/facts/swr.md §10)."""
     return as_json({"errors": [{"code": code, "message": message, "detail": ""}]}, status, headers)
 
 
 def denied(message: str) -> Response:
-    """SWR says 401 where others say 403 or 404 (docs/facts/swr.md §5)."""
+    """SWR returns 401 where other registries return 403 or 404 (docs/facts/swr.md §5)."""
     return registry_error(401, "DENIED", message)
 
 
@@ -59,7 +59,7 @@ MESSAGES = {
 
 
 def swr_error(code: str, shape: str = "array") -> Response:
-    """The management API's shape: a bare array, or the object that was seen too. The status is in the code."""
+    """The error format of the management API: an array, or an object as was also seen. `code` contains the status."""
     status = int(code.rpartition(".")[2][:3])
     entry = {"errorCode": code, "errorMessage": MESSAGES[code], "detail": ""}
     if shape == "array":
@@ -68,5 +68,5 @@ def swr_error(code: str, shape: str = "array") -> Response:
 
 
 def gateway_error(message: str, prefix: str) -> Response:
-    """The shape of the gateway in front of the management API (docs/facts/swr.md §3.1)."""
+    """The error format of the gateway in front of the management API (docs/facts/swr.md §3.1)."""
     return as_json({"error_msg": message, "error_code": f"{prefix}.0301", "request_id": uuid.uuid4().hex}, 401)

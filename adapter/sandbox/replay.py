@@ -1,8 +1,8 @@
-"""Plays a recording against a contract door, the way the recorded Harbor spoke to it.
+"""Replays a recording against the contract listener, as the recorded Harbor did.
 
-One TCP connection for each recorded one, requests in the recorded order with their headers as they were on the wire;
-only what a peer decides is new: its address, the upload locations and the next pages that it hands out, the repository
-that it names for a mount, and the credentials.
+There is one TCP connection for each recorded connection. Requests are sent in the recorded order with unchanged
+headers, except for values that depend on the peer: its address, upload locations, next pages, the source repository of
+a mount, and credentials.
 """
 
 from __future__ import annotations
@@ -19,11 +19,18 @@ from urllib.parse import urlsplit
 
 from adapter.sandbox.recording import Exchange, Framing, Headers, Request, header
 from adapter.sandbox.recordings.blobs import Blobs, MissingBodyError
-from adapter.sandbox.targets import PlayError, asked_mount, mount_target, next_page, next_target, parse_query
+from adapter.sandbox.replay_targets import (
+    ReplayError,
+    mount_target,
+    mounted_digest,
+    next_page,
+    next_target,
+    parse_query,
+)
 
 Credentials = Mapping[tuple[str, str], tuple[str, str]]
 
-BLOCK = 32 * 1024  # what Go's net/http copies from a body at a time, and so the size of its chunks
+BLOCK_BYTES = 32 * 1024  # Go's net/http copies bodies in blocks, and so sends chunks, of this size
 
 _BASIC = re.compile(r"\{basic:([^:{}]*):([^{}]*)\}")
 _PLACEHOLDER = re.compile(r"\{[a-z][a-z_-]*(?::[^{}]*)?\}")
@@ -31,9 +38,9 @@ _PLACEHOLDER = re.compile(r"\{[a-z][a-z_-]*(?::[^{}]*)?\}")
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one exchange: an answer, an `error` of the transport, or the reason why it was `skipped`.
+    """The result of one exchange: a response, an `error` of the transport, or the reason why it was `skipped`.
 
-    `target` is what was really asked for. It, and the headers, may hold upload state and are left out of the repr.
+    `target` is the target that was sent. `repr` leaves out target and headers, because they can contain upload state.
     """
 
     exchange: Exchange
@@ -48,15 +55,15 @@ class Result:
         return header(self.headers, name)
 
 
-class Player:
-    """Plays recordings against the endpoint `url` (`http://host:port`, no path).
+class Replayer:
+    """Replays recordings against the endpoint `url` (`http://host:port`, no path).
 
-    :param blobs: where bodies are found that the recording has by digest only.
-    :param credentials: (user, secret) of the recording → those to send instead; others are sent as recorded.
+    :param blobs: bodies that the recording contains only as a digest.
+    :param credentials: credentials to send, by the recorded (user, secret); others are sent as recorded.
     :param timeout: seconds for connecting, for each block sent and for each read.
-    :param context: for an `https` endpoint.
-    :param on_exchange: called with each result as it comes.
-    :param read: exchanges, by number, of whose answer the client reads so many bytes and then hangs up.
+    :param context: TLS context for an `https` endpoint.
+    :param on_exchange: called with each result.
+    :param read: bytes of the response to read before disconnecting, by number of the exchange.
     """
 
     def __init__(
@@ -72,7 +79,7 @@ class Player:
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"not an endpoint: {url}")
+            raise ValueError(f"invalid endpoint: {url}")
         self.url = f"{parts.scheme}://{parts.netloc}"
         self._host = parts.netloc
         self._blobs = blobs
@@ -82,15 +89,15 @@ class Player:
         self._on_exchange = on_exchange
         self._read = read or {}
 
-    def play(self, recording: Iterable[Exchange]) -> list[Result]:
-        """One result for each exchange, in order. Nothing that the peer answers, or fails to, is raised."""
+    def replay(self, recording: Iterable[Exchange]) -> list[Result]:
+        """One result for each exchange, in order. Failures of the peer are results, not exceptions."""
         connections: dict[int, Connection] = {}
         results: dict[int, Result] = {}
         try:
             for exchange in recording:
                 if exchange.connection not in connections:
                     connections[exchange.connection] = Connection(self._open)
-                result = self._play(exchange, connections[exchange.connection], results)
+                result = self._replay(exchange, connections[exchange.connection], results)
                 results[exchange.number] = result
                 if self._on_exchange:
                     self._on_exchange(result)
@@ -99,36 +106,36 @@ class Player:
                 connection.close()
         return list(results.values())
 
-    def _play(self, exchange: Exchange, connection: Connection, results: Mapping[int, Result]) -> Result:
+    def _replay(self, exchange: Exchange, connection: Connection, results: Mapping[int, Result]) -> Result:
         request = exchange.request
         try:
             target = self._target(request, results)
             headers = filled(request.headers, {"host": self._host, "self": self.url}, self._credentials)
             body = self._blobs.body(request)
-        except (PlayError, MissingBodyError) as reason:
+        except (ReplayError, MissingBodyError) as reason:
             return Result(exchange, skipped=str(reason))
         try:
-            status, answered, content = connection.exchange(
-                request.method, target, headers, request.framing, body, most=self._read.get(exchange.number)
+            status, response_headers, content = connection.exchange(
+                request.method, target, headers, request.framing, body, max_bytes=self._read.get(exchange.number)
             )
         except (OSError, http.client.HTTPException) as error:
-            # Only the kind of an HTTPException is told: its text may quote what the peer sent.
+            # The text of an HTTPException can quote the response of the peer, so only its class is reported.
             text = (
                 f": {error}" if isinstance(error, OSError) and not isinstance(error, http.client.HTTPException) else ""
             )
             return Result(exchange, target, error=f"{type(error).__name__}{text}")
-        return Result(exchange, target, status, answered, content)
+        return Result(exchange, target, status, response_headers, content)
 
     def _target(self, request: Request, results: Mapping[int, Result]) -> str:
         if request.follows is None:
-            return _asked_target(request, results.values())
-        before = results[request.follows]
-        if before.status is None or not 200 <= before.status < 300:
-            answer = f"was answered {before.status}" if before.status else "was not answered"
-            raise PlayError(f"#{request.follows}, whose Location it needs, {answer}")
-        location = before.header("Location")
+            return _target_from_responses(request, results.values())
+        previous = results[request.follows]
+        if previous.status is None or not 200 <= previous.status < 300:
+            outcome = f"returned {previous.status}" if previous.status else "got no response"
+            raise ReplayError(f"cannot send: #{request.follows} must return a Location first, but {outcome}")
+        location = previous.header("Location")
         if not location:
-            raise PlayError(f"#{request.follows} was answered without a Location")
+            raise ReplayError(f"#{request.follows} returned no Location")
         digest = dict(parse_query(request.query)).get(b"digest")
         return next_target(location, self.url, digest)
 
@@ -139,7 +146,7 @@ class Player:
 
 
 class Connection:
-    """A kept-alive connection that is opened again when the peer has closed it, as Go's transport does."""
+    """A keep-alive connection that is opened again after the peer has closed it, as in the Go transport."""
 
     def __init__(self, opened: Callable[[], http.client.HTTPConnection]) -> None:
         self._opened = opened
@@ -158,28 +165,28 @@ class Connection:
         framing: Framing | None,
         body: bytes,
         *,
-        most: int | None = None,
+        max_bytes: int | None = None,
     ) -> tuple[int, Headers, bytes]:
-        """`most`: bytes of the answer that are read before this side hangs up.
+        """Sends a request; `max_bytes`: bytes of the response to read before disconnecting.
 
-        :raises OSError, http.client.HTTPException: after which the next exchange starts a connection of its own.
+        :raises OSError, http.client.HTTPException: the next exchange then opens a new connection.
         """
-        reused = self._fresh()
+        reused = self._reusable()
         try:
             try:
-                return self._once(method, target, headers, framing, body, most)
+                return self._once(method, target, headers, framing, body, max_bytes)
             except ConnectionError:
-                # The peer may have closed it while the request was on its way. Go tries once more, then too.
+                # The peer may have closed the connection while the request was sent. Go also retries once.
                 if not reused or body:
                     raise
                 self.close()
-                return self._once(method, target, headers, framing, body, most)
+                return self._once(method, target, headers, framing, body, max_bytes)
         except BaseException:
             self.close()
             raise
 
-    def _fresh(self) -> bool:
-        """Drops a connection that the peer has closed meanwhile; returns whether one is left to be used again."""
+    def _reusable(self) -> bool:
+        """Discards a connection that the peer has closed; returns whether an open connection is left."""
         connection = self._http
         if connection is None or connection.sock is None:
             return False
@@ -189,25 +196,25 @@ class Connection:
         return True
 
     def _once(
-        self, method: str, target: str, headers: Headers, framing: Framing | None, body: bytes, most: int | None
+        self, method: str, target: str, headers: Headers, framing: Framing | None, body: bytes, max_bytes: int | None
     ) -> tuple[int, Headers, bytes]:
         connection = self._http = self._http or self._opened()
         connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
         for name, value in headers:
             connection.putheader(name, value)
         connection.endheaders()
-        whole = _send(connection, framing, body)
+        complete = _send(connection, framing, body)
         response = connection.getresponse()
-        content = response.read(most)
-        if not whole or not response.isclosed():
-            # Closing the connection alone would leave it to the answer, which still holds the socket.
+        content = response.read(max_bytes)
+        if not complete or not response.isclosed():
+            # The response holds the socket, so closing only the connection would leave the socket open.
             response.close()
             self.close()
         return response.status, tuple(response.getheaders()), content
 
 
 def _send(connection: http.client.HTTPConnection, framing: Framing | None, body: bytes) -> bool:
-    """Sends the body until an answer comes or the peer stops reading; returns whether all of it went out."""
+    """Sends the body until a response arrives or the peer stops reading; returns whether all of it was sent."""
     try:
         for part in framed(body, framing):
             if _readable(connection):
@@ -219,20 +226,17 @@ def _send(connection: http.client.HTTPConnection, framing: Framing | None, body:
 
 
 def _readable(connection: http.client.HTTPConnection) -> bool:
-    # TLS 1.3 sends session tickets on its own account, so there it says nothing.
+    # With TLS 1.3, a readable socket can be a session ticket.
     if isinstance(connection.sock, ssl.SSLSocket):
         return False
     return bool(select.select([connection.sock], [], [], 0)[0])
 
 
-# What follows is pure: it decides what is sent.
-
-
 def framed(body: bytes, framing: Framing | None) -> Iterator[bytes | memoryview]:
-    """The body as it goes on the wire, block by block."""
+    """The body with its framing, block by block."""
     view = memoryview(body)
-    for at in range(0, len(view), BLOCK):
-        part = view[at : at + BLOCK]
+    for at in range(0, len(view), BLOCK_BYTES):
+        part = view[at : at + BLOCK_BYTES]
         yield part if framing != "chunked" else b"".join((b"%x\r\n" % len(part), part, b"\r\n"))
     if framing == "chunked":
         yield b"0\r\n\r\n"
@@ -241,7 +245,7 @@ def framed(body: bytes, framing: Framing | None) -> Iterator[bytes | memoryview]
 def filled(headers: Headers, values: Mapping[str, str], credentials: Credentials) -> Headers:
     """The headers with their placeholders filled in: `{basic:USER:SECRET}` and the names in `values`.
 
-    :raises PlayError: for a placeholder that nothing is known for.
+    :raises ReplayError: for a placeholder without a value.
     """
 
     def basic(match: re.Match[str]) -> str:
@@ -253,27 +257,27 @@ def filled(headers: Headers, values: Mapping[str, str], credentials: Credentials
             value = value.replace(f"{{{name}}}", known)
         value = _BASIC.sub(basic, value)
         if left := _PLACEHOLDER.search(value):
-            raise PlayError(f"nothing to put for {left[0].partition(':')[0].rstrip('}')}}}")
+            raise ReplayError(f"no value for the placeholder {left[0].partition(':')[0].rstrip('}')}}}")
         return value
 
     return tuple((name, fill(value)) for name, value in headers)
 
 
-def _asked_target(request: Request, results: Iterable[Result]) -> str:
-    """The target that Harbor takes from an earlier answer: where a mount is from, and the next page. Else its own."""
-    if digest := asked_mount(request):
-        return mount_target(request, named_source(digest, results))
+def _target_from_responses(request: Request, results: Iterable[Result]) -> str:
+    """The target with values of earlier responses: source of a mount, next page. Otherwise the recorded target."""
+    if digest := mounted_digest(request):
+        return mount_target(request, mount_source(digest, results))
     for result in results:
-        if next_page(result.exchange.answer.header("Link")) == request.target:
+        if next_page(result.exchange.response.header("Link")) == request.target:
             target = next_page(result.header("Link"))
             if target is None:
-                raise PlayError(f"#{result.exchange.number} was answered without a next page")
+                raise ReplayError(f"#{result.exchange.number} returned no next page")
             return target
     return request.target
 
 
-def named_source(digest: bytes, results: Iterable[Result]) -> str | None:
-    """The repository that this peer named when it was last asked where the blob is; None when it named none."""
+def mount_source(digest: bytes, results: Iterable[Result]) -> str | None:
+    """The repository in the last response of the peer to a search for the blob; None if the peer found none."""
     name = None
     for result in results:
         request = result.exchange.request

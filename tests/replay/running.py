@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from adapter.sandbox.player import Player, Result
 from adapter.sandbox.recordings.blobs import Blobs
 from adapter.sandbox.recordings.images import Image
+from adapter.sandbox.replay import Replayer, Result
 from tests.contract.http import Door
 from tests.credentials import basic
-from tests.replay import listed
+from tests.replay import listings
 from tests.replay.conftest import Stage, credentials
-from tests.replay.described import deviations
 from tests.replay.expectations import complaints
+from tests.replay.openapi import deviations
 from tests.replay.profiles import PROFILES
-from tests.replay.reached import Expected, damages, other_answers, sources_without_blob, standing, within
 from tests.replay.scenarios import FOLDER, Scenario, State, scenarios
+from tests.replay.stored import Expected, damages, other_answers, sources_without_blob, standing, within
 
 Record = Callable[[str, object], None]
 
@@ -60,7 +60,7 @@ def play(
     for part, stage in zip(scenario.parts, stages, strict=True):
         held, asked = swr.contents(), len(swr.requests())
         wrong, results = play_part(part, stage, blobs)
-        wrong += listed.differences(held, results)
+        wrong += listings.differences(held, results)
         assert not wrong, "\n".join([*wrong, "asked of SWR:", *(f"  {x} {y} {z}" for x, y, z in swr.requests())])
         count(stage, part, results, asked, record_property)
         after.add(results)
@@ -80,8 +80,8 @@ def play_part(part: Scenario, stage: Stage, blobs: Blobs) -> tuple[list[str], li
         wrong.extend(sources_without_blob(stage.swr, result))
 
     known = credentials(PROFILES[part.profile])
-    player = Player(stage.adapter.contract, blobs, credentials=known, timeout=30, on_exchange=watch)
-    results = player.play(part.recording())
+    player = Replayer(stage.adapter.contract, blobs, credentials=known, timeout=30, on_exchange=watch)
+    results = player.replay(part.recording())
     for result in results:
         wrong += complaints(result, stage.adapter.contract, part.differs.get(result.exchange.number))
         wrong += deviations(result)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.sandbox.forgetting import forget
+from adapter.sandbox.garbage_collection import collect_garbage
 from adapter.sandbox.store import Store
 from tests.sandbox.client import CONFIG, DOCKER, DOCKER_LIST, Sandbox, call, descriptor, digest_of, image, seed
 
@@ -46,17 +46,17 @@ UNTAGGED = digest_of(image(CONFIG, b"untagged"))
 )
 def test_what_is_gone_and_what_stays(store: Store, what: str, gone: list[str]) -> None:
     manifests, blobs = store.manifests(REPOSITORY), store.blobs(REPOSITORY)
-    assert forget(store, REPOSITORY, what) == sorted(gone)
+    assert collect_garbage(store, REPOSITORY, what) == sorted(gone)
     assert [*store.manifests(REPOSITORY), *store.blobs(REPOSITORY)] == [
         x for x in [*manifests, *blobs] if x not in gone
     ]
     assert list(store.tags(REPOSITORY)) == ["list"]
-    assert forget(store, REPOSITORY, what) == []
+    assert collect_garbage(store, REPOSITORY, what) == []
 
 
 def test_what_a_damaged_manifest_named_is_forgotten(store: Store) -> None:
     store.put_manifest(REPOSITORY, "list", b"damaged", DOCKER)
-    assert digest_of(b"child") in forget(store, REPOSITORY, "both")
+    assert digest_of(b"child") in collect_garbage(store, REPOSITORY, "both")
     assert store.blobs(REPOSITORY) == []
 
 
@@ -64,7 +64,7 @@ def test_a_foreign_layer_is_named_too(store: Store) -> None:
     value = json.loads(image(CONFIG, LOOSE))
     value["layers"][0]["urls"] = ["https://elsewhere.example"]
     store.put_manifest(REPOSITORY, "foreign", json.dumps(value).encode(), DOCKER)
-    assert forget(store, REPOSITORY, "blobs") == []
+    assert collect_garbage(store, REPOSITORY, "blobs") == []
 
 
 def test_a_push_to_a_tag_makes_it_forget(sandbox: Sandbox) -> None:

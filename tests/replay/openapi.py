@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapter.sandbox.player import Result
+from adapter.sandbox.replay import Result
 from tests.contract.openapi import Exchanged, answer_faults, request_faults
 
 

@@ -1,29 +1,28 @@
-"""The JSON objects of the management API and of dockyard, which mirrors it (docs/facts/swr.md §4.2, §4.4, §4.5, §5)."""
+"""JSON objects of the management API and of dockyard (docs/facts/swr.md §4.2, §4.4, §4.5, §5)."""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
 
-from adapter.sandbox import documents
+from adapter.sandbox import manifest_documents
 from adapter.sandbox.accounts import permission
 from adapter.sandbox.context import Context
 from adapter.sandbox.options import Account
 from adapter.sandbox.store import Manifest, Organization, Tag, number
 
-INTERNAL = "100.125.7.25:20202"
-
+INTERNAL_HOST = "100.125.7.25:20202"
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
 NOT_DELETED = {"null": None, "empty": "", "false": False, "0": 0, "zero": ZERO_TIME, "words": "no"}
 
 
-def stamp(seconds: float) -> str:
+def timestamp(seconds: float) -> str:
     """RFC 3339, UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-class Shapes:
+class Serializers:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._store = context.store
@@ -35,20 +34,20 @@ class Shapes:
         return [name for name in self._store.repositories() if name.partition("/")[0] == organization]
 
     def organization(self, organization: Organization, account: Account) -> dict[str, object]:
-        shape: dict[str, object] = {
+        document: dict[str, object] = {
             "id": organization.id,
             "name": organization.name,
             "creator_name": organization.creator,
             "auth": permission(account, organization),
         }
         if self._context.knobs.on("extra_fields"):
-            shape |= {"access_user_count": 1, "repo_count": len(self.repositories_of(organization.name))}
-        return shape
+            document |= {"access_user_count": 1, "repo_count": len(self.repositories_of(organization.name))}
+        return document
 
     def _stamp(self, seconds: float) -> object:
-        """A listing's time, in the form of the knob `times`."""
+        """A time of a listing, in the format of the knob `times`."""
         forms: dict[str, object] = {
-            "blank": stamp(seconds).replace("T", " ").removesuffix("Z"),
+            "blank": timestamp(seconds).replace("T", " ").removesuffix("Z"),
             "seconds": int(seconds),
             "milliseconds": int(seconds * 1000),
             "digits": str(int(seconds)),
@@ -57,16 +56,16 @@ class Shapes:
             "zero": ZERO_TIME,
             "words": "two days ago",
         }
-        return forms.get(self._context.knobs.text("times"), stamp(seconds))
+        return forms.get(self._context.knobs.text("times"), timestamp(seconds))
 
     def _size(self, manifest: Manifest | None) -> int:
         try:
-            return documents.read(manifest.data, manifest.media_type).size if manifest else 0
+            return manifest_documents.read(manifest.data, manifest.media_type).size if manifest else 0
         except ValueError:
             return 0
 
     def repository(self, name: str, total: int) -> dict[str, object]:
-        """An entry of the listing; `total` is how many there are in all."""
+        """An entry of the repository listing; `total` is the number of all entries."""
         organization, _, short = name.partition("/")
         created, updated = self._store.repository_times(name) or (0.0, 0.0)
         tags = self._store.tag_list(name)
@@ -83,7 +82,7 @@ class Shapes:
             "updated_at": self._stamp(updated),
             "url": "",
             "path": f"{self._registry()}/{name}",
-            "internal_path": f"{INTERNAL}/{name}",
+            "internal_path": f"{INTERNAL_HOST}/{name}",
             "domain_name": owner.tenant if owner else "",
             "namespace": organization,
             "tags": [tag.name for tag in tags][:shown],
@@ -92,11 +91,11 @@ class Shapes:
         }
 
     def detail(self, name: str) -> dict[str, object]:
-        """One repository: the field names differ from the listing's."""
+        """One repository; the field names differ from those of the listing."""
         listed = self.repository(name, 1)
         owner = self._store.organization(name.partition("/")[0])
-        same = ("name", "category", "size", "is_public", "num_images", "num_download", "url", "path", "internal_path")
-        return {field: listed[field] for field in same} | {
+        common = ("name", "category", "size", "is_public", "num_images", "num_download", "url", "path", "internal_path")
+        return {field: listed[field] for field in common} | {
             "id": number(name),
             "ns_id": number(name.partition("/")[0]),
             "description": "",
@@ -109,11 +108,11 @@ class Shapes:
         }
 
     def tag(self, repository: str, tag: Tag) -> dict[str, object]:
-        """An entry of the tags: `Tag` has a capital letter, `manifest` is a text, `tag_type` 1 is a list."""
+        """An entry of the tag listing: `Tag` is capitalized, `manifest` is text, `tag_type` 1 is a manifest list."""
         manifest = self._store.manifest(repository, tag.digest)
         data = manifest.data if manifest else b"{}"
         try:
-            document = documents.read(data, manifest.media_type if manifest else "")
+            document = manifest_documents.read(data, manifest.media_type if manifest else "")
         except ValueError:
             document = None
         owner = self._store.organization(repository.partition("/")[0])
@@ -126,7 +125,7 @@ class Shapes:
             "digest": tag.digest,
             "schema": int(json.loads(data).get("schemaVersion", 2)),
             "path": f"{self._registry()}/{repository}:{tag.name}",
-            "internal_path": f"{INTERNAL}/{repository}:{tag.name}",
+            "internal_path": f"{INTERNAL_HOST}/{repository}:{tag.name}",
             "size": document.size if document else 0,
             "is_trusted": False,
             "created": self._stamp(tag.created),

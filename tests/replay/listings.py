@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import unquote
 
-from adapter.sandbox.player import Result
+from adapter.sandbox.replay import Result
 from tests.replay.scenarios import Contents
 
 REPOSITORIES: Final = r"/api/v2\.0/projects/(?P<project>[^/]+)/repositories"
