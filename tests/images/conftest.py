@@ -1,4 +1,4 @@
-"""A stand-in with a project for each mood, and an adapter in front of it, for the real clients."""
+"""A stand-in with a project for each profile, and an adapter in front of it, for the real clients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.contract.skopeo import skopeo
 from tests.credentials import ACCESS_KEY, LOGIN_KEY, SECRET_KEY
 from tests.replay.profiles import PROFILES, Profile
-from tests.replay.sandboxed import profile_sandbox
+from tests.replay.swr import profile_sandbox
 from tests.running import TENANT, RunningSandbox, running_adapter
 
 

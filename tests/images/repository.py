@@ -35,17 +35,17 @@ class Answered:
         return list(dict.fromkeys(entry["digest"] for entry in json.loads(self.data).get("manifests", ())))
 
 
-class RepositoryName:
-    """A new repository in SWR, seen through an adapter, as the caller and in the mood of its project."""
+class Repository:
+    """A new repository in SWR, seen through an adapter, as the caller and with the profile of its project."""
 
     def __init__(self, swr: RunningSandbox, door: Door, organization: str = ORGANIZATION, name: str = "") -> None:
         self.swr = swr
         self.door = door
         self.name = name or f"{organization}/r{next(_numbers)}"
 
-    def through(self, door: Door) -> RepositoryName:
+    def through(self, door: Door) -> Repository:
         """The same, seen through another adapter or by another caller."""
-        return RepositoryName(self.swr, door, name=self.name)
+        return Repository(self.swr, door, name=self.name)
 
     def _target(self, reference: str) -> str:
         return f"/v2/{self.name}/manifests/{reference}"

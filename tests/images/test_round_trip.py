@@ -1,4 +1,4 @@
-"""Any index of images to SWR and back, in every mood of SWR and after everything that it may forget.
+"""Any index of images to SWR and back, in every profile of SWR and after everything that it may forget.
 
 The images are drawn; adapter and stand-in are processes. Blobs are laid into SWR: here only manifests travel.
 """
@@ -21,15 +21,15 @@ from adapter.swr.media_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX
 from tests.contract.http import Door
 from tests.credentials import ACCESS_KEY, LOGIN_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, basic
 from tests.docker_formats import MANIFEST_LIST, SCHEMA_2, faults
-from tests.images.repository import ORGANIZATION, TAG, RepositoryName
+from tests.images.repository import ORGANIZATION, TAG, Repository
 from tests.oci_images import Index, Member, images, index_of, indexes, members
 from tests.replay.profiles import PROFILES, Profile
-from tests.replay.sandboxed import profile_sandbox
+from tests.replay.swr import profile_sandbox
 from tests.running import OTHER_TENANT, TENANT, RunningSandbox, running_adapter
 
 DOCKER: Final = f"{DOCKER_LIST}, {DOCKER_MANIFEST}"
 
-# Each example is hundreds of requests, since all moods see it: what fails is shown as it was drawn, not made smaller.
+# Each example is hundreds of requests, one set per profile: a failure is shown as drawn, not reduced.
 FEW: Final = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -40,19 +40,19 @@ FEW: Final = settings(
 
 @dataclass(frozen=True)
 class Stage:
-    """A stand-in with a project for each mood, and an adapter in front of it."""
+    """A stand-in with a project for each profile, and an adapter in front of it."""
 
     swr: RunningSandbox
     contract: str
 
-    def repositories(self) -> Iterator[tuple[Profile, RepositoryName]]:
-        """A new repository in each mood, which the stand-in has until the next one is asked for."""
+    def repositories(self) -> Iterator[tuple[Profile, Repository]]:
+        """A new repository in each profile, which the stand-in has until the next one is asked for."""
         for profile in PROFILES.values():
-            print(f"in the mood {profile.name}")
+            print(f"with the profile {profile.name}")
             self.swr.set_knobs(**profile.knobs)
-            yield profile, RepositoryName(self.swr, Door(self.contract, basic(profile.access_id)))
+            yield profile, Repository(self.swr, Door(self.contract, basic(profile.access_id)))
 
-    def otherwise(self, repository: RepositoryName, profile: Profile) -> RepositoryName:
+    def otherwise(self, repository: Repository, profile: Profile) -> Repository:
         """The same as a caller sees it for whom the adapter has nothing in mind: that one has the login key alone."""
         return repository.through(Door(self.contract, basic(profile.access_id, LOGIN_KEY)))
 
@@ -74,11 +74,11 @@ def _contents(document: dict[str, Any]) -> list[str]:
     return [part["digest"] for part in (document["config"], *(document["layers"] or ()))]
 
 
-def check_held(repository: RepositoryName, profile: Profile, source: Index | Image, tag: str = TAG) -> None:
+def check_held(repository: Repository, profile: Profile, source: Index | Image, tag: str = TAG) -> None:
     """SWR has the image under the tag: as it is if it takes that, else in Docker's formats, platform by platform."""
     held = repository.held(tag)
     media_type = OCI_INDEX if isinstance(source, Index) else source.media_type
-    if not profile.refuses(media_type, source.manifest):
+    if not profile.rejects(media_type, source.manifest):
         assert held.data == source.manifest
     elif isinstance(source, Image):
         _check_image(repository, held, _contents(json.loads(source.manifest)))
@@ -91,7 +91,7 @@ def check_held(repository: RepositoryName, profile: Profile, source: Index | Ima
             _check_child(repository, profile, entry, member)
 
 
-def _check_child(repository: RepositoryName, profile: Profile, entry: dict[str, Any], member: Member) -> None:
+def _check_child(repository: Repository, profile: Profile, entry: dict[str, Any], member: Member) -> None:
     child = repository.held(entry["digest"])
     assert (entry["size"], entry["mediaType"]) == (len(child.data), child.media_type)
     if child.media_type == member.image.media_type:
@@ -101,7 +101,7 @@ def _check_child(repository: RepositoryName, profile: Profile, entry: dict[str, 
         _check_image(repository, child, member.contents)
 
 
-def _check_image(repository: RepositoryName, held: Manifest, contents: list[str]) -> None:
+def _check_image(repository: Repository, held: Manifest, contents: list[str]) -> None:
     document = json.loads(held.data)
     assert held.media_type == DOCKER_MANIFEST
     assert faults(SCHEMA_2, held.data) == []
@@ -112,7 +112,7 @@ def _check_image(repository: RepositoryName, held: Manifest, contents: list[str]
 
 def announces_sources(profile: Profile) -> bool:
     """Whether a push rule sees its own digest again: not where SWR takes no annotation or forgets at once."""
-    return profile.oci == "accept" or (profile.unknown_fields and not profile.forgets)
+    return profile.oci == "accept" or (profile.unknown_fields and not profile.collects_garbage)
 
 
 # Properties
@@ -133,7 +133,7 @@ def test_an_index_goes_to_swr_and_comes_back(
             found = repository.read()
             assert found.digest != before
             before = found.digest
-            assert announced == found.digest or profile.forgets
+            assert announced == found.digest or profile.collects_garbage
             assert found.data == source.manifest or not announces_sources(profile)
         # Who takes Docker's types alone gets what SWR has.
         assert repository.read(accept=DOCKER).data == repository.held().data
@@ -210,7 +210,7 @@ def recorded(recorded_images: dict[str, Image]) -> Index:
     return Index(image.manifest, found)
 
 
-def test_two_accounts_with_different_moods(sandbox: RunningSandbox, recorded_images: dict[str, Image]) -> None:
+def test_two_accounts_with_different_profiles(sandbox: RunningSandbox, recorded_images: dict[str, Image]) -> None:
     index = recorded(recorded_images)
     regions = {PROJECT: {"registry": sandbox.registry, "api": sandbox.api}}
     sandbox.reset()
@@ -221,17 +221,17 @@ def test_two_accounts_with_different_moods(sandbox: RunningSandbox, recorded_ima
         other = Door(adapter.contract, basic(f"{PROJECT}@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY))
 
         sandbox.set_knobs(oci="refuse-all")
-        ours = RepositoryName(sandbox, own, "ours")
+        ours = Repository(sandbox, own, "ours")
         assert ours.push(index) == index.digest
         sandbox.set_knobs(oci="accept")
-        theirs = RepositoryName(sandbox, other, "theirs")
+        theirs = Repository(sandbox, other, "theirs")
         assert theirs.push(index) == index.digest
         check_held(theirs, PROFILES["accept"], index)
 
         # What SWR refused is remembered, of the one account alone; what it took is not.
         for door, organization, knob in ((own, "ours", "accept"), (other, "theirs", "refuse-all")):
             sandbox.set_knobs(oci=knob)
-            again = RepositoryName(sandbox, door, organization)
+            again = Repository(sandbox, door, organization)
             assert again.push(index) == index.digest
             check_held(again, PROFILES["refuse-all"], index)
 

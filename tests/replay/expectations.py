@@ -1,6 +1,6 @@
-"""What Harbor needs of an answer, derived from the recorded one; byte equality is not asked for.
+"""What Harbor needs of a response, derived from the recorded one; other differences are allowed.
 
-Pure: recorded exchange and played result in, complaints out. Sources: docs/facts/harbor.md D.1-D.5, D.8.
+Pure: recorded exchange and replayed result in, complaints out. Sources: docs/facts/harbor.md D.1-D.5, D.8.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ Expectation = Callable[[Result, str], Complaints]
 
 
 def complaints(result: Result, origin: str, difference: Difference | None = None) -> list[str]:
-    """Everything that Harbor could not work with, one sentence each; empty when it could.
+    """Everything that Harbor could not work with, one sentence each.
 
-    :param origin: the endpoint's URL, where upload locations must stay.
-    :param difference: how the answer must differ from the recorded one, if it must.
+    :param origin: URL of the endpoint, which upload locations must point to.
+    :param difference: how the response must differ from the recorded one.
     """
     return [f"{result.exchange}: {complaint}" for complaint in _complaints(result, origin, difference)]
 
 
 def _complaints(result: Result, origin: str, difference: Difference | None) -> Complaints:
     if result.status is None:
-        yield f"skipped: {result.skipped}" if result.skipped else f"no answer: {result.error}"
+        yield f"skipped: {result.skipped}" if result.skipped else f"no response: {result.error}"
         return
     recorded = result.exchange.response.status
     if difference:
         if not difference.allows(result.status):
             yield f"status {result.status}, wanted {difference.status}"
-        yield from (f"the answer does not say {word!r}" for word in difference.says if word not in _text(result))
+        yield from (f"the response does not contain {word!r}" for word in difference.says if word not in _text(result))
     elif result.status != recorded:
         yield f"status {result.status}, recorded {recorded}"
         return
@@ -56,7 +56,7 @@ def _text(result: Result) -> str:
 
 
 def _for(result: Result) -> Iterator[Expectation]:
-    """The expectations of a route whose recorded answer was a success."""
+    """The expectations of a route whose recorded response was a success."""
     method, path = result.exchange.request.method, result.exchange.request.path
     for wanted, pattern, expectation in ROUTES:
         if method == wanted and re.fullmatch(pattern, path):
@@ -71,15 +71,15 @@ def _same(result: Result, *names: str) -> Complaints:
 
 
 def manifest_head(result: Result, origin: str) -> Complaints:
-    """Harbor compares the digest, and takes type and size from here."""
+    """Harbor compares the digest and uses type and size."""
     yield from _same(result, "Docker-Content-Digest", "Content-Type", "Content-Length")
 
 
 def manifest(result: Result, origin: str) -> Complaints:
-    """The same document, byte for byte; Harbor reads it by its type."""
+    """The recorded document, byte for byte; Harbor parses it by its type."""
     yield from _same(result, "Docker-Content-Digest", "Content-Type", "Content-Length")
     if digest(result.body) != result.exchange.response.header("Docker-Content-Digest"):
-        yield f"the manifest hashes to {digest(result.body)}"
+        yield f"the manifest has the digest {digest(result.body)}"
 
 
 def blob_head(result: Result, origin: str) -> Complaints:
@@ -87,10 +87,10 @@ def blob_head(result: Result, origin: str) -> Complaints:
 
 
 def blob(result: Result, origin: str) -> Complaints:
-    """A proxy cache copies as many bytes as Content-Length says, and without one none (D.8)."""
+    """A proxy cache copies Content-Length bytes, and nothing without it (D.8)."""
     yield from _same(result, "Content-Length")
     if result.body and digest(result.body) != result.exchange.request.path.rpartition("/")[2]:
-        yield f"the blob hashes to {digest(result.body)}"
+        yield f"the blob has the digest {digest(result.body)}"
 
 
 def tag_list(result: Result, origin: str) -> Complaints:
@@ -98,14 +98,14 @@ def tag_list(result: Result, origin: str) -> Complaints:
 
 
 def mounted(result: Result, origin: str) -> Complaints:
-    """Harbor reads nothing but the status. That the blob is there is told from SWR."""
+    """Harbor reads only the status. That the blob exists is checked in SWR."""
     yield from _same(result, "Docker-Content-Digest")
 
 
 def deleted(result: Result, origin: str) -> Complaints:
-    """Harbor reads nothing but the status."""
+    """Harbor reads only the status."""
     if result.body:
-        yield "a body to a deletion"
+        yield "a deletion returned a body"
 
 
 def location(result: Result, origin: str) -> Complaints:
@@ -119,14 +119,14 @@ def location(result: Result, origin: str) -> Complaints:
         return
     parts = urlsplit(given)
     if parts.scheme and f"{parts.scheme}://{parts.netloc}" != origin:
-        yield f"Location leads to {parts.scheme}://{parts.netloc}, away from {origin}"
+        yield f"Location leads to {parts.scheme}://{parts.netloc}, outside {origin}"
     name = re.fullmatch("/v2/(.+)/blobs/uploads/.*", result.exchange.request.path)
     if not name or not re.fullmatch(f"/v2/{re.escape(name[1])}/blobs/uploads/[^/].*", parts.path):
-        yield f"Location {parts.path[:60]!r} is no upload of the repository"
+        yield f"Location {parts.path[:60]!r} is not an upload of the repository"
 
 
 def chunk(result: Result, origin: str) -> Complaints:
-    """Harbor reads two integers from Range; `bytes=` breaks it."""
+    """Harbor parses two integers from Range, and fails at `bytes=`."""
     yield from location(result, origin)
     yield from _same(result, "Range")
 
@@ -144,12 +144,12 @@ def labels(result: Result, origin: str) -> Complaints:
 
 
 def mount_source(result: Result, origin: str) -> Complaints:
-    """A repository where there was one; which one is the peer's to say."""
+    """A repository if one was recorded; the peer decides which one."""
     yield from _same_json(result, lambda document: ["/" in each["name"] for each in document])
 
 
 def organizations(result: Result, origin: str) -> Complaints:
-    """The names that Harbor asked for; further fields are SWR's business. A proxy cache would be skipped."""
+    """The requested names. Harbor would skip a project with a `registry_id`, a proxy cache."""
     yield from _same_json(
         result, lambda document: sorted((each["name"], each.get("registry_id", 0)) for each in document)
     )
@@ -157,7 +157,7 @@ def organizations(result: Result, origin: str) -> Complaints:
 
 def created(result: Result, origin: str) -> Complaints:
     if not (result.header("Location") or "").startswith("/"):
-        yield f"Location {result.header('Location')!r} is no path"
+        yield f"Location {result.header('Location')!r} is not a path"
 
 
 def authenticated(result: Result, origin: str) -> Complaints:
@@ -173,14 +173,14 @@ def _same_json(result: Result, view: Callable[[Any], Any]) -> Complaints:
     try:
         got = view(json.loads(result.body))
     except (ValueError, KeyError, TypeError, AttributeError):
-        yield f"body {result.body[:60]!r} has not the form of {wanted!r}"
+        yield f"body {result.body[:60]!r} does not have the form of {wanted!r}"
         return
     if got != wanted:
         yield f"body {got!r}, recorded {wanted!r}"
 
 
 def _challenge(result: Result) -> Complaints:
-    """Basic alone: one request less than Bearer each time."""
+    """Only Basic: one request less than with Bearer."""
     challenges = [value for name, value in result.headers if name.lower() == "www-authenticate"]
     authorized = result.exchange.request.header("Authorization")
     if not authorized and (len(challenges) != 1 or not re.fullmatch('Basic realm="[^"]+"', challenges[0])):
@@ -188,22 +188,22 @@ def _challenge(result: Result) -> Complaints:
 
 
 def _error_body(result: Result) -> Complaints:
-    """`errors[]` in JSON, on one line, without `%`: Harbor uses the text as a format."""
+    """`errors[]` in JSON, on one line, without `%`: Harbor uses the text as a format string."""
     if result.exchange.request.method == "HEAD":
         return
     text = _text(result)
     if "%" in text:
-        yield "the error holds a %"
+        yield "the error contains a %"
     if "\n" in text.strip():
         yield "the error has more than one line"
     try:
         errors = json.loads(text)["errors"]
-        sentences = [error["message"] for error in errors]
+        messages = [error["message"] for error in errors]
     except (ValueError, KeyError, TypeError):
-        yield f"the error {text[:60]!r} is no JSON with errors[].message"
+        yield f"the error {text[:60]!r} is not JSON with errors[].message"
         return
-    if not sentences or not all(isinstance(each, str) and each.strip() and "\n" not in each for each in sentences):
-        yield "an error without a sentence of one line"
+    if not messages or not all(isinstance(each, str) and each.strip() and "\n" not in each for each in messages):
+        yield "an error without a message of one line"
 
 
 ROUTES: tuple[tuple[str, str, Expectation], ...] = (
@@ -232,5 +232,5 @@ ROUTES: tuple[tuple[str, str, Expectation], ...] = (
 
 
 def has_expectation(result: Result) -> bool:
-    """Whether some expectation looks at the answer beyond its status: no route may slip through."""
+    """Whether an expectation checks more than the status of the response."""
     return result.exchange.response.status >= 400 or any(_for(result))

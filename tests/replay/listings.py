@@ -1,4 +1,4 @@
-"""Harbor's listing for a pull rule: what it needs of each answer, and that the answers together are what SWR holds.
+"""Listings for a pull rule: what Harbor needs of each response, and that all pages together match SWR.
 
 Pure. Sources: docs/facts/harbor.md D.4, docs/facts/swr.md §4.4, §4.5.
 """
@@ -24,26 +24,26 @@ TAG: Final = ARTIFACTS + r"/[^/]+/tags/(?P<tag>[^/]+)"
 REGISTERED: Final = {
     *("signature.cosign", "signature.notation", "accelerator.nydus", "subject.accessory", "sbom.harbor", "base"),
 }
-"""Types of accessories; with any other one Harbor's call fails."""
+"""Accessory types; with any other type the call of Harbor fails."""
 
 
 def repository_of(match: re.Match[str]) -> str:
-    """The full name in a path of the listing, where Harbor has escaped its slashes twice."""
+    """The full repository name in a path, where Harbor escapes slashes twice."""
     return f"{match['project']}/{unquote(unquote(match['repository']))}"
 
 
 def document_of(result: Result) -> Any:
-    """What the answer says; a recorded answer that was too long to keep says nothing."""
+    """The JSON of the response; empty for a recorded response that was too long to record."""
     return json.loads(result.body) if result.body else []
 
 
 def paged(result: Result) -> Iterator[str]:
-    """Harbor puts scheme and host before a Link, and takes what is after `next` only."""
+    """Harbor puts scheme and host before a Link."""
     link = result.header("Link")
     if link and not re.fullmatch(r'(</api/v2\.0/[^>]+>; rel="(prev|next)"( , )?)+', link):
-        yield f"Link {link!r} is no path of the endpoint"
+        yield f"Link {link!r} is not a path of the endpoint"
     if not re.fullmatch(r"\d+", result.header("X-Total-Count") or ""):
-        yield f"X-Total-Count {result.header('X-Total-Count')!r} is no number"
+        yield f"X-Total-Count {result.header('X-Total-Count')!r} is not a number"
 
 
 def repositories(result: Result, origin: str) -> Iterator[str]:
@@ -63,7 +63,7 @@ def artifacts(result: Result, origin: str) -> Iterator[str]:
 
 
 def artifact(result: Result, origin: str) -> Iterator[str]:
-    """The one that was asked for."""
+    """The requested artifact."""
     document = document_of(result)
     match = re.fullmatch(ARTIFACT, result.exchange.request.path)
     if not match or document.get("digest") != match["digest"]:
@@ -74,7 +74,7 @@ def artifact(result: Result, origin: str) -> Iterator[str]:
 def _artifact(each: dict[str, Any]) -> Iterator[str]:
     digest = each.get("digest")
     if not re.fullmatch("sha256:[0-9a-f]{64}", str(digest)):
-        yield f"{digest!r} is no digest"
+        yield f"{digest!r} is not a digest"
     if not isinstance(each.get("type"), str) or not each["type"]:
         yield f"{digest} has the type {each.get('type')!r}"
     for list_, key, form in (
@@ -86,12 +86,12 @@ def _artifact(each: dict[str, Any]) -> Iterator[str]:
                 yield f"{digest} has {entry.get(key)!r} among its {list_}"
     for entry in each.get("accessories") or []:
         if entry.get("type") not in REGISTERED:
-            yield f"{digest} has an accessory of the type {entry.get('type')!r}, with which Harbor's call fails"
-    yield from (f"{digest}: {key} is no time" for key in ("push_time", "pull_time") if not _is_time(each.get(key)))
+            yield f"{digest} has an accessory of the type {entry.get('type')!r}, which Harbor does not accept"
+    yield from (f"{digest}: {key} is not a time" for key in ("push_time", "pull_time") if not _is_time(each.get(key)))
 
 
 def _is_time(value: Any) -> bool:
-    """RFC 3339, or nothing: anything else breaks Go's parser, and so the run."""
+    """Whether it is RFC 3339 or null: anything else fails in the parser of Go, and so in the run."""
     if value is None:
         return True
     try:
@@ -101,7 +101,7 @@ def _is_time(value: Any) -> bool:
 
 
 def differences(held: Contents, results: Iterable[Result]) -> Iterator[str]:
-    """Where the answers of a listing, all pages together, are not what SWR held when it was asked."""
+    """Differences between all pages of a listing and the contents of SWR at that time."""
     pages = [each for each in results if each.status == 200 and each.exchange.request.method == "GET"]
     listed: Counter[str] = Counter()
     projects: set[str] = set()
@@ -113,7 +113,7 @@ def differences(held: Contents, results: Iterable[Result]) -> Iterator[str]:
             document = document_of(result)
             found.update((tag["name"], each["digest"]) for each in document for tag in each.get("tags") or [])
             if len({each["digest"] for each in document}) != len(document):
-                yield f"{path}: an artifact comes twice"
+                yield f"{path}: an artifact is listed twice"
         elif match := re.fullmatch(REPOSITORIES, path):
             projects.add(match["project"])
             listed.update(each["name"] for each in document_of(result))
@@ -123,4 +123,4 @@ def differences(held: Contents, results: Iterable[Result]) -> Iterator[str]:
     for repository, tags in tagged.items():
         there = Counter(held.tags.get(repository, {}).items())
         if tags != there:
-            yield f"{repository}: of its tags {[*(there - tags)]} are not listed, {[*(tags - there)]} are too many"
+            yield f"{repository}: of its tags {[*(there - tags)]} are missing, {[*(tags - there)]} are extra"

@@ -1,6 +1,6 @@
-"""What of a manifest an SWR takes, and what it forgets: the moods in which recordings are played. Pure.
+"""Profiles of SWR: which manifests it accepts, and which garbage it collects. Pure.
 
-What SWR does is not known, or the evidence conflicts (docs/facts/swr.md §6, §10): the adapter has to get on with all.
+The evidence is missing or conflicts (docs/facts/swr.md §6, §10), so the adapter must work with each profile.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ DEFAULT_PROFILE: Final = "refuse-index"
 
 @dataclass(frozen=True)
 class Profile:
-    """All but the name mean what the sandbox's knobs of these names mean."""
+    """The fields are the sandbox knobs of these names."""
 
     name: str
     oci: str
@@ -29,7 +29,7 @@ class Profile:
 
     @property
     def project(self) -> str:
-        """A region of its own for each mood: what the adapter has learnt of one must not help it in another."""
+        """A region for each profile: what the adapter has learned with one profile must not help with another."""
         return PROJECT if self.name == DEFAULT_PROFILE else self.name
 
     @property
@@ -38,7 +38,7 @@ class Profile:
 
     @property
     def knobs(self) -> Mapping[str, str | bool]:
-        """The sandbox's, for this mood."""
+        """The sandbox knobs of this profile."""
         return {
             "oci": self.oci,
             "artifacts": self.artifacts,
@@ -48,26 +48,26 @@ class Profile:
         }
 
     @property
-    def forgets(self) -> bool:
+    def collects_garbage(self) -> bool:
         return self.forget != "nothing"
 
-    def refuses(self, media_type: str, data: bytes) -> bool:
-        """Whether SWR refuses the manifest for what it is."""
+    def rejects(self, media_type: str, data: bytes) -> bool:
+        """Whether SWR rejects the manifest because of its type or content."""
         document = json.loads(data)
         if media_type == OCI_INDEX:
             return self.oci != "accept"
         if media_type == OCI_MANIFEST:
             return self.oci == "refuse-all" or (not self.artifacts and _is_artifact(document))
-        if media_type == DOCKER_LIST and any(map(self._refuses_child, document["manifests"])):
+        if media_type == DOCKER_LIST and any(map(self._rejects_child, document["manifests"])):
             return True
         return not self.unknown_fields and '"annotations"' in data.decode()
 
-    def _refuses_child(self, entry: Mapping[str, Any]) -> bool:
+    def _rejects_child(self, entry: Mapping[str, Any]) -> bool:
         return is_attestation(entry) or (entry["mediaType"] == OCI_MANIFEST and not self.oci_children)
 
     @property
     def child_type(self) -> str:
-        """Of the images in a list that stands for an index."""
+        """The media type of the images in a list that was converted from an index."""
         return DOCKER_MANIFEST if self.oci == "refuse-all" or not self.oci_children else OCI_MANIFEST
 
 
@@ -76,7 +76,7 @@ def _is_artifact(document: Mapping[str, Any]) -> bool:
 
 
 def is_attestation(entry: Mapping[str, Any]) -> bool:
-    """Whether an entry of an index is what BuildKit says about an image."""
+    """Whether an entry of an index is an attestation of BuildKit."""
     return bool(entry.get("platform", {}).get("os") == "unknown")
 
 

@@ -1,4 +1,4 @@
-"""The recordings, each with the state that SWR is in when it begins: data only, read from the folders of recordings."""
+"""The recordings and the initial state of SWR for each of them, read from the folders of recordings."""
 
 from __future__ import annotations
 
@@ -9,23 +9,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from adapter.sandbox.recording import Exchange, load
+from adapter.sandbox.recording import Body, Exchange, RecordedResponse, load
 from adapter.sandbox.recordings.images import Image, digest
-from tests.replay.challenges import challenged
 from tests.replay.profiles import DEFAULT_PROFILE, PROFILES
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
-FOLDER = RECORDINGS / "harbor-2.15.2"
-CONTRACT, MOUNTS, DOCKER_REGISTRY, TRANSLATED = (
-    FOLDER / name for name in ("contract", "contract-mounts", "docker-registry", "contract-translated")
-)
+MAIN_VERSION = RECORDINGS / "harbor-2.15.2"
+CONTRACT = MAIN_VERSION / "contract"
 OTHER_VERSIONS = (RECORDINGS / "harbor-2.9.5", RECORDINGS / "harbor-2.16-dev")
-USUAL_PAGE = 100
+DEFAULT_PAGE = 100
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How an answer must differ from the recorded one: the first digits of its status, and words that it must say."""
+    """How a response must differ from the recorded one: first digits of its status, and words that it must contain."""
 
     status: str
     says: tuple[str, ...] = ()
@@ -36,7 +33,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Stored:
-    """An image that SWR holds under a tag, or under its digest alone."""
+    """An image in SWR, with a tag or only by digest."""
 
     repository: str
     tag: str | None
@@ -45,14 +42,14 @@ class Stored:
 
 @dataclass(frozen=True)
 class State:
-    """What SWR holds: organizations, whole images, and blobs that no manifest names, by repository."""
+    """Contents of SWR: organizations, images, and blobs without a manifest, by repository."""
 
     organizations: tuple[str, ...] = ()
     images: tuple[Stored, ...] = ()
     blobs: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
 
     def manifests(self) -> Iterator[tuple[str, str, Image]]:
-        """(repository, reference, image), an index after its children, which stand under their digests."""
+        """(repository, reference, image); the children of an index come first, by digest."""
         for stored in self.images:
             for child in stored.image.children:
                 yield stored.repository, child.digest, child
@@ -67,22 +64,22 @@ class State:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A recording to be played in front of an SWR in one mood; `differs` is by the number of the exchange.
+    """A recording to replay against an SWR with one profile; `differs` is by number of the exchange.
 
-    `page`: entries that SWR puts on a page at most. `open_peer`: the recorded peer asked for no credentials.
-    `first`: what is played before it, since what that leaves depends on the mood.
+    `page`: maximum entries per page of SWR. `open_peer`: the recorded peer required no credentials.
+    `first`: the scenario to replay before, because what it stores depends on the profile.
     """
 
     file: Path
     profile: str
     differs: Mapping[int, Difference]
-    page: int = USUAL_PAGE
+    page: int = DEFAULT_PAGE
     open_peer: bool = False
     first: Scenario | None = None
 
     def __str__(self) -> str:
         profile = "" if self.profile == DEFAULT_PROFILE else f"-{self.profile}"
-        return f"{self.file.stem}{profile}" + ("" if self.page == USUAL_PAGE else f"-by-{self.page}")
+        return f"{self.file.stem}{profile}" + ("" if self.page == DEFAULT_PAGE else f"-by-{self.page}")
 
     def recording(self) -> tuple[Exchange, ...]:
         recording = load(self.file)
@@ -90,14 +87,14 @@ class Scenario:
 
     @property
     def parts(self) -> tuple[Scenario, ...]:
-        """In the order in which they are played."""
+        """The scenarios in the order of their replay."""
         return (self.first, self) if self.first else (self,)
 
     def state(self, images: Mapping[str, Image]) -> State:
         return state(_states(self.file.parent).get(self.file.stem, {}), images)
 
     def sources(self) -> Iterator[tuple[str, str]]:
-        """(repository, digest) of the blobs that the recorded peer had elsewhere when it was asked for them."""
+        """(repository, digest) of the blobs that the recorded peer found in another repository."""
         for exchange in (exchange for part in self.parts for exchange in load(part.file)):
             query = parse_qs(exchange.request.query).get("q", [""])[0]
             if query.startswith("blob_digest=") and exchange.response.body and exchange.response.body.data:
@@ -106,9 +103,9 @@ class Scenario:
 
 
 def scenarios(folder: Path = CONTRACT) -> list[Scenario]:
-    """Every recording in the folder, once for each mood that is asked of it; alone, or as the first part of another.
+    """Every recording in the folder, once for each of its profiles; alone, or as the first part of another.
 
-    :raises ValueError: when the folder's states name a recording that is not there.
+    :raises ValueError: when states.json has an entry without a recording.
     """
     files = sorted(folder.glob("*.jsonl"))
     states = _states(folder)
@@ -129,19 +126,22 @@ def _states(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _profiles(file: Path, entry: Mapping[str, Any]) -> Iterator[Scenario]:
-    """Those that the entry names; `*` stands for all that it does not name."""
-    named: dict[str, Any] = entry.get("moods", {DEFAULT_PROFILE: {}})
-    every = {**dict.fromkeys(PROFILES, named["*"]), **named} if "*" in named else named
-    for profile, differs in every.items():
+    """The profiles of the entry; `*` stands for all profiles that the entry does not list."""
+    named: dict[str, Any] = entry.get("profiles", {DEFAULT_PROFILE: {}})
+    all_profiles = {**dict.fromkeys(PROFILES, named["*"]), **named} if "*" in named else named
+    for profile, changed in all_profiles.items():
         if profile == "*":
             continue
-        wanted = {int(n): Difference(str(d["status"]), tuple(d.get("says", ()))) for n, d in differs.items()}
-        for page in entry.get("pages", [USUAL_PAGE]):
-            yield Scenario(file, profile, wanted, page, entry.get("peer") == "open")
+        differences = {int(n): Difference(str(d["status"]), tuple(d.get("says", ()))) for n, d in changed.items()}
+        for page in entry.get("pages", [DEFAULT_PAGE]):
+            yield Scenario(file, profile, differences, page, entry.get("peer") == "open")
 
 
 def state(entry: Mapping[str, Any], images: Mapping[str, Image]) -> State:
-    """The state that an entry of states.json describes. Raises KeyError for an image that there is not."""
+    """The state of an entry of states.json.
+
+    :raises KeyError: for an unknown image.
+    """
     stored = tuple(each for image in entry.get("images", ()) for each in _stored(image, images))
     return State(tuple(entry.get("organizations", ())), stored, tuple(_loose(entry.get("blobs", ()), images)))
 
@@ -167,7 +167,7 @@ def _loose(entries: Iterable[Mapping[str, Any]], images: Mapping[str, Image]) ->
 
 @dataclass(frozen=True)
 class Contents:
-    """What an SWR holds complete: by repository, the digest under each tag, digests of manifests, digests of blobs."""
+    """Contents of an SWR by repository: digests by tag, digests of manifests, digests of blobs."""
 
     tags: Mapping[str, Mapping[str, str]]
     manifests: Mapping[str, frozenset[str]]
@@ -175,7 +175,7 @@ class Contents:
 
 
 class Gathering:
-    """Collects the contents that an SWR should have."""
+    """Collects the expected contents of an SWR."""
 
     def __init__(self, start: State) -> None:
         self._tags: dict[str, dict[str, str]] = {}
@@ -194,11 +194,11 @@ class Gathering:
         if reference != found:
             self._tags.setdefault(repository, {})[reference] = found
 
-    def tag_gone(self, repository: str, tag: str) -> None:
+    def remove_tag(self, repository: str, tag: str) -> None:
         self._tags.get(repository, {}).pop(tag, None)
 
-    def manifest_gone(self, repository: str, found: str) -> None:
-        """With its tags."""
+    def remove_manifest(self, repository: str, found: str) -> None:
+        """Removes the manifest and its tags."""
         self._manifests.get(repository, set()).discard(found)
         self._tags[repository] = {t: d for t, d in self._tags.get(repository, {}).items() if d != found}
 
@@ -208,3 +208,34 @@ class Gathering:
             {repository: frozenset(digests) for repository, digests in self._manifests.items() if digests},
             {repository: frozenset(digests) for repository, digests in self._blobs.items() if digests},
         )
+
+
+# Responses of a peer that challenges with Basic
+
+RECORDED_AUTHORIZATION = (
+    "Authorization",
+    "Basic {basic:eu-de@AKEXAMPLE0000000001:SKexample0000000000000000000000000000001}",
+)
+UNAUTHORIZED_BODY = b'{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}'
+CHALLENGE = RecordedResponse(
+    401, (("Www-Authenticate", 'Basic realm="registry"'),), Body(len(UNAUTHORIZED_BODY), "", UNAUTHORIZED_BODY)
+)
+
+
+def challenged(recording: Iterable[Exchange]) -> tuple[Exchange, ...]:
+    """The recording of a peer without credentials, as it would be for a peer that challenges with Basic.
+
+    Harbor probes `/v2/` without credentials; after a 401 it sends credentials with each request (docs/facts/harbor.md
+    D.1). A `GET /v2/` right after a probe is the check of the endpoint.
+    """
+    changed: list[Exchange] = []
+    probed = False
+    for exchange in recording:
+        probe = exchange.request.path == "/v2/" and not probed
+        if probe:
+            changed.append(replace(exchange, response=CHALLENGE))
+        else:
+            request = replace(exchange.request, headers=(*exchange.request.headers, RECORDED_AUTHORIZATION))
+            changed.append(replace(exchange, request=request))
+        probed = probe
+    return tuple(changed)
