@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,18 +35,6 @@ def sandbox(sandbox_process: tuple[Sandbox, Service]) -> Sandbox:
     sandbox, _ = sandbox_process
     assert sandbox.control("POST", "reset").status == 204
     return sandbox
-
-
-@pytest.fixture
-def sandbox_pids(sandbox_process: tuple[Sandbox, Service]) -> Callable[[], list[int]]:
-    """The process ids of the sandbox: its parent and the worker."""
-    parent = sandbox_process[1].process.pid
-
-    def pids() -> list[int]:
-        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        return [parent, *(int(child) for child in children)]
-
-    return pids
 
 
 @pytest.fixture

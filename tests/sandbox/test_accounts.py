@@ -12,13 +12,13 @@ from adapter.sandbox.store import Organization
 from tests.credentials import ACCESS_ID, ACCESS_KEY, LOGIN_KEY, SECRET_KEY, basic
 
 
-def test_the_login_key_is_the_documented_one() -> None:
+def test_login_key_is_derived_as_documented() -> None:
     expected = "f004a0445bcaf37d946c882a22e1e5f9007ea3513c293aa2d3360af05b8875cd"
     assert login_key("AccessKey", "SecretKey") == expected
 
 
 @pytest.mark.parametrize(("role", "auth"), [("read", 1), ("write", 3), ("manage", 7)])
-def test_a_role_holds_in_the_tenants_organizations(role: str, auth: int) -> None:
+def test_role_applies_in_organizations_of_the_tenant(role: str, auth: int) -> None:
     account = Account(ACCESS_KEY, SECRET_KEY, tenant="mine", role=role)
     assert permission(account, Organization("a", "mine", "x")) == auth
     assert permission(account, Organization("a", "theirs", "x")) == 0
@@ -27,7 +27,7 @@ def test_a_role_holds_in_the_tenants_organizations(role: str, auth: int) -> None
 
 
 @pytest.mark.parametrize(("role", "may"), [("read", False), ("write", False), ("manage", True)])
-def test_only_who_manages_creates(tmp_path: Path, role: str, may: bool) -> None:
+def test_only_manage_role_can_create(tmp_path: Path, role: str, may: bool) -> None:
     options = SandboxOptions.parse(tmp_path, accounts=[f"{ACCESS_KEY}:{SECRET_KEY}:::{role}"])
     context = Context.create(options)
     try:
@@ -38,11 +38,11 @@ def test_only_who_manages_creates(tmp_path: Path, role: str, may: bool) -> None:
 
 
 @pytest.mark.parametrize("header", ["", "Basic", "Basic !", "Basic eA==", "Bearer eDp5", "Basic /w=="])
-def test_what_is_no_basic_header(header: str) -> None:
+def test_invalid_basic_header_is_none(header: str) -> None:
     assert basic_pair(header) is None
 
 
-def test_who_is_named_and_who_is_proved() -> None:
+def test_claimed_account_needs_no_valid_password() -> None:
     accounts = Accounts([Account(ACCESS_KEY, SECRET_KEY)])
     right, wrong = basic(ACCESS_ID, LOGIN_KEY), basic(ACCESS_ID, SECRET_KEY)
     for header in (right, wrong):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.sandbox.demo_images import Row, table
+from adapter.sandbox.demo_images import Row
 from adapter.sandbox.recordings.images import DOCKER_LIST, Image, digest, dump
 
 
@@ -27,7 +27,7 @@ def docker_list(image: Image, **other: object) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["hello:v1", "multi:list"])
-def test_byte_for_byte(recorded_images: Mapping[str, Image], tmp_path: Path, name: str) -> None:
+def test_image_must_be_byte_identical(recorded_images: Mapping[str, Image], tmp_path: Path, name: str) -> None:
     row = Row("fresh/hello", "v1", recorded_images[name])
     lay(tmp_path, row)
     assert row.difference(tmp_path) == ""
@@ -37,7 +37,9 @@ def test_byte_for_byte(recorded_images: Mapping[str, Image], tmp_path: Path, nam
     assert row.difference(tmp_path) == "the manifest differs"
 
 
-def test_an_index_as_a_docker_list(recorded_images: Mapping[str, Image], tmp_path: Path) -> None:
+def test_index_must_be_a_docker_manifest_list_of_its_images(
+    recorded_images: Mapping[str, Image], tmp_path: Path
+) -> None:
     """Whatever else is in the list."""
     row = Row("fresh/multi", "buildkit", recorded_images["multi:buildkit"], copied=True)
     lay(tmp_path, row, docker_list(row.image, annotations={"a": "b"}))
@@ -52,12 +54,3 @@ def test_an_index_as_a_docker_list(recorded_images: Mapping[str, Image], tmp_pat
     ):
         (tmp_path / "manifest.json").write_bytes(wrong)
         assert row.difference(tmp_path) == "the manifest differs"
-
-
-def test_the_table(recorded_images: Mapping[str, Image]) -> None:
-    rows = [Row("fresh/hello", "v1", recorded_images["hello:v1"], problem=problem) for problem in ("", "lost")]
-    head, there, lost = table(rows).splitlines()
-    assert head.endswith("result")
-    assert there.startswith("hello:v1 ")
-    assert there.endswith("already there")
-    assert lost.endswith("lost")

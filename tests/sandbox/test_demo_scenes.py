@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.sandbox import demo_scenes
-from adapter.sandbox.demo_scenes import DELETED, MANY, SCENES, Line, Mismatch, Outcome, run, seed, table
+from adapter.sandbox.demo_scenes import DELETED, SCENES, Mismatch, Outcome, run, seed
 from adapter.sandbox.recording import load
 from adapter.sandbox.recordings import shipped
 from adapter.sandbox.recordings.blobs import Blobs
@@ -53,12 +52,7 @@ def played(name: str, store: Store, images: dict[str, Image]) -> Outcome:
     return Outcome(images, store, results)
 
 
-def test_seeded_state(store: Store) -> None:
-    assert [*store.tags(MANY)] == ["t000", "t001", "t002"]
-    assert [*store.tags(DELETED)] == ["v1", "v1b"]
-
-
-def test_as_it_has_to_be(store: Store, images: dict[str, Image]) -> None:
+def test_expected_outcomes_pass(store: Store, images: dict[str, Image]) -> None:
     assert CHECKS["pull-many-pages"](played("pull-many-pages", store, images)).startswith("3 artifacts on 2 pages")
     assert "1 manifest and 6 blobs, byte-identical" in CHECKS["proxy-cache-cold"](
         played("proxy-cache-cold", store, images)
@@ -70,7 +64,7 @@ def test_as_it_has_to_be(store: Store, images: dict[str, Image]) -> None:
 
 
 @pytest.mark.parametrize("change", [lambda found: found[1:], lambda found: [*found, found[0]], lambda _: [{}]])
-def test_artifacts_that_are_missing_or_come_twice(store: Store, images: dict[str, Image], change: object) -> None:
+def test_missing_or_repeated_artifacts_fail(store: Store, images: dict[str, Image], change: object) -> None:
     right = played("pull-many-pages", store, images)
     results = [
         replace(each, body=json.dumps(change(json.loads(each.body))).encode())  # type: ignore[operator]
@@ -82,7 +76,7 @@ def test_artifacts_that_are_missing_or_come_twice(store: Store, images: dict[str
         CHECKS["pull-many-pages"](replace(right, results=results))
 
 
-def test_damaged_blob(store: Store, images: dict[str, Image]) -> None:
+def test_damaged_blob_fails(store: Store, images: dict[str, Image]) -> None:
     right = played("proxy-cache-cold", store, images)
     results = [*right.results[:-1], replace(right.results[-1], body=b"damaged")]
     with pytest.raises(Mismatch, match="has the digest"):
@@ -90,7 +84,7 @@ def test_damaged_blob(store: Store, images: dict[str, Image]) -> None:
 
 
 @pytest.mark.parametrize("gone", [[], ["v1", "v1b"], ["v1"]])
-def test_deletion_of_too_little_or_too_much(store: Store, images: dict[str, Image], gone: list[str]) -> None:
+def test_deletion_of_other_tags_fails(store: Store, images: dict[str, Image], gone: list[str]) -> None:
     for tag in gone:
         store.delete_tag(DELETED, tag)
     with pytest.raises(Mismatch, match="tags left in SWR"):
@@ -100,28 +94,8 @@ def test_deletion_of_too_little_or_too_much(store: Store, images: dict[str, Imag
             CHECKS["event-delete-artifact"](played("event-delete-artifact", store, images))
 
 
-def test_door_that_does_not_answer(store: Store, images: dict[str, Image]) -> None:
+def test_listener_that_is_not_there_fails(store: Store, images: dict[str, Image]) -> None:
     (port,) = free_ports(1)
     lines = run(f"http://127.0.0.1:{port}", store, images, lambda: 0)
     assert [line.good for line in lines] == [False] * 4
     assert all("ConnectionRefusedError" in line.result for line in lines)
-
-
-def test_answers_that_cannot_be_read(store: Store, images: dict[str, Image], monkeypatch: pytest.MonkeyPatch) -> None:
-    def check(outcome: Outcome) -> str:
-        raise KeyError("digest")
-
-    monkeypatch.setattr(demo_scenes, "SCENES", ())
-    assert run("http://127.0.0.1:1", store, images, lambda: 0) == []
-    with pytest.raises(Mismatch, match="cannot read the responses: KeyError"):
-        demo_scenes._checked(check, Outcome(images, store, []))
-
-
-def test_table() -> None:
-    lines = [Line("list", 0.5, 3, "fine", good=True), Line("delete", 1, 2, "it is still there", good=False)]
-    head, *rows = table(lines).splitlines()
-    assert head.split() == ["what", "Harbor", "does", "seconds", "requests", "to", "SWR", "result"]
-    assert [row.split() for row in rows] == [
-        ["list", "0.50", "3", "fine"],
-        ["delete", "1.00", "2", "FAILED:", "it", "is", "still", "there"],
-    ]

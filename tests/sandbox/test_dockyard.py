@@ -13,7 +13,7 @@ def dockyard(sandbox: Sandbox, method: str, target: str, value: object = None, s
     return sandbox.v2(method, f"/dockyard/v2/{target}", {"Authorization": basic(secret=secret)}, body)
 
 
-def test_it_mirrors_the_management_api(sandbox: Sandbox) -> None:
+def test_dockyard_returns_documents_of_the_management_api(sandbox: Sandbox) -> None:
     seed(sandbox.store, "fresh/a/b", "v1")
     assert dockyard(sandbox, "GET", "namespaces").json == sandbox.manage("GET", "namespaces").json
     assert dockyard(sandbox, "GET", "visible/namespaces").json == sandbox.manage("GET", "namespaces").json
@@ -22,13 +22,13 @@ def test_it_mirrors_the_management_api(sandbox: Sandbox) -> None:
     assert dockyard(sandbox, "GET", "repositories?limit=1").code == "SVCSTG.SWR.4000056"
 
 
-def test_it_creates_by_the_same_rules(sandbox: Sandbox) -> None:
+def test_dockyard_creates_by_the_rules_of_the_management_api(sandbox: Sandbox) -> None:
     assert dockyard(sandbox, "POST", "namespaces", {"namespace": "fresh"}).status == 201
     assert dockyard(sandbox, "POST", "namespaces", {"namespace": "fresh"}).code == "SVCSTG.SWR.4090060"
     assert dockyard(sandbox, "POST", "namespaces", {"namespace": "x" * 2_000_000}).code == "SVCSTG.SWR.4001018"
 
 
-def test_a_missing_organization(sandbox: Sandbox) -> None:
+def test_missing_organization_is_404_or_empty(sandbox: Sandbox) -> None:
     answer = dockyard(sandbox, "GET", "namespaces/missing")
     assert (answer.status, answer.code) == (404, "SVCSTG.SWR.4040058")
     sandbox.set(dockyard_missing="empty")
@@ -36,13 +36,13 @@ def test_a_missing_organization(sandbox: Sandbox) -> None:
     assert (answer.status, answer.json) == (200, {})
 
 
-def test_it_takes_the_login_key(sandbox: Sandbox) -> None:
+def test_dockyard_requires_the_login_key(sandbox: Sandbox) -> None:
     assert dockyard(sandbox, "GET", "namespaces", secret=WRONG_SECRET).code == "SVCSTG.SWR.4010000"
     assert sandbox.v2("GET", "/dockyard/v2/namespaces").status == 401
 
 
 @pytest.mark.parametrize("target", ["namespaces", "visible/namespaces", "namespaces/fresh", "repositories"])
-def test_it_may_be_missing(sandbox: Sandbox, target: str) -> None:
+def test_dockyard_can_be_turned_off(sandbox: Sandbox, target: str) -> None:
     sandbox.store.create_organization("fresh")
     assert dockyard(sandbox, "GET", target).status == 200
     sandbox.set(dockyard=False)

@@ -12,7 +12,7 @@ from adapter.sandbox.knobs import Knobs, parse_overrides
 HOUSE = Path(adapter.sandbox.__file__).parent
 
 
-def test_every_knob_names_its_source_and_how_well_it_is_known() -> None:
+def test_every_knob_has_source_and_evidence() -> None:
     assert all(re.fullmatch(r"docs/facts/swr\.md §\d+(\.\d+)?", knob.source) for knob in KNOBS)
     assert {knob.tag for knob in KNOBS} <= {"DOC", "CODE", "HW", "3P", "UNK"}
     assert len({knob.name for knob in KNOBS}) == len(KNOBS)
@@ -20,12 +20,12 @@ def test_every_knob_names_its_source_and_how_well_it_is_known() -> None:
 
 
 @pytest.mark.parametrize("name", [knob.name for knob in KNOBS])
-def test_every_knob_is_read(name: str) -> None:
+def test_every_knob_is_used(name: str) -> None:
     code = "".join(file.read_text() for file in HOUSE.glob("*.py") if file.name != "knob_table.py")
     assert re.search(rf'knobs\.(?:on|number|text)\(\s*"{name}"', code)
 
 
-def test_the_numbers_it_starts_with() -> None:
+def test_default_limits() -> None:
     limits = {
         "max_layer_bytes": 10 * 1024**3,
         "rate": 20,
@@ -41,7 +41,7 @@ def test_the_numbers_it_starts_with() -> None:
     assert {knob.name: knob.default for knob in KNOBS if knob.name in limits} == limits
 
 
-def test_texts_become_values() -> None:
+def test_overrides_are_parsed() -> None:
     assert parse_overrides(("rate=0", "oci=accept", "dockyard=off", "catalog=TRUE")) == {
         "rate": 0,
         "oci": "accept",
@@ -53,7 +53,7 @@ def test_texts_become_values() -> None:
 @pytest.mark.parametrize(
     "text", ["rate", "nothing=1", "rate=-1", "rate=fast", "oci=perhaps", "dockyard=maybe", "rate=²"]
 )
-def test_texts_that_do_not_fit_are_refused(text: str) -> None:
+def test_invalid_overrides_are_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="knob"):
         parse_overrides((text,))
 
@@ -61,14 +61,14 @@ def test_texts_that_do_not_fit_are_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "values", [{"rate": "20"}, {"rate": True}, {"rate": -1}, {"oci": "no"}, {"x": 1}, {"dockyard": 1}]
 )
-def test_values_that_do_not_fit_change_nothing(values: dict[str, object]) -> None:
+def test_invalid_values_change_nothing(values: dict[str, object]) -> None:
     knobs = Knobs()
     with pytest.raises(ValueError, match="knob"):
         knobs.set({"expires_in": True, **values})
     assert knobs.on("expires_in") is False
 
 
-def test_reset_goes_back_to_the_start_and_not_to_the_defaults() -> None:
+def test_reset_restores_initial_values() -> None:
     knobs = Knobs({"rate": 7})
     knobs.set({"rate": 9})
     assert knobs.number("rate") == 9
@@ -76,7 +76,7 @@ def test_reset_goes_back_to_the_start_and_not_to_the_defaults() -> None:
     assert knobs.number("rate") == 7
 
 
-def test_a_knob_is_read_as_what_it_is() -> None:
+def test_knob_of_another_type_raises() -> None:
     knobs = Knobs()
     for read, name in ((knobs.on, "rate"), (knobs.number, "dockyard"), (knobs.text, "rate"), (knobs.number, "oci")):
         with pytest.raises(TypeError):

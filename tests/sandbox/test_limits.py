@@ -24,7 +24,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_a_sliding_second_for_each_tenant(clock: Clock) -> None:
+def test_rate_limits_each_tenant_per_second(clock: Clock) -> None:
     rate = Rate()
     assert [rate.take("a", 2) for _ in range(3)] == [True, True, False]
     assert rate.take("b", 2)
@@ -35,7 +35,7 @@ def test_a_sliding_second_for_each_tenant(clock: Clock) -> None:
     assert rate.take("a", 0), "0 is no limit"
 
 
-def test_a_lock_ends(clock: Clock) -> None:
+def test_lock_expires(clock: Clock) -> None:
     lockouts = Lockouts()
     for _ in range(5):
         lockouts.record_invalid("AK", 5, 300)

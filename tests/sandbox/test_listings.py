@@ -11,21 +11,21 @@ from tests.sandbox.client import Sandbox, seed
 TAGS = "namespaces/fresh/repos/hello/tags"
 
 
-def test_pages_may_be_shorter_than_their_limit(sandbox: Sandbox) -> None:
+def test_page_cap_shortens_pages(sandbox: Sandbox) -> None:
     seed(sandbox.store, "fresh/hello", *"abcde")
     sandbox.set(page_cap=2)
     page = sandbox.manage("GET", f"{TAGS}?limit=4&offset=1&order_column=tag&order_type=asc")
     assert ([each["Tag"] for each in page.json], page.header("Content-Range")) == (["b", "c"], "1-2/5")
 
 
-def test_no_listing_need_say_how_much_there_is(sandbox: Sandbox) -> None:
+def test_content_range_can_be_missing(sandbox: Sandbox) -> None:
     seed(sandbox.store, "fresh/hello", "a")
     sandbox.set(content_range="never")
     for query in (TAGS, f"{TAGS}?limit=4&offset=0", "repos", "repos?limit=4&offset=0"):
         assert sandbox.manage("GET", query).headers["Content-Range"] is None
 
 
-def test_an_order_may_not_be_honoured(sandbox: Sandbox) -> None:
+def test_order_can_be_ignored(sandbox: Sandbox) -> None:
     seed(sandbox.store, "fresh/hello", "a", "b", "c")
     seed(sandbox.store, "fresh/again", "a")
     sandbox.set(ordering=False)
@@ -36,7 +36,7 @@ def test_an_order_may_not_be_honoured(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("what", [TAGS, "repos"])
-def test_listings_may_want_a_filter_or_no_order(sandbox: Sandbox, what: str) -> None:
+def test_listings_can_require_a_filter_or_no_order(sandbox: Sandbox, what: str) -> None:
     seed(sandbox.store, "fresh/hello", "a")
     sandbox.set(listing_parameters="filter")
     assert sandbox.manage("GET", f"{what}?order_column=name").code == "SVCSTG.SWR.4000056"
@@ -46,13 +46,13 @@ def test_listings_may_want_a_filter_or_no_order(sandbox: Sandbox, what: str) -> 
     assert sandbox.manage("GET", f"{what}?limit=1&offset=0").status == 200
 
 
-def test_nested_names_may_be_written_as_in_a_path(sandbox: Sandbox) -> None:
+def test_nested_names_can_be_listed_with_dollars(sandbox: Sandbox) -> None:
     seed(sandbox.store, "fresh/a/b", "v1")
     sandbox.set(listed_names="dollar")
     assert sandbox.manage("GET", "repos").json[0]["name"] == "a$b"
 
 
-def test_times_may_look_otherwise(sandbox: Sandbox) -> None:
+def test_format_of_times_is_a_knob(sandbox: Sandbox) -> None:
     seed(sandbox.store, "fresh/hello", "a")
     usual = sandbox.manage("GET", TAGS).json[0]["updated"]
     sandbox.set(times="blank")

@@ -30,7 +30,7 @@ def fetch(location: str, method: str = "GET", **headers: str) -> Answer:
     return call(parts.port, method, f"{parts.path}?{parts.query}", headers, host=parts.hostname)
 
 
-def test_get_redirects_to_a_signed_link(sandbox: Sandbox, token: dict[str, str]) -> None:
+def test_get_redirects_to_a_signed_url(sandbox: Sandbox, token: dict[str, str]) -> None:
     answer = sandbox.v2("GET", BLOB, token)
     assert (answer.status, answer.body) == (307, b"")
     location = answer.header("Location")
@@ -45,13 +45,13 @@ def test_get_redirects_to_a_signed_link(sandbox: Sandbox, token: dict[str, str])
     assert sandbox.v2("GET", BLOB, token).status == 302
 
 
-def test_without_redirects_the_registry_sends_the_blob(sandbox: Sandbox, token: dict[str, str]) -> None:
+def test_registry_sends_the_blob_without_redirects(sandbox: Sandbox, token: dict[str, str]) -> None:
     sandbox.set(blob_redirect="off")
     answer = sandbox.v2("GET", BLOB, token)
     assert (answer.status, answer.body, answer.header("Docker-Content-Digest")) == (200, DATA, DIGEST)
 
 
-def test_head_answers_itself_or_redirects(sandbox: Sandbox, token: dict[str, str]) -> None:
+def test_head_can_redirect(sandbox: Sandbox, token: dict[str, str]) -> None:
     answer = sandbox.v2("HEAD", BLOB, token)
     assert (answer.status, answer.header("Content-Length")) == (200, str(len(DATA)))
     sandbox.set(head_redirect=True)
@@ -61,12 +61,12 @@ def test_head_answers_itself_or_redirects(sandbox: Sandbox, token: dict[str, str
 
 
 @pytest.mark.parametrize("digest", [digest_of(b"nothing"), "sha256:abc"])
-def test_a_missing_blob(sandbox: Sandbox, token: dict[str, str], digest: str) -> None:
+def test_missing_blob_is_404(sandbox: Sandbox, token: dict[str, str], digest: str) -> None:
     answer = sandbox.v2("GET", f"/v2/fresh/hello/blobs/{digest}", token)
     assert (answer.status, answer.code) == (404, "BLOB_UNKNOWN")
 
 
-def test_the_object_store_refuses_any_authorization(sandbox: Sandbox, token: dict[str, str]) -> None:
+def test_object_store_rejects_authorization(sandbox: Sandbox, token: dict[str, str]) -> None:
     location = sandbox.v2("GET", BLOB, token).header("Location")
     for value in (token["Authorization"], basic(secret=LOGIN_KEY)):
         answer = fetch(location, Authorization=value)
@@ -76,7 +76,7 @@ def test_the_object_store_refuses_any_authorization(sandbox: Sandbox, token: dic
     assert fetch(location, **token).status == 200
 
 
-def test_a_link_is_good_for_its_path_method_and_time(sandbox: Sandbox, token: dict[str, str]) -> None:
+def test_signed_url_is_valid_for_path_method_and_time(sandbox: Sandbox, token: dict[str, str]) -> None:
     location = sandbox.v2("GET", BLOB, token).header("Location")
     assert fetch(location, "HEAD").status == 403
     assert b"SignatureDoesNotMatch" in fetch(location.replace("Expires=", "Expires=9")).body
@@ -86,13 +86,13 @@ def test_a_link_is_good_for_its_path_method_and_time(sandbox: Sandbox, token: di
     assert b"AccessDenied" in fetch(sandbox.v2("GET", BLOB, token).header("Location")).body
 
 
-def test_a_blob_that_is_gone(sandbox: Sandbox, token: dict[str, str]) -> None:
+def test_deleted_blob_is_404(sandbox: Sandbox, token: dict[str, str]) -> None:
     location = sandbox.v2("GET", BLOB, token).header("Location")
     sandbox.store.delete_repository("fresh/hello")
     assert (fetch(location).status, b"NoSuchKey" in fetch(location).body) == (404, True)
 
 
-def test_other_paths_and_methods(sandbox: Sandbox) -> None:
+def test_other_paths_and_methods_are_rejected(sandbox: Sandbox) -> None:
     assert call(sandbox.objects, "GET", "/", host=OBJECTS_HOST).status == 404
     assert (
         call(sandbox.objects, "PUT", f"/op-svc-swr-sandbox/data/tarsum/x/{DIGEST}/layer", host=OBJECTS_HOST).status
@@ -100,7 +100,7 @@ def test_other_paths_and_methods(sandbox: Sandbox) -> None:
     )
 
 
-def test_ranges(sandbox: Sandbox, token: dict[str, str]) -> None:
+def test_range_is_honored_or_ignored(sandbox: Sandbox, token: dict[str, str]) -> None:
     location = sandbox.v2("GET", BLOB, token).header("Location")
     part = fetch(location, Range="bytes=1000-1999")
     assert (part.status, part.body) == (206, DATA[1000:2000])
@@ -110,7 +110,7 @@ def test_ranges(sandbox: Sandbox, token: dict[str, str]) -> None:
     assert fetch(location, Range="bytes=1000-1999").status == 200
 
 
-def test_the_length_can_be_missing(sandbox: Sandbox, token: dict[str, str]) -> None:
+def test_content_length_can_be_missing(sandbox: Sandbox, token: dict[str, str]) -> None:
     location = sandbox.v2("GET", BLOB, token).header("Location")
     assert fetch(location).header("Content-Length") == str(len(DATA))
     sandbox.set(objects_length=False)
@@ -136,6 +136,6 @@ def test_parse_range(header: str, span: tuple[int, int] | None) -> None:
 
 
 @pytest.mark.parametrize("header", ["bytes=10-", "bytes=5-3", "bytes=-0"])
-def test_ranges_that_cannot_be_satisfied(header: str) -> None:
+def test_unsatisfiable_range_raises(header: str) -> None:
     with pytest.raises(ValueError, match="satisfiable"):
         parse_range(header, 10)

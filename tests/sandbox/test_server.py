@@ -3,16 +3,13 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-import pytest
-
-from adapter.sandbox.server import create_app
 from tests.credentials import ACCESS_KEY, SECRET_KEY
 from tests.running import OBJECTS_HOST
 from tests.sandbox.client import Sandbox, call
 from tests.services import free_ports, running
 
 
-def test_it_starts_with_knobs_and_ends_at_once_on_sigterm(tmp_path: Path) -> None:
+def test_starts_with_knobs_and_stops_at_once_on_sigterm(tmp_path: Path) -> None:
     registry, api, objects = free_ports(3)
     arguments = [
         f"--data={tmp_path}",
@@ -33,7 +30,7 @@ def test_it_starts_with_knobs_and_ends_at_once_on_sigterm(tmp_path: Path) -> Non
         assert SECRET_KEY not in service.output
 
 
-def test_each_port_is_its_own_origin(sandbox: Sandbox) -> None:
+def test_port_selects_the_origin(sandbox: Sandbox) -> None:
     assert call(sandbox.api, "GET", "/v2/").json["version"]
     assert call(sandbox.registry, "GET", "/v2/").code == "UNAUTHORIZED"
     assert b"NoSuchKey" in call(sandbox.objects, "GET", "/v2/", host=OBJECTS_HOST).body
@@ -42,16 +39,9 @@ def test_each_port_is_its_own_origin(sandbox: Sandbox) -> None:
     assert call(sandbox.objects, "GET", "/v2/", {"Host": f"127.0.0.1:{sandbox.api}"}, host=OBJECTS_HOST).status == 404
 
 
-def test_a_defect_is_a_500_and_not_a_404(sandbox: Sandbox) -> None:
+def test_defect_is_500(sandbox: Sandbox) -> None:
     sandbox.store.create_organization("fresh")
     token = sandbox.bearer("fresh/hello")
     (sandbox.store.directory / "organizations" / "fresh.json").write_text("{")
     assert sandbox.manage("GET", "namespaces").code == "SVCSTG.SWR.5000001"
     assert sandbox.v2("GET", "/v2/fresh/hello/tags/list", token).code == "UNKNOWN"
-
-
-def test_the_application_can_be_made_without_a_server(tmp_path: Path) -> None:
-    from adapter.sandbox.options import SandboxOptions
-
-    with pytest.raises(KeyError):
-        create_app(SandboxOptions.parse(tmp_path))({"SERVER_PORT": "1"}, lambda *_: None)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from adapter.sandbox.signature import Signed, canonical_request, from_environ, parse_authorization, signed_at, valid
+from adapter.sandbox.signature import Signed, canonical_request, from_environ, parse_authorization, valid
 
 VENDOR = Signed(
     "GET",
@@ -51,7 +51,7 @@ GUIDE_REQUEST = Signed(
         ),
     ],
 )
-def test_published_vectors(request_: Signed, authorization: str, secret: str, canonical_hash: str) -> None:
+def test_published_vectors_are_valid(request_: Signed, authorization: str, secret: str, canonical_hash: str) -> None:
     credential = parse_authorization(authorization)
     assert credential is not None
     canonical = canonical_request(request_, credential)
@@ -72,7 +72,7 @@ def test_published_vectors(request_: Signed, authorization: str, secret: str, ca
         lambda r: replace(r, headers={"host": r.headers["host"]}),
     ],
 )
-def test_any_change_breaks_the_signature(change: Callable[[Signed], Signed]) -> None:
+def test_changed_request_is_invalid(change: Callable[[Signed], Signed]) -> None:
     credential = parse_authorization(header(GET))
     assert credential is not None
     assert not valid(change(VENDOR), credential, "SecretKey")
@@ -80,13 +80,13 @@ def test_any_change_breaks_the_signature(change: Callable[[Signed], Signed]) -> 
 
 
 @pytest.mark.parametrize("names", ["host", "x-sdk-date", "x-sdk-date;host", "host;x-sdk-date;x-missing", ""])
-def test_host_and_date_must_be_signed_and_sorted(names: str) -> None:
+def test_unsigned_host_or_date_is_invalid(names: str) -> None:
     credential = parse_authorization(header(GET, names))
     assert credential is not None
     assert not valid(VENDOR, credential, "SecretKey")
 
 
-def test_the_canonical_query_of_the_vendor() -> None:
+def test_canonical_query_is_that_of_the_vendor() -> None:
     query = (
         "test=%E4%B8%80%20%28%26%3D%3F%21%23%25.%2A%29&multi=3&limit=1&enable=true&path=/tmp/123&multi=1&multi=2&empty"
     )
@@ -101,7 +101,7 @@ def test_the_canonical_query_of_the_vendor() -> None:
     ]
 
 
-def test_a_body_hash_that_is_announced_is_taken_as_it_is() -> None:
+def test_announced_body_hash_is_used() -> None:
     credential = parse_authorization(header(GET))
     assert credential is not None
     request = replace(VENDOR, headers={**VENDOR.headers, "x-sdk-content-sha256": "UNSIGNED-PAYLOAD"}, body=b"any")
@@ -119,16 +119,10 @@ def test_a_body_hash_that_is_announced_is_taken_as_it_is() -> None:
         "AWS4-HMAC-SHA256 Credential=AK/20200608/x, SignedHeaders=host, Signature=x",
     ],
 )
-def test_other_schemes_are_not_read(text: str) -> None:
+def test_other_schemes_are_none(text: str) -> None:
     assert parse_authorization(text) is None
 
 
-def test_a_date_that_is_none() -> None:
-    credential = parse_authorization(header(GET))
-    assert credential is not None
-    assert signed_at(replace(VENDOR, headers={"x-sdk-date": "yesterday"}), credential) is None
-
-
-def test_the_target_is_taken_as_it_stood_in_the_request_line() -> None:
+def test_target_is_that_of_the_request_line() -> None:
     environ = {"REQUEST_METHOD": "GET", "RAW_URI": "http://x/a%2Fb?c=%20", "HTTP_X_SDK_DATE": "d", "CONTENT_TYPE": "t"}
     assert from_environ(environ, b"") == Signed("GET", "/a%2Fb?c=%20", {"x-sdk-date": "d", "content-type": "t"}, b"")
