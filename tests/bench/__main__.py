@@ -1,10 +1,10 @@
-"""`make bench`: what the adapter costs, as ratios to what one could have instead.
+"""`make bench`: the cost of the adapter, as ratios to nginx or to a direct connection.
 
     python -m tests.bench [--quick] [--strict] [--list] [--rounds N] [--curl] [ROW …]
 
-Rows are picked by the beginning of their names, for example `upload-tls`; without any, all are measured. The exit
-status is 0 whatever the numbers are, since machines differ; with --strict it is 1 when something wanted is missed.
-A row that cannot be measured is 1 in any case.
+Select rows by the beginning of their names, for example `upload-tls`; default: all rows. The exit status does not
+depend on the numbers, because machines differ; with --strict it is 1 if a target is missed. It is always 1 if a row
+cannot be measured.
 """
 
 from __future__ import annotations
@@ -19,24 +19,26 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.bench import latency, memory, pushes, transfers
-from tests.bench.load import Failed
+from tests.bench.environment import Environment, ends
+from tests.bench.load import BenchError
 from tests.bench.provider_door import list_of_endpoints
 from tests.bench.scale import QUICK, Scale
-from tests.bench.stage import Stage, ends
 from tests.bench.table import Outcome, missed, render
 
-Row = Callable[[Stage, Scale], Outcome]
+Row = Callable[[Environment, Scale], Outcome]
 
 
 def _transfer(case: transfers.Case) -> Row:
-    def measured(stage: Stage, scale: Scale) -> Outcome:
-        return transfers.measure(stage, case, scale.alone if case.count == 1 else scale.of_several, scale.rounds)
+    def measured(environment: Environment, scale: Scale) -> Outcome:
+        return transfers.measure(
+            environment, case, scale.single_bytes if case.count == 1 else scale.concurrent_bytes, scale.rounds
+        )
 
     return measured
 
 
 def rows() -> dict[str, Row]:
-    """By name, in the order of the table."""
+    """Rows by name, in the order of the table."""
     return {case.name: _transfer(case) for case in transfers.cases()} | {
         "memory-upload": memory.growth(upload=True),
         "memory-download": memory.growth(upload=False),
@@ -51,24 +53,27 @@ def rows() -> dict[str, Row]:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.partition("\n")[0])
-    parser.add_argument("row", nargs="*", help="the beginning of names of rows, or a pattern with * (all rows)")
+    parser.add_argument("row", nargs="*", help="beginning of row names, or a pattern with * (default: all rows)")
     parser.add_argument("--list", action="store_true", help="print the names of the rows")
-    parser.add_argument("--quick", action="store_true", help="little data, one round: whether it runs at all")
-    parser.add_argument("--rounds", type=int, help="samples of each transfer (7)")
-    parser.add_argument("--strict", action="store_true", help="exit with 1 when something that is wanted is missed")
-    parser.add_argument("--curl", action="store_true", help="as on a machine without a compiler")
+    parser.add_argument("--quick", action="store_true", help="smoke test: little data, one round")
+    parser.add_argument("--rounds", type=int, help="samples of each transfer (default: 7)")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if a target is missed")
+    parser.add_argument("--curl", action="store_true", help="use curl and nginx, as on a machine without a C compiler")
     return parser.parse_args()
 
 
 def measure(names: list[str], scale: Scale, *, curl: bool) -> tuple[list[Outcome], list[str]]:
-    """The outcomes, and a sentence for each row that could not be measured."""
+    """The outcomes, and a message for each row that could not be measured."""
     known, outcomes, failures = rows(), [], []
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder, Stage(Path(folder), ends(curl=curl)) as stage:
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        Environment(Path(folder), ends(curl=curl)) as environment,
+    ):
         for name in names:
             print(f"  {name}", file=sys.stderr, flush=True)
             try:
-                outcomes.append(known[name](stage, scale))
-            except (Failed, pushes.PushFailed, OSError, RuntimeError, subprocess.SubprocessError) as reason:
+                outcomes.append(known[name](environment, scale))
+            except (BenchError, pushes.PushFailedError, OSError, RuntimeError, subprocess.SubprocessError) as reason:
                 failures.append(f"{name}: {reason}")
     return outcomes, failures
 
@@ -93,5 +98,5 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except Failed as reason:
+    except BenchError as reason:
         sys.exit(f"bench: {reason}")

@@ -1,7 +1,7 @@
-"""nginx in the adapter's place: what it is compared with, tuned as well as nginx can be for this.
+"""nginx instead of the adapter, tuned for large bodies, for comparison.
 
-Bodies are not collected, buffers have 1 MiB, connections to the sink are kept, TLS is the same on both: 1.3, which
-nginx 1.22 does not offer upstreams unless it is told to.
+nginx does not collect bodies, has buffers of 1 MiB and keeps connections to the sink. Both use TLS 1.3, which
+nginx 1.22 must be configured for.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.load import Failed, started
+from tests.bench.load import BenchError, started
 from tests.certificates import Certificate
 from tests.services import free_ports
 
@@ -89,7 +89,7 @@ SERVER = """
 
 @dataclass(frozen=True)
 class Nginx:
-    """Ports by what is upstream; `door` has TLS towards the client as well. `pid` is the master's."""
+    """Ports by upstream; `door` also has TLS to the client. `pid`: the master process."""
 
     plain: int
     tls: int
@@ -99,10 +99,13 @@ class Nginx:
 
 @contextlib.contextmanager
 def running_nginx(folder: Path, certificate: Certificate, plain_sink: int, tls_sink: int) -> Iterator[Nginx]:
-    """Raises `Failed`."""
+    """Runs nginx until the block ends.
+
+    :raises BenchError: when nginx is missing or does not start.
+    """
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if program is None:
-        raise Failed("nginx is missing, which the adapter is compared with")
+        raise BenchError("nginx is not installed (needed for comparison): apt-get install nginx")
     plain, tls, door = free_ports(3)
     servers = [
         SERVER.format(port=plain, ssl="", upstream="http://plain"),

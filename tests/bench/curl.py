@@ -1,9 +1,9 @@
-"""Both ends where there is no C compiler: curl sends and fetches, nginx is the sink.
+"""Client and sink without a C compiler: curl and nginx.
 
-They are slower than `load.c`, so that more of the time is theirs and ratios of throughput flatter the slower side.
+They are slower than `load.c`, so throughput ratios look better for the slower side.
 
-The sink keeps what it gets in a file in memory, under one name, because nginx cannot throw a body away before it
-answers; blobs to fetch are sparse files.
+The sink writes bodies to one file in memory, because nginx cannot discard a body before its response; blobs to
+download are sparse files.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.bench.beside import COMMON
-from tests.bench.load import LONGEST, Failed, Target, started
+from tests.bench.load import MAX_SAMPLE_SECONDS, BenchError, Target, started
 from tests.certificates import Certificate
 from tests.services import free_ports
 
@@ -70,12 +70,12 @@ http {{
 
 
 class Curl:
-    """As `load.Load`, without a compiler."""
+    """`load.Load` without a compiler."""
 
     def __init__(self) -> None:
         self._programs = [shutil.which("curl"), shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")]
         if None in self._programs:
-            raise Failed("there is neither a C compiler with OpenSSL's headers nor curl and nginx")
+            raise BenchError("no client found: install a C compiler and libssl-dev, or curl and nginx")
         self._folder = Path(tempfile.mkdtemp(prefix="bench-", dir=MEMORY if MEMORY.is_dir() else None))
         for name in ("uploads", "blobs"):
             (self._folder / name).mkdir()
@@ -84,7 +84,7 @@ class Curl:
         return "curl and nginx"
 
     def close(self) -> None:
-        """Gives the memory back."""
+        """Deletes the files in memory."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @contextlib.contextmanager
@@ -105,9 +105,9 @@ class Curl:
             yield port
 
     def send(self, target: Target, digest: str, size: int, count: int) -> float:
-        """See `load.Load.send`; starting curl counts, about 10 ms."""
+        """See `load.Load.send`; includes about 10 ms to start curl."""
         zeros = self._zeros(size)
-        begun = time.monotonic()
+        started_at = time.monotonic()
         origin = f"{_scheme(target)}://localhost:{target.port}"
         collection = f"{origin}/v2/bench/uploads/blobs/uploads/"
         heads = self._run(
@@ -116,7 +116,7 @@ class Curl:
         places = [_location(head) for head in heads]
         urls = [f"{origin}{place}{'&' if '?' in place else '?'}digest={digest}" for place in places]
         self._run(count, target, [["--header", "Expect:", "--upload-file", str(zeros), url] for url in urls])
-        seconds = time.monotonic() - begun
+        seconds = time.monotonic() - started_at
         for file in (self._folder / "uploads").iterdir():
             file.unlink()
         return seconds
@@ -125,9 +125,9 @@ class Curl:
         """See `load.Load.fetch`."""
         self._zeros(size)
         url = f"{_scheme(target)}://localhost:{target.port}/v2/bench/s{size}/blobs/{digest}"
-        begun = time.monotonic()
+        started_at = time.monotonic()
         self._run(count, target, [["--output", "/dev/null", url]] * count)
-        return time.monotonic() - begun
+        return time.monotonic() - started_at
 
     def _zeros(self, size: int) -> Path:
         file = self._folder / "blobs" / str(size)
@@ -137,8 +137,8 @@ class Curl:
         return file
 
     def _run(self, count: int, target: Target, each: Sequence[list[str]]) -> list[str]:
-        """What each printed. Credentials go in by a file that only this process's children can read."""
-        usual = ["--silent", "--show-error", "--fail", "--insecure", "--http1.1", "--max-time", str(LONGEST)]
+        """The output of each curl. Credentials are in a file that only this user can read."""
+        usual = ["--silent", "--show-error", "--fail", "--insecure", "--http1.1", "--max-time", str(MAX_SAMPLE_SECONDS)]
         with tempfile.NamedTemporaryFile("w", dir=self._folder) as secret:
             secret.write(f"Authorization: {target.authorization}\n")
             secret.flush()
@@ -146,7 +146,7 @@ class Curl:
             running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
             printed = [process.communicate()[0] for process in running]
         if any(process.returncode for process in running):
-            raise Failed(f"curl through port {target.port} failed")
+            raise BenchError(f"curl through port {target.port} failed")
         return printed
 
 
@@ -155,9 +155,9 @@ def _scheme(target: Target) -> str:
 
 
 def _location(head: str) -> str:
-    """The path and query of an answer's Location."""
+    """Path and query of the Location header."""
     for line in head.splitlines():
         name, _, value = line.partition(":")
         if name.lower() == "location":
             return value.strip()
-    raise Failed("an upload was opened without a Location")
+    raise BenchError("the response to the start of an upload has no Location")

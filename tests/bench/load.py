@@ -1,4 +1,4 @@
-"""`load.c` at both ends: built when it is new, run as a sink for as long as needed and as a client for each sample."""
+"""`load.c` as client and sink: compiled after a change, run as a sink and as a client for each sample."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from tests.services import free_ports
 ROOT = Path(__file__).parent.parent.parent
 SOURCE = Path(__file__).with_name("load.c")
 PROGRAM = ROOT / "build" / "bench" / "load"
-LONGEST = 900.0
-"""Seconds for one sample."""
+MAX_SAMPLE_SECONDS = 900.0
+"""Timeout of one sample."""
 
 
-class Failed(Exception):
-    """Something that the benchmark needs is not on this machine, or does not work; the text says what."""
+class BenchError(Exception):
+    """The benchmark cannot run; the message says why."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a client goes: a port of the loopback interface."""
+    """The target of a client: a port of the loopback interface."""
 
     port: int
     tls: bool = False
@@ -38,45 +38,48 @@ class Target:
 
 
 class Ends(Protocol):
-    """Both ends of a transfer, whatever they are made of; `str` names it."""
+    """Client and sink of a transfer; `str` is their name."""
 
     def sink(self, certificate: Certificate | None) -> AbstractContextManager[int]:
-        """The port of a stand-in that throws away what it gets, with TLS when there is a certificate."""
+        """The port of a server that discards bodies, with TLS if there is a certificate."""
         ...
 
     def send(self, target: Target, digest: str, size: int, count: int) -> float:
-        """`count` uploads of `size` zero bytes at once; seconds from the first request to the last answer."""
+        """`count` concurrent uploads of `size` zero bytes; seconds from the first request to the last response."""
         ...
 
     def fetch(self, target: Target, digest: str, size: int, count: int) -> float:
-        """The same for downloads."""
+        """`count` concurrent downloads; seconds from the first request to the last response."""
         ...
 
     def close(self) -> None:
-        """Leaves nothing behind."""
+        """Deletes temporary files."""
         ...
 
 
 class Load:
-    """`load.c`, built. Raises `Failed` where it cannot be."""
+    """Compiles `load.c`.
+
+    :raises BenchError: when that fails.
+    """
 
     def __init__(self) -> None:
         if PROGRAM.exists() and PROGRAM.stat().st_mtime > SOURCE.stat().st_mtime:
             return
         compiler = shutil.which("cc") or shutil.which("gcc")
         if compiler is None:
-            raise Failed("there is no C compiler")
+            raise BenchError("no C compiler found")
         PROGRAM.parent.mkdir(parents=True, exist_ok=True)
         command = [compiler, "-O2", "-o", str(PROGRAM), str(SOURCE), "-lssl", "-lcrypto", "-pthread"]
         built = subprocess.run(command, capture_output=True, text=True)
         if built.returncode:
-            raise Failed(f"load.c cannot be built, are OpenSSL's headers there?\n{built.stderr.strip()}")
+            raise BenchError(f"cannot compile load.c: install libssl-dev\n{built.stderr.strip()}")
 
     def __str__(self) -> str:
         return "load.c"
 
     def close(self) -> None:
-        """The program is kept for the next time."""
+        """Keeps the program for the next run."""
 
     @contextlib.contextmanager
     def sink(self, certificate: Certificate | None) -> Iterator[int]:
@@ -97,15 +100,18 @@ class Load:
     def _run(self, verb: str, target: Target, repository: str, digest: str, size: int, count: int) -> float:
         where = [str(target.port), "tls" if target.tls else "plain", target.authorization]
         command = [str(PROGRAM), verb, *where, repository, digest, str(size), str(count)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=MAX_SAMPLE_SECONDS)
         if done.returncode:
-            raise Failed(f"{verb} through port {target.port} failed: {done.stderr.strip()}")
+            raise BenchError(f"{verb} through port {target.port} failed: {done.stderr.strip()}")
         return float(done.stdout)
 
 
 @contextlib.contextmanager
 def started(command: Sequence[str], port: int, name: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A program until the block ends, from when it listens on the port. Raises `Failed` when it ends before."""
+    """Runs a program that listens on the port until the block ends.
+
+    :raises BenchError: when the program does not listen.
+    """
     process = subprocess.Popen(command)
     try:
         _wait_for(port, process, name)
@@ -116,12 +122,15 @@ def started(command: Sequence[str], port: int, name: str) -> Iterator[subprocess
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], name: str) -> None:
-    """Until the port is listened on. Raises `Failed` when the process ends before."""
+    """Waits until the program listens.
+
+    :raises BenchError: when it ends before, or after 10 seconds.
+    """
     until = time.monotonic() + 10
     while True:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         if process.poll() is not None or time.monotonic() > until:
-            raise Failed(f"{name} did not start")
+            raise BenchError(f"{name} did not start")
         time.sleep(0.02)

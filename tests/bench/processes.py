@@ -1,4 +1,4 @@
-"""What processes cost, as the kernel counts it: CPU seconds and memory of a process with all its children."""
+"""CPU seconds and memory of a process and all its children, as counted by the kernel."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TICKS_WITHOUT_WORK = (3, 4)
-"""Columns of the line `cpu` in /proc/stat (proc(5)): idle, and waiting for a disk."""
+"""Columns of the line `cpu` in /proc/stat (proc(5)): idle and iowait."""
 
 
 def tree(pid: int) -> Iterator[int]:
-    """The process and its children, theirs too."""
+    """The process and all its descendants."""
     yield pid
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in children.read_text().split():
@@ -23,17 +23,17 @@ def tree(pid: int) -> Iterator[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of the tree so far, threads that ended included.
+    """User and system time of the tree, including threads that have ended.
 
-    It is what /proc/<pid>/stat has as utime + stime, asked of the process's CPU clock (clock_getcpuclockid(3)), because
-    the file counts in steps of 10 ms and a transfer of 1 GiB takes a few hundred.
+    Equal to utime + stime of /proc/<pid>/stat, but read from the CPU clock of the process (clock_getcpuclockid(3)),
+    because the file has a resolution of 10 ms.
     """
     return sum(time.clock_gettime((~each << 3) | 2) for each in tree(pid))
 
 
 @dataclass(frozen=True)
 class Ticks:
-    """What the processors did so far, in ticks of all of them."""
+    """Ticks of all processors since boot."""
 
     all: int
     idle: int
@@ -44,17 +44,17 @@ class Ticks:
         return cls(sum(columns), sum(columns[each] for each in TICKS_WITHOUT_WORK))
 
     def busy_since(self, before: Ticks) -> float:
-        """The share of the machine's time that was used since, 0 to 1."""
+        """The share of processor time used since `before`, 0 to 1."""
         passed = self.all - before.all
         return 1 - (self.idle - before.idle) / passed if passed else 0.0
 
     def used_since(self, before: Ticks) -> float:
-        """CPU seconds that anything on the machine took since."""
+        """CPU seconds used on the whole machine since `before`."""
         return (self.all - self.idle - before.all + before.idle) / os.sysconf("SC_CLK_TCK")
 
 
 def own_seconds() -> float:
-    """CPU seconds of this process and all that it started, those that ended included."""
+    """CPU seconds of this process and of all processes that it started, including ended ones."""
     return cpu_seconds(os.getpid()) + sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
 
 
@@ -64,16 +64,16 @@ def _status(pid: int, name: str) -> int:
 
 
 def resident(pid: int) -> int:
-    """Bytes of resident memory of the tree now."""
+    """Current resident memory of the tree in bytes."""
     return sum(_status(each, "VmRSS") for each in tree(pid))
 
 
 def peak(pid: int) -> int:
-    """Bytes of resident memory of the tree, each process at its own highest since `reset_peak`: VmHWM, exact."""
+    """Sum of the peak resident memory (VmHWM) of each process since `reset_peak`, in bytes."""
     return sum(_status(each, "VmHWM") for each in tree(pid))
 
 
 def reset_peak(pid: int) -> None:
-    """The highest is the present from here on (proc(5), clear_refs)."""
+    """Resets the peak to the current value (proc(5), clear_refs)."""
     for each in tree(pid):
         Path(f"/proc/{each}/clear_refs").write_text("5")

@@ -1,6 +1,6 @@
-"""What the provider door adds to a page of the portal: median latency of a list of endpoints, beside core alone.
+"""Latency that the provider listener adds to a page of the portal: median of a list of endpoints, and of core alone.
 
-Both ways in one run, request by request in turn, over kept connections of this machine.
+Both are measured in one run with alternating requests on keep-alive connections.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import statistics
 import threading
 import time
 
+from tests.bench.environment import Environment
 from tests.bench.scale import Scale
-from tests.bench.stage import Stage
 from tests.bench.table import Bound, Line, Outcome
 from tests.credentials import ACCESS_ID
 from tests.running import running_adapter
@@ -25,7 +25,7 @@ ADDED = Bound(most=5, unit="ms")
 
 
 def page() -> bytes:
-    """Fifteen endpoints, three of them ours, as core writes them."""
+    """Fifteen endpoints as core returns them, three of them of the adapter."""
     entries = [
         {
             "creation_time": "2026-11-23T22:44:07.322Z",
@@ -43,7 +43,7 @@ def page() -> bytes:
 
 
 def serve(listener: socket.socket, answer: bytes) -> None:
-    """A core that costs next to nothing; ends when the listener is closed."""
+    """A core without notable cost; ends when the listener is closed."""
 
     def talk(connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -58,15 +58,15 @@ def serve(listener: socket.socket, answer: bytes) -> None:
 
 
 def once(connection: http.client.HTTPConnection) -> float:
-    """Milliseconds."""
-    begun = time.perf_counter()
+    """Milliseconds of one request."""
+    started_at = time.perf_counter()
     connection.request("GET", TARGET, headers={"Cookie": "sid=session"})
     connection.getresponse().read()
-    return (time.perf_counter() - begun) * 1000
+    return (time.perf_counter() - started_at) * 1000
 
 
-def list_of_endpoints(stage: Stage, scale: Scale) -> Outcome:
-    """The row."""
+def list_of_endpoints(environment: Environment, scale: Scale) -> Outcome:
+    """The row: latency of a list of endpoints."""
     body = page()
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.create_server(("127.0.0.1", 0)) as listener:

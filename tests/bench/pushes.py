@@ -1,9 +1,9 @@
-"""Requests that reach SWR for an image: through the adapter, and as Harbor's own client would push it directly.
+"""Requests to SWR per image: through the adapter, and as the client of Harbor would push directly.
 
-Both are the recorded traffic of a stock Harbor, played in front of the sandbox, whose journal is counted. Directly,
-Harbor sends the same requests to `/v2` with bearer tokens, one for each scope, which it keeps when they tell when they
-were issued (docs/facts/harbor.md D.1); what only the adapter's Harbor API is asked falls away. Calls of the management
-API are counted apart: Harbor asks for them once a run, however many images it has, and a direct push has none.
+Both replay recorded traffic of a stock Harbor against the sandbox and count the requests in its journal. A direct push
+sends the same requests to `/v2` with bearer tokens, one for each scope, which Harbor reuses if they contain their time
+of issue (docs/facts/harbor.md D.1), and no requests to the Harbor API. Management API requests are counted separately:
+Harbor causes them once per run, and a direct push has none.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from adapter.sandbox.recording import Exchange, load
 from adapter.sandbox.recordings.blobs import Blobs
 from adapter.sandbox.recordings.images import Image, images
 from adapter.sandbox.replay import Replayer
+from tests.bench.environment import Environment
 from tests.bench.scale import Scale
-from tests.bench.stage import Stage
 from tests.bench.table import Bound, Line, Outcome
 from tests.credentials import ACCESS_ID, ACCESS_KEY, LOGIN_KEY, PROJECT, SECRET_KEY, basic
 from tests.running import TENANT, RunningSandbox, running_adapter, running_sandbox
@@ -35,12 +35,12 @@ NO_MORE = Bound(most=1, unit="×")
 WRITES = frozenset({"POST", "PUT", "PATCH"})
 
 
-class PushFailed(Exception):
-    """The push that was to be counted did not go through."""
+class PushFailedError(Exception):
+    """The push to be counted failed."""
 
 
 def _reset(swr: RunningSandbox, known: dict[str, Image], *, there: bool) -> None:
-    """The organization is there, and the images when they are to be unchanged."""
+    """Creates the organization and, if `there`, the images."""
     swr.reset()
     swr.store.create_organization(REPOSITORY.partition("/")[0], TENANT, ACCESS_KEY)
     for tag in TAGS if there else ():
@@ -59,7 +59,7 @@ def _bearer(swr: RunningSandbox, actions: str) -> str:
 
 
 def directly(swr: RunningSandbox, recording: Iterable[Exchange]) -> Iterator[Exchange]:
-    """What the recording sends to `/v2`, with the tokens that Harbor would ask for first."""
+    """The requests to `/v2`, with the tokens that Harbor would request first."""
     tokens: dict[str, str] = {}
     for exchange in recording:
         request = exchange.request
@@ -76,7 +76,7 @@ def directly(swr: RunningSandbox, recording: Iterable[Exchange]) -> Iterator[Exc
 
 @dataclass(frozen=True)
 class Count:
-    """Requests that reached SWR, and how many of them went to the management API."""
+    """Numbers of requests to the registry and to the management API of SWR."""
 
     registry: int
     management: int
@@ -87,35 +87,35 @@ class Count:
         return cls(len(journal) - management, management)
 
 
-def _play(player: Replayer, recording: Iterable[Exchange]) -> None:
-    for result in player.replay(recording):
-        probe = result.exchange.request.path == "/v2/"  # both challenge, each in its way
-        # Here the organization was there before: that Harbor is told so is right.
+def _replay(replayer: Replayer, recording: Iterable[Exchange]) -> None:
+    for result in replayer.replay(recording):
+        probe = result.exchange.request.path == "/v2/"  # the two challenges differ
+        # The organization exists before the push, so 409 is correct.
         there = (result.status, result.exchange.request.path) == (409, "/api/v2.0/projects")
-        right = result.status == result.exchange.response.status or probe or there
-        if result.error or result.skipped or not right:
-            raise PushFailed(f"{result.exchange}: {result.error or result.skipped or result.status}")
+        expected = result.status == result.exchange.response.status or probe or there
+        if result.error or result.skipped or not expected:
+            raise PushFailedError(f"{result.exchange}: {result.error or result.skipped or result.status}")
 
 
 def count(name: str, *, there: bool) -> tuple[Count, Count]:
-    """Through the adapter, and directly. An adapter of its own, so that nothing is remembered from before."""
+    """Counts through a new adapter without caches, and directly."""
     recording, known = load(RECORDINGS / f"{name}.jsonl"), images()
     blobs = Blobs(known.values())
     with running_sandbox() as swr:
         with running_adapter({PROJECT: {"registry": swr.registry, "api": swr.api}}) as adapter:
             _reset(swr, known, there=there)
-            _play(Replayer(adapter.contract, blobs, credentials={RECORDED: (ACCESS_ID, SECRET_KEY)}), recording)
+            _replay(Replayer(adapter.contract, blobs, credentials={RECORDED: (ACCESS_ID, SECRET_KEY)}), recording)
             through = Count.of(swr.journal())
         _reset(swr, known, there=there)
-        # Tokens are asked for in the order of play: the recording must not be read ahead.
-        _play(Replayer(swr.registry, blobs), directly(swr, recording))
+        # `directly` requests tokens during the replay, so the recording must not be read ahead.
+        _replay(Replayer(swr.registry, blobs), directly(swr, recording))
         return through, Count.of(swr.journal())
 
 
-def requests(name: str, recording: str, *, there: bool) -> Callable[[Stage, Scale], Outcome]:
-    """The row: requests for each of the recording's two images."""
+def requests(name: str, recording: str, *, there: bool) -> Callable[[Environment, Scale], Outcome]:
+    """The row: requests for each of the two recorded images."""
 
-    def measured(stage: Stage, scale: Scale) -> Outcome:
+    def measured(environment: Environment, scale: Scale) -> Outcome:
         through, direct = count(recording, there=there)
         shown = f"{through.registry / len(TAGS):g} + {through.management} a run"
         beside = f"direct {direct.registry / len(TAGS):g}"

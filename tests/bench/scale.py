@@ -1,4 +1,4 @@
-"""How much is measured."""
+"""Sizes and numbers of samples."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Scale:
-    """Bytes of a transfer that goes alone, of each of several at once, and of each in the row on memory; samples of
-    each transfer; requests whose latency is taken."""
+    """Bytes of a single transfer, of each concurrent transfer, and of each transfer of the memory rows; samples of each
+    transfer; requests of the latency rows."""
 
-    alone: int = 1 << 30
-    of_several: int = 256 << 20
-    of_crowd: int = 1 << 30
+    single_bytes: int = 1 << 30
+    concurrent_bytes: int = 256 << 20
+    memory_bytes: int = 1 << 30
     rounds: int = 7
     requests: int = 500
 
 
 QUICK = Scale(64 << 20, 16 << 20, 32 << 20, 1, 50)
-"""For a look whether it runs at all: its numbers say little."""
+"""For a smoke test; its numbers mean little."""

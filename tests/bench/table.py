@@ -1,4 +1,4 @@
-"""The result: one line for each thing measured, beside what it is compared with and what is wanted. Pure."""
+"""The table of results: one line per value, with comparison and target. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Bound:
-    """`least` or `most`, in the unit of the line's value."""
+    """A target: `least` or `most`, in the unit of the value."""
 
     least: float | None = None
     most: float | None = None
@@ -26,7 +26,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the table. `value` is what the bound is about; `adapter` and `beside` are shown as they are."""
+    """A line of the table. The bound applies to `value`; `adapter` and `beside` are printed unchanged."""
 
     row: str
     what: str
@@ -54,7 +54,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The lines of one row, and a sentence on what limits it."""
+    """The lines of one row, and what limits the result."""
 
     lines: tuple[Line, ...]
     limit: str
@@ -64,7 +64,7 @@ HEAD = ("row", "what", "adapter", "beside", "value", "wanted", "")
 
 
 def render(outcomes: Sequence[Outcome]) -> str:
-    """The table, and below it a line for each row on what limits it."""
+    """The table, and for each row what limits its result."""
     cells = [HEAD, *(line.cells() for outcome in outcomes for line in outcome.lines)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(HEAD))]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
@@ -74,15 +74,14 @@ def render(outcomes: Sequence[Outcome]) -> str:
 
 
 def missed(outcomes: Iterable[Outcome]) -> list[Line]:
-    """The lines whose bound is not met."""
+    """The lines that miss their target."""
     return [line for outcome in outcomes for line in outcome.lines if line.missed]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One transfer, or several at once: bytes of bodies in all, seconds from first request to last answer, CPU seconds
-    of the processes under test; the share of the machine that was busy (0 to 1), and the cores of it that work took
-    which has nothing to do with the benchmark."""
+    """One measurement of concurrent transfers: bytes of all bodies, seconds from first request to last response, CPU
+    seconds of the processes under test, load of the machine (`busy`, 0 to 1), cores used by `others`."""
 
     size: int
     seconds: float
@@ -100,10 +99,10 @@ class Sample:
 
     @property
     def cores(self) -> float:
-        """Cores that the processes under test kept busy."""
+        """Cores used by the processes under test."""
         return self.cpu / self.seconds
 
 
 def ratio_of_pairs(numerators: Sequence[float], denominators: Sequence[float]) -> float:
-    """The median of the ratios pair by pair: what disturbs the machine for a while disturbs both of a pair."""
+    """The median of the ratios of all pairs: a temporary load affects both values of a pair."""
     return statistics.median(upper / lower for upper, lower in zip(numerators, denominators, strict=True))

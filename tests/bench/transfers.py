@@ -1,4 +1,4 @@
-"""Uploads and downloads through the adapter beside nginx: pair by pair, so that both meet the same machine."""
+"""Uploads and downloads through the adapter and nginx, in pairs, so that both see the same load of the machine."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import statistics
 import time
 from dataclasses import dataclass
 
+from tests.bench.environment import Environment, Setting, Way
 from tests.bench.processes import Ticks, cpu_seconds, own_seconds
-from tests.bench.stage import Setting, Stage, Way
 from tests.bench.table import Bound, Line, Outcome, Sample, ratio_of_pairs
 
 BLOCK = bytes(1 << 20)
-SEVERAL = 8
-TRIES = 3
-DISTURBED = 0.15
-"""Cores of other work from which on a sample is not calm."""
+CONCURRENT = 8
+MAX_ROUNDS_FACTOR = 3
+MAX_OTHER_CORES = 0.15
+"""Cores of other work above which a sample is disturbed."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One row: which direction, how both are set up, transfers at once, and what is wanted of the two ratios."""
+    """One row: direction, configuration, number of concurrent transfers, and targets of the two ratios."""
 
     name: str
     upload: bool
@@ -30,13 +30,13 @@ class Case:
     throughput: Bound | None
     cpu: Bound | None
 
-    def moved(self, stage: Stage, way: Way, size: int) -> Sample:
-        """One sample: `count` transfers of `size` bytes at once."""
-        move = stage.ends.send if self.upload else stage.ends.fetch
+    def sample(self, environment: Environment, way: Way, size: int) -> Sample:
+        """One sample: `count` concurrent transfers of `size` bytes."""
+        move = environment.ends.send if self.upload else environment.ends.fetch
         digest = digest_of_zeros(size)
-        before, own, ticks, begun = _cpu(way), own_seconds(), Ticks.now(), time.monotonic()
+        before, own, ticks, started_at = _cpu(way), own_seconds(), Ticks.now(), time.monotonic()
         seconds = move(way.target, digest, size, self.count)
-        spent, now, passed = _cpu(way) - before, Ticks.now(), time.monotonic() - begun
+        spent, now, passed = _cpu(way) - before, Ticks.now(), time.monotonic() - started_at
         others = (now.used_since(ticks) - own_seconds() + own) / passed
         return Sample(size * self.count, seconds, spent, now.busy_since(ticks), max(0.0, others))
 
@@ -47,7 +47,7 @@ def _cpu(way: Way) -> float:
 
 @dataclass(frozen=True)
 class Pair:
-    """One sample of each side, taken one after the other, and what hashing cost alone, in CPU seconds for a GiB."""
+    """One sample of adapter and nginx each, and the CPU seconds per GiB of hashing alone."""
 
     ours: Sample
     theirs: Sample
@@ -55,11 +55,11 @@ class Pair:
 
     @property
     def calm(self) -> bool:
-        return max(self.ours.others, self.theirs.others) <= DISTURBED
+        return max(self.ours.others, self.theirs.others) <= MAX_OTHER_CORES
 
 
 def chosen(pairs: list[Pair]) -> list[Pair]:
-    """The calm ones, unless they are fewer than half of all: then all, which is said beside the result."""
+    """The calm pairs; all pairs if fewer than half are calm, which the result then reports."""
     calm = [pair for pair in pairs if pair.calm]
     return calm if len(calm) * 2 >= len(pairs) else pairs
 
@@ -70,31 +70,31 @@ def digest_of_zeros(size: int) -> str:
 
 
 def _hashed(size: int) -> tuple[str, float]:
-    """The SHA-256 of so many zero bytes, by OpenSSL as the adapter does it, and the CPU seconds that it took."""
-    begun = time.thread_time()
+    """The SHA-256 of `size` zero bytes, computed as by the adapter, and its CPU seconds."""
+    started_at = time.thread_time()
     checksum = hashlib.sha256()
     for _ in range(size // len(BLOCK)):
         checksum.update(BLOCK)
     checksum.update(BLOCK[: size % len(BLOCK)])
-    return checksum.hexdigest(), time.thread_time() - begun
+    return checksum.hexdigest(), time.thread_time() - started_at
 
 
-def measure(stage: Stage, case: Case, size: int, rounds: int) -> Outcome:
-    """`size` is bytes of each transfer; every round is one sample of each side, which go first in turn.
+def measure(environment: Environment, case: Case, size: int, rounds: int) -> Outcome:
+    """Measures a row; `size`: bytes of each transfer. Adapter and nginx alternate in going first.
 
-    A round that other work on the machine disturbed is repeated, up to `TRIES` times as many in all.
+    A round that other work disturbed is repeated, up to `MAX_ROUNDS_FACTOR` times the number of rounds.
     """
-    adapter, beside = stage.adapter(case.setting), stage.beside(case.setting)
-    for way in (adapter, beside):  # connections, tokens, and whatever is loaded late
-        case.moved(stage, way, 1 << 20)
+    adapter, beside = environment.adapter(case.setting), environment.beside(case.setting)
+    for way in (adapter, beside):  # warm-up
+        case.sample(environment, way, 1 << 20)
     pairs: list[Pair] = []
-    while sum(pair.calm for pair in pairs) < rounds and len(pairs) < TRIES * rounds:
+    while sum(pair.calm for pair in pairs) < rounds and len(pairs) < MAX_ROUNDS_FACTOR * rounds:
         first, second = (adapter, beside) if len(pairs) % 2 else (beside, adapter)
-        samples = {way: case.moved(stage, way, size) for way in (first, second)}
+        samples = {way: case.sample(environment, way, size) for way in (first, second)}
         hashing = _hashed(size)[1] / size * 2**30 if case.setting.verify else 0.0
         pairs.append(Pair(samples[adapter], samples[beside], hashing))
     pairs = chosen(pairs)
-    direct = [case.moved(stage, stage.direct(case.setting), size).gigabytes_per_second for _ in range(3)]
+    direct = [case.sample(environment, environment.direct(case.setting), size).gigabytes_per_second for _ in range(3)]
     return Outcome(_lines(case, pairs), _limit(pairs, max(direct)))
 
 
@@ -119,7 +119,7 @@ def _lines(case: Case, pairs: list[Pair]) -> tuple[Line, ...]:
 
 
 def _limit(pairs: list[Pair], direct: float) -> str:
-    """Measured, not guessed: who was busy while the adapter worked."""
+    """What limits the throughput, derived from the measured load."""
     cores, busy = (statistics.median(each) for each in ([p.ours.cores for p in pairs], [p.ours.busy for p in pairs]))
     calm = all(pair.calm for pair in pairs)
     if not calm:
@@ -141,12 +141,12 @@ def _limit(pairs: list[Pair], direct: float) -> str:
 
 
 def cases() -> list[Case]:
-    """Every row of transfers. What is wanted is wanted of one at a time and of several at once."""
+    """All rows of transfers. Targets apply to single and to concurrent transfers."""
     made: list[Case] = []
 
     def add(name: str, upload: bool, setting: Setting, speed: float | None, cpu: float | None) -> None:
         bounds = Bound(least=speed, unit="×") if speed else None, Bound(most=cpu, unit="×") if cpu else None
-        counts = (1,) if setting.door_tls else (1, SEVERAL)
+        counts = (1,) if setting.door_tls else (1, CONCURRENT)
         made.extend(Case(f"{name}-{count}", upload, setting, count, *bounds) for count in counts)
 
     add("upload-tls-check", True, Setting(upstream_tls=True, verify=True), 0.75, 1.15)

@@ -1,4 +1,4 @@
-"""Runs the suite against all registries and writes the results and the page anew (`make conformance UPDATE=1`)."""
+"""Runs the suite against all registries and writes results and page (`make conformance UPDATE=1`)."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def main() -> int:
     wrong = [*table.faults(found, table.read_reasons())]
     if wrong:
         print(*wrong, sep="\n", file=sys.stderr)
-        print(f"{len(wrong)} faults: correct {table.REASONS.relative_to(ROOT)}; nothing was written", file=sys.stderr)
+        print(f"{len(wrong)} faults, nothing was written: correct {table.REASONS.relative_to(ROOT)}", file=sys.stderr)
         return 1
     table.write_results(found)
     table.write_page(found)
     listed = sum(1 for _ in chain.from_iterable(found.values()))
-    print(f"{listed} results written; the suite's reports are in {REPORTS.relative_to(ROOT)}")
+    print(f"{listed} results written; the reports of the suite are in {REPORTS.relative_to(ROOT)}")
     return 0
 
 

@@ -21,22 +21,25 @@ OPTIONS = {
     "OCI_VERSION": VERSION,
     "OCI_TLS": "disabled",
     "OCI_LOG": "error",
-    # Off by default in the suite; what Harbor relies on (docs/facts/harbor.md D.2), and what SWR may not have.
+    # Off by default in the suite. Harbor relies on them (docs/facts/harbor.md D.2), and SWR may not have them.
     "OCI_API_BLOBS_DIGEST_HEADER": "true",
     "OCI_API_MANIFESTS_DIGEST_HEADER": "true",
     "OCI_API_BLOBS_UPLOAD_CANCEL": "true",
 }
 
 Results = Mapping[str, Mapping[str, int]]
-"""By name of the test: how often it was run with which status. The suite runs some for several blobs or manifests."""
+"""Number of runs by status, by name of the test. The suite runs some tests for several blobs or manifests."""
 
 
 class Unavailable(Exception):
-    """The suite cannot be built here; the text says why."""
+    """The suite cannot be built; the message says why."""
 
 
 def build() -> Path:
-    """The suite's binary, built from the version in go.mod. Raises `Unavailable`."""
+    """Builds the suite in the version of go.mod and returns the path of the binary.
+
+    :raises Unavailable: when that fails.
+    """
     go = shutil.which("go")
     if go is None:
         raise Unavailable("Go is not installed")
@@ -45,12 +48,12 @@ def build() -> Path:
     command = [go, "build", "-o", str(BINARY), PACKAGE]
     built = subprocess.run(command, cwd=MODULE, env=env, capture_output=True, text=True, timeout=600, check=False)
     if built.returncode:
-        raise Unavailable(f"the suite cannot be built: {built.stderr.strip()}")
+        raise Unavailable(f"cannot build the suite: {built.stderr.strip()}")
     return BINARY
 
 
 def run(registry: str, folder: Path, user: str = "", password: str = "") -> Results:
-    """The results for a registry on `host:port` without TLS; the suite's reports go into the folder."""
+    """The results for a registry on `host:port` without TLS; the suite writes its reports to the folder."""
     settings = {
         "OCI_REGISTRY": registry,
         "OCI_USERNAME": user,

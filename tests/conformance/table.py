@@ -1,6 +1,6 @@
-"""The results that are known, the reason of each that is not a pass, and the page that shows both.
+"""The known results, the reason of each result that is not a pass, and the page with both.
 
-`results.json` has the results of every test, `reasons.toml` the reasons; `docs/conformance.md` is made from the two.
+`results.json` has the results of every test, `reasons.toml` the reasons; `docs/conformance.md` is generated from both.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ PAGE = ROOT / "docs" / "conformance.md"
 NAMES = tuple(subject.name for subject in SUBJECTS)
 
 AllResults = Mapping[str, Results]
-"""By name of the subject."""
+"""Results by name of the subject."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A test that did not always pass: how often it had which status."""
+    """A test that did not always pass, with the number of runs with this status."""
 
     subject: str
     test: str
@@ -37,7 +37,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Reason:
-    """Why tests do not pass. `tests` are patterns, where `*` stands for anything; empty `subjects` for all of them."""
+    """Why tests do not pass. `tests` are patterns with `*`; empty `subjects`: all."""
 
     tests: tuple[str, ...]
     status: str
@@ -53,7 +53,7 @@ class Reason:
 
 
 def outcomes(found: AllResults) -> Iterator[Outcome]:
-    """All that are not passes."""
+    """All results that are not passes."""
     for subject, tests in found.items():
         for test, counts in tests.items():
             for status, count in counts.items():
@@ -67,7 +67,7 @@ def read_results() -> AllResults:
 
 
 def write_results(found: AllResults) -> None:
-    """One line a test, so that a change is a line in the diff."""
+    """Writes one line per test, so that a change is one line in a diff."""
     tests = sorted({test for tests in found.values() for test in tests})
     rows = [
         f"{json.dumps(test)}: {json.dumps({name: found[name][test] for name in NAMES if test in found[name]})}"
@@ -85,7 +85,7 @@ def read_reasons() -> list[Reason]:
 
 
 def explained(found: AllResults, reasons: Iterable[Reason]) -> Mapping[Reason | None, list[Outcome]]:
-    """The outcomes by the first reason that explains them; None for those that have none."""
+    """The outcomes by the first reason that matches; None for those without a reason."""
     known = [*reasons]
     by_reason: dict[Reason | None, list[Outcome]] = {reason: [] for reason in known}
     for outcome in outcomes(found):
@@ -100,18 +100,18 @@ def faults(found: AllResults, reasons: Iterable[Reason]) -> Iterator[str]:
         if reason is None:
             yield from (f"{each.subject}: {each.test}: {each.status}: no reason" for each in explained_by_it)
         elif not explained_by_it:
-            yield f"nothing is {reason.status} for the reason {reason.because!r}"
+            yield f"no result is {reason.status} for the reason {reason.because!r}"
 
 
 def changes(before: Results, after: Results) -> Iterator[str]:
-    """What is not as it was, better or worse, a sentence for each test."""
+    """All changed results, better or worse, one message per test."""
     for test in sorted({*before, *after}):
         if before.get(test) != after.get(test):
             yield f"{test}: was {before.get(test, 'not run')}, is {after.get(test, 'not run')}"
 
 
 def version() -> str:
-    """The suite's, as go.mod pins it."""
+    """The version of the suite in go.mod."""
     lines = (MODULE / "go.mod").read_text().splitlines()
     return next(line.split()[1] for line in lines if line.strip().startswith(f"{PACKAGE} v"))
 
@@ -123,32 +123,38 @@ def page(found: AllResults, reasons: Iterable[Reason]) -> str:
         "",
         "<!-- Written by make conformance UPDATE=1 from tests/conformance: do not edit. -->",
         "",
-        f"OCI's own [conformance suite](https://{PACKAGE}) ({version()},",
-        f"distribution spec {VERSION}) is run against three registries. Nothing here says anything",
-        "about SWR itself: behind the adapter is the sandbox.",
+        "This page lists which tests of the OCI conformance suite do not pass, and why. To run the suite, install Go,",
+        "then:",
         "",
-        "| name | what it is |",
-        "| --- | --- |",
-        *(f"| `{subject.name}` | {subject.described} |" for subject in SUBJECTS),
+        "```sh",
+        "make conformance             # fails if a result differs from tests/conformance/results.json",
+        "make conformance UPDATE=1    # writes the results and this page",
+        "```",
         "",
-        "`make conformance` builds the suite with Go from the Go module proxy, runs it and fails when a result is not",
-        "the one in `tests/conformance/results.json`, better or worse. `make conformance UPDATE=1` writes the results",
-        "and this page; it fails when a result has no reason in `tests/conformance/reasons.toml`, or a reason no",
-        "result. Where Go is installed, `make test` checks the same.",
+        "`UPDATE=1` fails if a result has no reason in `tests/conformance/reasons.toml`, or a reason no result. If Go",
+        "is installed, `make test` also runs the suite.",
         "",
         "## Results",
+        "",
+        f"The [conformance suite](https://{PACKAGE}) ({version()},",
+        f"distribution spec {VERSION}) runs against three registries. The results say nothing about SWR itself:",
+        "the adapter is in front of the sandbox.",
+        "",
+        "| name | registry |",
+        "| --- | --- |",
+        *(f"| `{subject.name}` | {subject.described} |" for subject in SUBJECTS),
         "",
         f"| | {' | '.join(STATUSES)} |",
         "| --- |" + " --- |" * len(STATUSES),
         *_totals(found),
         "",
-        "A test is counted as often as the suite runs it, for each blob or manifest. *Skipped* is mostly what a",
-        "registry may leave out: the suite asks for it and accepts the answer that says so.",
+        "A test counts each time the suite runs it, for each blob or manifest. Most *skipped* tests are for optional",
+        "features: the suite accepts the response that a registry does not support them.",
         "",
         "## What does not pass, and why",
         "",
-        "`*` stands for anything. The first row that fits a result counts it. Where a registry is not named, these",
-        "tests pass, or are not run because of an earlier result.",
+        "`*` matches any text. The first row that matches a result counts it. If a row does not list a registry, these",
+        "tests pass there, or do not run because of an earlier result.",
         "",
         "| tests | result | reason |",
         "| --- | --- | --- |",
@@ -182,7 +188,7 @@ def write_page(found: AllResults) -> None:
 
 
 def folder_of(parent: Path, name: str) -> Path:
-    """Where the suite's reports of a subject go."""
+    """Creates the folder for the reports of a subject."""
     folder = parent / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder

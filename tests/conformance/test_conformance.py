@@ -1,4 +1,4 @@
-"""OCI's conformance suite gives the results that are known, and each that is not a pass has its reason."""
+"""The OCI conformance suite returns the known results, and each result that is not a pass has a reason."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from tests.conformance import table
 from tests.conformance.registries import SUBJECTS, Subject, results
 from tests.conformance.suite import Unavailable, build
 
-UPDATE = "run make conformance UPDATE=1, and say in tests/conformance/reasons.toml why a test does not pass"
+UPDATE = (
+    "run make conformance UPDATE=1, and enter the reason of a test that does not pass in tests/conformance/reasons.toml"
+)
 
 
 @pytest.fixture(scope="module")
 def suite() -> Path:
-    """Its binary. Without Go there is none; `make conformance` demands one."""
+    """The binary of the suite. `make conformance` requires Go; otherwise the tests are skipped without Go."""
     try:
         return build()
     except Unavailable as error:
@@ -33,9 +35,9 @@ def test_results_are_the_known_ones(subject: Subject, suite: Path, tmp_path: Pat
     assert changed == [], UPDATE
 
 
-def test_each_result_has_a_reason_and_each_reason_a_result() -> None:
+def test_results_and_reasons_match() -> None:
     assert [*table.faults(table.read_results(), table.read_reasons())] == []
 
 
-def test_the_page_is_up_to_date() -> None:
+def test_page_is_up_to_date() -> None:
     assert table.PAGE.read_text() == table.page(table.read_results(), table.read_reasons()), UPDATE

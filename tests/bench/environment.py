@@ -1,4 +1,4 @@
-"""What transfers are measured between: two sinks, nginx, and the adapter in each of its ways, when it is needed."""
+"""The processes of a benchmark: two sinks, nginx, and an adapter for each configuration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.bench.beside import Nginx, running_nginx
 from tests.bench.curl import Curl
-from tests.bench.load import Ends, Failed, Load, Target
+from tests.bench.load import BenchError, Ends, Load, Target
 from tests.certificates import Certificate
 from tests.credentials import PROJECT
 from tests.running import RunningAdapter, running_adapter
@@ -18,7 +18,7 @@ from tests.running import RunningAdapter, running_adapter
 
 @dataclass(frozen=True)
 class Way:
-    """A process to go through; `pid` is its eldest, None when there is nothing between client and sink."""
+    """A process between client and sink; `pid` is its first process, None for a direct connection."""
 
     target: Target
     pid: int | None
@@ -26,7 +26,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Setting:
-    """How the adapter, or nginx, is set up: TLS towards the sink, TLS towards the client, SHA-256 checked here."""
+    """Configuration of the adapter or nginx: TLS to the sink, TLS to the client, verification of SHA-256."""
 
     upstream_tls: bool
     door_tls: bool = False
@@ -34,26 +34,29 @@ class Setting:
 
 
 def ends(*, curl: bool) -> Ends:
-    """The faster pair where it can be built. Raises `Failed` when there is none."""
+    """The faster client and sink that this machine can build.
+
+    :raises BenchError: when there is none.
+    """
     try:
         return Curl() if curl else Load()
-    except Failed as reason:
+    except BenchError as reason:
         if curl:
             raise
-        print(f"bench: {reason}: curl and nginx are used instead", file=sys.stderr)
+        print(f"bench: {reason}: using curl and nginx instead", file=sys.stderr)
         return Curl()
 
 
 @dataclass
-class Stage:
-    """Runs inside `with`; processes are started when they are asked for first and end with the block."""
+class Environment:
+    """A context manager; processes start at their first use and end with the block."""
 
     folder: Path
     ends: Ends
     _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _adapters: dict[Setting, RunningAdapter] = field(default_factory=dict)
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> Environment:
         with contextlib.ExitStack() as stack:
             stack.callback(self.ends.close)
             self.certificate = Certificate(self.folder)
@@ -69,20 +72,20 @@ class Stage:
         self._stack.close()
 
     def adapter(self, setting: Setting) -> Way:
-        """Through the adapter."""
+        """The way through the adapter."""
         running = self.running(setting)
         port = int(running.contract.rpartition(":")[2])
         return Way(Target(port, setting.door_tls), running.service.process.pid)
 
     def running(self, setting: Setting) -> RunningAdapter:
-        """The adapter itself, in front of the sink; started once for each setting."""
+        """The adapter in front of the sink, started once for each setting."""
         if setting not in self._adapters:
             self._adapters[setting] = self._stack.enter_context(self.fresh(setting))
         return self._adapters[setting]
 
     @contextlib.contextmanager
     def fresh(self, setting: Setting) -> Iterator[RunningAdapter]:
-        """An adapter that nothing was asked of before."""
+        """A new adapter without earlier requests."""
         scheme, port = ("https", self.tls_sink) if setting.upstream_tls else ("http", self.plain_sink)
         origin = f"{scheme}://127.0.0.1:{port}"
         values: dict[str, object] = {"verify_uploads": setting.verify, "log_level": "warning"}
@@ -94,11 +97,11 @@ class Stage:
             yield adapter
 
     def beside(self, setting: Setting) -> Way:
-        """Through nginx."""
+        """The way through nginx."""
         port = self.nginx.door if setting.door_tls else self.nginx.tls if setting.upstream_tls else self.nginx.plain
         return Way(Target(port, setting.door_tls), self.nginx.pid)
 
     def direct(self, setting: Setting) -> Way:
-        """From the client to the sink."""
+        """The direct way from client to sink."""
         port = self.tls_sink if setting.upstream_tls else self.plain_sink
         return Way(Target(port, setting.upstream_tls), None)
