@@ -1,4 +1,4 @@
-"""An adapter in front of the sandbox, which is put back before each test."""
+"""An adapter in front of the sandbox, which is reset before each test."""
 
 from __future__ import annotations
 

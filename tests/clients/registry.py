@@ -1,4 +1,4 @@
-"""Debian's `docker-registry` as a process: a plain registry, or a cache in front of another one."""
+"""Debian's `docker-registry` as a process: a registry, or a cache in front of another registry."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tests.services import answers, free_ports
 
 @contextlib.contextmanager
 def running_registry(folder: Path, **settings: object) -> Iterator[str]:
-    """Its `host:port`, until the block ends. `settings` are more of its configuration.
+    """Runs it until the block ends and yields `host:port`. `settings` replace parts of its configuration.
 
-    Its log stays in `folder`: that of a cache names its upstream with the password.
+    The log stays in `folder`, because that of a cache contains the password of its upstream.
     """
     folder.mkdir()
     (port,) = free_ports(1)
@@ -45,8 +45,8 @@ def running_registry(folder: Path, **settings: object) -> Iterator[str]:
 
 
 def cache_of(url: str, user: str, password: str) -> dict[str, dict[str, str]]:
-    """The setting that makes it a cache in front of `url`. Its own settings for credentials are for Bearer alone, so
-    they go into the address."""
+    """The setting of a cache in front of `url`. The credentials are in the URL, because the settings for credentials
+    work only with Bearer."""
     parts = urlsplit(url)
     return {
         "proxy": {"remoteurl": f"{parts.scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{parts.netloc}"}

@@ -25,29 +25,29 @@ def cache(door: Door, tmp_path: Path, request: pytest.FixtureRequest) -> Iterato
 
 
 def pull(address: str, folder: Path, *arguments: str) -> Path:
-    """An image, copied out of the cache; the folder it is in."""
+    """Copies an image out of the cache into the folder."""
     pulled = skopeo("copy", PLAIN, *arguments, f"docker://{address}", f"dir:{folder}")
     assert pulled.returncode == 0, pulled.stderr
     return folder
 
 
-def holds(folder: Path, image: Image) -> bool:
+def contains(folder: Path, image: Image) -> bool:
     return (folder / "manifest.json").read_bytes() == image.manifest and all(
         (folder / digest(blob).removeprefix("sha256:")).read_bytes() == blob for blob in image.blobs
     )
 
 
 @pytest.mark.parametrize("name", ["hello:v1", "hello:v2", "large:v1"])
-def test_an_image_by_tag_and_by_digest(
+def test_image_is_pulled_by_tag_and_digest(
     cache: str, push: Push, recorded_images: Mapping[str, Image], tmp_path: Path, name: str
 ) -> None:
     image = recorded_images[name]
     push("team/image", "v1", image)
-    assert holds(pull(f"{cache}/team/image:v1", tmp_path / "tag"), image)
-    assert holds(pull(f"{cache}/team/image@{image.digest}", tmp_path / "digest"), image)
+    assert contains(pull(f"{cache}/team/image:v1", tmp_path / "tag"), image)
+    assert contains(pull(f"{cache}/team/image@{image.digest}", tmp_path / "digest"), image)
 
 
-def test_what_it_has_is_not_fetched_again(
+def test_cached_image_is_not_fetched_again(
     cache: str, swr: RunningSandbox, push: Push, recorded_images: Mapping[str, Image], tmp_path: Path
 ) -> None:
     image = recorded_images["hello:v1"]
@@ -55,22 +55,18 @@ def test_what_it_has_is_not_fetched_again(
     pull(f"{cache}/team/hello:v1", tmp_path / "first")
     before = len(asked(swr, "GET", "/blobs/"))
     assert before >= len(image.blobs)
-    assert holds(pull(f"{cache}/team/hello:v1", tmp_path / "second"), image)
+    assert contains(pull(f"{cache}/team/hello:v1", tmp_path / "second"), image)
     assert len(asked(swr, "GET", "/blobs/")) == before
 
 
-def test_a_tag_that_moved_is_noticed(
-    cache: str, push: Push, recorded_images: Mapping[str, Image], tmp_path: Path
-) -> None:
+def test_moved_tag_is_found(cache: str, push: Push, recorded_images: Mapping[str, Image], tmp_path: Path) -> None:
     push("team/hello", "latest", recorded_images["hello:v1"])
-    assert holds(pull(f"{cache}/team/hello:latest", tmp_path / "old"), recorded_images["hello:v1"])
+    assert contains(pull(f"{cache}/team/hello:latest", tmp_path / "old"), recorded_images["hello:v1"])
     push("team/hello", "latest", recorded_images["hello:v2"])
-    assert holds(pull(f"{cache}/team/hello:latest", tmp_path / "new"), recorded_images["hello:v2"])
+    assert contains(pull(f"{cache}/team/hello:latest", tmp_path / "new"), recorded_images["hello:v2"])
 
 
-def test_a_missing_tag_is_missing_here_too(
-    cache: str, push: Push, recorded_images: Mapping[str, Image], tmp_path: Path
-) -> None:
+def test_missing_tag_is_unknown(cache: str, push: Push, recorded_images: Mapping[str, Image], tmp_path: Path) -> None:
     push("team/hello", "v1", recorded_images["hello:v1"])
     failed = skopeo("inspect", "--tls-verify=false", f"docker://{cache}/team/hello:nope")
     assert failed.returncode != 0
@@ -78,7 +74,7 @@ def test_a_missing_tag_is_missing_here_too(
 
 
 class TestRedirectsPassed:
-    """With `BLOB_REDIRECTS=pass` clients fetch blobs from SWR's object store themselves."""
+    """With `BLOB_REDIRECTS=pass` clients fetch blobs directly from the SWR object store."""
 
     @pytest.fixture
     def passing(self, sandbox: RunningSandbox, door: Door) -> Iterator[Door]:
@@ -89,13 +85,13 @@ class TestRedirectsPassed:
     def test_skopeo_follows(
         self, passing: Door, swr: RunningSandbox, push: Push, recorded_images: Mapping[str, Image], tmp_path: Path
     ) -> None:
-        """The store refuses an Authorization header, so success proves that none is sent on."""
+        """The object store rejects an Authorization header, so success proves that none is sent."""
         image = recorded_images["hello:v2"]
         push("team/hello", "v2", image)
         address = passing.url.removeprefix("http://")
-        assert holds(pull(f"{address}/team/hello:v2", tmp_path / "out", "--src-creds", CREDENTIALS), image)
+        assert contains(pull(f"{address}/team/hello:v2", tmp_path / "out", "--src-creds", CREDENTIALS), image)
 
-    def test_so_does_a_cache(
+    def test_cache_follows(
         self, passing: Door, swr: RunningSandbox, push: Push, recorded_images: Mapping[str, Image], tmp_path: Path
     ) -> None:
         image = recorded_images["large:v1"]
@@ -103,4 +99,4 @@ class TestRedirectsPassed:
         with running_registry(tmp_path / "cache", **cache_of(passing.url, ACCESS_ID, SECRET_KEY)) as address:
             out = pull(f"{address}/team/large:v1", tmp_path / "out")
         assert digest_of((out / "manifest.json").read_bytes()) == image.digest
-        assert holds(out, image)
+        assert contains(out, image)

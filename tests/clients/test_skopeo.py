@@ -43,7 +43,7 @@ def test_inspect(door: Door, push: Push, recorded_images: Mapping[str, Image]) -
     assert raw.stdout.encode() == image.manifest
 
 
-def test_a_push_makes_the_organization(
+def test_push_creates_the_organization(
     door: Door, swr: RunningSandbox, push: Push, recorded_images: Mapping[str, Image]
 ) -> None:
     push("madebypush/deep/hello", "v1", recorded_images["hello:v1"])
@@ -53,7 +53,7 @@ def test_a_push_makes_the_organization(
 
 @pytest.mark.parametrize("secret", [SECRET_KEY, LOGIN_KEY], ids=["SK", "login key"])
 def test_delete(door: Door, swr: RunningSandbox, push: Push, recorded_images: Mapping[str, Image], secret: str) -> None:
-    """skopeo deletes by digest, so every tag of the image goes and no other."""
+    """skopeo deletes by digest: all tags of the image are deleted, and no others."""
     for tag in ("v1", "v1b"):
         push("team/hello", tag, recorded_images["hello:v1"])
     push("team/hello", "v2", recorded_images["hello:v2"])
@@ -66,22 +66,22 @@ def test_delete(door: Door, swr: RunningSandbox, push: Push, recorded_images: Ma
     assert "may not exist" in again.stderr
 
 
-def test_a_deletion_that_swr_refuses_is_explained(
+def test_rejected_deletion_names_the_remedy(
     door: Door, swr: RunningSandbox, push: Push, recorded_images: Mapping[str, Image]
 ) -> None:
     push("team/hello", "v1", recorded_images["hello:v1"])
     swr.set_knobs(manifest_delete="refuse")
     credentials = f"{ACCESS_ID}:{LOGIN_KEY}"
-    refused = skopeo("delete", "--tls-verify=false", "--creds", credentials, remote(door, "team/hello"))
-    assert refused.returncode != 0
-    assert "enter the SK" in refused.stderr
+    rejected = skopeo("delete", "--tls-verify=false", "--creds", credentials, remote(door, "team/hello"))
+    assert rejected.returncode != 0
+    assert "enter the SK" in rejected.stderr
     assert list(swr.store.tags("team/hello")) == ["v1"]
 
 
 def test_sync_to_a_registry_changes_no_byte(
     door: Door, swr: RunningSandbox, push: Push, recorded_images: Mapping[str, Image], tmp_path: Path
 ) -> None:
-    """Into a plain `docker-registry`: single images of both kinds, and a list with its children."""
+    """Docker and OCI images, and a list with its children, into a `docker-registry`."""
     swr.set_knobs(oci="accept")
     expected = {"hello:v1": "hello:v1", "hello:v2": "hello:v2", "multi:list": "multi:list"}
     for name, source in expected.items():
@@ -105,7 +105,7 @@ def test_sync_to_a_registry_changes_no_byte(
 
 
 def seed(swr: RunningSandbox, repository: str, tag: str, image: Image) -> None:
-    """The image with all that it names, straight in SWR."""
+    """Stores the image with blobs and children in SWR."""
     for child in image.children:
         seed(swr, repository, child.digest, child)
     for blob in image.blobs:

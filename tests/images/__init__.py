@@ -1,1 +1,1 @@
-"""Images through the adapter and back, with real clients, whatever SWR takes of them."""
+"""Images through the adapter and back, with real clients and every profile of SWR."""

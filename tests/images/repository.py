@@ -1,4 +1,4 @@
-"""A repository of SWR as its clients see it through an adapter: push and look as Harbor does it, pull as others do."""
+"""A repository of SWR through an adapter: pushed and listed as by Harbor, pulled as by other clients."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
-class Answered:
-    """A manifest as HEAD announced it and GET gave it."""
+class PulledManifest:
+    """A manifest that GET returned as HEAD announced it."""
 
     digest: str
     media_type: str
@@ -31,12 +31,12 @@ class Answered:
 
     @property
     def children(self) -> list[str]:
-        """Digests of what it names, if it is an index."""
+        """Digests of the children of an index."""
         return list(dict.fromkeys(entry["digest"] for entry in json.loads(self.data).get("manifests", ())))
 
 
 class Repository:
-    """A new repository in SWR, seen through an adapter, as the caller and with the profile of its project."""
+    """A new repository in SWR behind an adapter; the credentials of the door select the profile."""
 
     def __init__(self, swr: RunningSandbox, door: Door, organization: str = ORGANIZATION, name: str = "") -> None:
         self.swr = swr
@@ -44,25 +44,25 @@ class Repository:
         self.name = name or f"{organization}/r{next(_numbers)}"
 
     def through(self, door: Door) -> Repository:
-        """The same, seen through another adapter or by another caller."""
+        """The repository through another adapter or with other credentials."""
         return Repository(self.swr, door, name=self.name)
 
     def _target(self, reference: str) -> str:
         return f"/v2/{self.name}/manifests/{reference}"
 
-    # as Harbor does it
+    # requests of Harbor
 
     def status(self, reference: str) -> int:
         return self.door.ask("HEAD", self._target(reference), headers={"Accept": ACCEPT}).status
 
     def head(self, tag: str = TAG) -> str:
-        """What a push rule compares with the digest at the source."""
+        """The digest that a push rule compares with that of the source."""
         answer = self.door.ask("HEAD", self._target(tag), headers={"Accept": ACCEPT})
         assert answer.status == 200, answer
         return answer.header("Docker-Content-Digest")
 
-    def read(self, reference: str = TAG, accept: str = ACCEPT) -> Answered:
-        """HEAD, then GET, which must be what HEAD announced."""
+    def read(self, reference: str = TAG, accept: str = ACCEPT) -> PulledManifest:
+        """GET after HEAD; both must match."""
         head = self.door.ask("HEAD", self._target(reference), headers={"Accept": accept})
         got = self.door.ask("GET", self._target(reference), headers={"Accept": accept})
         assert (head.status, got.status, head.body) == (200, 200, b""), (head, got)
@@ -73,20 +73,20 @@ class Repository:
         assert int(got.header("Content-Length")) == len(got.body)
         media_type = got.header("Content-Type")
         assert json.loads(got.body).get("mediaType", media_type) == media_type
-        return Answered(digest, media_type, got.body)
+        return PulledManifest(digest, media_type, got.body)
 
     def push(self, source: Index | Image, tag: str = TAG) -> str:
-        """What is not there yet of an image, its tag last; the digest that the adapter then announces."""
+        """Pushes the missing parts of an image, the tag last; returns the digest that the adapter announces."""
         if isinstance(source, Image):
-            self._lay(source)
+            self._store_blobs(source)
             return self._put(tag, source.manifest, source.media_type)
         for member in source.members:
             if self.status(member.image.digest) == 404:
-                self._lay(member.image)
+                self._store_blobs(member.image)
                 assert self._put(member.image.digest, member.image.manifest, OCI_MANIFEST) == member.image.digest
         return self._put(tag, source.manifest, OCI_INDEX)
 
-    def _lay(self, image: Image) -> None:
+    def _store_blobs(self, image: Image) -> None:
         for blob in image.blobs:
             self.swr.store.put_blob(self.name, blob)
 
@@ -96,10 +96,10 @@ class Repository:
         assert answer.status == 201, answer
         return answer.header("Docker-Content-Digest")
 
-    # as others do it
+    # requests of other clients
 
-    def pulled(self, tag: str = TAG) -> Answered:
-        """What a client gets that wants all of it: a child that is gone is told of by the next look at the tag."""
+    def pulled(self, tag: str = TAG) -> PulledManifest:
+        """The manifest with all children; if a child is missing, the tag is read again and must then be complete."""
         found = self.read(tag)
         if not self._has(found.children):
             found = self.read(tag)
@@ -114,20 +114,20 @@ class Repository:
             assert (got.status, got.header("Docker-Content-Digest"), digest_of(got.body)) == (200, digest, digest)
         return True
 
-    def held(self, tag: str = TAG) -> Manifest:
-        """What SWR has under the tag, by its own store."""
+    def stored(self, tag: str = TAG) -> Manifest:
+        """The manifest with this tag in the store of SWR."""
         found = self.swr.store.manifest(self.name, tag)
         assert found is not None
         return found
 
     def stores(self, digest: str) -> bool:
-        """Whether SWR has it, as a manifest or as a blob."""
+        """Whether SWR contains the digest, as a manifest or as a blob."""
         store = self.swr.store
         return store.manifest(self.name, digest) is not None or store.has_blob(self.name, digest)
 
-    def forget(self, what: str) -> None:
-        order = json.dumps({"what": what}).encode()
+    def collect_garbage(self, what: str) -> None:
+        body = json.dumps({"what": what}).encode()
         headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self.swr.api}/sandbox/forget", order, headers, method="POST")
+        request = urllib.request.Request(f"{self.swr.api}/sandbox/forget", body, headers, method="POST")
         with urllib.request.urlopen(request, timeout=20) as response:
             assert response.status == 200

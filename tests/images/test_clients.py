@@ -11,13 +11,12 @@ import pytest
 from adapter.sandbox.recordings.images import Image, digest
 from tests.clients.registry import cache_of, running_registry
 from tests.credentials import SECRET_KEY
-from tests.images.conftest import Clients
-from tests.images.layout import write_layout
+from tests.images.conftest import Clients, write_layout
 from tests.replay.profiles import PROFILES, Profile
 
 PLATFORMS = ("amd64", "arm64")
-USED = ("accept", "refuse-index", "refuse-all", "strict-all", "forgetful-all")
-"""Moods in which what SWR has, or what comes back, is of another form."""
+USED = ("accept", "refuse-index", "refuse-all", "strict-all", "gc-all")
+"""Profiles that differ in what SWR stores or returns."""
 CACHED = USED[:-1]
 
 
@@ -39,7 +38,7 @@ def profile(request: pytest.FixtureRequest) -> Profile:
 
 @pytest.fixture(scope="module")
 def pushed(clients: Clients, layout: str, profile: Profile) -> str:
-    """`name:tag` of the image in SWR, pushed by skopeo, which can read its layout and knows nothing of SWR."""
+    """`name:tag` of the image, pushed by skopeo from its layout."""
     clients.swr.set_knobs(**profile.knobs)
     name = f"{profile.name}:v1"
     clients.push(layout, name, profile)
@@ -47,12 +46,12 @@ def pushed(clients: Clients, layout: str, profile: Profile) -> str:
 
 
 def only(arch: str) -> tuple[str, ...]:
-    """As a machine of that architecture would pull."""
+    """Options to pull for this architecture."""
     return ("--override-os", "linux", "--override-arch", arch)
 
 
 def check_platform(folder: Path, arch: str, image: Image) -> None:
-    """It is this platform's image: its configuration says so, and all of it is the blobs that were built."""
+    """The folder contains the image of this platform with all its blobs."""
     document = json.loads((folder / "manifest.json").read_bytes())
     parts = [each["digest"] for each in (document["config"], *document["layers"])]
     assert parts == [digest(blob) for blob in image.blobs]
@@ -64,7 +63,7 @@ def check_platform(folder: Path, arch: str, image: Image) -> None:
 def test_each_platform_gets_its_own_image(
     clients: Clients, pushed: str, index: Image, profile: Profile, tmp_path: Path
 ) -> None:
-    """From the adapter, and from SWR itself, which is what users pull from."""
+    """From the adapter, and directly from SWR."""
     for address in (clients.adapter, clients.registry):
         for arch, image in zip(PLATFORMS, index.children, strict=False):
             folder = tmp_path / f"{arch}-{address}"
@@ -72,8 +71,10 @@ def test_each_platform_gets_its_own_image(
             check_platform(clients.pull(address, pushed, folder, *only(arch), credentials=login), arch, image)
 
 
-def test_all_of_it_comes_back(clients: Clients, pushed: str, index: Image, profile: Profile, tmp_path: Path) -> None:
-    """Byte for byte, attestation included, unless SWR keeps no trace of what it was pushed; and then all it has."""
+def test_complete_image_is_pulled(
+    clients: Clients, pushed: str, index: Image, profile: Profile, tmp_path: Path
+) -> None:
+    """Byte for byte with attestation, unless SWR stores nothing of the original; then all that SWR contains."""
     login = clients.credentials(clients.adapter, profile)
     folder = clients.pull(clients.adapter, pushed, tmp_path / "all", "--all", credentials=login)
     found = (folder / "manifest.json").read_bytes()
@@ -98,7 +99,7 @@ def cache(clients: Clients, profile: Profile, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.mark.parametrize("profile", [PROFILES[name] for name in CACHED], ids=CACHED, scope="module", indirect=True)
-def test_a_cache_serves_each_platform(
+def test_cache_serves_each_platform(
     clients: Clients, pushed: str, cache: str, index: Image, profile: Profile, tmp_path: Path
 ) -> None:
     for arch, image in zip(PLATFORMS, index.children, strict=False):

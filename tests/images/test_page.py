@@ -1,4 +1,4 @@
-"""docs/images.md says what the code says."""
+"""docs/images.md agrees with the code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.test_docs import code, sentences
 PAGE = Path(__file__).parents[2] / "docs" / "images.md"
 
 
-def test_sentences_that_the_page_quotes_are_those_of_the_code() -> None:
+def test_quoted_messages_are_those_of_the_code() -> None:
     quoted = code(PAGE).splitlines()
     for fragment in (
         "because SWR takes no annotations",
@@ -22,7 +22,7 @@ def test_sentences_that_the_page_quotes_are_those_of_the_code() -> None:
         assert fragment in sentences()
 
 
-def test_the_annotation_and_the_build_flags() -> None:
+def test_annotation_and_build_flags_are_those_of_the_code() -> None:
     named = code(PAGE)
     assert SOURCE_DIGEST in named
     for sentence in (BUILD_FLAGS, _GZIP):

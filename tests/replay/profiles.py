@@ -90,7 +90,7 @@ PROFILES: Final[Mapping[str, Profile]] = {
         Profile("docker-children", "refuse-index", oci_children=False),
         Profile("strict", "refuse-index", unknown_fields=False),
         Profile("strict-all", "refuse-all", unknown_fields=False),
-        Profile("forgetful", "refuse-index", forget="both"),
-        Profile("forgetful-all", "refuse-all", forget="blobs"),
+        Profile("gc", "refuse-index", forget="both"),
+        Profile("gc-all", "refuse-all", forget="blobs"),
     )
 }

@@ -1,4 +1,4 @@
-"""A small client of the sandbox for tests: it signs, logs in, pushes and pulls, each step plainly visible."""
+"""A small client of the sandbox: signs, logs in, pushes and pulls in separate steps."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Answer:
 
     @property
     def code(self) -> str:
-        """The error code, whichever of SWR's shapes it stands in."""
+        """The error code, in any error format of SWR."""
         value = self.json
         if isinstance(value, list):
             return str(value[0]["errorCode"])
@@ -60,7 +60,7 @@ def call(
     *,
     host: str = "127.0.0.1",
 ) -> Answer:
-    """One request on a connection of its own; an iterable goes out chunked."""
+    """One request on a new connection; an iterable is sent chunked."""
     connection = http.client.HTTPConnection(host, port, timeout=20)
     try:
         connection.request(method, target, body, dict(headers or {}), encode_chunked=not isinstance(body, bytes | None))
@@ -80,7 +80,7 @@ def sign(
     secret_key: str = SECRET_KEY,
     minutes: float = 0,
 ) -> dict[str, str]:
-    """The headers of SDK-HMAC-SHA256, scheme A, for a target without a query or with one already encoded and sorted."""
+    """The headers of SDK-HMAC-SHA256, scheme A, for a target whose query, if any, is encoded and sorted."""
     path, _, query = target.partition("?")
     date = (datetime.now(UTC) + timedelta(minutes=minutes)).strftime("%Y%m%dT%H%M%SZ")
     path = quote(path, safe="/-_.~%")
@@ -94,7 +94,7 @@ def sign(
 
 
 class Sandbox:
-    """A running sandbox, seen from outside; `store` is the very directory it serves."""
+    """A running sandbox; `store` is the directory that it serves."""
 
     def __init__(self, registry: int, api: int, objects: int, store: Store) -> None:
         self.registry = registry
@@ -149,7 +149,7 @@ class Sandbox:
         body: bytes | Iterable[bytes] | None = None,
         **headers: str,
     ) -> Answer:
-        """`target` is a path, or a Location as the sandbox gave it."""
+        """`target` is a path, or a Location of the sandbox."""
         parts = urlsplit(target)
         path = f"{parts.path}?{parts.query}" if parts.query else parts.path
         more = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -180,7 +180,7 @@ def descriptor(data: bytes, media_type: str) -> dict[str, object]:
 
 
 def image(config: bytes = b'{"architecture":"amd64","os":"linux"}', *layers: bytes, media_type: str = DOCKER) -> bytes:
-    """A manifest over a config and layers; the blobs are the caller's to push."""
+    """A manifest over a config and layers; the caller pushes the blobs."""
     value = {
         "schemaVersion": 2,
         "mediaType": media_type,
@@ -194,7 +194,7 @@ CONFIG = b'{"architecture":"amd64","os":"linux"}'
 
 
 def seed(store: Store, repository: str, *tags: str, layer: bytes = b"layer") -> str:
-    """A small image in a repository of an organization of the sandbox's own tenant; returns the manifest's digest."""
+    """Stores a small image in an organization of the default tenant; returns the digest of its manifest."""
     organization = repository.partition("/")[0]
     if store.organization(organization) is None:
         store.create_organization(organization)

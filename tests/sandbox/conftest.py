@@ -1,4 +1,4 @@
-"""One sandbox for the whole run, put back to its start before each test."""
+"""One sandbox for the whole session, reset before each test."""
 
 from __future__ import annotations
 
@@ -39,5 +39,5 @@ def sandbox(sandbox_process: tuple[Sandbox, Service]) -> Sandbox:
 
 @pytest.fixture
 def sandbox_output(sandbox_process: tuple[Sandbox, Service]) -> Service:
-    """The process, whose `output` is all that it printed."""
+    """The process with its `output`."""
     return sandbox_process[1]

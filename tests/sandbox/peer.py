@@ -1,4 +1,4 @@
-"""A peer for the player that answers by script: what it got, to the byte."""
+"""A scripted peer for the replayer that records the bytes that it receives."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 @dataclass
 class Peer:
-    """Answers raw HTTP by script, `reply(head, body)`; None closes the connection. Keeps what came, by connection.
+    """Sends the raw response `reply(head, body)`; None closes the connection. Records heads by connection, and bodies.
 
-    A body of more than 1 MiB is answered before it is read, and then never read. After `/last` the connection is closed
-    without a word, and `gone` is set.
+    The response to a body above 1 MiB is sent before the body, which is never read. After `/last` the connection is
+    closed without notice, and `gone` is set.
     """
 
     reply: Callable[[bytes, bytes], bytes | None]
@@ -68,7 +68,7 @@ class Peer:
 
 
 def head_of(stream: Any) -> bytes:
-    """Without the empty line; nothing at the end of the connection."""
+    """A head without the empty line; empty at the end of the connection."""
     head = b""
     while (line := stream.readline()) != b"\r\n":
         if not line:
@@ -78,7 +78,7 @@ def head_of(stream: Any) -> bytes:
 
 
 def raw_chunks(stream: Any) -> bytes:
-    """A chunked body with its framing, as it came."""
+    """A chunked body with its framing."""
     raw = b""
     while not raw.endswith(b"0\r\n\r\n"):
         size = stream.readline()

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from adapter.sandbox.accounts import Accounts, basic_pair, login_key, permission
+from adapter.sandbox.accounts import basic_pair, login_key, permission
 from adapter.sandbox.context import Context
 from adapter.sandbox.options import Account, SandboxOptions
 from adapter.sandbox.organizations import Organizations, RejectedError
 from adapter.sandbox.store import Organization
-from tests.credentials import ACCESS_ID, ACCESS_KEY, LOGIN_KEY, SECRET_KEY, basic
+from tests.credentials import ACCESS_KEY, SECRET_KEY
 
 
 def test_login_key_is_derived_as_documented() -> None:
@@ -40,15 +40,3 @@ def test_only_manage_role_can_create(tmp_path: Path, role: str, may: bool) -> No
 @pytest.mark.parametrize("header", ["", "Basic", "Basic !", "Basic eA==", "Bearer eDp5", "Basic /w=="])
 def test_invalid_basic_header_is_none(header: str) -> None:
     assert basic_pair(header) is None
-
-
-def test_claimed_account_needs_no_valid_password() -> None:
-    accounts = Accounts([Account(ACCESS_KEY, SECRET_KEY)])
-    right, wrong = basic(ACCESS_ID, LOGIN_KEY), basic(ACCESS_ID, SECRET_KEY)
-    for header in (right, wrong):
-        named = accounts.claimed(header)
-        assert named is not None
-        assert named.access_key == ACCESS_KEY
-    assert accounts.log_in(right, plain_secret=False)
-    assert not accounts.log_in(wrong, plain_secret=False)
-    assert accounts.log_in(wrong, plain_secret=True)

@@ -1,4 +1,4 @@
-"""What the demo takes for the same image, and what not."""
+"""The demo finds images that differ."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from adapter.sandbox.demo_images import Row
 from adapter.sandbox.recordings.images import DOCKER_LIST, Image, digest, dump
 
 
-def lay(folder: Path, row: Row, manifest: bytes | None = None) -> None:
-    """As skopeo's `dir:` has what it copied."""
+def write(folder: Path, row: Row, manifest: bytes | None = None) -> None:
+    """Writes the image in the `dir:` layout of skopeo."""
     for image in row.singles:
         for blob in image.blobs:
             (folder / digest(blob)[7:]).write_bytes(blob)
@@ -29,7 +29,7 @@ def docker_list(image: Image, **other: object) -> bytes:
 @pytest.mark.parametrize("name", ["hello:v1", "multi:list"])
 def test_image_must_be_byte_identical(recorded_images: Mapping[str, Image], tmp_path: Path, name: str) -> None:
     row = Row("fresh/hello", "v1", recorded_images[name])
-    lay(tmp_path, row)
+    write(tmp_path, row)
     assert row.difference(tmp_path) == ""
     (tmp_path / digest(row.singles[0].blobs[1])[7:]).unlink()
     assert row.difference(tmp_path) == "1 blobs are missing"
@@ -40,9 +40,9 @@ def test_image_must_be_byte_identical(recorded_images: Mapping[str, Image], tmp_
 def test_index_must_be_a_docker_manifest_list_of_its_images(
     recorded_images: Mapping[str, Image], tmp_path: Path
 ) -> None:
-    """Whatever else is in the list."""
+    """Other fields of the list do not matter."""
     row = Row("fresh/multi", "buildkit", recorded_images["multi:buildkit"], copied=True)
-    lay(tmp_path, row, docker_list(row.image, annotations={"a": "b"}))
+    write(tmp_path, row, docker_list(row.image, annotations={"a": "b"}))
     assert (row.difference(tmp_path), row.result, row.layers) == ("", "copied, as a Docker manifest list", 4)
     entries = json.loads(row.image.manifest)["manifests"]
     for wrong in (

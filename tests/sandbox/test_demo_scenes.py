@@ -1,4 +1,4 @@
-"""The demo's scenes of reading and deleting see what is wrong."""
+"""The scenes of the demo find wrong results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHECKS = {name: check for name, _, check in SCENES}
 
 @pytest.fixture(scope="module")
 def images(recorded_images: Mapping[str, Image]) -> dict[str, Image]:
-    """Fewer than there are: three of `many`."""
+    """The images, with only three of `many`."""
     left_out = {f"many:t{number:03d}" for number in range(3, 120)}
     return {name: image for name, image in recorded_images.items() if name not in left_out}
 
@@ -36,7 +36,7 @@ def store(tmp_path: Path, images: dict[str, Image]) -> Store:
 
 
 def played(name: str, store: Store, images: dict[str, Image]) -> Outcome:
-    """The recording, answered as it has to be."""
+    """The expected outcome of a recording."""
     blobs = Blobs(images.values())
     digests = [image.digest for name, image in images.items() if name.startswith("many:")]
     results = []

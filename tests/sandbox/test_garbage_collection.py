@@ -1,4 +1,4 @@
-"""What the stand-in forgets: at each push to a tag as the knob says, and when it is told to."""
+"""Garbage collection after each push to a tag, and by the control API."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def listed(child: bytes) -> bytes:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """A list under a tag with its child, an image without a tag, and a blob that nothing names."""
+    """A tagged list with its child, an image without a tag, and an unreferenced blob."""
     store = Store(tmp_path)
     child, untagged = image(CONFIG, b"child"), image(CONFIG, b"untagged")
     for blob in (CONFIG, b"child", b"untagged", LOOSE):
@@ -68,7 +68,7 @@ def test_foreign_layer_is_referenced(store: Store) -> None:
 
 
 def test_push_to_a_tag_collects_garbage(sandbox: Sandbox) -> None:
-    """Not one by digest: the others of an index are still to come."""
+    """But not a push by digest: the other children of an index follow."""
     seed(sandbox.store, REPOSITORY, "v1")
     loose = sandbox.store.put_blob(REPOSITORY, LOOSE)
     data, token = image(CONFIG, b"layer"), sandbox.bearer(REPOSITORY)
@@ -84,7 +84,7 @@ def test_push_to_a_tag_collects_garbage(sandbox: Sandbox) -> None:
 
 
 def test_forget_request_collects_garbage(sandbox: Sandbox) -> None:
-    """In repositories without a manifest too."""
+    """Also in repositories without a manifest."""
     digest = seed(sandbox.store, "fresh/other")
     loose = sandbox.store.put_blob(REPOSITORY, LOOSE)
     told = sandbox.control("POST", "forget", {"what": "blobs"})

@@ -1,4 +1,4 @@
-"""The variants of SWR's listings (docs/facts/swr.md §4, §4.4, §4.5)."""
+"""Variants of SWR listings (docs/facts/swr.md §4, §4.4, §4.5)."""
 
 from __future__ import annotations
 

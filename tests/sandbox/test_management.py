@@ -1,4 +1,4 @@
-"""The management API: shapes, paging, errors, and the gateway's signature check in front of it."""
+"""The management API: documents, paging, errors, and the signature check of the gateway."""
 
 from __future__ import annotations
 

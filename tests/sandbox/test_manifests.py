@@ -134,7 +134,7 @@ PLATFORM = {"architecture": "arm64", "os": "linux", "variant": "v8", "os.version
 
 
 def with_fields(data: bytes, *path: str | int, **fields: object) -> bytes:
-    """The document with more fields in the object that the path leads to."""
+    """The document with additional fields in the object at the path."""
     document = json.loads(data)
     found = document
     for step in path:
@@ -145,7 +145,7 @@ def with_fields(data: bytes, *path: str | int, **fields: object) -> bytes:
 
 @pytest.mark.parametrize(("oci", "status"), [("refuse-index", 400), ("accept", 201)])
 def test_list_with_attestation_is_rejected(sandbox: Sandbox, token: dict[str, str], oci: str, status: int) -> None:
-    """A Docker list as well, since the build flags that help are two (docs/facts/swr.md §6)."""
+    """Also a Docker manifest list, since two build flags are needed (docs/facts/swr.md §6)."""
     child = image(media_type=OCI)
     sandbox.store.put_manifest(REPOSITORY, digest_of(child), child, OCI)
     sandbox.set(oci=oci)
@@ -200,7 +200,7 @@ def test_non_docker_fields_are_a_knob(sandbox: Sandbox, token: dict[str, str], d
 
 
 def test_docker_fields_are_accepted(sandbox: Sandbox, token: dict[str, str]) -> None:
-    """And OCI has annotations."""
+    """OCI manifests can have annotations."""
     sandbox.set(unknown_fields=False, oci="accept")
     foreign = with_fields(image(CONFIG, b"foreign"), "layers", 0, urls=["https://elsewhere.example"])
     listed = with_fields(

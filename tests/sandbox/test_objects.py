@@ -92,14 +92,6 @@ def test_deleted_blob_is_404(sandbox: Sandbox, token: dict[str, str]) -> None:
     assert (fetch(location).status, b"NoSuchKey" in fetch(location).body) == (404, True)
 
 
-def test_other_paths_and_methods_are_rejected(sandbox: Sandbox) -> None:
-    assert call(sandbox.objects, "GET", "/", host=OBJECTS_HOST).status == 404
-    assert (
-        call(sandbox.objects, "PUT", f"/op-svc-swr-sandbox/data/tarsum/x/{DIGEST}/layer", host=OBJECTS_HOST).status
-        == 405
-    )
-
-
 def test_range_is_honored_or_ignored(sandbox: Sandbox, token: dict[str, str]) -> None:
     location = sandbox.v2("GET", BLOB, token).header("Location")
     part = fetch(location, Range="bytes=1000-1999")

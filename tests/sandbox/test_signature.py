@@ -1,4 +1,4 @@
-"""The published vectors (docs/facts/swr.md §3.5), and what must not pass."""
+"""The published vectors (docs/facts/swr.md §3.5), and invalid signatures."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def test_upload_is_locked_between_check_and_end(store: Store) -> None:
 
 
 def test_upload_that_became_a_blob_while_it_was_opened_is_gone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second writer has the file already, and would write into the blob."""
+    """The second writer has opened the file, and would write into the blob."""
     upload, lock, digest = store.upload_files.start("fresh/hello"), fcntl.flock, digest_of(b"right")
 
     def late(file: IO[bytes], how: int) -> None:

@@ -1,4 +1,4 @@
-"""Blob uploads, with everything in them that is not known of SWR switched both ways."""
+"""Blob uploads, with every value of the knobs for unknown behavior of SWR."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def test_layer_limit_counts_all_chunks(sandbox: Sandbox, token: dict[str, str]) 
 
 
 def cut(sandbox: Sandbox, location: str, token: dict[str, str], body: bytes, framing: str) -> None:
-    """Sends a PUT that ends the connection before its body is complete."""
+    """Sends a PUT and closes the connection before the end of its body."""
     path = location[location.index("/v2/") :]
     headers = f"Host: x\r\nAuthorization: {token['Authorization']}\r\n{framing}"
     head = f"PUT {path}&digest={digest_of(DATA)} HTTP/1.1\r\n{headers}\r\n\r\n"
