@@ -7,6 +7,7 @@ import re
 import select
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -45,15 +46,13 @@ class Exchange:
 
 
 class _PacedSocket:
-    """Mixed into a socket: `sendall` waits for a slow client no longer than the pace of the response allows.
-
-    `connection` is the connection that the socket belongs to.
-    """
+    """Mixed into a socket: `sendall` waits for a client no longer than the pace of the response allows."""
 
     connection: Connection
     send: Any
     gettimeout: Any
     settimeout: Any
+    _max_send_bytes = sys.maxsize
     _pace = DOCUMENT
     _waited = 0.0
     _sent = 0
@@ -63,8 +62,7 @@ class _PacedSocket:
         self._pace, self._waited, self._sent = pace, 0.0, 0
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
-        """Waits for each part up to the timeout of the connection, not for all parts together. Raises
-        `TimeoutError`."""
+        """Waits up to the timeout of the connection for each part, not for all together. Raises `TimeoutError`."""
         timeout = self.gettimeout()
         try:
             left = memoryview(data).cast("B")
@@ -94,7 +92,7 @@ class _PacedSocket:
             raise TimeoutError("the client receives the response too slowly")
         self._set_timeout(seconds if timeout is None else min(seconds, timeout))
         start = time.monotonic()
-        count: int = self.send(data, flags)
+        count: int = self.send(data[: self._max_send_bytes], flags)
         self._waited += time.monotonic() - start
         self._sent += count
         return count
@@ -111,6 +109,8 @@ class PacedSocket(_PacedSocket, socket.socket):
 
 class PacedTLSSocket(_PacedSocket, ssl.SSLSocket):
     """A socket with TLS."""
+
+    _max_send_bytes = 16 << 10  # One record: its bytes extend the time only when `send` has sent them all.
 
 
 class Connection(TConn):

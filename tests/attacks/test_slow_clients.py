@@ -6,14 +6,20 @@ import contextlib
 import itertools
 import select
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from gunicorn.config import Config
 
-from adapter.connection import PacedSocket
-from adapter.transfer.request_body import Pace
+from adapter.connection import Connection, PacedSocket, PacedTLSSocket
+from adapter.listeners import Listener
+from adapter.transfer.request_body import BLOB, Pace
 from tests.certificates import Certificate
 from tests.contract.stubbed import DIGEST, Stubbed
 from tests.transfer.test_body_source import Server, answer, echoing, head
@@ -116,13 +122,23 @@ def test_requests_behind_unread_responses_hold_no_thread(server: Server) -> None
 
 
 @contextlib.contextmanager
-def pair() -> Iterator[tuple[PacedSocket, socket.socket]]:
-    """The socket of the adapter, and that of its client."""
+def pair(certificate: Certificate | None = None) -> Iterator[tuple[PacedSocket | PacedTLSSocket, socket.socket]]:
+    """The socket of the adapter, and that of its client; with TLS if there is a certificate."""
     first, client = socket.socketpair()
     for each in (first, client):
         each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
         each.settimeout(20)
-    with PacedSocket(fileno=first.detach()) as ours, client:
+    if certificate is None:
+        ours: PacedSocket | PacedTLSSocket = PacedSocket(fileno=first.detach())
+    else:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate.chain, certificate.key)
+        context.sslsocket_class = PacedTLSSocket
+        with ThreadPoolExecutor(1) as pool:
+            accepted = pool.submit(context.wrap_socket, first, server_side=True)
+            client = certificate.context.wrap_socket(client, server_hostname="localhost")
+            ours = cast(PacedTLSSocket, accepted.result())
+    with ours, client:
         ours.settimeout(IDLE_SECONDS)
         yield ours, client
 
@@ -157,6 +173,26 @@ def test_too_slow_a_client_ends_the_response() -> None:
                 ours.sendall(bytes(size))
         assert sum(received) < size // 10
         assert ours.gettimeout() == IDLE_SECONDS
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+def test_received_bytes_extend_the_time(certificate: Certificate, tls: bool) -> None:
+    """The grace ends long before the last byte."""
+    with pair(certificate if tls else None) as (ours, client), receiving(client, 1 << 14, 0.02):
+        ours.begin_response(Pace(GRACE_SECONDS, 1.0))
+        ours.sendall(bytes(1 << 20))
+
+
+def test_each_request_starts_with_the_pace_of_a_document() -> None:
+    """Whatever was left of the time for the response before."""
+    with pair() as (ours, client):
+        config = cast(Listener, SimpleNamespace(cfg=Config(), address=None))
+        connection = Connection(config, ours, None)
+        ours.begin_response(Pace(0.0, UNREACHED_RATE))
+        connection.begin()
+        ours.settimeout(20)
+        with receiving(client, 1 << 20, 0):
+            ours.sendall(bytes(1 << 20))
 
 
 def test_response_may_take_longer_than_the_timeout_of_the_connection() -> None:
@@ -201,3 +237,12 @@ def test_request_holds_its_slot_until_its_response_is_sent() -> None:
         with door.open(target) as response:
             assert response.status_code == 200
     held.close()
+
+
+def test_download_has_the_pace_of_a_blob() -> None:
+    """Harbor may throttle blobs, never manifests."""
+    door, paces = Stubbed(), list[Pace]()
+    for target in (f"/v2/team/app/blobs/{DIGEST}", "/v2/team/app/manifests/v1"):
+        with door.open(target, {"adapter.begin_response": paces.append}) as response:
+            assert response.status_code == 200
+    assert paces == [BLOB]

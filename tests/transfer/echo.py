@@ -51,7 +51,7 @@ def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable
         "failure": failure,
     }
     if "pad" in query:
-        environ["gunicorn.socket"].begin_answer(BLOB)
+        environ["gunicorn.socket"].begin_response(BLOB)
     answer = json.dumps(told).encode() + b" " * int(query.get("pad", ["0"])[0])
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))])
     return [answer]
