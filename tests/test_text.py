@@ -17,7 +17,7 @@ NOT_FOR_HARBOR = {
     "operations/masking.py",  # log lines
     "provider/requests.py",  # letters that Go's JSON decoder treats as others
     "sandbox/journal.py",  # a mark for omitted text
-    "sandbox/knobs.py",  # sections of the fact sheets, for the page of knobs
+    "sandbox/knob_table.py",  # sections of the fact sheets, for the page of knobs
     "text.py",  # the letters that are converted
 }
 

@@ -18,7 +18,7 @@ from adapter.documents import parse_json
 from adapter.errors import InvalidRequest, NameInvalid, OrganizationUnknown
 from adapter.references import check_organization, digest_of
 from adapter.swr.client import SwrClient
-from adapter.swr.management import Organization
+from adapter.swr.models import Organization
 from adapter.transfer.request_body import read_all
 
 _LARGEST_BODY: Final = 64 << 10
@@ -78,7 +78,7 @@ def _found(swr: SwrClient, credentials: Credentials, wanted: Wanted) -> list[Org
         return sorted(swr.organizations.all(credentials), key=lambda each: each.name)
     found = sorted(swr.organizations.named(credentials, wanted.names), key=lambda each: each.name)
     for organization in found:
-        swr.organizations.refuse_unwritable(organization)
+        swr.organizations.check_writable(organization)
     return found
 
 

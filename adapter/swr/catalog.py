@@ -1,7 +1,7 @@
-"""What an account has in SWR: repositories and tags, as the management API lists them (`docs/facts/swr.md §4.4, §4.5`).
+"""Lists repositories and tags, and deletes tags, through the management API (`docs/facts/swr.md §4.4, §4.5`).
 
-With the login key alone, dockyard lists repositories and the registry lists the names of tags; their digests are then
-not known, because each would cost a request.
+With only the login key, dockyard lists repositories and the registry lists tag names. The digests of those tags are
+unknown, because each digest would cost a request.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ from adapter.errors import (
 )
 from adapter.state import MemoryState
 from adapter.swr.dockyard import Dockyard, DockyardAbsent
-from adapter.swr.management import Management, Part
+from adapter.swr.management import Management
 from adapter.swr.models import ListedRepository, ListedTag, read_repository, read_tag
 from adapter.swr.organizations import Organizations
-from adapter.swr.pagination import LATER, Collection, Page, T, parse_page
+from adapter.swr.pagination import RETRY_AFTER_SECONDS, Page, PagedList, RawPage, T, parse_page
 from adapter.swr.repository import Repository
 from adapter.swr.retry import READ, RetryPolicy
-from adapter.swr.tags import TagLister
+from adapter.swr.tags import TagLister, repository_error
 from adapter.swr.tokens import Tokens
 
 __all__ = ["Catalog", "ListedRepository", "ListedTag"]
 
 Query = Mapping[str, str]
 
-LONGEST: Final = 600.0
-"""Seconds for a listing as a whole."""
-_LONGEST_PAGE: Final = 120.0
-REMEMBERED: Final = 3600.0
-"""Seconds for which the way of asking that SWR took is taken at once."""
-_MOST_WAYS: Final = 10_000
-_NO_SUCH_TAG: Final = frozenset({"4040048", "4040115", "4041056", "4041057"})
+LIST_TIMEOUT_SECONDS: Final = 600.0
+"""For all pages together."""
+_PAGE_TIMEOUT_SECONDS: Final = 120.0
+QUERY_TTL_SECONDS: Final = 3600.0
+"""How long the query that SWR accepted comes first."""
+_MAX_REMEMBERED_QUERIES: Final = 10_000
+_TAG_MISSING_CODES: Final = frozenset({"4040048", "4040115", "4041056", "4041057"})
 
 
 class Catalog:
-    """Lists and deletes; every call asks SWR anew. Shared by all threads."""
+    """Lists and deletes without a cache. Thread-safe."""
 
     def __init__(
         self,
@@ -63,91 +63,91 @@ class Catalog:
         self._management = management
         self._dockyard = dockyard
         self._organizations = organizations
-        self._tag_lists = tag_lister
-        self._ways = MemoryState(_MOST_WAYS)
+        self._tag_lister = tag_lister
+        self._accepted_queries = MemoryState(_MAX_REMEMBERED_QUERIES)
 
     def repositories(self, credentials: Credentials, organization: str | None) -> list[ListedRepository]:
-        """Of one organization, or all that the account sees, by name.
+        """The repositories of one organization, or all that these credentials may see, sorted by name.
 
-        Raises `OrganizationUnknown` when SWR says so, `Denied` when these credentials open no way to list or the
-        organization may be another account's, `Unexpected`, `Unavailable`.
+        Raises `OrganizationUnknown` if SWR returns that code, `Denied` if these credentials cannot list repositories or
+        another account may own the organization, `Unexpected`, `Unavailable`.
         """
         self._tokens.confirm(credentials, READ)
-        way, ask, ways = "dockyard", self._dockyard.repositories, dockyard_queries(organization)
+        api, fetch, queries = "dockyard", self._dockyard.repositories, dockyard_queries(organization)
         if self._management.serves(credentials):
-            way, ask, ways = "management", self._management.repositories, repository_queries(organization)
-        listing = _Listing(
-            place=f"{credentials.regional_key} {way} repositories",
+            api, fetch, queries = "management", self._management.repositories, repository_queries(organization)
+        request = _ListRequest(
+            cache_key=f"{credentials.regional_key} {api} repositories",
             what="repositories",
-            ways=ways,
-            ask=lambda query, policy: ask(credentials, query, policy),
+            queries=queries,
+            fetch=lambda query, policy: fetch(credentials, query, policy),
             read=read_repository,
             key=lambda listed: str(listed.repository),
         )
         try:
-            found = self._collected(listing)
+            found = self._read_all(request)
         except DockyardAbsent:
-            sentence = (
-                "repositories cannot be listed with the login key alone on this SWR: enter the SK as Access Secret"
-            )
-            raise Denied(_without_host(credentials) or sentence) from None
+            raise Denied(
+                _management_remedy(credentials)
+                or "cannot list repositories with the login key alone: enter the SK as Access Secret"
+            ) from None
         except OrganizationUnknown:
             raise
         except NotFound:
-            # SWR has a code for a list of images that is not there (`docs/facts/swr.md §4.12`, 4040009).
+            # SWR has a code for a missing list of images (`docs/facts/swr.md §4.12`, 4040009).
             found = []
-        # Filters of SWR may be fuzzy (`docs/facts/swr.md §4.4`).
-        mine = [each for each in found if organization in (None, each.organization)]
-        if organization is not None and not mine:
-            self._refuse_unknown(credentials, organization)
-        return mine
+        # SWR's filters may match too much (`docs/facts/swr.md §4.4`).
+        matching = [each for each in found if organization in (None, each.organization)]
+        if organization is not None and not matching:
+            self._check_visible(credentials, organization)
+        return matching
 
-    def _refuse_unknown(self, credentials: Credentials, organization: str) -> None:
-        """A list of nothing may be of an organization that is empty, missing, or another account's. The permission may
-        have been lost, so it is not said to be missing: whoever believed that would delete copies of its images."""
+    def _check_visible(self, credentials: Credentials, organization: str) -> None:
+        """An empty list may be from an organization that is empty, missing, or owned by another account. `Denied`, not
+        `NotFound`, because the permission may have been lost: Harbor would delete its copies of the images."""
         if not self._organizations.named(credentials, [organization]):
             raise Denied(
-                f"the organization '{organization}' does not exist in SWR, or is not yours: check the name filter of "
-                "the replication rule, or have its owner grant the permission to read it"
+                f"organization '{organization}' not found in SWR, or owned by another account: check the name filter "
+                "of the rule, or ask the owner for read permission"
             )
 
     def tags(self, repository: Repository) -> list[ListedTag]:
-        """By name. Raises `RepositoryUnknown`, `OrganizationUnknown`, `Denied`, `Unexpected`, `Unavailable`."""
+        """Sorted by name. Raises `RepositoryUnknown`, `OrganizationUnknown`, `Denied`, `Unexpected`, `Unavailable`."""
         self._tokens.confirm(repository.credentials, READ)
         if not self._management.serves(repository.credentials):
-            return self._names(repository)
-        listing = _Listing(
-            place=f"{repository.credentials.regional_key} tags",
+            return self._tags_from_registry(repository)
+        request = _ListRequest(
+            cache_key=f"{repository.credentials.regional_key} tags",
             what=f"tags of {repository}",
-            ways=tag_queries(),
-            ask=lambda query, policy: self._management.tags(repository, query, policy),
+            queries=tag_queries(),
+            fetch=lambda query, policy: self._management.tags(repository, query, policy),
             read=read_tag,
             key=lambda tag: tag.name,
         )
         try:
-            return self._collected(listing)
+            return self._read_all(request)
         except NotFound as error:
-            # A repository whose last tag was deleted: any of these may be said of it.
-            if (error.swr_code or "").rpartition(".")[2] in _NO_SUCH_TAG:
+            # SWR may return any of these codes after the last tag of a repository was deleted.
+            if _is_tag_missing(error):
                 return []
-            raise _narrow(error, repository) from error
+            raise repository_error(error, repository) from error
 
-    def _names(self, repository: Repository) -> list[ListedTag]:
-        names = self._tag_lists.names(repository)
+    def _tags_from_registry(self, repository: Repository) -> list[ListedTag]:
+        names = self._tag_lister.names(repository)
         if not names and not self._is_listed(repository):
-            raise RepositoryUnknown(f"SWR knows no repository {repository}")
+            raise RepositoryUnknown(f"repository {repository} not found in SWR")
         return [ListedTag(name, None, None, None, None, is_list=False) for name in names]
 
     def _is_listed(self, repository: Repository) -> bool:
-        """SWR's registry answers alike for a repository without tags and for one that is not there
-        (`docs/facts/swr.md §6`). Raises `Denied` when these credentials do not show which."""
+        """Tells a missing repository from one without tags: SWR's registry answers alike (`docs/facts/swr.md §6`).
+        Raises `Denied` if these credentials cannot list repositories."""
         try:
             found = self.repositories(repository.credentials, repository.organization)
         except AccountBlocked:
             raise
         except Denied as error:
             raise Denied(
-                f"SWR lists no tags of {repository}, and whether it exists cannot be seen ({error.sentence})",
+                f"SWR returned no tags of {repository}, and cannot check whether it exists ({error.sentence})",
                 **error.of_swr(),
             ) from error
         return any(each.repository == repository.name for each in found)
@@ -156,64 +156,68 @@ class Catalog:
         """Raises `ManifestUnknown`, `RepositoryUnknown`, `OrganizationUnknown`, `Denied`."""
         self._tokens.confirm(repository.credentials)
         if not self._management.serves(repository.credentials):
-            sentence = "tags cannot be deleted in SWR with the login key alone: enter the SK as Access Secret"
-            raise Denied(_without_host(repository.credentials) or sentence)
+            raise Denied(
+                _management_remedy(repository.credentials)
+                or "cannot delete tags with the login key alone: enter the SK as Access Secret"
+            )
         try:
             self._management.delete_tag(repository, tag)
         except NotFound as error:
-            if (error.swr_code or "").rpartition(".")[2] in _NO_SUCH_TAG:
-                raise ManifestUnknown(f"SWR has no tag {tag} of {repository}", **error.of_swr()) from error
-            raise _narrow(error, repository) from error
+            if _is_tag_missing(error):
+                raise ManifestUnknown(f"{repository} has no tag {tag}", **error.of_swr()) from error
+            raise repository_error(error, repository) from error
 
-    def _collected(self, listing: _Listing[T]) -> list[T]:
-        """By the first of the ways to ask that SWR takes; for an hour it comes first in the account's other lists."""
-        deadline = time.monotonic() + LONGEST
+    def _read_all(self, request: _ListRequest[T]) -> list[T]:
+        """Tries the queries in turn until SWR accepts one. That one then comes first for `QUERY_TTL_SECONDS`."""
+        deadline = time.monotonic() + LIST_TIMEOUT_SECONDS
 
-        def page(way: Query, offset: int, limit: int) -> Page[T]:
-            until = min(deadline, time.monotonic() + _LONGEST_PAGE)
-            query = {**way, "offset": str(offset), "limit": str(limit)}
+        def page(query: Query, offset: int, limit: int) -> Page[T]:
+            page_deadline = min(deadline, time.monotonic() + _PAGE_TIMEOUT_SECONDS)
             try:
-                part = listing.ask(query, replace(READ, deadline=until))
+                raw = request.fetch(
+                    {**query, "offset": str(offset), "limit": str(limit)}, replace(READ, deadline=page_deadline)
+                )
             except DockyardAbsent:
                 if not offset:
                     raise
                 raise Unavailable(
-                    f"SWR's registry broke off its list of {listing.what} after {offset} entries: try again later",
-                    retry_after=LATER,
+                    f"SWR's list of {request.what} broke off after {offset} entries: run the rule again later",
+                    retry_after=RETRY_AFTER_SECONDS,
                 ) from None
-            return parse_page(part.document, part.content_range, listing.read, listing.what)
+            return parse_page(raw, request.read, request.what)
 
-        taken = int(self._ways.get(listing.place) or b"0")
-        order = sorted(range(len(listing.ways)), key=lambda number: number != taken)
+        accepted = int(self._accepted_queries.get(request.cache_key) or b"0")
+        order = sorted(range(len(request.queries)), key=lambda number: number != accepted)
         for number in order:
             try:
-                found = Collection(partial(page, listing.ways[number]), listing.key, listing.what).all()
+                found = PagedList(partial(page, request.queries[number]), request.key, request.what).all()
             except InvalidRequest as error:
                 if isinstance(error, NameInvalid) or number == order[-1]:
                     raise
                 continue
-            if number != taken:
-                self._ways.put(listing.place, str(number).encode(), REMEMBERED)
+            if number != accepted:
+                self._accepted_queries.put(request.cache_key, str(number).encode(), QUERY_TTL_SECONDS)
             return found
-        raise AssertionError("there is no way to ask")
+        raise AssertionError("no queries")
 
 
 @dataclass(frozen=True)
-class _Listing(Generic[T]):
-    """How a listing is asked for and read. `place` is whose way of asking it is, and for what."""
+class _ListRequest(Generic[T]):
+    """How to request and parse a list. `cache_key`: where the accepted query is remembered. `queries` are equivalent
+    alternatives, `fetch` requests a page, `read` parses an entry, `key` identifies it."""
 
-    place: str
+    cache_key: str
     what: str
-    ways: Sequence[Query]
-    ask: Callable[[Query, RetryPolicy], Part]
+    queries: Sequence[Query]
+    fetch: Callable[[Query, RetryPolicy], RawPage]
     read: Callable[[Mapping[str, Any]], T | None]
     key: Callable[[T], str]
 
 
 def repository_queries(organization: str | None) -> list[Query]:
-    """Ordered by name, so that what is pushed meanwhile moves nothing back.
+    """Sorted by name, so that a push during the list moves no entry to an earlier page.
 
-    Newer documentation takes plain parameters, the older one wants a filter (`docs/facts/swr.md §4.4`).
+    Newer documentation has plain parameters, older documentation requires a filter (`docs/facts/swr.md §4.4`).
     """
     order = {"order_column": "name", "order_type": "asc"}
     if organization is None:
@@ -226,28 +230,27 @@ def repository_queries(organization: str | None) -> list[Query]:
 
 
 def dockyard_queries(organization: str | None) -> list[Query]:
-    """The filter is the form in which dockyard was seen to be asked (`docs/facts/swr.md §5`)."""
+    """The filter comes first: other clients of dockyard send it (`docs/facts/swr.md §5`)."""
     plain, filtered, bare = repository_queries(organization)
     return [filtered, plain, bare]
 
 
 def tag_queries() -> list[Query]:
-    """By name: a tag that is pushed again keeps its place. A change log says that the parameters have gone
-    (`docs/facts/swr.md §4.5`), so SWR may refuse them."""
+    """Sorted by name: a tag that is pushed again keeps its place. According to OTC's change log these parameters were
+    removed (`docs/facts/swr.md §4.5`), so SWR may reject them."""
     order = {"order_column": "tag", "order_type": "asc"}
     return [order, {"filter": "order_column::tag|order_type::asc"}, {}]
 
 
-def _without_host(credentials: Credentials) -> str | None:
-    """What to do when the SK is there, and still nothing can be signed."""
+def _management_remedy(credentials: Credentials) -> str | None:
+    """What to do if the SK is entered but the region has no management API; None without the SK."""
     if credentials.secret_key is None:
         return None
     return (
-        f"the management API of {credentials.region} is unknown: name it as `api` of the region in SWR_ADAPTER_REGIONS"
+        f"no management API configured for {credentials.region}: set `api` of {credentials.region} in "
+        "SWR_ADAPTER_REGIONS to its URL"
     )
 
 
-def _narrow(error: NotFound, repository: Repository) -> NotFound:
-    if isinstance(error, OrganizationUnknown):
-        return error
-    return RepositoryUnknown(f"SWR knows no repository {repository}", **error.of_swr())
+def _is_tag_missing(error: NotFound) -> bool:
+    return (error.swr_code or "").rpartition(".")[2] in _TAG_MISSING_CODES

@@ -1,11 +1,11 @@
-"""Deletion at SWR: one tag, or a digest with all tags that carry it (`docs/facts/harbor.md D.3, D.4`).
+"""Deletes one tag, or a manifest with all tags that point to its digest (`docs/facts/harbor.md D.3, D.4`).
 
-A tag carries the digest of its manifest, and where that is a translation the digest of the original too
-(`adapter.swr.annotations`): it is that one by which whoever pushed the image knows it.
+A tag points to the digest of its manifest. If the manifest is converted, the tag also points to the digest of the
+original (`adapter.swr.annotations`), which is the only one that the pusher of the image knows.
 
-SWR documents one way, a tag at a time through the management API (`docs/facts/swr.md §4.5`); that needs the SK. What
-its /v2 deletes is not known (§6). So /v2 is asked only where that way is closed, and only where no more can go than was
-asked for.
+SWR documents one way: one tag at a time through the management API, which requires the SK (`docs/facts/swr.md §4.5`).
+What DELETE on /v2 deletes is unknown (§6). So /v2 is used only without the management API, and only where it cannot
+delete more than the client requested.
 """
 
 from __future__ import annotations
@@ -42,18 +42,16 @@ from adapter.swr.transport import error_response_of, settle
 
 T = TypeVar("T")
 
-MOST_LOOKS: Final = 200
-"""Tags whose digests are asked for one by one, where no list has them: 10 s of an account's requests."""
-
-LONGEST: Final = 300.0
-"""Seconds for a deletion as a whole; a repository may have thousands of tags with one digest."""
-
-_CLOSED: Final = frozenset({400, 404, 405, 406, 415, 501})
-"""Answers of /v2 that can mean that it does not delete like this."""
+MAX_LOOKUPS: Final = 200
+"""Tags whose digests are requested one by one if no list has them: 10 s of the rate limit."""
+TIMEOUT_SECONDS: Final = 300.0
+"""For a whole deletion: a repository may have thousands of tags with one digest."""
+_UNSUPPORTED_STATUSES: Final = frozenset({400, 404, 405, 406, 415, 501})
+"""Responses of /v2 that can mean that it does not support this deletion."""
 
 
 class Deletion:
-    """Deletes for a caller; shared by all threads. What is gone already is `NotFound`."""
+    """Deletes tags and manifests. Raises `NotFound` for what is already deleted. Thread-safe."""
 
     def __init__(
         self, registry: Registry, catalog: Catalog, management: Management, tags: TagLister, *, translated: bool
@@ -61,144 +59,139 @@ class Deletion:
         self._registry = registry
         self._catalog = catalog
         self._management = management
-        self._lists = tags
+        self._tag_lister = tags
         self._translated = translated
 
     def tag(self, repository: Repository, tag: str) -> None:
         """Deletes this tag and no other. Raises `ManifestUnknown`, `RepositoryUnknown`, `DeletionRefused`."""
         if self._management.serves(repository.credentials):
-            self._managed(repository, tag)
+            self._delete_by_management(repository, tag)
             return
         digest = self._digest(repository, tag)
         if digest is None:
             raise ManifestUnknown(f"{repository} has no tag {tag}")
-        # To some registries this means the manifest, and with it every tag that carries it.
-        until = time.monotonic() + LONGEST
-        others = [name for name in self._sharing(repository, digest, until) if name != tag]
+        # Some registries delete the manifest, and with it every tag that points to it.
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        others = [name for name in self._tags_of_manifest(repository, digest, deadline) if name != tag]
         if others:
             raise DeletionRefused(
-                f"the tag {tag} of {repository} shares its manifest with {others[0]}, and it "
-                f"cannot be ruled out that SWR deletes both: {_way_out(repository.credentials)}"
+                f"tag {tag} of {repository} not deleted: it shares its manifest with {others[0]}, and SWR might delete "
+                f"both; {_management_remedy(repository.credentials)}"
             )
-        # The look at the others took its time: a push may have moved the tag meanwhile.
+        # A push may have moved the tag during the requests for the others.
         if self._digest(repository, tag) != digest:
-            raise DeletionRefused(f"the tag {tag} of {repository} was moved meanwhile: nothing was deleted")
-        self._on_registry(repository, tag)
+            raise DeletionRefused(f"tag {tag} of {repository} changed during the deletion: nothing was deleted")
+        self._delete_by_registry(repository, tag)
 
     def tag_of(self, repository: Repository, reference: str, tag: str) -> None:
-        """Deletes a tag of the artifact that `reference`, a tag or a digest, names; as `tag` does."""
+        """Deletes a tag of the artifact that `reference`, a tag or a digest, identifies; raises as `tag` does."""
         if reference != tag:
-            named = reference if is_digest(reference) else self._digest(repository, reference)
-            if named is None or named not in self._names(repository, tag):
+            digest = reference if is_digest(reference) else self._digest(repository, reference)
+            if digest is None or digest not in self._digests(repository, tag):
                 raise ManifestUnknown(f"{repository} has no artifact {reference} with the tag {tag}")
         self.tag(repository, tag)
 
     def manifest(self, repository: Repository, digest: str) -> None:
-        """Deletes all tags that carry the digest; one without tags as far as SWR lets it be done.
+        """Deletes all tags that point to the digest. Without such tags, tries to delete the digest on /v2.
 
-        Raises `ManifestUnknown` and `RepositoryUnknown` only when SWR's registry does not serve the digest either;
+        Raises `ManifestUnknown` and `RepositoryUnknown` only if SWR's registry does not serve the digest either;
         `DeletionRefused`, `TimedOut`.
         """
         if not self._management.serves(repository.credentials):
-            self._without_management(repository, digest)
+            self._manifest_without_management(repository, digest)
             return
-        deleted, until = False, time.monotonic() + LONGEST
+        deleted, deadline = False, time.monotonic() + TIMEOUT_SECONDS
         unknown: RepositoryUnknown | None = None
         try:
-            tags = self._listed(repository, digest)
+            tags = self._listed_tags(repository, digest)
         except RepositoryUnknown as error:
             tags, unknown = [], error
-        for tag in _timely(tags, repository, until):
-            # A push may have moved the tag since the list was made. SWR knows no deletion on a condition, so one that
-            # moves it between this look and the next request still loses the tag of its new image; its push, run
-            # again, brings the tag back.
-            if self._still_carries(repository, tag, digest):
-                deleted = self._deleted(repository, tag.name) or deleted
+        for tag in _until(deadline, tags, repository):
+            # A push may have moved the tag since it was listed. SWR has no conditional deletion: a push between this
+            # check and the next request still loses its tag. Running that push again restores the tag.
+            if self._still_points_to(repository, tag, digest):
+                deleted = self._delete_if_present(repository, tag.name) or deleted
         if deleted:
             return
         try:
-            self._untagged(repository, digest)
+            self._delete_untagged(repository, digest)
         except ManifestUnknown as error:
             raise unknown or error from None
 
-    def _deleted(self, repository: Repository, tag: str) -> bool:
+    def _delete_if_present(self, repository: Repository, tag: str) -> bool:
         try:
-            self._managed(repository, tag)
+            self._delete_by_management(repository, tag)
         except NotFound:
             return False
         return True
 
-    def _managed(self, repository: Repository, tag: str) -> None:
-        """By the management API. Its 404 is believed when the registry does not serve the tag either: Harbor takes a
-        404 for done."""
+    def _delete_by_management(self, repository: Repository, tag: str) -> None:
+        """Raises `NotFound` only if the registry does not serve the tag either: Harbor treats a 404 as success."""
         try:
             self._catalog.delete_tag(repository, tag)
         except NotFound as error:
-            try:
-                served = self._digest(repository, tag) is not None
-            except NotFound:
-                served = False
-            if not served:
-                raise
-            raise DeletionRefused(
-                f"SWR's management API does not find the tag {tag} of {repository}, although SWR's registry serves it: "
-                "delete it again later, or in the SWR console",
-                **error.of_swr(),
-            ) from error
+            with contextlib.suppress(NotFound):
+                if self._digest(repository, tag) is not None:
+                    raise DeletionRefused(
+                        f"tag {tag} of {repository} not found by SWR's management API, although SWR's registry serves "
+                        "it: delete it again later, or delete it in the SWR console",
+                        **error.of_swr(),
+                    ) from error
+            raise
 
-    def _untagged(self, repository: Repository, digest: str) -> None:
+    def _delete_untagged(self, repository: Repository, digest: str) -> None:
         try:
-            self._on_registry(repository, digest)
+            self._delete_by_registry(repository, digest)
         except DeletionRefused as refused:
             raise DeletionRefused(
-                f"no tag of {repository} carries {digest}, and SWR deletes only by tag: nothing was deleted; delete "
-                "the repository in SWR's console if it must go at once",
+                f"nothing deleted: no tag of {repository} points to {digest}, and SWR deletes only by tag; to remove "
+                "it now, delete the repository in the SWR console",
                 **refused.of_swr(),
             ) from refused
 
-    def _without_management(self, repository: Repository, digest: str) -> None:
-        until = time.monotonic() + LONGEST
+    def _manifest_without_management(self, repository: Repository, digest: str) -> None:
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         try:
-            self._on_registry(repository, digest)
+            self._delete_by_registry(repository, digest)
         except (DeletionRefused, ManifestUnknown) as error:
-            # An original is no manifest of SWR's, but tags may stand for it.
+            # SWR has no manifest with the digest of an original, but converted manifests may reference it.
             if isinstance(error, ManifestUnknown) and not self._translated:
                 raise
-            # Each of them was asked for, so it does no harm if the first takes the others along.
-            tags = self._carrying(repository, digest, until)
+            # All of them are to be deleted, so it does no harm if SWR deletes all with the first.
+            tags = self._tags_of_digest(repository, digest, deadline)
             if not tags:
                 raise
             deleted = False
-            for tag in _timely(tags, repository, until):
-                # A push may have moved it since; see `manifest`.
-                if digest in self._names(repository, tag):
+            for tag in _until(deadline, tags, repository):
+                # A push may have moved the tag, as in `manifest`.
+                if digest in self._digests(repository, tag):
                     with contextlib.suppress(ManifestUnknown):
-                        self._on_registry(repository, tag)
+                        self._delete_by_registry(repository, tag)
                         deleted = True
             if not deleted:
                 if isinstance(error, DeletionRefused) and self._digest(repository, digest) is not None:
                     raise
-                raise ManifestUnknown(f"no tag of {repository} carries {digest} any more") from None
+                raise ManifestUnknown(f"no tag of {repository} points to {digest} any more") from None
 
-    def _on_registry(self, repository: Repository, reference: str) -> None:
-        """Raises `ManifestUnknown`, and `DeletionRefused` when the manifest is there but this way is closed."""
-        response = self._ask(repository, f"/v2/{repository}/manifests/{reference}")
+    def _delete_by_registry(self, repository: Repository, reference: str) -> None:
+        """Raises `ManifestUnknown`, and `DeletionRefused` if the manifest exists but /v2 does not delete it."""
+        response = self._send_delete(repository, f"/v2/{repository}/manifests/{reference}")
         if 200 <= response.status_code < 300:
             settle(response)
             return
         error = error_for(error_response_of(response))
-        if response.status_code not in _CLOSED:
+        if response.status_code not in _UNSUPPORTED_STATUSES:
             raise error
-        # A 404 can be the manifest's or the method's.
+        # A 404 can be about the manifest or about the method.
         if self._digest(repository, reference) is None:
             raise ManifestUnknown(f"{repository} has no manifest {reference}", **error.of_swr())
         raise DeletionRefused(
-            f"SWR's registry does not delete {reference} of {repository}: {_way_out(repository.credentials)}",
+            f"SWR's registry does not delete {reference} of {repository}: {_management_remedy(repository.credentials)}",
             **error.of_swr(),
         )
 
-    def _ask(self, repository: Repository, path: str) -> requests.Response:
-        """Other clients of SWR delete with a token for pushing (`docs/facts/swr.md §6`), Harbor's with one for all."""
+    def _send_delete(self, repository: Repository, path: str) -> requests.Response:
+        """Other clients of SWR delete with a token for pushing (`docs/facts/swr.md §6`), Harbor with one for `*`."""
         try:
             return self._registry.exchange("DELETE", repository, path, actions=PUSH, policy=CREATE)
         except AccountBlocked:
@@ -206,17 +199,17 @@ class Deletion:
         except Denied:
             return self._registry.exchange("DELETE", repository, path, actions=ALL, policy=CREATE)
 
-    # Which tags carry a digest
+    # Which tags point to a digest
 
     def _digest(self, repository: Repository, reference: str) -> str | None:
-        """SWR's own."""
+        """The digest of the manifest in SWR, None for a missing one."""
         try:
             return self._registry.manifest(repository, reference, ACCEPT, head=True).digest
         except ManifestUnknown:
             return None
 
-    def _names(self, repository: Repository, tag: str) -> set[str]:
-        """All digests that a tag carries, none when it is gone."""
+    def _digests(self, repository: Repository, tag: str) -> set[str]:
+        """The digests of the manifest and of its original; empty for a missing tag."""
         if not self._translated:
             return {digest} if (digest := self._digest(repository, tag)) is not None else set()
         try:
@@ -226,61 +219,62 @@ class Deletion:
         source = original_digest_of(found.data or b"")
         return {found.digest} if source is None else {found.digest, source}
 
-    def _still_carries(self, repository: Repository, tag: ListedTag, digest: str) -> bool:
+    def _still_points_to(self, repository: Repository, tag: ListedTag, digest: str) -> bool:
         if tag.digest is not None and digest in (tag.digest, tag.source):
             return self._digest(repository, tag.name) == tag.digest
-        return digest in self._names(repository, tag.name)
+        return digest in self._digests(repository, tag.name)
 
-    def _listed(self, repository: Repository, digest: str) -> list[ListedTag]:
-        """By the management API: the tags that carry the digest, and those of which the list does not tell, because it
-        has no digest of theirs, or no document (`docs/facts/swr.md §4.5` says that it has both). The look that follows
-        tells."""
+    def _listed_tags(self, repository: Repository, digest: str) -> list[ListedTag]:
+        """From the management API: the tags that point to the digest, and those that may.
+
+        A tag may if the list has no digest or no manifest of it, contrary to `docs/facts/swr.md §4.5`.
+        `_still_points_to` then decides.
+        """
         tags = self._catalog.tags(repository)
-        untold = [tag.name for tag in tags if tag.digest != digest and self._is_untold(tag)]
-        _refuse_beyond(len(untold), repository, "delete it in SWR's console")
-        carries = {tag.name for tag in tags if tag.digest == digest or (self._translated and tag.source == digest)}
-        return [tag for tag in tags if tag.name in carries or tag.name in untold]
+        unknown = {tag.name for tag in tags if tag.digest != digest and self._may_point_anywhere(tag)}
+        _check_lookups(len(unknown), repository, "delete it in the SWR console")
+        pointing = {tag.name for tag in tags if tag.digest == digest or (self._translated and tag.source == digest)}
+        return [tag for tag in tags if tag.name in pointing | unknown]
 
-    def _is_untold(self, tag: ListedTag) -> bool:
-        return tag.digest is None or (self._translated and tag.silent)
+    def _may_point_anywhere(self, tag: ListedTag) -> bool:
+        return tag.digest is None or (self._translated and tag.source_unknown)
 
-    def _carrying(self, repository: Repository, digest: str, until: float) -> list[str]:
-        """By the registry, which tells it only of one tag at a time."""
-        names = _timely(self._asked(repository), repository, until)
-        return [name for name in names if digest in self._names(repository, name)]
+    def _tags_of_digest(self, repository: Repository, digest: str, deadline: float) -> list[str]:
+        """The tags whose manifest, or its original, has the digest. The registry needs one request for each tag."""
+        names = _until(deadline, self._tag_names(repository), repository)
+        return [name for name in names if digest in self._digests(repository, name)]
 
-    def _sharing(self, repository: Repository, digest: str, until: float) -> list[str]:
-        """The same of SWR's own digest: these tags have one manifest."""
-        names = _timely(self._asked(repository), repository, until)
+    def _tags_of_manifest(self, repository: Repository, digest: str, deadline: float) -> list[str]:
+        """The tags whose manifest in SWR has the digest, with one request for each tag."""
+        names = _until(deadline, self._tag_names(repository), repository)
         return [name for name in names if self._digest(repository, name) == digest]
 
-    def _asked(self, repository: Repository) -> list[str]:
-        names = self._lists.names(repository)
-        _refuse_beyond(len(names), repository, _way_out(repository.credentials))
+    def _tag_names(self, repository: Repository) -> list[str]:
+        names = self._tag_lister.names(repository)
+        _check_lookups(len(names), repository, _management_remedy(repository.credentials))
         return names
 
 
-def _refuse_beyond(number: int, repository: Repository, way_out: str) -> None:
-    if number > MOST_LOOKS:
+def _check_lookups(count: int, repository: Repository, remedy: str) -> None:
+    if count > MAX_LOOKUPS:
         raise DeletionRefused(
-            f"which tags of {repository} carry a digest can only be asked one by one here, and it has {number} "
-            f"(at most {MOST_LOOKS} are asked for): {way_out}"
+            "nothing deleted: finding the tags of a digest takes one request per tag here, and "
+            f"{repository} has {count} tags (limit {MAX_LOOKUPS}); {remedy}"
         )
 
 
-def _timely(tags: Iterable[T], repository: Repository, until: float) -> Iterator[T]:
-    """The tags, one after the other. Raises `TimedOut` before the one that comes after the monotonic moment `until`."""
+def _until(deadline: float, tags: Iterable[T], repository: Repository) -> Iterator[T]:
+    """The tags, one after the other. Raises `TimedOut` for a tag after the monotonic time `deadline`."""
     for number, tag in enumerate(tags):
-        if time.monotonic() > until:
+        if time.monotonic() > deadline:
             raise TimedOut(
-                f"the deletion in {repository} took longer than {LONGEST:g} s, after {number} tags: delete again to "
-                "continue"
+                f"the deletion in {repository} timed out after {TIMEOUT_SECONDS:g} s and {number} tags: delete again "
+                "to continue"
             )
         yield tag
 
 
-def _way_out(credentials: Credentials) -> str:
-    """How the management API can be reached."""
+def _management_remedy(credentials: Credentials) -> str:
     if credentials.secret_key is None:
-        return "enter the SK as Access Secret, so that SWR's management API can be used"
-    return f"name the management API of {credentials.region} in SWR_ADAPTER_REGIONS"
+        return "enter the SK as Access Secret to use the management API"
+    return f"set `api` of {credentials.region} in SWR_ADAPTER_REGIONS to the URL of its management API"

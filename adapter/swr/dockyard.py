@@ -1,6 +1,6 @@
-"""`dockyard/v2` on the registry host: organizations when only the login key is known (`docs/facts/swr.md §5`).
+"""The API `dockyard/v2` on the registry host: organizations and repositories with only the login key.
 
-Not documented by OTC; Harbor's own Huawei adapter and the fork use it. Where it is absent, `DockyardAbsent` is raised.
+OTC does not document it; Harbor's own Huawei adapter and a fork of it use it (`docs/facts/swr.md §5`).
 """
 
 from __future__ import annotations
@@ -16,29 +16,31 @@ from adapter.credentials import Credentials
 from adapter.errors import AdapterError, Unexpected
 from adapter.settings import RegionHosts
 from adapter.swr.errors import error_for
-from adapter.swr.management import Organization, Part, parse_organizations, part_of, raise_unless_created
+from adapter.swr.management import raise_unless_created
+from adapter.swr.models import Organization, parse_organizations
+from adapter.swr.pagination import RawPage
 from adapter.swr.retry import CREATE, READ, RetryPolicy
 from adapter.swr.tokens import basic
 from adapter.swr.transport import Transport, error_response_of, read_document, settle
 
-_ABSENT: Final = frozenset({301, 302, 303, 307, 308, 401, 404, 405, 501})
+_ABSENT_STATUSES: Final = frozenset({301, 302, 303, 307, 308, 401, 404, 405, 501})
 
 
 class DockyardAbsent(AdapterError):
-    """This SWR has no such API; never shown to a caller."""
+    """SWR has no dockyard API in this region. No client receives this error."""
 
     id = "dockyard-absent"
 
 
 class Dockyard:
-    """Calls with Basic and the login key; refusals raise what `error_for` makes of them."""
+    """Calls with Basic authentication. Every method raises `DockyardAbsent`, or what `error_for` returns."""
 
     def __init__(self, transport: Transport, regions: Mapping[str, RegionHosts]) -> None:
         self._transport = transport
         self._regions = regions
 
     def organizations(self, credentials: Credentials) -> list[Organization]:
-        """Those the account is authorised for. The credentials are known to be right when this is asked."""
+        """The organizations that these credentials may see. Confirm the credentials first."""
         response = self._send("GET", credentials, "namespaces", READ)
         if response.status_code != 200:
             raise error_for(error_response_of(response))
@@ -50,21 +52,17 @@ class Dockyard:
     def create_organization(self, credentials: Credentials, name: str) -> None:
         """Raises `OrganizationExists` for 409."""
         response = self._send("POST", credentials, "namespaces", CREATE, json.dumps({"namespace": name}))
-        if "html" in response.headers.get("Content-Type", ""):
-            settle(response)
-            raise DockyardAbsent("a page for people")
+        _raise_if_html(response)
         raise_unless_created(response, name)
 
-    def repositories(self, credentials: Credentials, query: Mapping[str, str], policy: RetryPolicy) -> Part:
-        """A page of the account's repositories, as `Management.repositories` has it."""
+    def repositories(self, credentials: Credentials, query: Mapping[str, str], policy: RetryPolicy) -> RawPage:
+        """One page of the repositories, as `Management.repositories` returns it."""
         target = f"repositories?{urlencode(query, quote_via=quote)}"
         response = self._send("GET", credentials, target, policy)
         if response.status_code != 200:
             raise error_for(error_response_of(response))
-        if "html" in response.headers.get("Content-Type", ""):
-            settle(response)
-            raise DockyardAbsent("a page for people")
-        return part_of(response, policy)
+        _raise_if_html(response)
+        return RawPage(read_document(response, deadline=policy.deadline), response.headers.get("Content-Range"))
 
     def _send(
         self, method: str, credentials: Credentials, target: str, policy: RetryPolicy, body: str = ""
@@ -82,11 +80,17 @@ class Dockyard:
             body=body.encode(),
             policy=policy,
         )
-        # The token endpoint took the same credentials, so 401 too can only mean that the API is not there.
-        if response.status_code in _ABSENT:
+        # The token endpoint has accepted these credentials, so even 401 means that the API does not exist.
+        if response.status_code in _ABSENT_STATUSES:
             error_response = error_response_of(response)
-            # Only a code of SWR's own shows that a 404 speaks of what was asked for.
+            # A 404 is about the requested object only if it has an error code of SWR.
             if error_response.status == 404 and error_response.number and not error_response.astray:
                 raise error_for(error_response)
             raise DockyardAbsent("not found")
         return response
+
+
+def _raise_if_html(response: requests.Response) -> None:
+    if "html" in response.headers.get("Content-Type", ""):
+        settle(response)
+        raise DockyardAbsent("an HTML page")

@@ -1,8 +1,8 @@
-"""Entries of SWR's listings: a repository, a tag (`docs/facts/swr.md §4.4, §4.5`). Pure.
+"""What SWR lists: organizations, repositories and tags (`docs/facts/swr.md §4.2, §4.4, §4.5`). Pure.
 
-A name that no registry accepts, or an empty one, is left out: Harbor could not request it. Only what decides something
-refuses the list with `Unexpected`: a missing name, and an invalid digest, since a guess would copy the wrong image. All
-else decorates an entry (times, sizes, types); where it cannot be read it is None.
+An empty or invalid name is left out: Harbor could not request it. A missing name and an invalid digest raise
+`Unexpected`, since a guess would copy the wrong image. Every other field (times, sizes, types) is None if it cannot be
+parsed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from adapter.documents import parse_json
 from adapter.errors import DigestInvalid, NameInvalid, TagInvalid, Unexpected
 from adapter.numerals import whole_in_json
 from adapter.references import RepositoryName, check_digest, check_tag, parse_repository
@@ -20,12 +21,27 @@ from adapter.swr.annotations import original_digest_of
 from adapter.swr.media_types import DOCKER_LIST, DOCKER_MANIFEST, LISTS, NONE, parsed, type_of
 
 _SCHEMA_1: Final = "application/vnd.docker.distribution.manifest.v1+prettyjws"
-_LONGEST_TYPE: Final = 255
+_MAX_TYPE_CHARACTERS: Final = 255
+_UNREADABLE: Final = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+
+@dataclass(frozen=True)
+class Organization:
+    """A namespace of SWR. `auth`: 7 manage, 3 write, 1 read, None if SWR sends none (`docs/facts/swr.md §4.2`)."""
+
+    name: str
+    auth: int | None = None
+    id: int | None = None
+
+    @property
+    def writable(self) -> bool:
+        """Whether images may be pushed into the organization; True if SWR sends no `auth`."""
+        return self.auth is None or self.auth >= 3
 
 
 @dataclass(frozen=True, slots=True)
 class ListedRepository:
-    """A repository of a listing; `name` is the path below the organization, `updated` RFC 3339."""
+    """A repository of a list. `name` is the path below the organization, `updated` is RFC 3339."""
 
     organization: str
     name: str
@@ -33,17 +49,17 @@ class ListedRepository:
 
     @property
     def repository(self) -> RepositoryName:
-        """Its full name."""
+        """The full name."""
         return RepositoryName(self.organization, self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class ListedTag:
-    """A tag; `size` is in bytes, `pushed` RFC 3339. What SWR does not tell is None.
+    """A tag of a list. `size` is in bytes, `pushed` is RFC 3339. A field that SWR does not send is None.
 
-    `config_type` is the media type of the image's configuration: it tells an image from a chart. `source` is the digest
-    of the original that the tag's image stands for, if it is a translation (`adapter.swr.annotations`); `silent`: that
-    cannot be seen.
+    `config_type` is the media type of the image configuration: it tells an image from a chart. `source` is the digest
+    of the original if the tag points to a converted manifest (`adapter.swr.annotations`). `source_unknown`: the list
+    does not show whether the manifest is a converted one.
     """
 
     name: str
@@ -54,11 +70,41 @@ class ListedTag:
     is_list: bool
     config_type: str | None = None
     source: str | None = None
-    silent: bool = False
+    source_unknown: bool = False
+
+
+def parse_organizations(document: bytes) -> list[Organization]:
+    """Parses `{"namespaces": [{"id", "name", "auth", …}]}`, or the list alone; ignores other fields.
+
+    The list may be null, as Go writes an empty one. Raises `Unexpected` for anything else that is not a list.
+    """
+    try:
+        answer = parse_json(document)
+        entries = answer if isinstance(answer, list) else answer["namespaces"]
+        if not isinstance(entries, list | None):
+            raise TypeError
+        return [_organization(entry) for entry in entries or []]
+    except _UNREADABLE:
+        raise Unexpected("cannot parse SWR's list of organizations: report this") from None
+
+
+def parse_organization(document: bytes) -> Organization:
+    """Parses the response for one organization. Raises `Unexpected`."""
+    try:
+        return _organization(parse_json(document))
+    except _UNREADABLE:
+        raise Unexpected("cannot parse SWR's response about the organization: report this") from None
+
+
+def _organization(entry: Mapping[str, Any]) -> Organization:
+    name = entry["name"]
+    if not isinstance(name, str):
+        raise TypeError
+    return Organization(name, whole_in_json(entry.get("auth")), whole_in_json(entry.get("id")))
 
 
 def read_repository(entry: Mapping[str, Any]) -> ListedRepository | None:
-    """Names of nested repositories may come as in a path, with `$` for the slash."""
+    """None for an invalid name. A nested name may have `$` in place of the slash, as in a path."""
     organization, name = entry.get("namespace"), entry.get("name")
     if not isinstance(organization, str) or not isinstance(name, str):
         raise Unexpected("SWR's list of repositories has an entry without a name: report this")
@@ -70,20 +116,21 @@ def read_repository(entry: Mapping[str, Any]) -> ListedRepository | None:
 
 
 def read_tag(entry: Mapping[str, Any]) -> ListedTag | None:
-    """`ListedTag` has a capital letter; `manifest` is the document as a string (`docs/facts/swr.md §4.5`)."""
+    """None for an invalid or deleted tag. In SWR's list the field `Tag` has a capital letter, and `manifest` is the
+    document as a string (`docs/facts/swr.md §4.5`)."""
     name = entry.get("Tag", entry.get("tag"))
     if not isinstance(name, str):
-        raise Unexpected("SWR's list of tags has an entry without a name: report this")
+        raise Unexpected("SWR's tag list has an entry without a name: report this")
     try:
         check_tag(name)
     except TagInvalid:
         return None
     if _is_deleted(entry.get("deleted")):
         return None
-    document = _manifest(entry)
-    media_type, config_type = _types(entry, document)
+    manifest = _manifest(entry)
+    media_type, config_type = _types(entry, manifest)
     is_list = whole_in_json(entry.get("tag_type")) == 1 or media_type in LISTS
-    own_type = type_of(document)
+    own_type = type_of(manifest)
     return ListedTag(
         name,
         _digest(entry.get("digest")),
@@ -92,14 +139,14 @@ def read_tag(entry: Mapping[str, Any]) -> ListedTag | None:
         parse_timestamp(entry.get("updated")) or parse_timestamp(entry.get("created")),
         is_list=is_list,
         config_type=config_type,
-        source=original_digest_of(document),
-        silent=own_type not in LISTS and (is_list or own_type == NONE),
+        source=original_digest_of(manifest),
+        source_unknown=own_type not in LISTS and (is_list or own_type == NONE),
     )
 
 
 def _is_deleted(value: object) -> bool:
-    """Only a readable time says so, or true. A deleted tag that is listed costs a 404 when it is pulled, but a tag that
-    is left out would pass for deleted."""
+    """Only for a valid time, or true. A deleted tag that is listed costs one 404 when Harbor pulls it; Harbor treats a
+    tag that is left out as deleted."""
     return value is True or parse_timestamp(value) is not None
 
 
@@ -109,52 +156,50 @@ def _digest(value: object) -> str | None:
     try:
         return check_digest(str(value))
     except DigestInvalid:
-        raise Unexpected("SWR's list of tags has an invalid digest: report this") from None
+        raise Unexpected("SWR's tag list has an invalid digest: report this") from None
 
 
 def _manifest(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The parsed manifest, empty where the list has none that can be read. Parsed once: it may have megabytes."""
+    """The parsed manifest, empty if the list has no valid one. Parsed only once: it may have megabytes."""
     text = entry.get("manifest")
     return (parsed(text.encode(errors="replace")) or {}) if isinstance(text, str) else {}
 
 
-def _types(entry: Mapping[str, Any], document: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Of the manifest and of its configuration; without the manifest, what the numbers beside it say."""
-    if (media_type := type_of(document)) != NONE:
-        return media_type[:_LONGEST_TYPE], config_type_of(document)
+def _types(entry: Mapping[str, Any], manifest: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The media types of manifest and configuration. Without a manifest, `tag_type` and `schema` decide."""
+    if (media_type := type_of(manifest)) != NONE:
+        return media_type[:_MAX_TYPE_CHARACTERS], config_type_of(manifest)
     if whole_in_json(entry.get("tag_type")) == 1:
         return DOCKER_LIST, None
     return {1: _SCHEMA_1, 2: DOCKER_MANIFEST}.get(whole_in_json(entry.get("schema")) or 0), None
 
 
 def config_type_of(document: object) -> str | None:
-    """The media type of the configuration that a parsed manifest names.
+    """The media type of the configuration that a parsed manifest references.
 
-    None for a list, for what is no manifest, and for a type longer than any: lists are kept in memory, and a type is
-    what whoever pushed the image wrote.
+    None for an index, for anything that is not a manifest, and for a type of more than 255 characters: the pusher of an
+    image chooses the type, and lists are kept in memory.
     """
     config = document.get("config") if isinstance(document, dict) else None
     found = config.get("mediaType") if isinstance(config, dict) else None
-    usable = isinstance(found, str) and len(found) <= _LONGEST_TYPE and found.isascii() and found.isprintable()
+    usable = isinstance(found, str) and len(found) <= _MAX_TYPE_CHARACTERS and found.isascii() and found.isprintable()
     return found if usable else None
 
 
-_FORM: Final = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d{1,9})? ?(?:[Zz]|([+-])(\d\d):?(\d\d))?(?: [A-Z]{3,4})?",
-    re.ASCII,
-)
+_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?) ?(Z|[+-]\d\d:?[0-5]\d)?(?: [A-Z]{3,4})?")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_EARLIEST_SECONDS: Final = 946_684_800
-_LATEST_SECONDS: Final = 4_102_444_800
-"""From 2000 to 2100: numbers outside are not taken for the time of an image, whether in seconds or in milliseconds."""
+_MIN_EPOCH_MILLISECONDS: Final = 946_684_800_000
+"""Start of the year 2000: a smaller number is not the time of an image."""
+_MAX_EPOCH_MILLISECONDS: Final = 4_102_444_800_000
+"""Start of the year 2100."""
 
 
 def parse_timestamp(value: object) -> str | None:
-    """`2026-01-02T03:04:05.678Z`; None where SWR gives none, an unreadable one, or a zero one. Never raises.
+    """`2026-01-02T03:04:05.678Z`; None for a missing, invalid or zero time. Never raises.
 
-    RFC 3339 is documented (`docs/facts/swr.md §4.4, §4.5`); a blank for the T, and a zone that is left out, are read
-    too: all times are UTC. So are seconds and milliseconds since 1970, as a number or in digits. A zero time is one of
-    1970-01-01T00:00:00Z or before: Go writes year 1 for a time that was never set, other programs 1970.
+    SWR documents RFC 3339 (`docs/facts/swr.md §4.4, §4.5`). Also accepted: a blank in place of the T, no zone (UTC),
+    the zone as Go prints it (`+0000 UTC`), and seconds or milliseconds since 1970 as a number or as digits. A zero time
+    is 1970-01-01T00:00:00Z or earlier: Go writes year 1 for a time that was never set, other programs write 1970.
     """
     moment = _from_text(value) if isinstance(value, str) else None
     if moment is None:
@@ -165,25 +210,13 @@ def parse_timestamp(value: object) -> str | None:
 
 
 def _from_text(text: str) -> datetime | None:
-    found = _FORM.fullmatch(text.strip())
+    found = _TIME.fullmatch(text.strip().upper())
     if found is None:
         return None
     try:
-        moment = datetime(*(int(found[at]) for at in range(1, 7)), tzinfo=UTC)  # type: ignore[misc,arg-type]
-        milliseconds = int(((found[7] or "")[1:] + "000")[:3])
-        return moment - _offset(found) + timedelta(milliseconds=milliseconds)
+        return datetime.fromisoformat(found[1] + (found[2] or "Z")).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-
-
-def _offset(found: re.Match[str]) -> timedelta:
-    if found[8] is None:
-        return timedelta()
-    hours, minutes = int(found[9]), int(found[10])
-    if hours > 23 or minutes > 59:
-        raise ValueError
-    offset = timedelta(hours=hours, minutes=minutes)
-    return -offset if found[8] == "-" else offset
 
 
 def _from_number(value: object) -> datetime | None:
@@ -191,6 +224,6 @@ def _from_number(value: object) -> datetime | None:
     if number is None:
         return None
     for milliseconds in (number * 1000, number):
-        if _EARLIEST_SECONDS * 1000 <= milliseconds < _LATEST_SECONDS * 1000:
+        if _MIN_EPOCH_MILLISECONDS <= milliseconds < _MAX_EPOCH_MILLISECONDS:
             return _EPOCH + timedelta(milliseconds=milliseconds)
     return None

@@ -1,4 +1,4 @@
-"""Organizations, by whichever way the credentials open: signed API, dockyard, or the token endpoint's refusals."""
+"""Organizations: looked up and created through the management API, dockyard, or errors of the token endpoint."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ from adapter.errors import (
 from adapter.references import RepositoryName, check_organization
 from adapter.state.singleflight import SingleFlight
 from adapter.swr.dockyard import Dockyard, DockyardAbsent
-from adapter.swr.management import Management, Organization
+from adapter.swr.management import Management
+from adapter.swr.models import Organization
 from adapter.swr.repository import Repository
 from adapter.swr.retry import CREATE, IDEMPOTENT, READ, longest
 from adapter.swr.tokens import PULL, Tokens
 
-_REMEMBERED: Final = 60.0
-"""Seconds in which whoever asks for an organization that was just made is answered by a look, not by a second POST."""
+_CREATED_TTL_SECONDS: Final = 60.0
+"""How long an organization counts as just created: another request for it costs a look-up, not a second POST."""
 
-_LONGEST: Final = longest(IDEMPOTENT) + longest(CREATE)
-"""Seconds that a creation may take, with a look before or after it; nobody waits longer for another's."""
+_CREATION_TIMEOUT_SECONDS: Final = longest(IDEMPOTENT) + longest(CREATE)
+"""For a creation with one look-up before or after it; other threads wait no longer for its result."""
 
 
 class Organizations:
-    """Looks up and creates organizations; the credentials are confirmed before anything is signed."""
+    """Looks up and creates organizations. Confirms credentials before it signs anything with them. Thread-safe."""
 
     def __init__(self, tokens: Tokens, management: Management, dockyard: Dockyard, *, may_create: bool) -> None:
         self._tokens = tokens
@@ -43,11 +44,11 @@ class Organizations:
         self._dockyard = dockyard
         self._may_create = may_create
         self._flights: SingleFlight[None] = SingleFlight()
-        self._made: dict[tuple[str, str], float] = {}
+        self._created: dict[tuple[str, str], float] = {}
         self._lock = Lock()
 
     def all(self, credentials: Credentials) -> list[Organization]:
-        """All that the account is authorised for. Raises `Denied` when these credentials open no way to list them."""
+        """All that these credentials may see. Raises `Denied` if these credentials cannot list organizations."""
         self._tokens.confirm(credentials, READ)
         if self._management.serves(credentials):
             return self._management.organizations(credentials, READ)
@@ -56,40 +57,38 @@ class Organizations:
         except NotFound:
             return []
         except DockyardAbsent:
-            raise Denied(
-                "organizations cannot be listed with the login key alone on this SWR: enter the SK as Access Secret"
-            ) from None
+            raise Denied("cannot list organizations with the login key alone: enter the SK as Access Secret") from None
 
     def named(self, credentials: Credentials, names: Collection[str]) -> list[Organization]:
-        """Those of the named ones that exist and can be seen; one request however many names, where SWR can list."""
+        """The existing and visible ones of `names`, in one request if these credentials can list organizations."""
         try:
             found = {organization.name: organization for organization in self.all(credentials)}
         except AccountBlocked:
             raise
         except Denied:
-            # Not every account may list; each name by itself then.
-            each = (self._alone(credentials, name) for name in names)
+            # Some accounts may not list organizations, but may look up one by its name.
+            each = (self._without_list(credentials, name) for name in names)
             return [organization for organization in each if organization is not None]
         return [found[name] for name in names if name in found]
 
-    def _alone(self, credentials: Credentials, name: str) -> Organization | None:
+    def _without_list(self, credentials: Credentials, name: str) -> Organization | None:
         if self._management.serves(credentials):
             with contextlib.suppress(Denied):
                 return self._management.organization(credentials, name)
-        return Organization(name) if self._answers_for(credentials, name) else None
+        return Organization(name) if self._token_endpoint_finds(credentials, name) else None
 
     def exists(self, credentials: Credentials, name: str) -> bool:
-        """Whether the account can see the organization. Only words depend on it: a failed look-up counts as yes."""
+        """Whether the organization is visible; True if the look-up fails. Use it only to choose an error message."""
         try:
             return bool(self.named(credentials, [name]))
         except AdapterError:
             return True
 
     def is_missing(self, credentials: Credentials, name: str, error: AdapterError) -> bool:
-        """Whether SWR itself says that there is no such organization; a failed look-up is not that.
+        """Whether SWR itself reports the organization as missing; False if the look-up fails.
 
-        The management API has a code for it (`docs/facts/swr.md §4.12`). With the login key alone there are only the
-        words of the token endpoint, in `error`, which for another account's organization are others (§5).
+        The management API has a code for this (`docs/facts/swr.md §4.12`). With only the login key, `error` of the
+        token endpoint decides: its message for another account's organization is different (§5).
         """
         if not self._management.serves(credentials):
             return isinstance(error, OrganizationUnknown)
@@ -100,29 +99,29 @@ class Organizations:
             return False
 
     def create(self, credentials: Credentials, name: str) -> None:
-        """Makes an organization with one POST, however many threads ask.
+        """Creates an organization. Several threads that create one at the same time send one POST together.
 
-        Raises `OrganizationExists` when it is there and the account may use it, `OrganizationTaken` when it is
-        another account's, `OrganizationQuota`, `OrganizationReserved`, `NameInvalid`, `CreationRefused`.
+        Raises `OrganizationExists` if it exists and may be used, `OrganizationTaken` if another account owns it,
+        `OrganizationQuota`, `OrganizationReserved`, `NameInvalid`, `CreationRefused`.
         """
         check_organization(name)
         self._tokens.confirm(credentials)
-        _, ours = self._flights.do(
+        _, first = self._flights.do(
             (credentials.regional_key, name),
             lambda: self._create_if_missing(credentials, name),
-            timeout=_LONGEST,
+            timeout=_CREATION_TIMEOUT_SECONDS,
         )
-        if not ours:
-            raise OrganizationExists(f"the organization '{name}' was created a moment ago")
+        if not first:
+            raise OrganizationExists(f"organization '{name}' was created a moment ago")
 
     def _create_if_missing(self, credentials: Credentials, name: str) -> None:
-        """Looks first only where that is likely to save a POST, or where a POST is not allowed."""
+        """Looks up the organization first only if that can save a POST, or if creation is disabled."""
         key = (credentials.regional_key, name)
-        if (not self._may_create or self._recently_made(key)) and self._look(credentials, name) is not None:
-            raise OrganizationExists(f"the organization '{name}' exists")
+        if (not self._may_create or self._was_just_created(key)) and self._find(credentials, name) is not None:
+            raise OrganizationExists(f"organization '{name}' already exists")
         if not self._may_create:
             raise CreationRefused(
-                f"the organization '{name}' does not exist in SWR and this adapter may not create it "
+                f"organization '{name}' does not exist in SWR, and this adapter may not create it "
                 "(SWR_ADAPTER_CREATE_NAMESPACES=false): create it in the SWR console, then run the replication again"
             )
         try:
@@ -130,13 +129,13 @@ class Organizations:
         finally:
             self._tokens.begin_anew(credentials, name)
         with self._lock:
-            self._made[key] = time.monotonic() + _REMEMBERED
+            self._created[key] = time.monotonic() + _CREATED_TTL_SECONDS
 
-    def _recently_made(self, key: tuple[str, str]) -> bool:
+    def _was_just_created(self, key: tuple[str, str]) -> bool:
         with self._lock:
             now = time.monotonic()
-            self._made = {made: until for made, until in self._made.items() if until > now}
-            return key in self._made
+            self._created = {created: expiry for created, expiry in self._created.items() if expiry > now}
+            return key in self._created
 
     def _create(self, credentials: Credentials, name: str) -> None:
         try:
@@ -146,51 +145,47 @@ class Organizations:
                 self._dockyard.create_organization(credentials, name)
         except DockyardAbsent:
             raise CreationRefused(
-                f"the organization '{name}' does not exist, and this SWR creates none with the login key alone: "
-                "enter the SK as Access Secret, or create it in the SWR console"
+                f"organization '{name}' does not exist, and cannot be created with the login key alone: enter the SK "
+                "as Access Secret, or create it in the SWR console"
             ) from None
         except OrganizationExists as conflict:
-            self._raise_whose(credentials, name, conflict)
+            self._raise_for_conflict(credentials, name, conflict)
 
-    def _raise_whose(self, credentials: Credentials, name: str, conflict: OrganizationExists) -> None:
-        """409 on creation: names are unique in a region, so it need not be the account's own."""
+    def _raise_for_conflict(self, credentials: Credentials, name: str, conflict: OrganizationExists) -> None:
+        """After a 409: names are unique in a region, so another account may own the organization."""
         try:
-            seen = self._look(credentials, name)
+            found = self._find(credentials, name)
         except (Denied, NotFound):
-            seen = None
-        if seen is None:
+            found = None
+        if found is None:
             raise OrganizationTaken(
-                f"the organization name '{name}' belongs to another account (names are unique in a region): "
-                "choose another destination namespace in the replication rule",
+                f"organization name '{name}' belongs to another account (names are unique in a region): choose another "
+                "destination namespace in the replication rule",
                 **conflict.of_swr(),
             ) from conflict
-        self.refuse_unwritable(seen)
+        self.check_writable(found)
         raise conflict
 
-    def _look(self, credentials: Credentials, name: str) -> Organization | None:
+    def _find(self, credentials: Credentials, name: str) -> Organization | None:
         if self._management.serves(credentials):
             return self._management.organization(credentials, name)
         return next(iter(self.named(credentials, [name])), None)
 
     @staticmethod
-    def refuse_unwritable(organization: Organization) -> None:
-        """Raises `Denied` for an organization that the account may only read."""
+    def check_writable(organization: Organization) -> None:
+        """Raises `Denied` for a read-only organization."""
         if not organization.writable:
             raise Denied(
-                f"the account may only read the SWR organization '{organization.name}': have its owner grant the "
-                "permission to edit, or choose another destination namespace in the replication rule"
+                f"read-only access to SWR organization '{organization.name}': ask its owner for edit permission, or "
+                "choose another destination namespace in the replication rule"
             )
 
-    def _answers_for(self, credentials: Credentials, name: str) -> bool:
-        """Existence as the token endpoint tells it: it refuses a scope whose organization is missing."""
+    def _token_endpoint_finds(self, credentials: Credentials, name: str) -> bool:
+        """The token endpoint returns an error for a scope with a missing organization."""
         try:
             self._tokens.bearer(Repository(credentials, RepositoryName(name, "adapter-probe")), PULL)
         except NotFound:
             return False
         except Denied as error:
-            return not _missing(error)
+            return "not exist" not in (error.swr_message or "").lower()
         return True
-
-
-def _missing(error: AdapterError) -> bool:
-    return "not exist" in (error.swr_message or "").lower()

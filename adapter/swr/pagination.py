@@ -1,10 +1,10 @@
-"""All pages of one of SWR's listings (`docs/facts/swr.md §4`, Pagination): complete, and bounded whatever SWR answers.
+"""Reads all pages of an SWR list (`docs/facts/swr.md §4`, Pagination), complete and bounded.
 
-A page may be shorter than asked for, and `Content-Range` may be missing; then only an empty page is the end. While
-pages are read, tags come and go. What comes in front shows the end of the last page again, which is found by its name.
-What goes may hide an entry; the total falls then, or the next page is not there any more, and the list is read again.
-One that goes on falling, or that ends before its announced total, is refused: whoever got a part of it would take the
-rest for deleted. Where SWR gives no total, none of this can be seen.
+A page may be shorter than requested, and `Content-Range` may be missing; then only an empty page is the end. While the
+pages are read, pushes and deletions change the list. A new entry in front shifts the others, and an entry that appears
+twice is found by its key. A deletion may hide an entry; then the total falls, or the next page is missing, and the list
+is read again. If the total keeps falling, or the list ends before its announced total, an error is raised: Harbor would
+treat the missing entries as deleted. If SWR sends no total, such changes cannot be detected.
 """
 
 from __future__ import annotations
@@ -19,26 +19,33 @@ from adapter.errors import NotFound, Unavailable, Unexpected
 
 T = TypeVar("T")
 
-LIMIT: Final = 100
-"""Entries that are asked for at once: SWR's default. A tag comes with its whole manifest, so more might be too much."""
-MOST_PAGES: Final = 1000
-MOST_ENTRIES: Final = 100_000
-_MOST_PASSES: Final = 3
-_MOST_REPEATS: Final = 8
-"""Pages without anything new, one after the other: a short page is shown again for each entry that comes in front."""
-_SAME_PAGES: Final = 3
-"""So many pages in a row with the same entries, in any order, are of an SWR that ignores the offset, not of entries
-that came in front."""
-LATER: Final = 10.0
-"""Seconds after which a list that did not hold still may be asked for again."""
+PAGE_SIZE: Final = 100
+"""Entries requested at once: SWR's default. A tag includes its whole manifest, so more might be too large."""
+MAX_PAGES: Final = 1000
+MAX_ENTRIES: Final = 100_000
+_MAX_PASSES: Final = 3
+_MAX_PAGES_WITHOUT_NEW: Final = 8
+"""In a row. Each new entry in front makes SWR send a short page again."""
+_MAX_IDENTICAL_PAGES: Final = 3
+"""In a row, with the same entries in any order: SWR ignores the offset. New entries in front do not look like this."""
+RETRY_AFTER_SECONDS: Final = 10.0
+"""For a list that changed while it was read."""
 _TOTAL: Final = re.compile(r"[^/]*/\s*(\d{1,18})\s*", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Page(Generic[T]):
-    """`sent` is how many entries SWR sent, those that are left out of `entries` included.
+class RawPage:
+    """A page as SWR sent it."""
 
-    `total` is how many there are in all, None when SWR does not say.
+    document: bytes
+    content_range: str | None
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """`sent` counts the entries that SWR sent, including those missing from `entries` because they were left out.
+
+    `total` is the size of the whole list, None if SWR does not send it.
     """
 
     entries: Sequence[T]
@@ -46,174 +53,175 @@ class Page(Generic[T]):
     total: int | None
 
 
-def parse_page(
-    document: bytes, content_range: str | None, read: Callable[[Mapping[str, Any]], T | None], what: str
-) -> Page[T]:
-    """A JSON array, each element for `read`, which gives None for one to leave out. Raises `Unexpected`.
+def parse_page(raw: RawPage, read: Callable[[Mapping[str, Any]], T | None], what: str) -> Page[T]:
+    """Parses a JSON array. `read` parses one element, and returns None to leave it out. Raises `Unexpected`.
 
-    `null` is an empty array to programs written in Go, as Harbor's peers and SWR are.
+    `null` is an empty array, as Go writes one.
     """
     try:
-        raw = parse_json(document)
+        elements = parse_json(raw.document)
     except (ValueError, RecursionError):
-        raise Unexpected(f"SWR's list of {what} cannot be read: it is not JSON") from None
-    if raw is None:
-        raw = []
-    if not isinstance(raw, list) or not all(isinstance(each, dict) for each in raw):
-        raise Unexpected(f"SWR's list of {what} cannot be read: it is not a list of objects")
-    found = _TOTAL.fullmatch(content_range or "")
-    entries = [entry for each in raw if (entry := read(each)) is not None]
-    return Page(entries, len(raw), int(found[1]) if found else None)
+        raise Unexpected(f"cannot parse SWR's list of {what} (not JSON): report this") from None
+    if elements is None:
+        elements = []
+    if not isinstance(elements, list) or not all(isinstance(each, dict) for each in elements):
+        raise Unexpected(f"cannot parse SWR's list of {what} (not a list of objects): report this")
+    found = _TOTAL.fullmatch(raw.content_range or "")
+    entries = [entry for each in elements if (entry := read(each)) is not None]
+    return Page(entries, len(elements), int(found[1]) if found else None)
 
 
 @dataclass(frozen=True)
-class _Pass:
-    """What reading a list once showed.
+class _PassResult:
+    """The result of reading the list once.
 
-    `steady`: its total never fell. `announced`: the total when it began, None without one; what comes while it is read
-    need not be sent. `listed`: the entries that were sent, those that are left out included. `cut`: a page after the
-    first one was answered with 404. `full`: the last page had as many entries as were asked for, so there may be more.
+    `total_fell`: whether a total was smaller than the one before. `first_total`: the first total, None without one;
+    entries that are pushed later may be missing. `received`: the entries that SWR sent, including those left out.
+    `page_missing`: SWR answered 404 for a page after the first. `last_page_full`: the last page had as many entries as
+    requested, so there may be more.
     """
 
-    steady: bool
-    announced: int | None
-    listed: int
-    cut: bool
-    full: bool
+    total_fell: bool
+    first_total: int | None
+    received: int
+    page_missing: bool
+    last_page_full: bool
 
     @property
     def missing(self) -> int:
-        """How many entries were announced and not sent."""
-        return (self.announced or 0) - self.listed
+        """How many entries were announced but not sent."""
+        return (self.first_total or 0) - self.received
 
 
 @dataclass
-class _Reading:
-    """A pass that is under way. `left_out`: entries without a use, and those that stand twice on one page."""
+class _Pass:
+    """Reading the list once, in progress. `left_out` counts invalid entries, and those twice on one page."""
 
     offset: int = 0
     pages: int = 0
     left_out: int = 0
-    without_new: int = 0
-    full: bool = False
-    same: int = 0
-    last: frozenset[str] = frozenset()
-    begun: int | None = None
-    before: int = 0
-    steady: bool = True
-    here: set[str] = field(default_factory=set)
+    pages_without_new: int = 0
+    last_page_full: bool = False
+    identical_pages: int = 0
+    last_keys: frozenset[str] = frozenset()
+    first_total: int | None = None
+    last_total: int = 0
+    total_fell: bool = False
+    keys: set[str] = field(default_factory=set)
 
-    def add(self, keys: tuple[str, ...], sent: int, total: int | None) -> None:
-        """A page with distinct keys."""
+    def add(self, keys: frozenset[str], sent: int, total: int | None) -> None:
+        """Adds a page."""
         self.offset += sent
-        self.full = sent >= LIMIT
+        self.last_page_full = sent >= PAGE_SIZE
         self.left_out += sent - len(keys)
-        distinct = frozenset(keys)
-        self.same = self.same + 1 if distinct == self.last else 1
-        self.without_new = self.without_new + 1 if keys and self.here.issuperset(keys) else 0
-        self.last = distinct
-        self.here.update(keys)
+        self.identical_pages = self.identical_pages + 1 if keys == self.last_keys else 1
+        self.pages_without_new = self.pages_without_new + 1 if keys and self.keys >= keys else 0
+        self.last_keys = keys
+        self.keys |= keys
         if total is not None:
-            self.begun = total if self.begun is None else self.begun
-            self.steady = self.steady and total >= self.before
-            self.before = total
+            self.first_total = total if self.first_total is None else self.first_total
+            self.total_fell = self.total_fell or total < self.last_total
+            self.last_total = total
 
-    def done(self, *, cut: bool = False) -> _Pass:
-        """As it ends here."""
-        return _Pass(self.steady, self.begun, len(self.here) + self.left_out, cut, self.full)
+    def result(self, *, page_missing: bool = False) -> _PassResult:
+        """The result if the list ends here."""
+        received = len(self.keys) + self.left_out
+        return _PassResult(self.total_fell, self.first_total, received, page_missing, self.last_page_full)
 
 
-class Collection(Generic[T]):
-    """One listing. `ask` fetches a page by offset and limit, `key` tells an entry from all others."""
+class PagedList(Generic[T]):
+    """One list. `fetch` requests a page by offset and limit, `key` identifies an entry."""
 
-    def __init__(self, ask: Callable[[int, int], Page[T]], key: Callable[[T], str], what: str) -> None:
-        self._ask = ask
+    def __init__(self, fetch: Callable[[int, int], Page[T]], key: Callable[[T], str], what: str) -> None:
+        self._fetch = fetch
         self._key = key
         self._what = what
         self._found: dict[str, T] = {}
 
     def all(self) -> list[T]:
-        """By key. Costs one request for each page, one more where SWR gives no total.
+        """All entries, sorted by key. Costs one request for each page, and one more if SWR sends no total.
 
-        Raises `NotFound` when it is the first page that is not there, `Unexpected`, and `Unavailable` for a list that
-        changes each time it is read, or that ends before its announced total.
+        Raises `NotFound` if the first page is missing, `Unexpected`, and `Unavailable` for a list that changes each
+        time it is read, or that ends before its announced total.
         """
-        last: _Pass | None = None
-        for _ in range(_MOST_PASSES):
-            seen = self._pass()
-            again = seen == last
-            # Where SWR gives no total it may answer 404 for what is an empty page to others: each time, and after a
-            # page that is shorter than the limit.
-            if seen.steady and seen.missing <= 0 and (not seen.cut or (again and not seen.full)):
+        last: _PassResult | None = None
+        for _ in range(_MAX_PASSES):
+            result = self._read_once()
+            repeated = result == last
+            # Without a total, SWR may answer 404 in place of an empty page: each time, and after a short page.
+            ended = not result.page_missing or (repeated and not result.last_page_full)
+            if not result.total_fell and result.missing <= 0 and ended:
                 return [self._found[key] for key in sorted(self._found)]
-            if again and seen.steady:
-                raise self._ends_early(seen)
-            last = seen
+            if repeated and not result.total_fell:
+                raise self._incomplete(result)
+            last = result
         raise self._changed()
 
-    def _pass(self) -> _Pass:
-        reading = _Reading()
+    def _read_once(self) -> _PassResult:
+        progress = _Pass()
         while True:
-            page = self._page(reading)
+            page = self._next_page(progress)
             if page is None:
-                return reading.done(cut=True)
+                return progress.result(page_missing=True)
             entries = {self._key(entry): entry for entry in page.entries}
             self._found.update(entries)
-            # A total that is less than what was sent counts something else.
-            total = page.total if page.total is None or page.total >= reading.offset + page.sent else None
-            reading.add(tuple(entries), page.sent, total)
-            self._refuse_endless(len(self._found) + reading.left_out)
-            if not page.sent or (total is not None and reading.offset >= total):
-                return reading.done()
-            if reading.same == _SAME_PAGES and entries:
-                if page.sent < LIMIT and reading.begun is None:
-                    # SWR ignores the offset, and would have sent more if there were more.
-                    return reading.done()
+            # A total smaller than what was sent counts something else.
+            total = page.total if page.total is None or page.total >= progress.offset + page.sent else None
+            progress.add(frozenset(entries), page.sent, total)
+            self._check_size(len(self._found) + progress.left_out)
+            if not page.sent or (total is not None and progress.offset >= total):
+                return progress.result()
+            if progress.identical_pages == _MAX_IDENTICAL_PAGES and entries:
+                if page.sent < PAGE_SIZE and progress.first_total is None:
+                    # SWR ignores the offset, and a page shorter than the limit is the whole list.
+                    return progress.result()
                 raise Unexpected(
-                    f"SWR's list of {self._what} repeats the same page of {page.sent} entries at every offset, so the "
-                    "rest cannot be read: report this"
+                    f"SWR returns the same page of {page.sent} {self._what} at every offset, so the other entries "
+                    "cannot be read: report this"
                 )
-            if reading.without_new == _MOST_REPEATS:
-                raise Unexpected(f"SWR's list of {self._what} repeats the same pages without an end: report this")
+            if progress.pages_without_new == _MAX_PAGES_WITHOUT_NEW:
+                raise Unexpected(f"SWR keeps returning the same pages of {self._what}: report this")
 
-    def _page(self, reading: _Reading) -> Page[T] | None:
-        """None for a page after the first one that is not there."""
-        reading.pages += 1
-        if reading.pages > MOST_PAGES:
-            raise Unexpected(f"SWR's list of {self._what} does not come to an end within {MOST_PAGES} pages")
+    def _next_page(self, progress: _Pass) -> Page[T] | None:
+        """None if a page after the first is missing."""
+        progress.pages += 1
+        if progress.pages > MAX_PAGES:
+            raise Unexpected(
+                f"SWR's list of {self._what} exceeds {MAX_PAGES} pages: narrow the name filter of the rule"
+            )
         try:
             with dropping():
-                page = self._ask(reading.offset, LIMIT)
+                page = self._fetch(progress.offset, PAGE_SIZE)
         except NotFound as error:
-            if reading.offset:
+            if progress.offset:
                 return None
             if self._found:
                 raise self._changed() from error
             raise
-        self._refuse_endless(page.total or 0)
+        self._check_size(page.total or 0)
         return page
 
-    def _refuse_endless(self, count: int) -> None:
-        if count > MOST_ENTRIES:
-            raise Unexpected(f"SWR's list of {self._what} has more than {MOST_ENTRIES} entries: too many to list")
+    def _check_size(self, count: int) -> None:
+        if count > MAX_ENTRIES:
+            raise Unexpected(
+                f"SWR's list of {self._what} exceeds {MAX_ENTRIES} entries: narrow the name filter of the rule"
+            )
 
     def _changed(self) -> Unavailable:
         return Unavailable(
-            f"SWR's list of {self._what} changed each of the {_MOST_PASSES} times that it was read, so some may be "
-            "missing from it: try again later",
-            retry_after=LATER,
+            f"SWR's list of {self._what} changed during all {_MAX_PASSES} attempts to read it: run the rule again "
+            "later",
+            retry_after=RETRY_AFTER_SECONDS,
         )
 
-    def _ends_early(self, seen: _Pass) -> Unavailable:
-        if seen.announced is None:
+    def _incomplete(self, result: _PassResult) -> Unavailable:
+        if result.first_total is None:
             return Unavailable(
-                f"SWR's list of {self._what} broke off after {seen.listed} entries each time that it was read: try "
-                "again later",
-                retry_after=LATER,
+                f"SWR's list of {self._what} breaks off after {result.received} entries: run the rule again later",
+                retry_after=RETRY_AFTER_SECONDS,
             )
         return Unavailable(
-            f"SWR's list of {self._what} ends after {seen.listed} of {seen.announced} announced entries, and the rest "
-            "would pass for deleted: try again later, and if that does not help, grant the account the permission to "
-            "read all of them",
-            retry_after=LATER,
+            f"SWR's list of {self._what} is incomplete ({result.received} of {result.first_total} announced entries): "
+            "run the rule again later; if the error persists, grant permission to read all of them",
+            retry_after=RETRY_AFTER_SECONDS,
         )

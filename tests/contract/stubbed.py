@@ -27,7 +27,7 @@ from adapter.state import MemoryState
 from adapter.swr.catalog import ListedRepository, ListedTag
 from adapter.swr.client import SwrClient
 from adapter.swr.deletion import Deletion
-from adapter.swr.management import Organization
+from adapter.swr.models import Organization
 from adapter.swr.registry import Blob, Manifest
 from adapter.swr.repository import Repository
 from adapter.swr.tags import TagLister
@@ -79,7 +79,7 @@ class StubSwr:
         if self.error is not None:
             raise self.error
 
-    check = confirm = create = refuse_unwritable = cancel = delete_tag = authorize = _come
+    check = confirm = create = check_writable = cancel = delete_tag = authorize = _come
 
     def report_outage(self, *_: Any) -> None:
         if self.outage is not None:

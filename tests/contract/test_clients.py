@@ -55,7 +55,9 @@ def test_pushing_again_sends_no_blob(
     [
         # A HEAD carries no reason: these are the client's own words, which differ by its version.
         pytest.param(f"{WRONG_SECRET}9", "team", "unauthorized|authentication required", id="wrong secret"),
-        pytest.param(SECRET_KEY, "nobody", "does not exist in SWR and this adapter may not", id="missing organization"),
+        pytest.param(
+            SECRET_KEY, "nobody", "does not exist in SWR, and this adapter may not", id="missing organization"
+        ),
     ],
 )
 def test_it_shows_what_is_wrong(

@@ -98,7 +98,7 @@ class TestByDigest:
         seed(swr, repository, image)
         swr.store.put_manifest(repository, image.digest, image.manifest, image.media_type)
         answer = door.ask("DELETE", f"/v2/{repository}/manifests/{image.digest}")
-        refused(answer, 403, "no tag", "nothing was deleted", code="DENIED")
+        refused(answer, 403, "no tag", "nothing deleted", code="DENIED")
         assert swr.store.manifest(repository, image.digest) is not None
 
     def test_a_tag_that_moves_meanwhile_is_spared(

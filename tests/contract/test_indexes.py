@@ -165,7 +165,7 @@ class TestDeletion:
         # Its blob is all that is left. GET serves it, so it is neither deleted nor gone.
         assert door.ask("HEAD", target).status == 200
         answer = door.ask("DELETE", target, authorization=credentials or "")
-        refused(answer, 403, "SWR deletes only by tag: nothing was deleted", code="DENIED")
+        refused(answer, 403, "SWR deletes only by tag", code="DENIED")
         assert door.ask("GET", target).body == index.manifest
         swr.store.blob_path(repository, index.digest).unlink()
         refused(door.ask("DELETE", target), 404, index.digest, code="MANIFEST_UNKNOWN")

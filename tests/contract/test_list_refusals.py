@@ -18,7 +18,7 @@ def test_an_organization_that_is_not_there(usual_adapter: RunningAdapter, door: 
     key_door = login_key(usual_adapter.contract)
     for asker in (door, key_door):
         answer = asker.ask("GET", "/api/v2.0/projects/missing/repositories")
-        refused(answer, 403, "does not exist in SWR, or is not yours", code="DENIED")
+        refused(answer, 403, "not found in SWR, or owned by another account", code="DENIED")
         refused(asker.ask("GET", of("missing/app")), 404)
 
 
@@ -136,7 +136,7 @@ def test_a_list_that_does_not_hold_still(door: Door, swr: RunningSandbox) -> Non
         for number in (0, 1)
     ]
     swr.faults(*rules * 3)
-    answer = refused(door.ask("GET", of("team/app")), 503, "changed each of the 3 times that it was read")
+    answer = refused(door.ask("GET", of("team/app")), 503, "changed during all 3 attempts to read it")
     assert answer.header("Retry-After") == "10"
 
 
@@ -151,7 +151,7 @@ def test_a_list_whose_later_pages_are_not_there(
         seed(swr, repository, "v1", "v2", "v3")
     asker = login_key(usual_adapter.contract) if key_alone else Door(usual_adapter.contract)
     answer = refused(asker.ask("GET", target), 503)
-    assert "ends after 2 of 3 announced entries" in answer.message or "broke off after 2 tags" in answer.message
+    assert "incomplete (2 of 3 announced entries)" in answer.message or "broke off after 2 tags" in answer.message
     assert answer.header("Retry-After") == "10"
 
 
@@ -172,11 +172,11 @@ def test_dockyard_without_paging(usual_adapter: RunningAdapter, swr: RunningSand
     assert names(door.ask("GET", PROJECTS)) == [f"team/r{number}" for number in range(7)]
     for number in range(7, 101):
         seed(swr, f"team/r{number}", "v1")
-    refused(door.ask("GET", PROJECTS), 502, "repeats the same page of 100 entries at every offset")
+    refused(door.ask("GET", PROJECTS), 502, "returns the same page of 100 repositories at every offset")
 
 
 def test_an_announcement_of_too_many(door: Door, swr: RunningSandbox) -> None:
     rule = {"origin": "api", "path": "/tags", "status": 200, "body": [{"Tag": "v1"}], "times": 99}
     swr.faults({**rule, "headers": {"Content-Range": "0-1/100000000"}})
-    refused(door.ask("GET", of("team/app")), 502, "too many")
+    refused(door.ask("GET", of("team/app")), 502, "exceeds 100000 entries")
     assert len(asked(swr, path="/tags")) == 1

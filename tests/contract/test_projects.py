@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import pytest
 
-from adapter.credentials import Credentials, parse_credentials
-from adapter.errors import OrganizationExists
-from adapter.state.singleflight import SingleFlight
-from adapter.swr.client import region_table
-from adapter.swr.management import Organization
-from adapter.swr.organizations import Organizations
 from tests.contract.http import Answer, Door, asked, digest_of, read_answer, refused, silent
 from tests.contract.organizations import create, listed, names_in
-from tests.credentials import ACCESS_ID, ACCESS_KEY, LOGIN_KEY, SECRET_KEY, WRONG_SECRET, basic
+from tests.credentials import ACCESS_KEY, LOGIN_KEY, WRONG_SECRET, basic
 from tests.running import OTHER_TENANT, TENANT, RunningSandbox
 
 CREATION = "/v2/manage/namespaces"
@@ -60,20 +52,6 @@ class TestCreation:
         assert statuses == [201, *[409] * 19]
         assert len(asked(swr, "POST", CREATION)) == 1
 
-    def test_who_comes_while_the_first_goes_causes_no_second_post(self) -> None:
-        """Between the end of the one call and its being remembered there must be no gap: here a caller waits in it."""
-        management = Counted()
-        organizations = Organizations(Believing(), management, Absent(), may_create=True)  # type: ignore[arg-type]
-        organizations._flights = Slow(lambda: second())
-        credentials = parse_credentials(ACCESS_ID, SECRET_KEY, region_table({}))
-
-        def second() -> None:
-            with contextlib.suppress(OrganizationExists):
-                organizations.create(credentials, "late")
-
-        organizations.create(credentials, "late")
-        assert management.posts == 1
-
     def test_a_chunked_body_is_read_too(self, door: Door, swr: RunningSandbox, name: str) -> None:
         answer = door.ask("POST", "/api/v2.0/projects", iter([b'{"project_name": ', f'"{name}"}}'.encode()]))
         assert answer.status == 201
@@ -109,53 +87,6 @@ class TestCreation:
         assert create(door, name).status == 201
         digest = door.push(f"{name}/app", b"layer")
         assert swr.store.has_blob(f"{name}/app", digest)
-
-
-class Counted:
-    """A management API that takes every creation."""
-
-    posts = 0
-
-    def serves(self, _: Credentials) -> bool:
-        return True
-
-    def create_organization(self, _: Credentials, __: str) -> None:
-        self.posts += 1
-
-    def organization(self, _: Credentials, name: str) -> Organization:
-        return Organization(name, 7)
-
-    def organizations(self, _: Credentials, *__: object) -> list[Organization]:
-        return [Organization("late", 7)]
-
-
-class Believing:
-    """Tokens that confirm every credential, and that nobody is asking for."""
-
-    def confirm(self, _: Credentials) -> None:
-        return None
-
-    def begin_anew(self, *_: object) -> None:
-        return None
-
-
-class Absent:
-    """No dockyard: never asked here."""
-
-
-class Slow(SingleFlight[None]):
-    """Lets something happen just after a call was shared out, once."""
-
-    def __init__(self, meanwhile: Callable[[], None]) -> None:
-        super().__init__()
-        self._meanwhile: Callable[[], None] | None = meanwhile
-
-    def do(self, key: Hashable, function: Callable[[], None], *, timeout: float) -> tuple[None, bool]:
-        outcome = super().do(key, function, timeout=timeout)
-        meanwhile, self._meanwhile = self._meanwhile, None
-        if meanwhile is not None:
-            meanwhile()
-        return outcome
 
 
 class TestLoginKeyAlone:
@@ -231,7 +162,7 @@ class TestListing:
 
     def test_what_may_only_be_read_is_refused_before_a_push(self, door: Door, swr: RunningSandbox) -> None:
         swr.store.create_organization("readable", OTHER_TENANT, auth={ACCESS_KEY: 1})
-        refused(listed(door, "q=name%3D%7B%27readable%27%7D"), 403, "readable", "only read", "permission")
+        refused(listed(door, "q=name%3D%7B%27readable%27%7D"), 403, "readable", "read-only access", "permission")
         assert names_in(listed(door, "name=readable")) == ["readable"]
 
     def test_paging(self, door: Door, swr: RunningSandbox) -> None:

@@ -60,7 +60,7 @@ class TestRefusals:
 
     def test_there_but_only_to_be_read(self, door: Door, swr: RunningSandbox, name: str) -> None:
         swr.store.create_organization(name, OTHER_TENANT, auth={ACCESS_KEY: 1})
-        refused(create(door, name), 403, name, "only read", "permission")
+        refused(create(door, name), 403, name, "read-only access", "permission")
 
     def test_creation_switched_off(self, strict_door: Door, swr: RunningSandbox, name: str) -> None:
         answer = create(strict_door, name)

@@ -1,4 +1,4 @@
-"""Deletions before an SWR that does, tag by tag, what no SWR does on demand; the usual ones are in tests/contract."""
+"""Deletions with rare responses of SWR for single tags; the usual deletions are in tests/contract."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from werkzeug import Request, Response
 from adapter.credentials import Credentials
 from adapter.errors import (
     AccountBlocked,
+    AdapterError,
     DeletionRefused,
     Denied,
     ManifestUnknown,
     RepositoryUnknown,
+    TimedOut,
     Unavailable,
 )
 from adapter.references import RepositoryName, digest_of
@@ -24,10 +26,9 @@ from adapter.swr.deletion import Deletion
 from adapter.swr.media_types import DOCKER_LIST, DOCKER_MANIFEST
 from adapter.swr.repository import Repository
 from adapter.swr.tokens import ALL, PULL, PUSH
-from tests.swr.scripted import TOKEN_PATH, Swr, absence, jwt
-from tests.swr.test_management import NAMESPACES, entry
+from tests.swr.scripted import TOKEN_PATH, Swr, absence, client_of, jwt
+from tests.swr.test_management import NAMESPACES, entry, refusal
 
-REPOSITORY = RepositoryName("org", "repo")
 MANAGED = f"{NAMESPACES}/org/repos/repo/tags"
 OLD, NEW = b'{"schemaVersion":2,"a":1}', b'{"schemaVersion":2,"b":2}'
 DIGEST = digest_of(OLD)
@@ -38,479 +39,404 @@ LIST = with_content_digest(
         separators=(",", ":"),
     ).encode()
 )
-BY_DIGEST = f"/v2/org/repo/manifests/{DIGEST}"
+NO_REPOSITORY = refusal(404, "SVCSTG.SWR.4040113")
+NO_TAG = refusal(404, "SVCSTG.SWR.4040048")
 
 
-NO_IMAGE = Response(json.dumps([{"errorCode": "SVCSTG.SWR.4040113", "errorMessage": "The image does not exist"}]), 404)
-NO_TAG = Response(json.dumps([{"errorCode": "SVCSTG.SWR.4040048", "errorMessage": "The tag does not exist"}]), 404)
-
-
-@pytest.fixture(autouse=True)
-def _granted(swr: Swr) -> None:
-    swr.grant()
-    swr.answer("GET", NAMESPACES, {"namespaces": [entry("org")]})
-
-
-@pytest.fixture
-def deletion(client: SwrClient) -> Deletion:
-    return client.deletion
-
-
-def holds(swr: Swr, *, digests: bool = True, manifests: bool = True, **tags: bytes) -> None:
-    """SWR lists these tags on both of its wires, and deletes each through the management API."""
-    rows = [
-        {"Tag": name, "tag_type": 0, "size": 1}
-        | ({"digest": digest_of(data)} if digests else {})
-        | ({"manifest": data.decode()} if digests and manifests else {})
-        for name, data in tags.items()
-    ]
-    swr.answer("GET", MANAGED, Response(json.dumps(rows), headers={"Content-Range": f"0-{len(rows)}/{len(rows)}"}))
-    swr.answer("GET", "/v2/org/repo/tags/list", {"name": "org/repo", "tags": list(tags)})
-    for name, data in tags.items():
-        carries(swr, name, described(data))
-        swr.answer("DELETE", f"{MANAGED}/{name}", 204)
-
-
-def carries(swr: Swr, reference: str, *answers: Response | int) -> None:
-    """What SWR says of a manifest, asked for its head or all of it: one answer after the other, the last one stays."""
-    waiting = [each if isinstance(each, Response) else absence() for each in answers]
-
-    def answer(request: Request) -> Response:
-        said = waiting.pop(0) if len(waiting) > 1 else waiting[0]
-        return Response(said.get_data(), said.status_code, said.headers.to_wsgi_list())
-
-    for method in ("HEAD", "GET"):
-        swr.answer(method, f"/v2/org/repo/manifests/{reference}", answer)
-
-
-def described(data: bytes) -> Response:
+def manifest(data: bytes) -> Response:
     return Response(data, headers={"Docker-Content-Digest": digest_of(data), "Content-Type": DOCKER_MANIFEST})
 
 
-def refusal(status: int, code: str = "UNSUPPORTED", message: str = "The operation is unsupported.") -> Response:
+def registry(status: int, code: str = "UNSUPPORTED", message: str = "The operation is unsupported.") -> Response:
     return Response(json.dumps({"errors": [{"code": code, "message": message}]}), status)
 
 
-def deleted(swr: Swr) -> list[str]:
-    return [request.path.rpartition("/")[2] for request in swr.seen if request.method == "DELETE"]
+UNSUPPORTED = registry(405)
+MISSING = registry(404, "MANIFEST_UNKNOWN")
+NOT_SERVED = absence()
 
 
-class TestByDigest:
-    def test_the_tags_that_carry_it_and_no_other(self, swr: Swr, deletion: Deletion, credentials: Credentials) -> None:
-        holds(swr, v1=OLD, v2=NEW, v3=OLD)
-        deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
-        assert deleted(swr) == ["v1", "v3"]
+class Deleter:
+    """Deletes in the repository org/repo; `swr` answers."""
 
-    def test_a_tag_that_moved_since_the_list_stays(
-        self, swr: Swr, deletion: Deletion, credentials: Credentials
-    ) -> None:
-        holds(swr, v1=OLD, v2=OLD)
-        carries(swr, "v1", described(NEW))
-        deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
-        assert deleted(swr) == ["v2"]
+    def __init__(self, swr: Swr, credentials: Credentials, deletion: Deletion) -> None:
+        self.swr = swr
+        self.repository = Repository(credentials, RepositoryName("org", "repo"))
+        self.deletion = deletion
 
-    def test_one_that_moves_during_the_run_stays_too(
-        self, swr: Swr, deletion: Deletion, credentials: Credentials
-    ) -> None:
-        holds(swr, v1=OLD, v2=OLD)
+    def holds(self, *, digests: bool = True, manifests: bool = True, **tags: bytes) -> None:
+        """SWR lists and serves these tags, and deletes each through the management API."""
+        rows = [
+            {"Tag": name, "tag_type": 0, "size": 1}
+            | ({"digest": digest_of(data)} if digests else {})
+            | ({"manifest": data.decode()} if digests and manifests else {})
+            for name, data in tags.items()
+        ]
+        header = {"Content-Range": f"0-{len(rows)}/{len(rows)}"}
+        self.swr.answer("GET", MANAGED, Response(json.dumps(rows), headers=header))
+        self.swr.answer("GET", "/v2/org/repo/tags/list", {"name": "org/repo", "tags": list(tags)})
+        for name, data in tags.items():
+            self.serves(name, manifest(data))
+            self.swr.answer("DELETE", f"{MANAGED}/{name}", 204)
+
+    def serves(self, reference: str, *answers: Response) -> None:
+        """Answers of /v2 to HEAD or GET, one after the other; the last one stays."""
+        left = list(answers)
+
+        def answer(request: Request) -> Response:
+            found = left.pop(0) if len(left) > 1 else left[0]
+            return Response(found.get_data(), found.status_code, found.headers.to_wsgi_list())
+
+        for method in ("HEAD", "GET"):
+            self.swr.answer(method, f"/v2/org/repo/manifests/{reference}", answer)
+
+    def on_delete(self, reference: str, *answers: Response | int) -> None:
+        """Answers of /v2 to DELETE."""
+        self.swr.answer("DELETE", f"/v2/org/repo/manifests/{reference}", *answers)
+
+    def tag(self, tag: str) -> None:
+        self.deletion.tag(self.repository, tag)
+
+    def tag_of(self, reference: str, tag: str) -> None:
+        self.deletion.tag_of(self.repository, reference, tag)
+
+    def manifest(self, digest: str) -> None:
+        self.deletion.manifest(self.repository, digest)
+
+    @property
+    def deleted(self) -> list[str]:
+        return [request.path.rpartition("/")[2] for request in self.swr.seen if request.method == "DELETE"]
+
+
+@pytest.fixture
+def deleter(swr: Swr, client: SwrClient, credentials: Credentials) -> Deleter:
+    swr.grant()
+    swr.answer("GET", NAMESPACES, {"namespaces": [entry("org")]})
+    return Deleter(swr, credentials, client.deletion)
+
+
+@pytest.fixture
+def key_deleter(deleter: Deleter, key_only: Credentials) -> Deleter:
+    """With only the login key."""
+    return Deleter(deleter.swr, key_only, deleter.deletion)
+
+
+class TestDigest:
+    def test_only_the_tags_of_the_digest_are_deleted(self, deleter: Deleter) -> None:
+        deleter.holds(v1=OLD, v2=NEW, v3=OLD)
+        deleter.manifest(DIGEST)
+        assert deleter.deleted == ["v1", "v3"]
+
+    @pytest.mark.parametrize(("data", "digest"), [(OLD, DIGEST), (LIST, ORIGINAL)])
+    def test_a_tag_that_moved_since_the_list_stays(self, deleter: Deleter, data: bytes, digest: str) -> None:
+        deleter.holds(v1=data, v2=data)
+        deleter.serves("v1", manifest(NEW))
+        deleter.manifest(digest)
+        assert deleter.deleted == ["v2"]
+
+    def test_a_tag_that_moves_during_the_deletion_stays(self, deleter: Deleter) -> None:
+        deleter.holds(v1=OLD, v2=OLD)
 
         def move(_: Request) -> Response:
-            carries(swr, "v2", described(NEW))
+            deleter.serves("v2", manifest(NEW))
             return Response(status=204)
 
-        swr.answer("DELETE", f"{MANAGED}/v1", move)
-        deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
-        assert deleted(swr) == ["v1"]
+        deleter.swr.answer("DELETE", f"{MANAGED}/v1", move)
+        deleter.manifest(DIGEST)
+        assert deleter.deleted == ["v1"]
 
-    def test_when_all_have_moved_the_manifest_is_untagged(
-        self, swr: Swr, deletion: Deletion, credentials: Credentials
-    ) -> None:
-        holds(swr, v1=OLD)
-        carries(swr, "v1", described(NEW))
-        swr.answer("DELETE", BY_DIGEST, 202)
-        deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
-        assert deleted(swr) == [DIGEST]
+    def test_without_tags_the_registry_deletes_the_digest(self, deleter: Deleter) -> None:
+        deleter.holds(v1=OLD)
+        deleter.serves("v1", manifest(NEW))
+        deleter.on_delete(DIGEST, 503, 202)
+        deleter.manifest(DIGEST)
+        assert deleter.deleted == [DIGEST, DIGEST]
 
-    def test_a_tag_that_is_gone_already_is_no_error(
-        self, swr: Swr, deletion: Deletion, credentials: Credentials
-    ) -> None:
-        holds(swr, v1=OLD, v2=OLD)
-        carries(swr, "v1", 404)
-        body = [{"errorCode": "SVCSTG.SWR.4041056", "errorMessage": "The tag does not exist"}]
-        swr.answer("DELETE", f"{MANAGED}/v2", Response(json.dumps(body), 404))
-        carries(swr, "v2", described(OLD), 404)
-        swr.answer("DELETE", BY_DIGEST, refusal(404, "MANIFEST_UNKNOWN"))
-        carries(swr, DIGEST, 404)
+    def test_a_tag_that_is_already_deleted_is_no_error(self, deleter: Deleter) -> None:
+        deleter.holds(v1=OLD, v2=OLD)
+        deleter.serves("v1", NOT_SERVED)
+        deleter.swr.answer("DELETE", f"{MANAGED}/v2", refusal(404, "SVCSTG.SWR.4041056"))
+        deleter.serves("v2", manifest(OLD), NOT_SERVED)
+        deleter.on_delete(DIGEST, MISSING)
+        deleter.serves(DIGEST, NOT_SERVED)
         with pytest.raises(ManifestUnknown):
-            deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
-        assert deleted(swr) == ["v2", DIGEST]
+            deleter.manifest(DIGEST)
+        assert deleter.deleted == ["v2", DIGEST]
 
-    def test_a_list_without_digests_is_made_good(self, swr: Swr, deletion: Deletion, credentials: Credentials) -> None:
-        holds(swr, digests=False, v1=OLD, v2=NEW, v3=OLD)
-        deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
-        assert deleted(swr) == ["v1", "v3"]
-
-    def test_but_not_without_end(
-        self, swr: Swr, deletion: Deletion, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(
+        ("data", "digest", "digests"), [(OLD, DIGEST, False), (LIST, ORIGINAL, False), (LIST, ORIGINAL, True)]
+    )
+    def test_tags_without_digest_or_manifest_are_looked_up(
+        self, deleter: Deleter, data: bytes, digest: str, digests: bool
     ) -> None:
-        monkeypatch.setattr(module, "MOST_LOOKS", 2)
-        holds(swr, digests=False, v1=OLD, v2=NEW, v3=OLD)
-        with pytest.raises(DeletionRefused, match=r"3.*at most 2.*console"):
-            deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
-        assert deleted(swr) == []
-        assert not [request for request in swr.seen if request.method == "HEAD"]
+        deleter.holds(digests=digests, manifests=False, v1=data, v2=NEW, v3=data)
+        deleter.manifest(digest)
+        assert deleter.deleted == ["v1", "v3"]
+
+    def test_too_many_look_ups_raise(self, deleter: Deleter, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "MAX_LOOKUPS", 2)
+        deleter.holds(digests=False, v1=OLD, v2=NEW, v3=OLD)
+        with pytest.raises(DeletionRefused, match=r"has 3 tags \(limit 2\); .*console"):
+            deleter.manifest(DIGEST)
+        assert deleter.deleted == []
+        assert not [request for request in deleter.swr.seen if request.method == "HEAD"]
+
+    def test_a_deletion_times_out(self, deleter: Deleter, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "TIMEOUT_SECONDS", -1.0)
+        deleter.holds(v1=OLD, v2=OLD)
+        with pytest.raises(TimedOut, match="and 0 tags: delete again"):
+            deleter.manifest(DIGEST)
+        assert deleter.deleted == []
 
     @pytest.mark.parametrize("status", [400, 404, 405, 406, 415, 501])
-    def test_untagged_and_refused(self, swr: Swr, deletion: Deletion, credentials: Credentials, status: int) -> None:
-        holds(swr, v2=NEW)
-        swr.answer("DELETE", BY_DIGEST, refusal(status))
-        carries(swr, DIGEST, described(OLD))
-        with pytest.raises(DeletionRefused, match=f"no tag of org/repo carries {DIGEST}.*nothing was deleted"):
-            deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
-        assert deleted(swr) == [DIGEST]
-
-    @pytest.mark.parametrize("status", [400, 404, 405])
-    def test_gone(self, swr: Swr, deletion: Deletion, credentials: Credentials, status: int) -> None:
-        holds(swr, v2=NEW)
-        swr.answer("DELETE", BY_DIGEST, refusal(status))
-        carries(swr, DIGEST, 404)
+    def test_a_digest_without_tags_is_not_deleted(self, deleter: Deleter, status: int) -> None:
+        deleter.holds(v2=NEW)
+        deleter.on_delete(DIGEST, registry(status))
+        deleter.serves(DIGEST, manifest(OLD))
+        with pytest.raises(DeletionRefused, match=f"nothing deleted: no tag of org/repo points to {DIGEST}"):
+            deleter.manifest(DIGEST)
+        # Harbor counts a 404 as success, whatever the management API returns.
+        deleter.swr.answer("GET", MANAGED, NO_REPOSITORY)
+        with pytest.raises(DeletionRefused, match="nothing deleted"):
+            deleter.manifest(DIGEST)
+        deleter.serves(DIGEST, NOT_SERVED)
+        with pytest.raises(RepositoryUnknown):
+            deleter.manifest(DIGEST)
+        deleter.holds(v2=NEW)
         with pytest.raises(ManifestUnknown, match=DIGEST):
-            deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
+            deleter.manifest(DIGEST)
+        assert deleter.deleted == [DIGEST] * 4
 
-    def test_a_missing_repository(self, swr: Swr, deletion: Deletion, credentials: Credentials) -> None:
-        swr.answer("GET", MANAGED, NO_IMAGE)
-        swr.answer("DELETE", BY_DIGEST, refusal(404, "NAME_UNKNOWN"))
-        carries(swr, DIGEST, 404)
+    def test_a_tag_that_the_registry_serves_is_not_missing(self, deleter: Deleter) -> None:
+        deleter.holds(v1=OLD, v2=OLD)
+        for answer in (NO_TAG, NO_REPOSITORY):
+            deleter.swr.answer("DELETE", f"{MANAGED}/v2", answer)
+            with pytest.raises(DeletionRefused, match=r"tag v2 .* although SWR's registry serves it"):
+                deleter.tag("v2")
+        with pytest.raises(DeletionRefused, match="tag v2"):
+            deleter.manifest(DIGEST)
+        deleter.serves("v2", NOT_SERVED)
         with pytest.raises(RepositoryUnknown):
-            deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
-
-    @pytest.mark.parametrize("status", [404, 405])
-    def test_a_digest_that_the_registry_serves_is_not_gone(
-        self, swr: Swr, deletion: Deletion, credentials: Credentials, status: int
-    ) -> None:
-        """Whatever the management API says: Harbor takes a 404 for done."""
-        swr.answer("GET", MANAGED, NO_IMAGE)
-        swr.answer("DELETE", BY_DIGEST, refusal(status))
-        carries(swr, DIGEST, described(OLD))
-        with pytest.raises(DeletionRefused, match="nothing was deleted"):
-            deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
-
-    def test_a_tag_that_the_registry_serves_is_not_gone(
-        self, swr: Swr, deletion: Deletion, credentials: Credentials
-    ) -> None:
-        holds(swr, v1=OLD, v2=OLD)
-        for answer in (NO_TAG, NO_IMAGE):
-            swr.answer("DELETE", f"{MANAGED}/v2", answer)
-            with pytest.raises(DeletionRefused, match=r"does not find the tag v2 .* although SWR's registry serves it"):
-                deletion.tag(Repository(credentials, REPOSITORY), "v2")
-        with pytest.raises(DeletionRefused, match="does not find the tag v2"):
-            deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
-        carries(swr, "v2", 404)
+            deleter.tag("v2")
+        deleter.serves("v2", registry(404, "NAME_UNKNOWN"))
         with pytest.raises(RepositoryUnknown):
-            deletion.tag(Repository(credentials, REPOSITORY), "v2")
+            deleter.tag("v2")
 
-    def test_a_failure_is_no_refusal(self, swr: Swr, deletion: Deletion, credentials: Credentials) -> None:
-        holds(swr)
-        swr.answer("DELETE", BY_DIGEST, 500)
+    def test_a_server_error_passes(self, deleter: Deleter) -> None:
+        deleter.holds()
+        deleter.on_delete(DIGEST, 500)
         with pytest.raises(Unavailable):
-            deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
-        assert deleted(swr) == [DIGEST]
-
-    def test_what_swr_did_not_look_at_is_asked_again(
-        self, swr: Swr, deletion: Deletion, credentials: Credentials
-    ) -> None:
-        holds(swr)
-        swr.answer("DELETE", BY_DIGEST, 503, 202)
-        deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
-        assert deleted(swr) == [DIGEST, DIGEST]
+            deleter.manifest(DIGEST)
+        assert deleter.deleted == [DIGEST]
 
 
-class TestByTheDigestOfAnOriginal:
-    """SWR has translations, `LIST` of `ORIGINAL`, and knows nothing of the original itself."""
+class TestDigestOfAnOriginal:
+    """SWR has converted manifests, `LIST` of `ORIGINAL`, and no manifest with the digest of the original."""
 
     @pytest.fixture(autouse=True)
-    def _unknown(self, swr: Swr) -> None:
-        path = f"/v2/org/repo/manifests/{ORIGINAL}"
-        swr.answer("DELETE", path, refusal(404, "MANIFEST_UNKNOWN"))
-        carries(swr, ORIGINAL, 404)
+    def _unknown(self, deleter: Deleter) -> None:
+        deleter.on_delete(ORIGINAL, MISSING)
+        deleter.serves(ORIGINAL, NOT_SERVED)
 
-    def test_the_tags_that_stand_for_it(self, swr: Swr, deletion: Deletion, credentials: Credentials) -> None:
-        holds(swr, v1=LIST, v2=NEW, v3=LIST)
-        deletion.manifest(Repository(credentials, REPOSITORY), ORIGINAL)
-        assert deleted(swr) == ["v1", "v3"]
+    @pytest.mark.parametrize("digest", [ORIGINAL, digest_of(LIST)])
+    def test_the_tags_of_the_converted_manifest_are_deleted(self, deleter: Deleter, digest: str) -> None:
+        deleter.holds(v1=LIST, v2=NEW, v3=LIST)
+        deleter.manifest(digest)
+        assert deleter.deleted == ["v1", "v3"]
 
-    def test_and_by_the_digest_that_swr_has(self, swr: Swr, deletion: Deletion, credentials: Credentials) -> None:
-        holds(swr, v1=LIST, v2=NEW)
-        deletion.manifest(Repository(credentials, REPOSITORY), digest_of(LIST))
-        assert deleted(swr) == ["v1"]
-
-    def test_a_tag_that_moved_since_the_list_stays(
-        self, swr: Swr, deletion: Deletion, credentials: Credentials
-    ) -> None:
-        holds(swr, v1=LIST, v2=LIST)
-        carries(swr, "v1", described(NEW))
-        deletion.manifest(Repository(credentials, REPOSITORY), ORIGINAL)
-        assert deleted(swr) == ["v2"]
-
-    def test_a_list_without_digests_is_made_good(self, swr: Swr, deletion: Deletion, credentials: Credentials) -> None:
-        holds(swr, digests=False, v1=LIST, v2=NEW)
-        deletion.manifest(Repository(credentials, REPOSITORY), ORIGINAL)
-        assert deleted(swr) == ["v1"]
-
-    def test_a_list_without_documents_is_made_good(
-        self, swr: Swr, deletion: Deletion, credentials: Credentials
-    ) -> None:
-        holds(swr, manifests=False, v1=LIST, v2=NEW)
-        deletion.manifest(Repository(credentials, REPOSITORY), ORIGINAL)
-        assert deleted(swr) == ["v1"]
-
-    def test_one_tag_without_a_digest_hides_no_other(
-        self, swr: Swr, deletion: Deletion, credentials: Credentials
-    ) -> None:
-        """`v2` is listed without its document, so the list does not tell what it stands for."""
-        holds(swr, v1=NEW, v2=LIST, v3=LIST)
+    def test_a_tag_without_a_digest_hides_no_other(self, deleter: Deleter) -> None:
+        deleter.holds(v1=NEW, v2=LIST, v3=LIST)
         rows = [
             {"Tag": "v1", "manifest": NEW.decode()},
             {"Tag": "v2", "digest": digest_of(LIST)},
             {"Tag": "v3", "digest": digest_of(LIST), "manifest": LIST.decode()},
         ]
-        swr.answer("GET", MANAGED, Response(json.dumps(rows)), Response("[]"))
-        deletion.manifest(Repository(credentials, REPOSITORY), ORIGINAL)
-        assert deleted(swr) == ["v2", "v3"]
+        deleter.swr.answer("GET", MANAGED, Response(json.dumps(rows)), Response("[]"))
+        deleter.manifest(ORIGINAL)
+        assert deleter.deleted == ["v2", "v3"]
 
-    def test_but_where_swr_shows_them_none_is_asked_for(
-        self, swr: Swr, deletion: Deletion, credentials: Credentials
-    ) -> None:
+    def test_tags_with_a_manifest_are_not_looked_up(self, deleter: Deleter) -> None:
         plain = json.dumps({"schemaVersion": 2, "mediaType": DOCKER_MANIFEST, "config": {}, "layers": []}).encode()
-        holds(swr, v1=plain, v2=plain)
+        deleter.holds(v1=plain, v2=plain)
         with pytest.raises(ManifestUnknown):
-            deletion.manifest(Repository(credentials, REPOSITORY), ORIGINAL)
-        assert not [request for request in swr.seen if request.path.endswith(("/v1", "/v2"))]
+            deleter.manifest(ORIGINAL)
+        assert not [request for request in deleter.swr.seen if request.path.endswith(("/v1", "/v2"))]
 
-    def test_when_nothing_stands_for_it(self, swr: Swr, deletion: Deletion, credentials: Credentials) -> None:
-        holds(swr, v1=NEW)
+    @pytest.mark.parametrize("data", [NEW, LIST.replace(b'"manifests":[]', b'"manifests":[{}]')])
+    def test_a_manifest_that_is_another_or_was_changed_stays(self, deleter: Deleter, data: bytes) -> None:
+        deleter.holds(v1=data)
         with pytest.raises(ManifestUnknown):
-            deletion.manifest(Repository(credentials, REPOSITORY), ORIGINAL)
-        assert deleted(swr) == [ORIGINAL]
+            deleter.manifest(ORIGINAL)
+        assert deleter.deleted == [ORIGINAL]
 
-    def test_one_that_was_changed_since_stays(self, swr: Swr, deletion: Deletion, credentials: Credentials) -> None:
-        holds(swr, v1=LIST.replace(b'"manifests":[]', b'"manifests":[{}]'))
-        with pytest.raises(ManifestUnknown):
-            deletion.manifest(Repository(credentials, REPOSITORY), ORIGINAL)
-        assert deleted(swr) == [ORIGINAL]
-
-    def test_with_the_login_key(self, swr: Swr, deletion: Deletion, key_only: Credentials) -> None:
-        holds(swr, v1=LIST, v2=NEW, v3=LIST)
+    def test_with_the_login_key(self, key_deleter: Deleter) -> None:
+        key_deleter.holds(v1=LIST, v2=NEW, v3=LIST)
         for tag in ("v1", "v3"):
-            swr.answer("DELETE", f"/v2/org/repo/manifests/{tag}", 202)
-        deletion.manifest(Repository(key_only, REPOSITORY), ORIGINAL)
-        assert deleted(swr) == [ORIGINAL, "v1", "v3"]
-
-    def test_with_the_login_key_and_nothing(self, swr: Swr, deletion: Deletion, key_only: Credentials) -> None:
-        holds(swr, v2=NEW)
+            key_deleter.on_delete(tag, 202)
+        key_deleter.manifest(ORIGINAL)
+        assert key_deleter.deleted == [ORIGINAL, "v1", "v3"]
+        key_deleter.holds(v2=NEW)
         with pytest.raises(ManifestUnknown, match=ORIGINAL):
-            deletion.manifest(Repository(key_only, REPOSITORY), ORIGINAL)
-        assert deleted(swr) == [ORIGINAL]
+            key_deleter.manifest(ORIGINAL)
 
-    @pytest.mark.parametrize("reference", [ORIGINAL, digest_of(LIST), "v3"])
-    def test_a_tag_of_it(self, swr: Swr, deletion: Deletion, credentials: Credentials, reference: str) -> None:
-        holds(swr, v1=LIST, v2=NEW, v3=LIST)
-        deletion.tag_of(Repository(credentials, REPOSITORY), reference, "v1")
-        with pytest.raises(ManifestUnknown, match="no artifact"):
-            deletion.tag_of(Repository(credentials, REPOSITORY), reference, "v2")
-        assert deleted(swr) == ["v1"]
-
-    def test_where_nothing_is_translated_it_is_no_digest_of_anything(
-        self, swr: Swr, client: SwrClient, credentials: Credentials, key_only: Credentials
-    ) -> None:
-        holds(swr, v1=LIST)
-        off = Deletion(client.registry, client.catalog, client.management, client.tag_lister, translated=False)
-        for who in (credentials, key_only):
+    def test_without_conversion_no_tag_points_to_an_original(self, deleter: Deleter, key_deleter: Deleter) -> None:
+        deleter.holds(v1=LIST)
+        off = client_of(deleter.swr, oci_index="refuse").deletion
+        for each in (deleter, key_deleter):
+            each.deletion = off
             with pytest.raises(ManifestUnknown):
-                off.manifest(Repository(who, REPOSITORY), ORIGINAL)
+                each.manifest(ORIGINAL)
         with pytest.raises(ManifestUnknown):
-            off.tag_of(Repository(credentials, REPOSITORY), ORIGINAL, "v1")
-        assert deleted(swr) == [ORIGINAL, ORIGINAL]
-        off.tag_of(Repository(credentials, REPOSITORY), digest_of(LIST), "v1")
-        carries(swr, "v0", 404)
+            deleter.tag_of(ORIGINAL, "v1")
+        assert deleter.deleted == [ORIGINAL, ORIGINAL]
+        deleter.tag_of(digest_of(LIST), "v1")
+        deleter.serves("v0", NOT_SERVED)
         with pytest.raises(ManifestUnknown):
-            off.tag_of(Repository(credentials, REPOSITORY), digest_of(LIST), "v0")
+            deleter.tag_of(digest_of(LIST), "v0")
 
 
 class TestTokens:
-    """Which actions SWR wants for a deletion on /v2 is not known."""
+    """It is unknown which actions SWR requires for a deletion on /v2."""
 
     @pytest.fixture
-    def asked(self, swr: Swr) -> list[str]:
-        """The actions of each token that was asked for."""
+    def requested(self, deleter: Deleter) -> list[str]:
+        """The actions of each requested token."""
         actions: list[str] = []
 
         def issue(request: Request) -> Response:
             actions.append(request.args.get("scope", "").rpartition(":")[2])
             return Response(json.dumps({"token": jwt() + actions[-1].replace(",", "-").replace("*", "all")}))
 
-        swr.answer("GET", TOKEN_PATH, issue)
+        deleter.holds()
+        deleter.swr.answer("GET", TOKEN_PATH, issue)
         return actions
 
-    def wants(self, swr: Swr, actions: str, status: int) -> None:
+    def require(self, swr: Swr, actions: str, status: int) -> None:
         def delete(request: Request) -> Response:
             granted = request.headers["Authorization"].endswith(actions)
-            return Response(status=202) if granted else refusal(status, "DENIED", "you do not have the permission")
+            return Response(status=202) if granted else registry(status, "DENIED", "you do not have the permission")
 
-        swr.answer("DELETE", BY_DIGEST, delete)
+        swr.answer("DELETE", f"/v2/org/repo/manifests/{DIGEST}", delete)
 
     @pytest.mark.parametrize("status", [401, 403])
     @pytest.mark.parametrize("actions", ["pull-push", "all"])
-    def test_the_ones_it_wants(
-        self, swr: Swr, deletion: Deletion, credentials: Credentials, asked: list[str], actions: str, status: int
-    ) -> None:
-        holds(swr)
-        self.wants(swr, actions, status)
-        deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
-        assert "pull,push" in asked
-        assert ("*" in asked) == (actions == "all")
-
-    def test_neither_is_denied(self, swr: Swr, deletion: Deletion, credentials: Credentials, asked: list[str]) -> None:
-        holds(swr)
-        self.wants(swr, "none", 403)
+    def test_the_required_actions(self, deleter: Deleter, requested: list[str], actions: str, status: int) -> None:
+        self.require(deleter.swr, actions, status)
+        deleter.manifest(DIGEST)
+        assert "pull,push" in requested
+        assert ("*" in requested) == (actions == "all")
+        self.require(deleter.swr, "none", status)
         with pytest.raises(Denied, match="no access to org/repo"):
-            deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
+            deleter.manifest(DIGEST)
 
-    def test_one_for_pushing_does_not_serve_for_all(
-        self, client: SwrClient, credentials: Credentials, asked: list[str]
+    def test_a_token_for_pushing_does_not_serve_for_all(
+        self, client: SwrClient, deleter: Deleter, requested: list[str]
     ) -> None:
         for actions in (PUSH, ALL, ALL, PULL):
-            client.tokens.bearer(Repository(credentials, REPOSITORY), actions)
-        assert asked == [PUSH, ALL]
+            client.tokens.bearer(deleter.repository, actions)
+        assert requested == [PUSH, ALL]
 
-    def test_a_blocked_account_asks_no_more(
-        self, swr: Swr, deletion: Deletion, credentials: Credentials, asked: list[str]
-    ) -> None:
-        holds(swr)
-        swr.answer("DELETE", BY_DIGEST, refusal(403, "DENIED", "Not allow to login, upload or download image"))
+    def test_a_blocked_account_sends_one_request(self, deleter: Deleter, requested: list[str]) -> None:
+        deleter.on_delete(DIGEST, registry(403, "DENIED", "Not allow to login, upload or download image"))
         with pytest.raises(AccountBlocked):
-            deletion.manifest(Repository(credentials, REPOSITORY), DIGEST)
-        assert len(deleted(swr)) == 1
+            deleter.manifest(DIGEST)
+        assert len(deleter.deleted) == 1
 
 
-class TestWithTheLoginKey:
-    def test_a_digest_in_one_request(self, swr: Swr, deletion: Deletion, key_only: Credentials) -> None:
-        holds(swr, v1=OLD)
-        swr.answer("DELETE", BY_DIGEST, 202)
-        deletion.manifest(Repository(key_only, REPOSITORY), DIGEST)
-        assert deleted(swr) == [DIGEST]
+class TestLoginKey:
+    @pytest.mark.parametrize("together", [False, True])
+    def test_the_registry_deletes_only_tags(self, key_deleter: Deleter, together: bool) -> None:
+        """One by one, or all with the first."""
+        key_deleter.holds(v1=OLD, v2=NEW, v3=OLD)
+        key_deleter.on_delete(DIGEST, UNSUPPORTED)
+        key_deleter.serves(DIGEST, manifest(OLD))
+        for tag in ("v1", "v3"):
+            key_deleter.on_delete(tag, 202)
+        if together:
+            key_deleter.serves("v3", manifest(OLD), NOT_SERVED)
+        key_deleter.manifest(DIGEST)
+        assert key_deleter.deleted == ([DIGEST, "v1"] if together else [DIGEST, "v1", "v3"])
 
-    @pytest.mark.parametrize("then", [202, 404], ids=["each by itself", "all with the first"])
-    def test_where_only_tags_can_be_deleted(
-        self, swr: Swr, deletion: Deletion, key_only: Credentials, then: int
-    ) -> None:
-        holds(swr, v1=OLD, v2=NEW, v3=OLD)
-        swr.answer("DELETE", BY_DIGEST, refusal(405))
-        carries(swr, DIGEST, described(OLD))
-        swr.answer("DELETE", "/v2/org/repo/manifests/v1", 202)
-        swr.answer("DELETE", "/v2/org/repo/manifests/v3", then)
-        if then == 404:
-            carries(swr, "v3", described(OLD), 404)
-        deletion.manifest(Repository(key_only, REPOSITORY), DIGEST)
-        assert deleted(swr) == ([DIGEST, "v1", "v3"] if then == 202 else [DIGEST, "v1"])
-
-    def test_where_nothing_can(self, swr: Swr, deletion: Deletion, key_only: Credentials) -> None:
-        holds(swr, v1=OLD)
-        carries(swr, DIGEST, described(OLD))
-        swr.answer("DELETE", BY_DIGEST, refusal(405))
-        swr.answer("DELETE", "/v2/org/repo/manifests/v1", refusal(405))
+    def test_the_registry_deletes_nothing(self, key_deleter: Deleter) -> None:
+        key_deleter.serves(DIGEST, manifest(OLD))
+        for reference in (DIGEST, "v1"):
+            key_deleter.on_delete(reference, UNSUPPORTED)
+        for data in (OLD, NEW):
+            key_deleter.holds(v1=data)
+            with pytest.raises(DeletionRefused, match="enter the SK"):
+                key_deleter.manifest(DIGEST)
         with pytest.raises(DeletionRefused, match="enter the SK"):
-            deletion.manifest(Repository(key_only, REPOSITORY), DIGEST)
-        with pytest.raises(DeletionRefused, match="enter the SK"):
-            deletion.tag(Repository(key_only, REPOSITORY), "v1")
+            key_deleter.tag("v1")
 
-    @pytest.mark.parametrize("served", [True, False])
-    def test_the_first_of_the_tags_gone_meanwhile(
-        self, swr: Swr, deletion: Deletion, key_only: Credentials, served: bool
+    @pytest.mark.parametrize(
+        ("then", "kind"), [(manifest(OLD), DeletionRefused), (NOT_SERVED, ManifestUnknown)], ids=["served", "missing"]
+    )
+    def test_the_only_tag_is_deleted_meanwhile(
+        self, key_deleter: Deleter, then: Response, kind: type[AdapterError]
     ) -> None:
-        """What is served by its digest is not gone with its tags."""
-        holds(swr, v1=OLD)
-        carries(swr, DIGEST, described(OLD), described(OLD) if served else 404)
-        carries(swr, "v1", described(OLD), 404)
-        swr.answer("DELETE", BY_DIGEST, refusal(405))
-        swr.answer("DELETE", "/v2/org/repo/manifests/v1", 404)
-        with pytest.raises(DeletionRefused if served else ManifestUnknown):
-            deletion.manifest(Repository(key_only, REPOSITORY), DIGEST)
+        """A digest that is still served is not deleted."""
+        key_deleter.holds(v1=OLD)
+        key_deleter.serves(DIGEST, manifest(OLD), then)
+        key_deleter.serves("v1", manifest(OLD), NOT_SERVED)
+        key_deleter.on_delete(DIGEST, UNSUPPORTED)
+        with pytest.raises(kind):
+            key_deleter.manifest(DIGEST)
 
-    def test_the_first_of_several_gone_meanwhile(self, swr: Swr, deletion: Deletion, key_only: Credentials) -> None:
-        holds(swr, v1=OLD, v3=OLD)
-        carries(swr, DIGEST, described(OLD))
-        carries(swr, "v1", described(OLD), 404)
-        swr.answer("DELETE", BY_DIGEST, refusal(405))
-        swr.answer("DELETE", "/v2/org/repo/manifests/v3", 202)
-        deletion.manifest(Repository(key_only, REPOSITORY), DIGEST)
-        assert deleted(swr) == [DIGEST, "v3"]
+    def test_one_of_several_tags_is_deleted_meanwhile(self, key_deleter: Deleter) -> None:
+        key_deleter.holds(v1=OLD, v3=OLD)
+        key_deleter.serves(DIGEST, manifest(OLD))
+        key_deleter.serves("v1", manifest(OLD), manifest(OLD), NOT_SERVED)
+        key_deleter.on_delete(DIGEST, UNSUPPORTED)
+        key_deleter.on_delete("v1", 404)
+        key_deleter.on_delete("v3", 202)
+        key_deleter.manifest(DIGEST)
+        assert key_deleter.deleted == [DIGEST, "v1", "v3"]
 
-    def test_a_tag_that_was_moved_meanwhile_is_left_alone(
-        self, swr: Swr, deletion: Deletion, key_only: Credentials
-    ) -> None:
-        holds(swr, v1=OLD)
-        carries(swr, DIGEST, described(OLD))
-        swr.answer("DELETE", BY_DIGEST, refusal(405))
-        carries(swr, "v1", described(OLD), described(NEW))
+    def test_a_tag_that_moves_meanwhile_stays(self, key_deleter: Deleter) -> None:
+        key_deleter.holds(v1=OLD)
+        key_deleter.serves(DIGEST, manifest(OLD))
+        key_deleter.on_delete(DIGEST, UNSUPPORTED)
+        key_deleter.serves("v1", manifest(OLD), manifest(NEW))
         with pytest.raises(DeletionRefused, match="does not delete"):
-            deletion.manifest(Repository(key_only, REPOSITORY), DIGEST)
-        carries(swr, "v1", described(OLD), described(OLD), described(NEW))
-        with pytest.raises(DeletionRefused, match="was moved meanwhile"):
-            deletion.tag(Repository(key_only, REPOSITORY), "v1")
-        assert deleted(swr) == [DIGEST]
+            key_deleter.manifest(DIGEST)
+        key_deleter.serves("v1", manifest(OLD), manifest(OLD), manifest(NEW))
+        with pytest.raises(DeletionRefused, match="changed during the deletion"):
+            key_deleter.tag("v1")
+        assert key_deleter.deleted == [DIGEST]
 
-    def test_untagged_and_refused(self, swr: Swr, deletion: Deletion, key_only: Credentials) -> None:
-        holds(swr, v2=NEW)
-        carries(swr, DIGEST, described(OLD))
-        swr.answer("DELETE", BY_DIGEST, refusal(405))
-        with pytest.raises(DeletionRefused, match="enter the SK"):
-            deletion.manifest(Repository(key_only, REPOSITORY), DIGEST)
-        assert deleted(swr) == [DIGEST]
-
-    def test_a_tag_of_its_own(self, swr: Swr, deletion: Deletion, key_only: Credentials) -> None:
-        holds(swr, v1=OLD, v2=NEW)
-        swr.answer("DELETE", "/v2/org/repo/manifests/v1", 202)
-        deletion.tag(Repository(key_only, REPOSITORY), "v1")
-        assert deleted(swr) == ["v1"]
-
-    def test_one_of_two_tags_is_not_risked(self, swr: Swr, deletion: Deletion, key_only: Credentials) -> None:
-        """To some registries deleting by tag means the manifest: the other tag would go along."""
-        holds(swr, v1=OLD, v2=OLD)
+    def test_one_of_two_tags_of_a_manifest_stays(self, key_deleter: Deleter) -> None:
+        """Some registries would delete the manifest, and so the other tag."""
+        key_deleter.holds(v1=OLD, v2=OLD)
         with pytest.raises(DeletionRefused, match=r"shares its manifest with v2.*enter the SK"):
-            deletion.tag(Repository(key_only, REPOSITORY), "v1")
-        assert deleted(swr) == []
+            key_deleter.tag("v1")
+        assert key_deleter.deleted == []
 
-    def test_a_missing_tag(self, swr: Swr, deletion: Deletion, key_only: Credentials) -> None:
-        carries(swr, "v1", 404)
+    def test_a_missing_tag(self, key_deleter: Deleter) -> None:
+        key_deleter.serves("v1", NOT_SERVED)
         with pytest.raises(ManifestUnknown, match="v1"):
-            deletion.tag(Repository(key_only, REPOSITORY), "v1")
+            key_deleter.tag("v1")
 
-    def test_too_many_tags_to_ask(
-        self, swr: Swr, deletion: Deletion, key_only: Credentials, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(module, "MOST_LOOKS", 2)
-        holds(swr, v1=OLD, v2=NEW, v3=OLD)
+    def test_too_many_tags_to_look_up(self, key_deleter: Deleter, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "MAX_LOOKUPS", 2)
+        key_deleter.holds(v1=OLD, v2=NEW, v3=OLD)
         with pytest.raises(DeletionRefused, match="enter the SK"):
-            deletion.tag(Repository(key_only, REPOSITORY), "v1")
-        assert deleted(swr) == []
+            key_deleter.tag("v1")
+        assert key_deleter.deleted == []
 
 
 class TestTagOf:
-    @pytest.mark.parametrize("reference", ["v1", DIGEST, "v3"])
-    def test_an_artifact_by_any_of_its_names(
-        self, swr: Swr, deletion: Deletion, credentials: Credentials, reference: str
-    ) -> None:
-        holds(swr, v1=OLD, v2=NEW, v3=OLD)
-        deletion.tag_of(Repository(credentials, REPOSITORY), reference, "v1")
-        assert deleted(swr) == ["v1"]
+    @pytest.mark.parametrize(
+        ("reference", "data"), [("v1", OLD), (DIGEST, OLD), ("v3", OLD), (ORIGINAL, LIST), (digest_of(LIST), LIST)]
+    )
+    def test_an_artifact_by_any_reference(self, deleter: Deleter, reference: str, data: bytes) -> None:
+        deleter.holds(v1=data, v2=NEW, v3=data)
+        deleter.tag_of(reference, "v1")
+        assert deleter.deleted == ["v1"]
 
-    @pytest.mark.parametrize("reference", ["v2", digest_of(NEW), "missing"])
-    def test_not_a_tag_of_another_one(
-        self, swr: Swr, deletion: Deletion, credentials: Credentials, reference: str
-    ) -> None:
-        holds(swr, v1=OLD, v2=NEW)
-        carries(swr, "missing", 404)
-        with pytest.raises(ManifestUnknown, match=f"no artifact {reference} with the tag v1"):
-            deletion.tag_of(Repository(credentials, REPOSITORY), reference, "v1")
-        assert deleted(swr) == []
+    @pytest.mark.parametrize("reference", ["v1", DIGEST, ORIGINAL, "missing"])
+    def test_a_tag_of_another_artifact_stays(self, deleter: Deleter, reference: str) -> None:
+        deleter.holds(v1=OLD, v2=NEW)
+        deleter.serves("missing", NOT_SERVED)
+        with pytest.raises(ManifestUnknown, match=f"no artifact {reference} with the tag v2"):
+            deleter.tag_of(reference, "v2")
+        assert deleter.deleted == []

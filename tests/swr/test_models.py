@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -11,12 +12,20 @@ from adapter.errors import Unexpected
 from adapter.references import RepositoryName
 from adapter.swr.annotations import SOURCE_DIGEST, with_content_digest
 from adapter.swr.media_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
-from adapter.swr.models import ListedRepository, ListedTag, config_type_of, read_repository, read_tag
+from adapter.swr.models import (
+    ListedRepository,
+    ListedTag,
+    Organization,
+    config_type_of,
+    parse_organizations,
+    parse_timestamp,
+    read_repository,
+    read_tag,
+)
 
 DIGEST = "sha256:" + "a" * 64
 IMAGE = "application/vnd.docker.container.image.v1+json"
 CHART = "application/vnd.cncf.helm.config.v1+json"
-ODD_SIZES: list[Any] = [-1, "big", True, 1.5, [], 2**63]
 
 
 def repository(**fields: Any) -> dict[str, Any]:
@@ -33,39 +42,56 @@ def tag(**fields: Any) -> dict[str, Any]:
     return {**usual, **times, **fields}
 
 
+def listed(**fields: Any) -> ListedTag:
+    found = read_tag(tag(**fields))
+    assert found is not None
+    return found
+
+
+# Organizations
+
+
+@pytest.mark.parametrize("odd", [None, "", "seven", True, False, [], {}, -1, 10**20])
+def test_invalid_numbers_of_an_organization_are_none(odd: object) -> None:
+    """`true` is not the permission to read only."""
+    entries = [{"name": "a", "auth": odd, "id": odd}, {"name": "a", "auth": "7", "id": 5.0}]
+    assert parse_organizations(json.dumps(entries).encode()) == [Organization("a"), Organization("a", 7, 5)]
+
+
+LISTS = ["[1]", '[{"id": 1}]', '[{"name": null}]', '[{"name": 7}]', "0", "false", '""', "{}"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "<html>", "[1]", "{}", "[" * 100_000, *(f'{{"namespaces": {each}}}' for each in LISTS)]
+)
+def test_an_invalid_list_of_organizations_raises(text: str) -> None:
+    with pytest.raises(Unexpected, match="cannot parse SWR's list of organizations"):
+        parse_organizations(text.encode())
+
+
+# Repositories
+
+
 def test_a_repository() -> None:
     found = read_repository(repository())
     assert found == ListedRepository("team", "app", "2026-01-02T03:04:05.000Z")
     assert found.repository == RepositoryName("team", "app")
-
-
-@pytest.mark.parametrize("name", ["a/b/c", "a$b$c"])
-def test_a_nested_repository(name: str) -> None:
-    assert read_repository(repository(name=name, updated_at="")) == ListedRepository("team", "a/b/c", None)
+    for name in ("a/b/c", "a$b$c"):
+        assert read_repository(repository(name=name, updated_at="")) == ListedRepository("team", "a/b/c", None)
 
 
 @pytest.mark.parametrize("name", ["", "UPPER", "a//b", "a b", "-", "a" * 300])
-def test_a_repository_that_no_registry_could_name_is_left_out(name: str) -> None:
+def test_an_invalid_repository_name_is_left_out(name: str) -> None:
     assert read_repository(repository(name=name)) is None
 
 
 @pytest.mark.parametrize("fields", [{"name": None}, {"name": 7}, {"namespace": []}])
-def test_a_repository_that_makes_no_sense(fields: dict[str, Any]) -> None:
+def test_a_missing_repository_name_raises(fields: dict[str, Any]) -> None:
     with pytest.raises(Unexpected):
         read_repository(repository(**fields))
 
 
-def test_a_tag_tells_the_original_that_it_stands_for() -> None:
-    translated = {"schemaVersion": 2, "mediaType": DOCKER_LIST, "manifests": [], "annotations": {SOURCE_DIGEST: DIGEST}}
-    data = with_content_digest(json.dumps(translated).encode())
-    for manifest, source in ((data, DIGEST), (json.dumps(translated).encode(), None)):
-        found = read_tag(tag(manifest=json.dumps(json.loads(manifest), indent=2)))
-        assert found is not None
-        assert found.source == source
-    for nothing in (None, "", "{", 7):
-        found = read_tag(tag(manifest=nothing))
-        assert found is not None
-        assert found.source is None
+# Tags
 
 
 def test_a_tag() -> None:
@@ -74,6 +100,15 @@ def test_a_tag() -> None:
     lower = tag()
     lower["tag"] = lower.pop("Tag")
     assert read_tag(lower) == expected
+
+
+def test_the_source_of_a_tag_is_the_digest_of_the_original() -> None:
+    index = {"schemaVersion": 2, "mediaType": DOCKER_LIST, "manifests": [], "annotations": {SOURCE_DIGEST: DIGEST}}
+    unverified = json.dumps(index)
+    converted = with_content_digest(unverified.encode()).decode()
+    assert listed(manifest=json.dumps(json.loads(converted), indent=2)).source == DIGEST
+    for manifest in (unverified, None, "", "{", 7):
+        assert listed(manifest=manifest).source is None
 
 
 @pytest.mark.parametrize(
@@ -86,88 +121,70 @@ def test_a_tag() -> None:
     ],
 )
 def test_types(manifest: dict[str, Any], media_type: str, config_type: str | None, is_list: bool) -> None:
-    found = read_tag(tag(manifest=json.dumps(manifest)))
-    assert found is not None
+    found = listed(manifest=json.dumps(manifest))
     assert (found.media_type, found.config_type, found.is_list) == (media_type, config_type, is_list)
 
 
 @pytest.mark.parametrize("manifest", [None, "", "no JSON", "[]", "{}", 7, "[" * 100_000])
 def test_types_without_a_manifest(manifest: object) -> None:
     def types(**fields: Any) -> tuple[str | None, bool]:
-        found = read_tag(tag(manifest=manifest, **fields))
-        assert found is not None
+        found = listed(manifest=manifest, **fields)
         return found.media_type, found.is_list
 
-    assert types() == (DOCKER_MANIFEST, False)
-    assert types(tag_type=1) == (DOCKER_LIST, True)
+    assert types() == types(schema="2", tag_type=0.0) == (DOCKER_MANIFEST, False)
+    assert types(tag_type=1) == types(tag_type="1") == types(tag_type=1.0) == (DOCKER_LIST, True)
     assert types(schema=1) == ("application/vnd.docker.distribution.manifest.v1+prettyjws", False)
-    assert types(schema="2", tag_type=0.0) == (DOCKER_MANIFEST, False)
-    assert types(tag_type="1") == types(tag_type=1.0) == (DOCKER_LIST, True)
     odds: list[Any] = [None, [2], True, {}, "two", 2.5]
     for odd in odds:
         assert types(schema=odd, tag_type=odd) == (None, False)
 
 
 @pytest.mark.parametrize("name", ["", "a b", ".", "a" * 129, "a:b", "ä"])
-def test_a_name_that_is_no_tag_is_left_out(name: str) -> None:
+def test_an_invalid_tag_name_is_left_out(name: str) -> None:
     assert read_tag(tag(Tag=name)) is None
 
 
-def test_a_deleted_tag_is_left_out() -> None:
-    assert read_tag(tag(deleted="2026-01-03T00:00:00Z")) is None
-    assert read_tag(tag(deleted=1767323045)) is None
-    assert read_tag(tag(deleted=True)) is None
+@pytest.mark.parametrize("deleted", ["2026-01-03T00:00:00Z", 1767323045, True])
+def test_a_deleted_tag_is_left_out(deleted: object) -> None:
+    assert read_tag(tag(deleted=deleted)) is None
 
 
-@pytest.mark.parametrize(
-    "deleted", ["0001-01-01T00:00:00Z", "", "x", "false", False, 0, 1, [], {}, "1970-01-01T00:00:00Z"]
-)
-def test_a_tag_is_not_deleted_unless_it_says_so(deleted: object) -> None:
-    """One that is left out would pass for deleted."""
-    assert read_tag(tag(deleted=deleted)) is not None
+@pytest.mark.parametrize("deleted", ["0001-01-01T00:00:00Z", "", "x", "false", "2026-01-03", False, 0, 1, [], {}])
+def test_a_tag_without_a_valid_time_of_deletion_is_listed(deleted: object) -> None:
+    """Harbor treats a tag that is left out as deleted."""
+    assert listed(deleted=deleted).name == "v1"
 
 
-@pytest.mark.parametrize("odd", ["soon", "0001-01-01T00:00:00Z", 7, False, [], {"seconds": 1}])
-def test_times_that_cannot_be_read_refuse_nothing(odd: object) -> None:
-    found = read_tag(tag(updated=odd, created=odd))
+@pytest.mark.parametrize("odd", ["soon", "0001-01-01T00:00:00Z", "", None, 7, False, [], {"seconds": 1}])
+def test_an_invalid_time_is_none(odd: object) -> None:
+    assert listed(updated=odd, created=odd).pushed is None
+    assert listed(updated=odd).pushed == "2026-01-01T00:00:00.000Z"
+    found = read_repository(repository(updated_at=odd))
     assert found is not None
-    assert found.pushed is None
-    listed = read_repository(repository(updated_at=odd))
-    assert listed is not None
-    assert listed.updated is None
+    assert found.updated is None
 
 
-@pytest.mark.parametrize("fields", [{"digest": None}, {"digest": ""}, *({"size": odd} for odd in ODD_SIZES)])
-def test_what_swr_does_not_tell(fields: dict[str, Any]) -> None:
-    found = read_tag(tag(**fields))
-    assert found is not None
-    assert None in (found.digest, found.size)
-
-
-@pytest.mark.parametrize(
-    "pushed", [{"updated": ""}, {"updated": None}, {"updated": "soon"}, {"updated": "0001-01-01T00:00:00Z"}]
-)
-def test_without_an_update_the_creation_counts(pushed: dict[str, Any]) -> None:
-    found = read_tag(tag(**pushed))
-    assert found is not None
-    assert found.pushed == "2026-01-01T00:00:00.000Z"
+def test_an_invalid_size_or_missing_digest_is_none() -> None:
+    odds: list[Any] = [-1, "big", True, 1.5, [], 2**63]
+    assert [listed(size=odd).size for odd in odds] == [None] * len(odds)
+    assert listed(digest=None).digest is listed(digest="").digest is None
 
 
 @pytest.mark.parametrize(
     "fields", [{"Tag": 7}, {"Tag": None}, {"digest": "sha256:x"}, {"digest": 7}, {"digest": False}]
 )
-def test_a_tag_that_makes_no_sense(fields: dict[str, Any]) -> None:
+def test_a_missing_tag_name_or_invalid_digest_raises(fields: dict[str, Any]) -> None:
     with pytest.raises(Unexpected):
         read_tag(tag(**fields))
 
 
 @given(
     st.dictionaries(
-        st.sampled_from(sorted(tag())),
-        st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text(), max_size=2),
+        st.sampled_from(sorted({**tag(), **repository()})),
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text(), max_size=2),
     )
 )
-def test_anything_is_read_or_refused(fields: dict[str, Any]) -> None:
+def test_any_entry_is_read_or_raises_unexpected(fields: dict[str, Any]) -> None:
     for read, usual in ((read_tag, tag()), (read_repository, repository())):
         try:
             read({**usual, **fields})
@@ -178,5 +195,53 @@ def test_anything_is_read_or_refused(fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "document", [None, [], {}, {"config": 7}, {"config": {"mediaType": "a\nb"}}, {"config": {"mediaType": "a/" * 200}}]
 )
-def test_no_configuration(document: object) -> None:
+def test_no_config_type(document: object) -> None:
     assert config_type_of(document) is None
+
+
+# Times
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-01-02T03:04:05.6Z", "2026-01-02T03:04:05.600Z"),
+        ("2026-01-02T03:04:05.678901234Z", "2026-01-02T03:04:05.678Z"),
+        ("2026-01-02t03:04:05z", "2026-01-02T03:04:05.000Z"),
+        ("2026-01-02T03:04:05-0130", "2026-01-02T04:34:05.000Z"),
+        ("2026-01-02 03:04:05", "2026-01-02T03:04:05.000Z"),
+        ("2026-01-02 03:04:05.678 +0000 UTC", "2026-01-02T03:04:05.678Z"),
+        (" 2026-01-02T03:04:05 ", "2026-01-02T03:04:05.000Z"),
+        (1767323045.9, "2026-01-02T03:04:05.000Z"),
+        (1767323045678, "2026-01-02T03:04:05.678Z"),
+        ("1767323045678", "2026-01-02T03:04:05.678Z"),
+    ],
+)
+def test_forms_of_a_time(text: object, expected: str) -> None:
+    assert parse_timestamp(text) == expected
+
+
+INVALID = """2026-13-01T00:00:00Z 2026-02-30T00:00:00Z 2026-01-02T24:00:00Z 2026-01-02T03:04:60Z
+2026-01-02T03:04:05+24:00 2026-01-02T03:04:05+02:60 0000-01-01T00:00:00Z 9999-12-31T23:59:59-01:00
+0001-01-01T00:00:00+08:00 1970-01-01T08:00:00+08:00 2026-01-02 2026-01-02T03:04:05Zulu २०२६-01-02T03:04:05Z"""
+
+
+@pytest.mark.parametrize(
+    "value",
+    [*INVALID.split(), "0000-00-00 00:00:00", "1767323045 ", 1, -1767323045, 10**40, float("nan"), float("inf"), True],
+)
+def test_an_invalid_or_zero_time_is_none(value: object) -> None:
+    assert parse_timestamp(value) is None
+
+
+@given(
+    st.datetimes(min_value=datetime(1970, 1, 3), max_value=datetime(9999, 12, 30)),
+    st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes))),
+)
+def test_every_time_is_converted_to_utc(naive: datetime, zone: timezone) -> None:
+    moment = naive.replace(microsecond=0, tzinfo=zone)
+    found = parse_timestamp(moment.isoformat())
+    assert found is not None
+    assert len(found) == len("2026-01-02T03:04:05.678Z")
+    assert found.endswith("Z")
+    assert datetime.fromisoformat(found) == moment

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -26,14 +27,19 @@ from adapter.errors import (
 )
 from adapter.references import RepositoryName
 from adapter.swr.client import SwrClient
-from adapter.swr.management import Organization
+from adapter.swr.models import Organization
 from adapter.swr.repository import Repository
 from adapter.swr.retry import BEST_EFFORT
 from adapter.swr.tokens import PUSH
 from tests.swr.scripted import TOKEN_PATH, Swr, client_of, jwt
-from tests.swr.test_management import NAMESPACES, entry, refusal
+from tests.swr.test_management import NAMESPACES, entry, gateway, refusal
 
 DOCKYARD = "/dockyard/v2/namespaces"
+TEAM = f"{NAMESPACES}/team"
+MISSING = refusal(404, "SVCSTG.SWR.4040058")
+CONFLICT = refusal(409, "SVCSTG.SWR.4090060")
+NO_PERMISSION = refusal(403, "SVCSTG.SWR.4039002")
+LOCKED = gateway(403, "AK access failed to reach the limit,forbidden")
 
 
 @pytest.fixture(autouse=True)
@@ -41,11 +47,13 @@ def _granted(swr: Swr) -> None:
     swr.grant()
 
 
-def test_named_asks_once_for_all(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
-    swr.answer("GET", NAMESPACES, {"namespaces": [entry("a"), entry("b"), entry("c")]})
-    found = client.organizations.named(credentials, ["c", "x", "a"])
-    assert [organization.name for organization in found] == ["c", "a"]
-    assert swr.count("GET", NAMESPACES) == 1
+def token(request: Request) -> Response:
+    """Of a token endpoint that knows no organization `gone` and denies access to `closed`."""
+    messages = {"gone": "Image organization does not exist", "closed": "you do not have the permission"}
+    for name, message in messages.items():
+        if request.args.get("scope", "").startswith(f"repository:{name}/"):
+            return Response(json.dumps({"errors": [{"message": message}]}), 401)
+    return Response(json.dumps({"token": jwt()}))
 
 
 def test_nothing_is_signed_with_a_wrong_secret(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
@@ -58,69 +66,79 @@ def test_nothing_is_signed_with_a_wrong_secret(swr: Swr, client: SwrClient, cred
     assert [request.path for request in swr.seen] == [TOKEN_PATH]
 
 
-def test_one_post_however_many_threads_ask(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
-    waiting = threading.Barrier(8)
+# Creation
 
-    def slow(_: Request) -> Response:
-        return Response("", 201)
 
-    swr.answer("POST", NAMESPACES, slow)
-    swr.answer("GET", f"{NAMESPACES}/team", entry("team"))
+def test_a_creation_right_after_another_sends_no_second_post(
+    swr: Swr, client: SwrClient, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no gap between the end of a creation and the moment when it is remembered."""
+    swr.answer("POST", NAMESPACES, 201)
+    swr.answer("GET", TEAM, entry("team"))
+    flights = client.organizations._flights
+    do = flights.do
 
-    def create(_: int) -> str:
-        waiting.wait(10)
-        try:
+    def do_and_create(key: Hashable, function: Callable[[], None], *, timeout: float) -> tuple[None, bool]:
+        monkeypatch.setattr(flights, "do", do)
+        outcome = do(key, function, timeout=timeout)
+        with contextlib.suppress(OrganizationExists):
             client.organizations.create(credentials, "team")
-        except OrganizationExists:
-            return "exists"
-        return "created"
+        return outcome
 
-    with ThreadPoolExecutor(8) as pool:
-        outcomes = list(pool.map(create, range(8)))
-    assert sorted(outcomes) == ["created"] + ["exists"] * 7
+    monkeypatch.setattr(flights, "do", do_and_create)
+    client.organizations.create(credentials, "team")
+    assert swr.count("POST", NAMESPACES) == 1
+
+
+def test_a_second_creation_costs_a_look_up(
+    swr: Swr, client: SwrClient, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swr.answer("POST", NAMESPACES, 201)
+    swr.answer("GET", TEAM, entry("team"))
+    client.organizations.create(credentials, "team")
     with pytest.raises(OrganizationExists):
         client.organizations.create(credentials, "team")
     assert swr.count("POST", NAMESPACES) == 1
-    # Somebody deleted it meanwhile: it is made again.
-    swr.answer("GET", f"{NAMESPACES}/team", refusal(404, "SVCSTG.SWR.4040058"))
+    # If the organization was deleted meanwhile, it is created again.
+    swr.answer("GET", TEAM, MISSING)
     client.organizations.create(credentials, "team")
     assert swr.count("POST", NAMESPACES) == 2
+    # Of several threads at the same time only the first creates it.
+    monkeypatch.setattr(client.organizations._flights, "do", lambda *_, **__: (None, False))
+    with pytest.raises(OrganizationExists, match="a moment ago"):
+        client.organizations.create(credentials, "team")
 
 
-def test_all_who_ask_learn_of_a_failure(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
+def test_a_failed_creation_is_not_remembered(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("POST", NAMESPACES, refusal(400, "SVCSTG.SWR.4000097"))
     for _ in range(2):
         with pytest.raises(OrganizationQuota, match="quota"):
             client.organizations.create(credentials, "team")
 
 
-def test_409_of_our_own(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
-    swr.answer("POST", NAMESPACES, refusal(409, "SVCSTG.SWR.4090060"))
-    swr.answer("GET", f"{NAMESPACES}/team", entry("team"))
-    with pytest.raises(OrganizationExists):
+@pytest.mark.parametrize(
+    ("found", "kind", "message"),
+    [
+        (Response(json.dumps(entry("team"))), OrganizationExists, "already exists"),
+        (MISSING, OrganizationTaken, "another account"),
+        (refusal(403, "SVCSTG.SWR.4039001"), OrganizationTaken, "another account"),
+        (Response(json.dumps(entry("team", auth=1))), Denied, "read-only access"),
+    ],
+)
+def test_409_for_a_creation(
+    swr: Swr, client: SwrClient, credentials: Credentials, found: Response, kind: type[AdapterError], message: str
+) -> None:
+    swr.answer("POST", NAMESPACES, CONFLICT)
+    swr.answer("GET", TEAM, found)
+    with pytest.raises(kind, match=message) as caught:
         client.organizations.create(credentials, "team")
-
-
-@pytest.mark.parametrize("look", [refusal(404, "SVCSTG.SWR.4040058"), refusal(403, "SVCSTG.SWR.4039001")])
-def test_409_of_another_account(swr: Swr, client: SwrClient, credentials: Credentials, look: Response) -> None:
-    swr.answer("POST", NAMESPACES, refusal(409, "SVCSTG.SWR.4090060"))
-    swr.answer("GET", f"{NAMESPACES}/team", look)
-    with pytest.raises(OrganizationTaken, match="another account") as caught:
-        client.organizations.create(credentials, "team")
-    assert caught.value.swr_code == "SVCSTG.SWR.4090060"
-
-
-def test_409_of_one_that_may_only_be_read(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
-    swr.answer("POST", NAMESPACES, refusal(409, "SVCSTG.SWR.4090060"))
-    swr.answer("GET", f"{NAMESPACES}/team", entry("team", auth=1))
-    with pytest.raises(Denied, match="may only read"):
-        client.organizations.create(credentials, "team")
+    assert caught.value.swr_code == (None if kind is Denied else "SVCSTG.SWR.4090060")
 
 
 @pytest.mark.parametrize(
     ("name", "kind"), [("library", OrganizationReserved), ("Team", NameInvalid), ("a/b", NameInvalid)]
 )
-def test_names_that_cannot_be_are_not_asked(
+def test_an_invalid_name_costs_no_request(
     swr: Swr, client: SwrClient, credentials: Credentials, name: str, kind: type[AdapterError]
 ) -> None:
     with pytest.raises(kind):
@@ -128,145 +146,113 @@ def test_names_that_cannot_be_are_not_asked(
     assert not swr.seen
 
 
-@pytest.mark.parametrize("answer", [Response("", 201), refusal(409, "SVCSTG.SWR.4090060")], ids=["made", "is there"])
-def test_once_it_is_there_nobody_waits_for_an_older_refusal(
+@pytest.mark.parametrize("answer", [Response("", 201), CONFLICT], ids=["created", "exists"])
+def test_after_a_creation_nobody_waits_for_an_older_token_request(
     swr: Swr, client: SwrClient, credentials: Credentials, answer: Response
 ) -> None:
-    """A token that was asked for before is refused after; who asks then joins no request of that time."""
-    repositories = [RepositoryName("team", "app"), RepositoryName("other", "app")]
-    asked, release = threading.Semaphore(0), threading.Event()
-    missing = {"errors": [{"code": "DENIED", "message": "Image organization does not exist"}]}
+    """A token that was requested before the creation is denied after it; later requests must not join that one."""
+    repositories = [Repository(credentials, RepositoryName(name, "app")) for name in ("team", "other")]
+    requested, release = threading.Semaphore(0), threading.Event()
 
     def late(request: Request) -> Response:
-        asked.release()
+        requested.release()
         assert release.wait(10)
-        return Response(json.dumps(missing), 401)
-
-    def granted(_: Request) -> Response:
-        return Response(json.dumps({"token": jwt()}))
+        return Response(json.dumps({"errors": [{"code": "DENIED", "message": "organization does not exist"}]}), 401)
 
     client.tokens.confirm(credentials)
-    swr.answer("GET", TOKEN_PATH, late, late, granted)
+    swr.answer("GET", TOKEN_PATH, late, late, token)
     swr.answer("POST", NAMESPACES, answer)
-    swr.answer("GET", f"{NAMESPACES}/team", entry("team"))
-
-    def bearer(repository: RepositoryName) -> str:
-        return client.tokens.bearer(Repository(credentials, repository), PUSH)
-
+    swr.answer("GET", TEAM, entry("team"))
     with ThreadPoolExecutor(4) as pool:
-        old = [pool.submit(bearer, repository) for repository in repositories]
-        assert all(asked.acquire(timeout=10) for _ in old)
+        old = [pool.submit(client.tokens.bearer, repository, PUSH) for repository in repositories]
+        assert all(requested.acquire(timeout=10) for _ in old)
         with contextlib.suppress(OrganizationExists):
             client.organizations.create(credentials, "team")
         try:
-            assert bearer(repositories[0])
+            assert client.tokens.bearer(repositories[0], PUSH)
             assert len(client.tokens._flights._running) == 1
         finally:
             release.set()
         assert all(isinstance(each.exception(10), OrganizationUnknown) for each in old)
 
 
-def test_creation_can_be_switched_off(swr: Swr, credentials: Credentials) -> None:
-    swr.answer("GET", f"{NAMESPACES}/team", refusal(404, "SVCSTG.SWR.4040058"), entry("team"))
+def test_creation_can_be_disabled(swr: Swr, credentials: Credentials) -> None:
+    swr.answer("GET", TEAM, MISSING, entry("team"))
+    client = client_of(swr, create_namespaces=False)
     with pytest.raises(CreationRefused, match="SWR_ADAPTER_CREATE_NAMESPACES"):
-        client_of(swr, create_namespaces=False).organizations.create(credentials, "team")
+        client.organizations.create(credentials, "team")
     with pytest.raises(OrganizationExists):
-        client_of(swr, create_namespaces=False).organizations.create(credentials, "team")
+        client.organizations.create(credentials, "team")
     assert swr.count("POST", NAMESPACES) == 0
 
 
-# With the login key alone
+# With only the login key
 
 
 def test_dockyard_lists_and_creates(swr: Swr, client: SwrClient, key_only: Credentials) -> None:
     swr.answer("GET", DOCKYARD, {"namespaces": [entry("a")]})
-    swr.answer("POST", DOCKYARD, 201)
+    swr.answer("POST", DOCKYARD, 201, CONFLICT)
     assert client.organizations.named(key_only, ["a", "b"]) == [Organization("a", 7, 5)]
     client.organizations.create(key_only, "b")
     assert json.loads(swr.seen[-1].get_data()) == {"namespace": "b"}
-
-
-def test_dockyard_409(swr: Swr, client: SwrClient, key_only: Credentials) -> None:
-    swr.answer("GET", DOCKYARD, {"namespaces": [entry("mine")]})
-    swr.answer("POST", DOCKYARD, refusal(409, "SVCSTG.SWR.4090060"))
     with pytest.raises(OrganizationExists):
-        client.organizations.create(key_only, "mine")
+        client.organizations.create(key_only, "a")
     with pytest.raises(OrganizationTaken):
-        client.organizations.create(key_only, "theirs")
+        client.organizations.create(key_only, "other")
 
 
 @pytest.mark.parametrize(
     "absent",
     [
-        Response("", 404),
-        Response("", 405),
-        Response("", 401),
-        Response("", 501),
+        *(Response("", status) for status in (404, 405, 401, 501)),
         Response("", 302, {"Location": "/login"}),
         Response("{}"),
         Response("<html>home</html>"),
     ],
 )
-def test_without_dockyard_the_token_endpoint_tells(
+def test_without_dockyard_the_token_endpoint_decides(
     swr: Swr, client: SwrClient, key_only: Credentials, absent: Response
 ) -> None:
-    def token(request: Request) -> Response:
-        if request.args.get("scope", "").startswith("repository:gone/"):
-            return Response(json.dumps({"errors": [{"message": "Image organization does not exist"}]}), 401)
-        if request.args.get("scope", "").startswith("repository:closed/"):
-            return Response(json.dumps({"errors": [{"message": "you do not have the permission"}]}), 401)
-        return Response(json.dumps({"token": jwt()}))
-
     swr.answer("GET", TOKEN_PATH, token)
     swr.answer("GET", DOCKYARD, absent)
     swr.answer("POST", DOCKYARD, Response("<html>home</html>", content_type="text/html"))
-    assert client.organizations.named(key_only, ["there", "gone", "closed"]) == [
-        Organization("there"),
-        Organization("closed"),
-    ]
+    found = client.organizations.named(key_only, ["there", "gone", "closed"])
+    assert found == [Organization("there"), Organization("closed")]
     with pytest.raises(CreationRefused, match="enter the SK"):
         client.organizations.create(key_only, "gone")
     with pytest.raises(Denied, match="enter the SK"):
         client.organizations.all(key_only)
 
 
-def test_who_may_not_list_may_still_ask(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
-    def token(request: Request) -> Response:
-        if request.args.get("scope", "").startswith("repository:gone/"):
-            return Response(json.dumps({"errors": [{"message": "Image organization does not exist"}]}), 401)
-        return Response(json.dumps({"token": jwt()}))
-
-    swr.answer("GET", TOKEN_PATH, token)
-    swr.answer("GET", NAMESPACES, refusal(403, "SVCSTG.SWR.4039002"))
-    swr.answer("GET", f"{NAMESPACES}/a", entry("a"))
-    swr.answer("GET", f"{NAMESPACES}/b", refusal(404, "SVCSTG.SWR.4040058"))
-    swr.answer("GET", f"{NAMESPACES}/c", refusal(403, "SVCSTG.SWR.4039002"))
-    swr.answer("GET", f"{NAMESPACES}/gone", refusal(403, "SVCSTG.SWR.4039002"))
-    assert client.organizations.named(credentials, ["a", "b", "c", "gone"]) == [
-        Organization("a", 7, 5),
-        Organization("c"),
-    ]
-
-
-def test_a_locked_account_is_told_and_not_asked_about_each_name(
+def test_an_organization_is_found_without_the_permission_to_list(
     swr: Swr, client: SwrClient, credentials: Credentials
 ) -> None:
-    locked = {"error_code": "APIG.0301", "error_msg": "AK access failed to reach the limit,forbidden"}
-    swr.answer("GET", NAMESPACES, Response(json.dumps(locked), 403))
+    swr.answer("GET", TOKEN_PATH, token)
+    swr.answer("GET", f"{NAMESPACES}/a", entry("a"))
+    swr.answer("GET", f"{NAMESPACES}/b", MISSING)
+    for path in (NAMESPACES, f"{NAMESPACES}/c", f"{NAMESPACES}/gone"):
+        swr.answer("GET", path, NO_PERMISSION)
+    found = client.organizations.named(credentials, ["a", "b", "c", "gone"])
+    assert found == [Organization("a", 7, 5), Organization("c")]
+
+
+def test_a_locked_account_sends_no_request_for_each_name(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
+    swr.answer("GET", NAMESPACES, LOCKED)
     with pytest.raises(AccountBlocked):
         client.organizations.named(credentials, ["a", "b"])
     assert [request.path for request in swr.seen] == [TOKEN_PATH, NAMESPACES]
 
 
-def test_exists_assumes_the_best_when_it_cannot_ask(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
-    blocked = {"error_code": "APIG.0301", "error_msg": "AK access failed to reach the limit,forbidden"}
-    swr.answer("GET", NAMESPACES, {"namespaces": [entry("a")]}, Response("", 501), Response(json.dumps(blocked), 403))
-    assert client.organizations.exists(credentials, "a")
-    assert client.organizations.exists(credentials, "b")
-    assert client.organizations.exists(credentials, "b")
+def test_exists_is_true_if_the_look_up_fails(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
+    swr.answer("GET", NAMESPACES, {"namespaces": [entry("a")]}, {"namespaces": [entry("a")]}, 501, LOCKED)
+    found = [client.organizations.exists(credentials, name) for name in ("a", "b", "b", "b")]
+    assert found == [True, False, True, True]
 
 
-def test_check_asks_the_token_endpoint_first_and_past_the_budget(
+# Checks
+
+
+def test_check_needs_the_token_endpoint_first_and_ignores_the_rate_limit(
     swr: Swr, credentials: Credentials, key_only: Credentials
 ) -> None:
     swr.answer("GET", NAMESPACES, {"namespaces": []})
@@ -279,7 +265,7 @@ def test_check_asks_the_token_endpoint_first_and_past_the_budget(
 
 
 @pytest.mark.parametrize("answer", [Response("", 501), Response("<html>"), Response("", 404)])
-def test_check_passes_with_the_management_api_alone_out_of_reach(
+def test_check_passes_without_the_management_api(
     swr: Swr, client: SwrClient, credentials: Credentials, answer: Response
 ) -> None:
     swr.answer("GET", NAMESPACES, answer, answer, {"namespaces": []})
@@ -288,15 +274,15 @@ def test_check_passes_with_the_management_api_alone_out_of_reach(
     client.check(credentials)
     with pytest.raises(UpstreamError):
         client.report_outage(credentials)
-    # It is there again.
+    # The API is back.
     client.report_outage(credentials)
     count = len(swr.seen)
     client.report_outage(credentials)
     assert len(swr.seen) == count
 
 
-def test_an_api_that_throttles_is_there(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
-    """What a run asks is repeated for longer than this question is."""
+def test_throttling_is_no_outage(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
+    """A run repeats its requests for longer than the check lasts."""
     swr.answer("GET", NAMESPACES, Response("", 501), throttled := Response("", 429, {"Retry-After": "60"}))
     client.check(credentials)
     client.report_outage(credentials)
@@ -306,12 +292,11 @@ def test_an_api_that_throttles_is_there(swr: Swr, client: SwrClient, credentials
     client.report_outage(credentials)
 
 
-def test_questions_that_anybody_may_cause_keep_to_the_rate_limit(
+def test_look_ups_that_any_client_can_cause_keep_to_the_rate_limit(
     swr: Swr, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether an organization is missing, for each read in it; and of whom SWR does not know, whether it does."""
     monkeypatch.setattr("adapter.swr.rate_limit.interruptible_sleep", lambda _: None)
-    swr.answer("GET", f"{NAMESPACES}/team", refusal(404, "SVCSTG.SWR.4040058"))
+    swr.answer("GET", TEAM, MISSING)
     client = client_of(swr, requests_per_second=1)
     client.tokens.login(credentials)
     missing = [client.organizations.is_missing(credentials, "team", OrganizationUnknown("x")) for _ in range(9)]
@@ -323,18 +308,13 @@ def test_questions_that_anybody_may_cause_keep_to_the_rate_limit(
     assert swr.count("GET", TOKEN_PATH) <= 4
 
 
-def test_check_still_refuses_a_signature_that_is_refused(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
-    swr.answer("GET", NAMESPACES, refusal(401, "APIG.0301"))
-    with pytest.raises(CredentialsRefused):
-        client.check(credentials)
-
-
-def test_check_does_not_mind_a_missing_permission_to_list(
-    swr: Swr, client: SwrClient, credentials: Credentials
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [(NO_PERMISSION, None), (LOCKED, AccountBlocked), (refusal(401, "APIG.0301"), CredentialsRefused)],
+)
+def test_check_needs_a_valid_signature_but_no_permission(
+    swr: Swr, client: SwrClient, credentials: Credentials, answer: Response, kind: type[AdapterError] | None
 ) -> None:
-    swr.answer("GET", NAMESPACES, refusal(403, "SVCSTG.SWR.4039002"))
-    client.check(credentials)
-    locked = {"error_code": "APIG.0301", "error_msg": "AK access failed to reach the limit,forbidden"}
-    swr.answer("GET", NAMESPACES, Response(json.dumps(locked), 403))
-    with pytest.raises(Denied, match="locked"):
+    swr.answer("GET", NAMESPACES, answer)
+    with pytest.raises(kind) if kind else contextlib.nullcontext():
         client.check(credentials)
