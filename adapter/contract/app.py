@@ -46,7 +46,7 @@ from adapter.swr.tenants import Tenants
 from adapter.transfer.blob_locations import BlobLocations
 from adapter.transfer.mount import Mounts
 from adapter.transfer.upload import Uploads
-from adapter.transfer.verified_body import spare_cores
+from adapter.transfer.verified_body import max_hash_threads
 
 log = logging.getLogger(__name__)
 
@@ -71,13 +71,17 @@ def create_contract_app(settings: Settings, swr: SwrClient) -> Flask:
     calls = _pair(CALLS, UNPROVEN_CALLS, "requests", tenants)
     admit(app, swr, calls=calls, checks=_pair(CHECKS, UNPROVEN_CHECKS, "checks", tenants))
     locations = BlobLocations(swr.state)
-    spare = threading.Semaphore(spare_cores())
+    hash_threads = threading.Semaphore(max_hash_threads())
     transfers = Uploads(
-        swr.uploads, verify=settings.verify_uploads, largest=settings.max_layer_bytes, locations=locations, spare=spare
+        swr.uploads,
+        verify=settings.verify_uploads,
+        max_layer_bytes=settings.max_layer_bytes,
+        locations=locations,
+        hash_threads=hash_threads,
     )
-    offered = Mounts(swr, locations, settings.mount, spare)
-    translate = settings.oci_index == "translate"
-    documents = ManifestService(swr, translate=translate)
+    offered = Mounts(swr, locations, settings.mount, hash_threads)
+    convert = settings.oci_index == "translate"
+    documents = ManifestService(swr, convert=convert)
     app.register_blueprint(system.create_registry_blueprint(swr))
     app.register_blueprint(manifests.create_blueprint(swr, documents))
     app.register_blueprint(blobs.create_blueprint(swr, slots, locations, settings.blob_redirects))

@@ -12,8 +12,7 @@ from adapter.references import check_digest
 from adapter.swr.client import SwrClient
 from adapter.swr.tokens import PULL
 from adapter.transfer.blob_locations import BlobLocations
-from adapter.transfer.byte_range import asked_range
-from adapter.transfer.download import Download
+from adapter.transfer.download import Download, requested_range
 from adapter.transfer.request_body import BLOB
 
 
@@ -25,7 +24,7 @@ def create_blueprint(swr: SwrClient, slots: Slots, locations: BlobLocations, red
     def get(name: str, digest: str) -> Response:
         repository, digest = repository_of(request, swr, name), check_digest(digest)
         if request.method == "HEAD":
-            with locations.asked(repository, digest):
+            with locations.recording(repository, digest):
                 found = swr.registry.blob(repository, digest)
             return _described(_head(found.length), digest)
         # A stranger takes no place.
@@ -33,18 +32,18 @@ def create_blueprint(swr: SwrClient, slots: Slots, locations: BlobLocations, red
         ask = swr.registry.blob_place if redirects == "pass" else swr.registry.open_blob
         with _Transfer(slots.take(repository.credentials)) as transfer:
             become_transfer()
-            with locations.asked(repository, digest):
-                wanted = asked_range(request.headers.get("Range"), request.headers.get("If-Range"), digest)
+            with locations.recording(repository, digest):
+                wanted = requested_range(request.headers.get("Range"), request.headers.get("If-Range"), digest)
                 place = ask(repository, digest, wanted)
             if isinstance(place, str):
                 # It opens the blob to whoever has it, for a while.
                 return bodiless(307, {"Location": place, "Cache-Control": "no-store"})
             environ = request.environ
             download = transfer.begun(Download(place, environ.get("gunicorn.socket"), environ.get("adapter.sent")))
-            if download.whole and download.length is None:
+            if download.is_whole_blob and download.length is None:
                 # Harbor's proxy cache takes what has no length for empty (`docs/facts/harbor.md D.8`).
                 download.length = swr.registry.blob(repository, digest).length
-            if not download.ends_by_itself:
+            if not download.has_explicit_end:
                 raise Unexpected("SWR sends a blob without its length: a part of it could pass for the whole")
             if "adapter.begin_response" in environ:
                 # Harbor may be throttled, as for an upload.

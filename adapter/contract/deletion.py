@@ -26,7 +26,7 @@ def create_blueprint(swr: SwrClient, manifests: ManifestService) -> Blueprint:
             swr.deletion.manifest(repository, digest)
         except (ManifestUnknown, RepositoryUnknown) as unknown:
             # GET serves it, so it is not gone; and SWR is not known to delete blobs.
-            if not manifests.is_kept(repository, digest):
+            if not manifests.is_preserved(repository, digest):
                 raise
             raise DeletionRefused(
                 f"no tag of {repository} carries {digest}, and SWR deletes only by tag: nothing was deleted; what is "

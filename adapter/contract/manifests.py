@@ -13,13 +13,13 @@ from adapter.documents import TooManyValues, parse_json
 from adapter.errors import DigestInvalid, ManifestInvalid, ManifestUnknown, TagInvalid
 from adapter.manifests.conversion import Document
 from adapter.manifests.forms import Form, form_of
-from adapter.manifests.preserved_original import LARGEST
+from adapter.manifests.preserved_original import MAX_MANIFEST_BYTES
 from adapter.manifests.service import ManifestService, Stored
 from adapter.references import algorithm_of, check_reference, digest_of, is_digest
 from adapter.swr.client import SwrClient
 from adapter.swr.media_types import ACCEPT
 from adapter.swr.registry import Manifest
-from adapter.transfer.request_body import read_all, refuse_larger
+from adapter.transfer.request_body import read_all, reject_larger
 from adapter.transfer.verified_body import check_supported
 
 _MEDIA_TYPE: Final = re.compile(r"[\w.+-]{1,127}/[\w.+-]{1,127}(?:;[\x20-\x7e]{0,255})?", re.ASCII)
@@ -38,14 +38,14 @@ def create_blueprint(swr: SwrClient, manifests: ManifestService) -> Blueprint:
             # Nothing can have it, so it is not there (OCI distribution spec, "Pulling manifests").
             raise ManifestUnknown(f"{repository} has no such manifest: {error.sentence}") from None
         accept = request.headers.get("Accept") or ACCEPT
-        return _answer(manifests.read(repository, reference, accept, head=request.method == "HEAD"))
+        return _answer(manifests.pull(repository, reference, accept, head=request.method == "HEAD"))
 
     @blueprint.route("/v2/<path:name>/manifests/<reference>", methods=["PUT"])
     def put(name: str, reference: str) -> Response:
         repository, reference = repository_of(request, swr, name), check_reference(reference)
         if is_digest(reference):
             check_supported(reference)
-        refuse_larger(request.environ, LARGEST, "a manifest")
+        reject_larger(request.environ, MAX_MANIFEST_BYTES, "a manifest")
         # Nobody whom SWR does not know has a document read; the token is the one that the PUT to SWR needs.
         swr.registry.authorize(repository)
         data = read_manifest(request)
@@ -53,7 +53,7 @@ def create_blueprint(swr: SwrClient, manifests: ManifestService) -> Blueprint:
         digest = digest_of(data, algorithm_of(reference) if is_digest(reference) else "sha256")
         if is_digest(reference) and digest != reference:
             raise DigestInvalid(f"the manifest hashes to {digest}, not to {reference}")
-        stored = manifests.put(repository, reference, Document(media_type, digest, data), form)
+        stored = manifests.push(repository, reference, Document(media_type, digest, data), form)
         where = f"/v2/{repository}/manifests/{stored.digest}"
         return bodiless(201, {"Location": where, "Docker-Content-Digest": stored.digest} | _warning(stored))
 
@@ -75,7 +75,7 @@ def _answer(manifest: Manifest) -> Response:
 
 def read_manifest(incoming: Request) -> bytes:
     """The body, 4 MiB at most. Raises `TooLarge`, `SizeInvalid`, `Busy`."""
-    return read_all(incoming.environ, LARGEST, "a manifest")
+    return read_all(incoming.environ, MAX_MANIFEST_BYTES, "a manifest")
 
 
 def looked_at(data: bytes, content_type: str | None) -> tuple[str, Form]:

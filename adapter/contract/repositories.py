@@ -22,7 +22,7 @@ from adapter.numerals import whole_in_json
 from adapter.references import RepositoryName, check_digest, check_reference, is_digest
 from adapter.swr.catalog import ListedRepository, ListedTag
 from adapter.swr.client import SwrClient
-from adapter.swr.media_types import ACCEPT, LISTS
+from adapter.swr.media_types import ACCEPT, INDEX_TYPES
 from adapter.swr.models import config_type_of
 from adapter.swr.registry import Manifest
 from adapter.swr.repository import Repository
@@ -69,7 +69,7 @@ def create_blueprint(swr: SwrClient, manifests: ManifestService) -> Blueprint:
     @blueprint.route("/api/v2.0/projects/<project>/repositories/<path:name>/artifacts/<reference>", methods=["GET"])
     def artifact(project: str, name: str, reference: str) -> Response:
         repository, reference = bound(project, name), check_reference(reference)
-        manifest = manifests.read(repository, reference, ACCEPT, head=False)
+        manifest = manifests.pull(repository, reference, ACCEPT, head=False)
         tags = []
         if request.args.get("with_tag", "true") != "false":
             # Many artifacts of a repository are asked for at once, so whoever asks meanwhile shares one list.
@@ -138,7 +138,7 @@ def _tags_of(artifacts: Callable[[], Sequence[Artifact]], digest: str, reference
 def _described(repository: RepositoryName, manifest: Manifest, tags: list[ListedTag]) -> dict[str, Any]:
     """An artifact as its manifest tells it; only the times are the tags'."""
     document = _parsed(manifest.data or b"")
-    listed = manifest.media_type in LISTS
+    listed = manifest.media_type in INDEX_TYPES
     config_type, size = config_type_of(document), _size(document)
     told = ListedTag("", manifest.digest, manifest.media_type, size, None, listed, config_type)
     shown = described(repository, Artifact(manifest.digest, (told, *sorted(tags, key=lambda tag: tag.name))))

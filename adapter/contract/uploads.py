@@ -22,7 +22,7 @@ from adapter.transfer.body_source import source_of
 from adapter.transfer.mount import Mounts, Transfer
 from adapter.transfer.request_body import announced_length
 from adapter.transfer.upload import Incoming, Uploads
-from adapter.transfer.upload_session import UploadSession, parse_content_range, seal, unseal
+from adapter.transfer.upload_session import UploadSession, parse_content_range, sign_session, verify_session
 from adapter.transfer.verified_body import check_supported
 
 HARBOR: Final = "harbor-registry-client"
@@ -79,7 +79,7 @@ def create_blueprint(
     @blueprint.route(location, methods=["GET"])
     def status(name: str, sealed: str) -> Response:
         session = opened(name, sealed)
-        return _accepted(transfers.standing(session, harbor=_is_harbor(request)), public_url, 204)
+        return _accepted(transfers.status(session, harbor=_is_harbor(request)), public_url, 204)
 
     @blueprint.route(location, methods=["DELETE"])
     def cancel(name: str, sealed: str) -> Response:
@@ -94,7 +94,7 @@ def _opened(swr: SwrClient, repository: Repository, sealed: str) -> UploadSessio
     """Raises `UploadUnknown`, but what SWR refuses the credentials with if they are wrong: the secret is the key of the
     location's signature, so no location fits a wrong one."""
     try:
-        return unseal(sealed, repository)
+        return verify_session(sealed, repository)
     except UploadUnknown:
         swr.registry.authorize(repository)
         raise
@@ -139,7 +139,7 @@ def _accepted(session: UploadSession, public_url: str | None, status: int = 202)
 
 def _where(session: UploadSession, public_url: str | None) -> dict[str, str]:
     """Where the upload goes on, and how far it is; without a byte there is no Range, because `0-0` reads as one."""
-    path = f"/v2/{session.repository}/blobs/uploads/{seal(session)}"
+    path = f"/v2/{session.repository}/blobs/uploads/{sign_session(session)}"
     return {"Location": _absolute(path, public_url)} | ({"Range": session.range} if session.offset else {})
 
 

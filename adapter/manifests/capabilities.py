@@ -1,4 +1,4 @@
-"""What SWR has turned out not to take from an account, so that it is not tried with each image again."""
+"""What SWR has rejected lately, so that the adapter does not try it with each image again."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Final
 from adapter.credentials import Credentials, hidden
 from adapter.state import State
 
-LIFE: Final = 3600.0
-"""Seconds. Then the next image tries again: what SWR takes may change."""
+TTL_SECONDS: Final = 3600.0
+"""After this time the next image is tried again, because what SWR accepts may change."""
 
 ANNOTATIONS: Final = "annotations"
 """Annotations in a Docker document."""
@@ -18,30 +18,30 @@ OCI_CHILDREN: Final = "oci-children"
 
 
 class Capabilities:
-    """For each region and access key apart: accounts of one SWR may be served by different versions of it.
+    """What SWR has rejected, separately for each region and access key, which SWR may serve with different versions.
 
-    `what` is the key of a form (`adapter.manifests.forms.Form`), so that nothing counts as rejected that was not sent,
-    or one of the constants above. Its length is bounded.
+    `feature` is the key of a form (`adapter.manifests.forms.Form`), so that nothing counts as rejected that was not
+    sent, or one of the constants above. Its length is bounded.
     """
 
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def learn(self, credentials: Credentials, what: str) -> None:
-        """SWR rejected it; where it can be seen, because of that alone."""
-        self._state.put(_key(credentials, what), str(int(time.time())).encode(), LIFE)
+    def record_rejection(self, credentials: Credentials, feature: str) -> None:
+        """Notes that SWR rejected the feature: for the feature alone, as far as that can be told."""
+        self._state.put(_key(credentials, feature), str(int(time.time())).encode(), TTL_SECONDS)
 
-    def knows(self, credentials: Credentials, what: str) -> bool:
-        """Whether SWR rejected it within the last hour."""
-        return self.age(credentials, what) is not None
+    def is_rejected(self, credentials: Credentials, feature: str) -> bool:
+        """Whether SWR rejected the feature within the last hour."""
+        return self.rejection_age(credentials, feature) is not None
 
-    def age(self, credentials: Credentials, what: str) -> float | None:
-        """Seconds since SWR rejected it, at most `LIFE`; None when it did not, or longer ago than that."""
-        value = self._state.get(_key(credentials, what))
+    def rejection_age(self, credentials: Credentials, feature: str) -> float | None:
+        """Seconds since SWR rejected the feature, at most `TTL_SECONDS`; None if it did not within that time."""
+        value = self._state.get(_key(credentials, feature))
         if value is None or not value.isdigit() or len(value) > 12:
             return None
-        return min(max(0.0, time.time() - int(value)), LIFE)
+        return min(max(0.0, time.time() - int(value)), TTL_SECONDS)
 
 
-def _key(credentials: Credentials, what: str) -> str:
-    return f"refused-type:{hidden(credentials.regional_key)}:{what}"
+def _key(credentials: Credentials, feature: str) -> str:
+    return f"refused-type:{hidden(credentials.regional_key)}:{feature}"

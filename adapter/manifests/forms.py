@@ -1,7 +1,7 @@
-"""What of a manifest decides where it is stored, read once when it is pushed; small, however large the manifest. Pure.
+"""The form of a manifest: what decides where a manifest is stored. Small, however large the manifest is. Pure.
 
-A parsed document takes many times the memory of its bytes, and parsing one holds up every other thread: so it is parsed
-once, looked at here, and let go before SWR is asked.
+A parsed document takes many times the memory of its bytes, and parsing blocks all other threads. So a manifest is
+parsed once when it is pushed, its form is taken, and the parsed document is dropped before a request to SWR.
 """
 
 from __future__ import annotations
@@ -13,38 +13,36 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from adapter.errors import ManifestInvalid
-from adapter.manifests.conversion import Kind, as_descriptor, is_attestation, is_translatable, kind_of
+from adapter.manifests.conversion import Kind, is_attestation, is_convertible, kind_of
+from adapter.manifests.descriptors import check_descriptor, printable
 from adapter.swr.media_types import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
-    LISTS,
+    INDEX_TYPES,
     OCI_INDEX,
     OCI_MANIFEST,
     is_attestation_manifest,
     type_of,
 )
 
-_SHOWN: Final = 100
 _EMPTY: Final = "application/vnd.oci.empty.v1+json"
-"""Of a configuration that an artifact has because it must have one (OCI image spec, "Guidance for an empty
-descriptor")."""
+"""Type of the configuration of an artifact that needs none (OCI image spec, "Guidance for an empty descriptor")."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """`media_type`: the OCI type that the document is by its own form, or Docker's of an attestation or of a list that
-    names some; None for what is to be stored as it is or not at all. `own`: the type that it gives itself.
+    """`media_type`: the type of an original that may be preserved (`original_type_of`), else None. `own`: the type that
+    the document states itself.
 
-    `kind`: what it is, `other` where `media_type` is None; `artifact`: for that, the type that says most of it.
-    `key`: what of it SWR may reject; documents that differ in none of this have the same one. `translatable`: Docker's
-    formats have a form for it.
+    `kind`: what the document is, `other` if `media_type` is None; `artifact`: for `other`, the type that describes it
+    best. `key`: stands for everything that SWR may reject it for. `convertible`: Docker has a format for it.
     """
 
     media_type: str | None
     own: str
     kind: Kind
     key: str
-    translatable: bool = False
+    convertible: bool = False
     artifact: str | None = None
 
 
@@ -55,41 +53,44 @@ def form_of(document: Mapping[str, Any]) -> Form:
         return Form(None, own, "other", "")
     kind = kind_of(document, media_type)
     artifact = _artifact(document) if kind == "other" else None
-    return Form(media_type, own, kind, _key(kind, media_type, document), is_translatable(document, kind), artifact)
+    return Form(media_type, own, kind, _key(kind, media_type, document), is_convertible(document, kind), artifact)
 
 
 def _key(kind: Kind, media_type: str, document: Mapping[str, Any]) -> str:
-    """Of a fixed length, whatever types a caller makes up."""
+    """Has a fixed length, whatever types a caller invents."""
     entries = document.get("manifests") or document.get("layers") or []
-    told = [
+    features = [
         media_type,
-        _text(document.get("artifactType")),
+        _string(document.get("artifactType")),
         document.get("subject") is not None,
-        any(map(is_attestation, entries)) if media_type in LISTS else (document.get("config") or {}).get("mediaType"),
-        sorted({f"{entry['mediaType']} {_text(entry.get('artifactType'))}" for entry in entries}),
+        any(map(is_attestation, entries))
+        if media_type in INDEX_TYPES
+        else (document.get("config") or {}).get("mediaType"),
+        sorted({f"{entry['mediaType']} {_string(entry.get('artifactType'))}" for entry in entries}),
     ]
-    return f"{kind}:{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]}"
+    return f"{kind}:{hashlib.sha256(json.dumps(features).encode()).hexdigest()[:32]}"
 
 
-def _text(value: object) -> str:
+def _string(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
 def _artifact(document: Mapping[str, Any]) -> str | None:
-    """None for an image whose layers are of a kind of their own."""
+    """None for an image that has only layers of unknown image types."""
     parts = [document["config"], *(document.get("layers") or [])]
-    types = [*filter(None, [_text(document.get("artifactType"))]), *(part["mediaType"] for part in parts)]
-    telling = [str(each) for each in types if ".image." not in str(each)]
-    found = next((each for each in telling if each != _EMPTY), telling[0] if telling else None)
-    return None if found is None else "".join(letter if letter.isprintable() else "?" for letter in found[:_SHOWN])
+    types = [*filter(None, [_string(document.get("artifactType"))]), *(part["mediaType"] for part in parts)]
+    artifact_types = [str(each) for each in types if ".image." not in str(each)]
+    found = next((each for each in artifact_types if each != _EMPTY), artifact_types[0] if artifact_types else None)
+    return None if found is None else printable(found)
 
 
 def original_type_of(document: Mapping[str, Any]) -> str | None:
-    """An OCI index or manifest, a Docker list that names attestations, or an attestation with Docker's types, by form,
-    every descriptor included; None for anything else.
+    """The media type of an original that may be preserved: an OCI index or manifest, a Docker list that contains
+    attestations, or an attestation with Docker's types. None for anything else.
 
-    Blobs of all kinds have digests. An image's configuration has a `config` too, and a layer may be any JSON. What is
-    an index and a manifest at once is none: clients would differ about it (CVE-2021-41190).
+    Decided by the fields and every descriptor, because blobs of all kinds have digests: the configuration of an image
+    has a `config` too, and a layer may be any JSON. A document that is an index and a manifest at once is neither,
+    because clients would differ about it (CVE-2021-41190).
     """
     version, own = document.get("schemaVersion"), document.get("mediaType")
     if version != 2 or isinstance(version, float):
@@ -101,7 +102,7 @@ def original_type_of(document: Mapping[str, Any]) -> str | None:
         return DOCKER_LIST if _are_descriptors(entries) and any(map(is_attestation, entries or [])) else None
     attested = own == DOCKER_MANIFEST and is_attestation_manifest(document)
     if (own in (None, OCI_MANIFEST) or attested) and "manifests" not in document:
-        # Go writes a list that was never made as null.
+        # Go writes an empty list that was never made as null.
         layers = [] if document.get("layers") is None else document["layers"]
         found = DOCKER_MANIFEST if attested else OCI_MANIFEST
         return found if _are_descriptors([document.get("config")]) and _are_descriptors(layers) else None
@@ -114,6 +115,6 @@ def _are_descriptors(value: object) -> bool:
 
 def _is_descriptor(value: object) -> bool:
     try:
-        return bool(as_descriptor(value, "it"))
+        return bool(check_descriptor(value, "the entry"))
     except ManifestInvalid:
         return False

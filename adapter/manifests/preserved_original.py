@@ -1,7 +1,7 @@
-"""Manifests that SWR refuses for their type, kept as blobs of their repository under their own digests.
+"""Manifests that SWR rejects for their type, preserved as blobs of their repository under their own digests.
 
-To SWR they are blobs like any other that no manifest names. When it forgets one it is gone, and nothing breaks: the
-translation that stands for it remains. Whoever asks for a digest gets the very bytes, or nothing.
+For SWR they are blobs that no manifest references. If SWR deletes one, only that original is gone: the converted image
+remains. A read returns exactly the original bytes, or nothing.
 """
 
 from __future__ import annotations
@@ -20,52 +20,53 @@ from adapter.numerals import whole_number
 from adapter.references import algorithm_of, digest_of
 from adapter.state import MemoryState, State
 from adapter.swr.client import SwrClient
-from adapter.swr.media_types import LISTS, digests_in, parsed
+from adapter.swr.media_types import INDEX_TYPES, digests_in, parse_manifest
 from adapter.swr.repository import Repository
 from adapter.swr.tokens import PUSH
 from adapter.swr.transport import read_document
 
-LARGEST: Final = 4 << 20
-"""Bytes of the largest manifest that a registry must take (OCI distribution spec, "Pushing manifests")."""
-CACHED: Final = 64 << 10
-"""Bytes up to which one is remembered with the others, and told to other replicas."""
-MOST_LARGE: Final = 4
-"""So many that are larger are remembered in this process, so that a look at one does not fetch it each time."""
-MOST_PARTS: Final = 500
-"""Blobs of one manifest: whether it is there as a whole costs a request for each. Images have 127 layers at most."""
-MOST_MISSED: Final = 10_000
-"""Digests that are not there, or are no manifest: remembered apart from all else, since callers choose them."""
-LIFE: Final = 600.0
-"""Seconds for which what was found is taken to be there."""
-MISSED: Final = 3600.0
-"""Seconds for which a digest that was not found is remembered, unless it comes."""
+MAX_MANIFEST_BYTES: Final = 4 << 20
+"""The largest manifest that a registry must accept (OCI distribution spec, "Pushing manifests")."""
+MAX_SHARED_BYTES: Final = 64 << 10
+"""An original up to this size is cached in the state that replicas share."""
+MAX_LARGE_ENTRIES: Final = 4
+"""Larger originals that this process caches, so that a repeated HEAD does not download one each time."""
+MAX_PARTS: Final = 500
+"""Blobs of one manifest, because checking them costs a request each. Images have 127 layers at most."""
+MAX_MISSING_ENTRIES: Final = 10_000
+"""Digests that are missing or not a manifest: kept apart from everything else, because callers choose them."""
+FOUND_TTL_SECONDS: Final = 600.0
+"""Time for which an original that was found counts as present."""
+MISSING_TTL_SECONDS: Final = 3600.0
+"""Time for which a digest that was not found counts as missing, unless it is pushed."""
 
-_MOST: Final = 1_000
-"""So many are remembered in this process: 64 MiB at most, a few as a rule."""
-_READING: Final = 30.0
+_MAX_ENTRIES: Final = 1_000
+"""Originals that this process caches: 64 MiB at most, usually a few."""
+_READ_SECONDS: Final = 30.0
 
 
 class PreservedOriginals:
-    """Originals of every repository, for any caller; nothing that one caller was told is ever told to another one."""
+    """The originals of all repositories. What one caller has read is never returned to another caller."""
 
     def __init__(self, swr: SwrClient) -> None:
         self._swr = swr
-        # What replicas share has room of its own; the memory of a process is bounded by number alone.
+        # The shared state bounds its own memory. The state of a process alone is bounded by number.
         alone = isinstance(swr.state, MemoryState)
-        self._cache: State = MemoryState(_MOST) if alone else swr.state
-        self._large = MemoryState(MOST_LARGE)
-        self._others = MemoryState(MOST_MISSED)
-        self._missed: State = MemoryState(MOST_MISSED) if alone else swr.state
+        self._cache: State = MemoryState(_MAX_ENTRIES) if alone else swr.state
+        self._large = MemoryState(MAX_LARGE_ENTRIES)
+        self._other_blobs = MemoryState(MAX_MISSING_ENTRIES)
+        self._missing: State = MemoryState(MAX_MISSING_ENTRIES) if alone else swr.state
 
-    def keep(self, repository: Repository, original: Document, *, remembered: bool) -> None:
-        """Puts it into SWR, as a blob. `remembered`: it is taken to be there for a while without asking.
+    def preserve(self, repository: Repository, original: Document, *, cache: bool) -> None:
+        """Uploads the original as a blob. `cache`: it then counts as present without a request to SWR.
 
-        Raises what SWR refuses an upload with, and `ManifestInvalid` for more parts than are looked for later. An
-        organization that is missing is not made: `OrganizationUnknown`.
+        Raises the errors of an upload, and `ManifestInvalid` for more than `MAX_PARTS` blobs. A missing organization is
+        not created: `OrganizationUnknown`.
         """
-        if len(_parts(original)) > MOST_PARTS:
+        if len(_parts(original)) > MAX_PARTS:
             raise ManifestInvalid(
-                f"the manifest names more than {MOST_PARTS} blobs, and SWR rejects its type: use fewer layers"
+                f"the manifest references more than {MAX_PARTS} blobs (limit for a type that SWR rejects): use fewer "
+                "layers"
             )
         self._swr.registry.authorize(repository, PUSH)
         location = self._swr.uploads.start(repository, create=False)
@@ -75,32 +76,34 @@ class PreservedOriginals:
             with contextlib.suppress(AdapterError):
                 self._swr.uploads.cancel(repository, location)
             if isinstance(error, RangeInvalid):
-                raise Unexpected(f"SWR takes no manifest as a blob: {error.sentence}", **error.of_swr()) from error
+                raise Unexpected(
+                    f"the original manifest cannot be stored as a blob in SWR: {error.sentence}", **error.of_swr()
+                ) from error
             raise
-        if remembered:
-            self._remember(repository, original)
+        if cache:
+            self._add_to_cache(repository, original)
 
     def find(self, repository: Repository, digest: str, *, fresh: bool = False) -> Document | None:
-        """The original of that digest, None when no blob is one. Raises what SWR cannot be asked for.
+        """The original of that digest; None if no blob is one. Raises the errors of reading a blob.
 
-        `fresh`: what was there a while ago does not count, and what an image names must be there as well. Nothing in
-        SWR holds it until a tag does, and whoever hears that the image is there sends none of it.
+        `fresh`: ignores the cache, and requires that the blobs of an image are present too. No tag keeps them in SWR,
+        and a client that is told that the image is present uploads none of them.
         """
-        if not fresh and (found := self.recall(repository, digest)) is not None:
+        if not fresh and (found := self.cached(repository, digest)) is not None:
             return found
-        original = self._fetched(repository, digest)
-        if original is not None and fresh and not self._is_whole(repository, original):
+        original = self._read(repository, digest)
+        if original is not None and fresh and not self._has_parts(repository, original):
             original = None
         if original is not None:
-            self._remember(repository, original)
+            self._add_to_cache(repository, original)
         elif fresh:
             for store in (self._cache, self._large):
                 store.drop(_key("kept", repository, digest))
         return original
 
-    def _is_whole(self, repository: Repository, original: Document) -> bool:
+    def _has_parts(self, repository: Repository, original: Document) -> bool:
         parts = _parts(original)
-        if len(parts) > MOST_PARTS:
+        if len(parts) > MAX_PARTS:
             return False
         try:
             for digest in parts:
@@ -109,20 +112,20 @@ class PreservedOriginals:
             return False
         return True
 
-    def recall(self, repository: Repository, digest: str) -> Document | None:
-        """The same without asking SWR."""
+    def cached(self, repository: Repository, digest: str) -> Document | None:
+        """The original of that digest if it is cached. No request to SWR."""
         key = _key("kept", repository, digest)
         data = self._cache.get(key) or self._large.get(key)
         return None if data is None else original_in(data, digest)
 
-    def _remember(self, repository: Repository, original: Document) -> None:
-        store = self._cache if len(original.data) <= CACHED else self._large
-        store.put(_key("kept", repository, original.digest), original.data, LIFE)
+    def _add_to_cache(self, repository: Repository, original: Document) -> None:
+        store = self._cache if len(original.data) <= MAX_SHARED_BYTES else self._large
+        store.put(_key("kept", repository, original.digest), original.data, FOUND_TTL_SECONDS)
 
-    def _fetched(self, repository: Repository, digest: str) -> Document | None:
-        """What a blob is never changes, so one that is no manifest is read once to find that out."""
+    def _read(self, repository: Repository, digest: str) -> Document | None:
+        """A blob never changes, so one that is not a manifest is read only once."""
         key = _key("blob", repository, digest)
-        if self._others.get(key) is not None:
+        if self._other_blobs.get(key) is not None:
             return None
         try:
             response = self._swr.registry.open_blob(repository, digest)
@@ -130,30 +133,30 @@ class PreservedOriginals:
             return None
         if _is_too_large(response):
             response.close()
-            self._others.put(key, b"1", LIFE)
+            self._other_blobs.put(key, b"1", FOUND_TTL_SECONDS)
             return None
         try:
-            data = read_document(response, LARGEST, time.monotonic() + _READING)
+            data = read_document(response, MAX_MANIFEST_BYTES, time.monotonic() + _READ_SECONDS)
         except Unexpected:
             return None
         if (original := original_in(data, digest)) is None and digest_of(data, algorithm_of(digest)) == digest:
-            self._others.put(key, b"1", LIFE)
+            self._other_blobs.put(key, b"1", FOUND_TTL_SECONDS)
         return original
 
-    # Manifests that somebody looked for in vain
+    # Missing manifests
 
-    def missed(self, repository: Repository, digest: str) -> None:
-        """Neither a manifest nor a blob has the digest now."""
-        self._missed.put(_key("missed", repository, digest), b"1", MISSED)
+    def record_missing(self, repository: Repository, digest: str) -> None:
+        """Notes that neither a manifest nor a blob has the digest."""
+        self._missing.put(_key("missed", repository, digest), b"1", MISSING_TTL_SECONDS)
 
-    def arrived(self, repository: Repository, digests: Iterable[str]) -> None:
-        """They are there now."""
+    def clear_missing(self, repository: Repository, digests: Iterable[str]) -> None:
+        """Notes that these manifests are present."""
         for digest in digests:
-            self._missed.drop(_key("missed", repository, digest))
+            self._missing.drop(_key("missed", repository, digest))
 
-    def lacks(self, repository: Repository, digests: Iterable[str]) -> bool:
-        """Whether one of them was looked for in vain lately."""
-        return any(self._missed.get(_key("missed", repository, digest)) is not None for digest in digests)
+    def is_missing(self, repository: Repository, digest: str) -> bool:
+        """Whether the digest was not found lately."""
+        return self._missing.get(_key("missed", repository, digest)) is not None
 
 
 def _key(what: str, repository: Repository, digest: str) -> str:
@@ -161,24 +164,24 @@ def _key(what: str, repository: Repository, digest: str) -> str:
 
 
 def _parts(original: Document) -> list[str]:
-    """The blobs that a manifest must have beside it, each once; of an index each manifest is asked for by itself."""
-    if original.media_type in LISTS:
+    """The digests of the blobs of an image, each once; none for an index, whose manifests are checked separately."""
+    if original.media_type in INDEX_TYPES:
         return []
-    document = parsed(original.data) or {}
+    document = parse_manifest(original.data) or {}
     parts = [document["config"], *(document.get("layers") or [])]
     return list(dict.fromkeys(part["digest"] for part in parts if not part.get("urls")))
 
 
 def _is_too_large(response: requests.Response) -> bool:
-    """A layer may have the digest that somebody asks a manifest for: it is not read to find out."""
-    return (whole_number(response.headers.get("Content-Length")) or 0) > LARGEST
+    """Whether the blob is larger than any manifest. A caller may ask for a manifest under the digest of a layer."""
+    return (whole_number(response.headers.get("Content-Length")) or 0) > MAX_MANIFEST_BYTES
 
 
 def original_in(data: bytes, digest: str) -> Document | None:
-    """The bytes as an OCI index or manifest; None unless they hash to the digest and are one by form."""
+    """The bytes as an original; None if they do not match the digest or are not of a type that is preserved."""
     if digest_of(data, algorithm_of(digest)) != digest:
         return None
-    document = parsed(data)
+    document = parse_manifest(data)
     media_type = None if document is None else original_type_of(document)
     if document is None or media_type is None:
         return None

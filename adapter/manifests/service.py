@@ -1,11 +1,12 @@
-"""Manifests on their way to SWR and back, whatever SWR takes of OCI (`docs/facts/swr.md §6, §10`).
+"""Pushes and pulls manifests, whatever SWR accepts of OCI (`docs/facts/swr.md §6, §10`).
 
-**There.** The original is sent first. Refused for its type it becomes, under a tag, what SWR does take
-(`DockerFallback`), and under a digest a blob of the repository (`PreservedOriginals`), since Harbor drops a whole image
-when one of its manifests is refused (`docs/facts/harbor.md D.2`).
-**Back.** Under a tag the original is read again while its blob is there, else
-what SWR has; under a digest what SWR has, else the blob. So the digest of an answer is always that of its content, an
-image that did not change is known again, and nothing of it is in the adapter.
+**Push.** The original is pushed first. If SWR rejects its type, it is converted and pushed under a tag
+(`DockerFallback`), or preserved as a blob under a digest (`PreservedOriginals`), because Harbor gives up the whole
+image when one of its manifests is rejected (`docs/facts/harbor.md D.2`).
+
+**Pull.** By tag, the original is returned as long as its blob exists, else what SWR has under the tag. By digest, what
+SWR has is returned, else the blob. So the digest of a response is always that of its content, an unchanged image is
+recognized as such, and the adapter stores nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import Final
 from adapter.errors import BlobUnknown, ManifestInvalid, ManifestUnknown, TypeRefused
 from adapter.manifests.capabilities import Capabilities
 from adapter.manifests.conversion import Document, images_in
-from adapter.manifests.docker_fallback import MOST, DockerFallback
+from adapter.manifests.descriptors import printable
+from adapter.manifests.docker_fallback import MAX_CHILDREN, DockerFallback
 from adapter.manifests.forms import Form
 from adapter.manifests.preserved_original import PreservedOriginals
 from adapter.references import is_digest
@@ -26,8 +28,8 @@ from adapter.swr.media_types import (
     ACCEPT,
     DOCKER_LIST,
     DOCKER_MANIFEST,
-    LISTS,
-    NONE,
+    INDEX_TYPES,
+    NOT_A_MANIFEST,
     OCI_INDEX,
     OCI_MANIFEST,
     accepts,
@@ -39,206 +41,212 @@ from adapter.swr.retry import for_upload
 
 log = logging.getLogger(__name__)
 
-_SHOWN: Final = 100
-_ORIGINALS: Final = {DOCKER_LIST: (OCI_INDEX, DOCKER_LIST), DOCKER_MANIFEST: (OCI_MANIFEST,)}
+_ORIGINAL_TYPES: Final = {DOCKER_LIST: (OCI_INDEX, DOCKER_LIST), DOCKER_MANIFEST: (OCI_MANIFEST,)}
+"""The types that the original of a converted document may have."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """The digest of what GET answers now; what to tell the caller of it, in ASCII, if anything."""
+    """The digest that a pull returns now, and a warning for the client in ASCII, if any."""
 
     digest: str
     warning: str | None = None
 
 
 class ManifestService:
-    """For any caller. Without `translate` everything goes to SWR and comes from it as it is."""
+    """For any caller. Without `convert`, manifests are passed on unchanged in both directions."""
 
-    def __init__(self, swr: SwrClient, *, translate: bool) -> None:
+    def __init__(self, swr: SwrClient, *, convert: bool) -> None:
         self._registry = swr.registry
-        self._translate = translate
+        self._convert = convert
         self._preserved = PreservedOriginals(swr)
-        self._refused = Capabilities(swr.state)
-        self._docker_fallback = DockerFallback(swr.registry, self._preserved, self._refused)
+        self._capabilities = Capabilities(swr.state)
+        self._docker_fallback = DockerFallback(swr.registry, self._preserved, self._capabilities)
 
-    # Back
+    # Pull
 
-    def read(self, repository: Repository, reference: str, accept: str, *, head: bool) -> Manifest:
-        """Raises `ManifestUnknown`. `head`: the content may be left out."""
-        if not self._translate:
+    def pull(self, repository: Repository, reference: str, accept: str, *, head: bool) -> Manifest:
+        """The manifest; its content may be missing with `head`. Raises `ManifestUnknown`."""
+        if not self._convert:
             return self._registry.manifest(repository, reference, accept, head=head)
         if not is_digest(reference):
-            return self._by_tag(repository, reference, accept)
+            return self._pull_tag(repository, reference, accept)
         try:
             return self._registry.manifest(repository, reference, accept, head=head)
         except ManifestUnknown:
-            # Asked anew: whoever hears that it is there does not send it, nor its layers.
+            # Not from the cache: a client that is told that it is present uploads neither the manifest nor its layers.
             original = self._preserved.find(repository, reference, fresh=True)
             if original is None:
-                self._preserved.missed(repository, reference)
+                self._preserved.record_missing(repository, reference)
                 raise
-        return _manifest(original)
+        return _as_manifest(original)
 
-    def _by_tag(self, repository: Repository, tag: str, accept: str) -> Manifest:
-        """One request as long as SWR has what was pushed: its content tells whether it has."""
+    def _pull_tag(self, repository: Repository, tag: str, accept: str) -> Manifest:
+        """One request, if SWR has what was pushed: the content tells whether it was converted."""
         own = self._registry.manifest(repository, tag, accept, head=False)
         source = own.source
-        wanted = () if source is None else [each for each in _ORIGINALS[source.held_as] if accepts(accept, each)]
-        if source is None or not wanted:
+        accepted = (
+            () if source is None else [each for each in _ORIGINAL_TYPES[source.converted_type] if accepts(accept, each)]
+        )
+        if source is None or not accepted:
             return own
         original = self._preserved.find(repository, source.digest)
-        if original is None or original.media_type not in wanted:
+        if original is None or original.media_type not in accepted:
             return own
-        # What the list names is as sure as the list. The rest may be gone: then the original could not be pulled whole.
-        unsure = set(original.names) - set(source.names)
-        if len(unsure) > MOST or not self._has_all(repository, unsure):
+        # Manifests that the list references exist as surely as the list. If another one is gone, the original could not
+        # be pulled completely.
+        unsure = set(original.children) - set(source.children)
+        if len(unsure) > MAX_CHILDREN or not self._has_all(repository, unsure):
             return own
-        return _manifest(original)
+        return _as_manifest(original)
 
     def _has_all(self, repository: Repository, digests: set[str]) -> bool:
-        """What was looked for in vain may have come meanwhile, through another replica or with another secret."""
+        """Another replica, or a request with other credentials, may have pushed a missing manifest in the meantime."""
         for digest in digests:
-            if self._preserved.lacks(repository, [digest]):
+            if self._preserved.is_missing(repository, digest):
                 try:
-                    self.read(repository, digest, ACCEPT, head=True)
+                    self.pull(repository, digest, ACCEPT, head=True)
                 except ManifestUnknown:
                     return False
-                self._preserved.arrived(repository, [digest])
+                self._preserved.clear_missing(repository, [digest])
         return True
 
-    def is_kept(self, repository: Repository, digest: str) -> bool:
-        """Whether a manifest is there only because it was kept: no tag leads to it."""
-        return self._translate and self._preserved.find(repository, digest, fresh=True) is not None
+    def is_preserved(self, repository: Repository, digest: str) -> bool:
+        """Whether a manifest exists only as a preserved original, which no tag references."""
+        return self._convert and self._preserved.find(repository, digest, fresh=True) is not None
 
-    # There
+    # Push
 
     @for_upload()
-    def put(self, repository: Repository, reference: str, pushed: Document, form: Form) -> Stored:
-        """`pushed` has the type that it was sent with, and hashes to its digest; `form` is that of its content.
+    def push(self, repository: Repository, reference: str, pushed: Document, form: Form) -> Stored:
+        """Stores a manifest. `pushed` has the type that it was sent with, and matches its digest; `form` is its form.
 
-        Raises `TypeRefused` for what SWR takes in no form, `ManifestInvalid`, `OrganizationUnknown`."""
+        Raises `TypeRefused` for what SWR accepts in no format, `ManifestInvalid`, `OrganizationUnknown`.
+        """
         original = self._original(pushed, form)
         if original is None:
             try:
-                return Stored(self._sent(repository, reference, pushed))
+                return Stored(self._put(repository, reference, pushed))
             except ManifestInvalid as error:
                 raise _explained(repository, reference, pushed, form, error) from error
-        # Under a digest everything can be kept; under a tag there are Docker's formats, for images alone.
-        elsewhere = form.kind != "other" or is_digest(reference)
-        known = form.translatable or (form.kind == "other" and is_digest(reference))
-        earlier = self._refused.age(repository.credentials, form.key) if known else None
-        refusal = None
-        if earlier is None:
+        # Under a digest everything can be preserved. Under a tag only images can be converted.
+        has_alternative = form.kind != "other" or is_digest(reference)
+        may_skip = form.convertible or (form.kind == "other" and is_digest(reference))
+        age = self._capabilities.rejection_age(repository.credentials, form.key) if may_skip else None
+        rejection = None
+        if age is None:
             try:
-                return Stored(self._sent_whole(repository, reference, pushed, original))
+                return Stored(self._put_original(repository, reference, pushed, original))
             except TypeRefused as error:
-                if not elsewhere:
+                if not has_alternative:
                     raise _explained(repository, reference, pushed, form, error) from error
-                refusal = error
+                rejection = error
         if is_digest(reference):
-            return self._kept_for(repository, original, form, earlier)
-        return self._stood_in(repository, reference, original, form, refusal, earlier)
+            return self._preserve(repository, original, form, age)
+        return self._push_converted(repository, reference, original, form, rejection, age)
 
     def _original(self, pushed: Document, form: Form) -> Document | None:
-        """None for what is to SWR's taste or not at all: Docker's types, and what is not what its type says."""
+        """The manifest as an original; None for what has no alternative format: Docker's types, and a document that is
+        not what its type says."""
         sent = pushed.media_type.partition(";")[0].strip().lower()
-        if not self._translate or form.media_type is None or form.media_type != sent:
+        if not self._convert or form.media_type is None or form.media_type != sent:
             return None
         return Document(form.media_type, pushed.digest, pushed.data)
 
-    def _sent(self, repository: Repository, reference: str, pushed: Document) -> str:
+    def _put(self, repository: Repository, reference: str, pushed: Document) -> str:
         digest = self._registry.put_manifest(repository, reference, pushed.data, pushed.media_type, pushed.digest)
-        if self._translate and is_digest(reference):
-            self._preserved.arrived(repository, [reference])
+        if self._convert and is_digest(reference):
+            self._preserved.clear_missing(repository, [reference])
         return digest
 
-    def _sent_whole(self, repository: Repository, reference: str, pushed: Document, original: Document) -> str:
-        """As it is. An index may name what was kept as a blob when SWR did not take it, and takes today."""
+    def _put_original(self, repository: Repository, reference: str, pushed: Document, original: Document) -> str:
+        """Pushes it unchanged. Children of an index that SWR rejected once, and accepts now, are pushed if needed."""
         try:
-            return self._sent(repository, reference, pushed)
+            return self._put(repository, reference, pushed)
         except TypeRefused:
             raise
         except (ManifestInvalid, ManifestUnknown, BlobUnknown):
-            if original.media_type not in LISTS:
+            if original.media_type not in INDEX_TYPES:
                 raise
-            if not self._docker_fallback.restored(repository, original.data):
+            if not self._docker_fallback.restore_children(repository, original.data):
                 raise
-        return self._sent(repository, reference, pushed)
+        return self._put(repository, reference, pushed)
 
-    def _kept_for(self, repository: Repository, original: Document, form: Form, earlier: float | None) -> Stored:
-        """That images are rejected is learnt when one stands in for another: SWR may reject this one for its layers."""
-        self._preserved.keep(repository, original, remembered=True)
-        self._preserved.arrived(repository, [original.digest])
-        if form.kind == "other" and earlier is None:
-            self._refused.learn(repository.credentials, form.key)
-        why = _why(original.media_type, earlier)
-        log.info("%s: %s@%s is kept as a blob", why, repository, original.digest)
-        return Stored(original.digest, f"{why}: it is kept as a blob of this repository")
+    def _preserve(self, repository: Repository, original: Document, form: Form, age: float | None) -> Stored:
+        """The rejection of an image is not recorded here, because SWR may reject it for its layers. That is recorded
+        when SWR accepts the converted image."""
+        self._preserved.preserve(repository, original, cache=True)
+        self._preserved.clear_missing(repository, [original.digest])
+        if form.kind == "other" and age is None:
+            self._capabilities.record_rejection(repository.credentials, form.key)
+        reason = _reason(original.media_type, age)
+        log.info("%s: stored %s@%s as a blob", reason, repository, original.digest)
+        return Stored(original.digest, f"{reason}: stored as a blob of this repository")
 
-    def _stood_in(
+    def _push_converted(
         self,
         repository: Repository,
         tag: str,
         original: Document,
         form: Form,
-        refusal: TypeRefused | None,
-        earlier: float | None,
+        rejection: TypeRefused | None,
+        age: float | None,
     ) -> Stored:
         try:
-            done = self._docker_fallback.put(repository, tag, original)
+            result = self._docker_fallback.push(repository, tag, original)
         except ManifestInvalid as error:
-            if refusal is not None and error.swr_code is None:
-                # SWR's own words, where the error has none.
-                error.swr_code, error.swr_message = refusal.swr_code, refusal.swr_message
-                error.request_id = refusal.request_id
+            if rejection is not None and error.swr_code is None:
+                # SWR's own code and message, if the error has none.
+                error.swr_code, error.swr_message = rejection.swr_code, rejection.swr_message
+                error.request_id = rejection.request_id
             raise
-        if refusal is not None:
-            self._refused.learn(repository.credentials, form.key)
-        held, why = done.document, _why(original.media_type, earlier)
+        if rejection is not None:
+            self._capabilities.record_rejection(repository.credentials, form.key)
+        converted, reason = result.document, _reason(original.media_type, age)
         log.info(
-            "%s: %s:%s, %s, is there as %s %s%s",
-            *(why, repository, tag, original.digest, held.media_type, held.digest),
-            "" if done.named else ", without its original's digest, because SWR takes no annotations",
+            "%s: stored %s:%s, %s, as %s %s%s",
+            *(reason, repository, tag, original.digest, converted.media_type, converted.digest),
+            "" if result.annotated else ", without a link to the original, because SWR rejects annotations",
         )
-        warning = f"{why}: it has this image as {held.media_type} {held.digest}"
-        return Stored(original.digest if done.named else held.digest, warning)
+        warning = f"{reason}: stored as {converted.media_type} {converted.digest}"
+        return Stored(original.digest if result.annotated else converted.digest, warning)
 
 
-def _why(media_type: str, earlier: float | None) -> str:
-    """What SWR said, and when: this one, or one like it, `earlier`, in seconds; then it was not asked again."""
-    if earlier is None:
+def _reason(media_type: str, age: float | None) -> str:
+    """Why a manifest was not stored unchanged: SWR rejected it (`age` is None), or one like it `age` seconds ago."""
+    if age is None:
         return f"SWR rejected this {media_type}"
-    ago = f"{earlier / 60:.0f} min" if earlier >= 60 else f"{earlier:.0f} s"
+    ago = f"{age / 60:.0f} min" if age >= 60 else f"{age:.0f} s"
     return f"SWR rejected a manifest of this form, {media_type}, {ago} ago and was not sent this one"
 
 
 def _explained(
-    repository: Repository, reference: str, pushed: Document, form: Form, refusal: ManifestInvalid
+    repository: Repository, reference: str, pushed: Document, form: Form, rejection: ManifestInvalid
 ) -> ManifestInvalid:
-    """In terms of what was pushed: how images are built is of no use for a chart, a signature or a wrong header."""
+    """The rejection in terms of what was pushed: build flags do not help a chart, a signature or a wrong header."""
     where = f"{repository}{'@' if is_digest(reference) else ':'}{reference}"
     sent = pushed.media_type.partition(";")[0].strip().lower()
-    if form.own not in (NONE, sent) and is_about_form(refusal):
+    if form.own not in (NOT_A_MANIFEST, sent) and is_about_form(rejection):
         return ManifestInvalid(
-            f"SWR rejects {where} because the Content-Type {sent} does not match the manifest's mediaType "
-            f"{form.own[:_SHOWN]}: send it with its own type",
-            **refusal.of_swr(),
+            f"SWR rejected {where} because the Content-Type {sent} does not match the manifest's mediaType "
+            f"{printable(form.own)}: send it with its own type",
+            **rejection.of_swr(),
         )
-    if not isinstance(refusal, TypeRefused):
-        return refusal
-    if form.kind == "index" and not form.translatable:
+    if not isinstance(rejection, TypeRefused):
+        return rejection
+    if form.kind == "index" and not form.convertible:
         try:
             images_in(pushed.data)
         except TypeRefused as error:
-            return TypeRefused(f"SWR rejects {where}: {error.sentence}", **refusal.of_swr())
+            return TypeRefused(f"SWR rejected {where}: {error.sentence}", **rejection.of_swr())
     if form.artifact is not None:
         return TypeRefused(
-            f"SWR rejects {where}, which is no container image but {form.artifact}: leave it out with a filter if a "
+            f"SWR rejected {where}, which is not a container image but {form.artifact}: exclude it with a filter if a "
             "replication rule pushes it, else push it to a registry that accepts OCI artifacts",
-            **refusal.of_swr(),
+            **rejection.of_swr(),
         )
-    return refusal
+    return rejection
 
 
-def _manifest(original: Document) -> Manifest:
+def _as_manifest(original: Document) -> Manifest:
     return Manifest(original.media_type, original.digest, len(original.data), original.data)

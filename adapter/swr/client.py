@@ -14,6 +14,7 @@ from adapter.errors import AccountBlocked, Denied, Throttled, UpstreamError
 from adapter.references import RepositoryName
 from adapter.settings import RegionHosts, Settings
 from adapter.state import State, open_state
+from adapter.swr.blob_uploads import BlobUploads
 from adapter.swr.catalog import Catalog
 from adapter.swr.deletion import Deletion
 from adapter.swr.dockyard import Dockyard
@@ -25,7 +26,6 @@ from adapter.swr.retry import BEST_EFFORT, HEALTH_CHECK, RetryPolicy
 from adapter.swr.tags import TagLister
 from adapter.swr.tokens import Tokens
 from adapter.swr.transport import BaseAdapter, Transport
-from adapter.swr.uploads import SwrUploads
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class SwrClient:
     organizations: Organizations
     catalog: Catalog
     registry: Registry
-    uploads: SwrUploads
+    uploads: BlobUploads
     tag_lister: TagLister
     deletion: Deletion
     state: State
@@ -68,7 +68,7 @@ class SwrClient:
             organizations=organizations,
             catalog=catalog,
             registry=registry,
-            uploads=SwrUploads(registry),
+            uploads=BlobUploads(registry),
             tag_lister=tag_lister,
             deletion=Deletion(registry, catalog, management, tag_lister, translated=settings.oci_index == "translate"),
             state=state,

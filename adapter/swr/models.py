@@ -18,7 +18,7 @@ from adapter.errors import DigestInvalid, NameInvalid, TagInvalid, Unexpected
 from adapter.numerals import whole_in_json
 from adapter.references import RepositoryName, check_digest, check_tag, parse_repository
 from adapter.swr.annotations import original_digest_of
-from adapter.swr.media_types import DOCKER_LIST, DOCKER_MANIFEST, LISTS, NONE, parsed, type_of
+from adapter.swr.media_types import DOCKER_LIST, DOCKER_MANIFEST, INDEX_TYPES, NOT_A_MANIFEST, parse_manifest, type_of
 
 _SCHEMA_1: Final = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 _MAX_TYPE_CHARACTERS: Final = 255
@@ -129,7 +129,7 @@ def read_tag(entry: Mapping[str, Any]) -> ListedTag | None:
         return None
     manifest = _manifest(entry)
     media_type, config_type = _types(entry, manifest)
-    is_list = whole_in_json(entry.get("tag_type")) == 1 or media_type in LISTS
+    is_list = whole_in_json(entry.get("tag_type")) == 1 or media_type in INDEX_TYPES
     own_type = type_of(manifest)
     return ListedTag(
         name,
@@ -140,7 +140,7 @@ def read_tag(entry: Mapping[str, Any]) -> ListedTag | None:
         is_list=is_list,
         config_type=config_type,
         source=original_digest_of(manifest),
-        source_unknown=own_type not in LISTS and (is_list or own_type == NONE),
+        source_unknown=own_type not in INDEX_TYPES and (is_list or own_type == NOT_A_MANIFEST),
     )
 
 
@@ -162,12 +162,12 @@ def _digest(value: object) -> str | None:
 def _manifest(entry: Mapping[str, Any]) -> Mapping[str, Any]:
     """The parsed manifest, empty if the list has no valid one. Parsed only once: it may have megabytes."""
     text = entry.get("manifest")
-    return (parsed(text.encode(errors="replace")) or {}) if isinstance(text, str) else {}
+    return (parse_manifest(text.encode(errors="replace")) or {}) if isinstance(text, str) else {}
 
 
 def _types(entry: Mapping[str, Any], manifest: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """The media types of manifest and configuration. Without a manifest, `tag_type` and `schema` decide."""
-    if (media_type := type_of(manifest)) != NONE:
+    if (media_type := type_of(manifest)) != NOT_A_MANIFEST:
         return media_type[:_MAX_TYPE_CHARACTERS], config_type_of(manifest)
     if whole_in_json(entry.get("tag_type")) == 1:
         return DOCKER_LIST, None

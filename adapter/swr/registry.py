@@ -36,15 +36,15 @@ from adapter.references import RepositoryName, algorithm_of, digest_of
 from adapter.settings import RegionHosts
 from adapter.swr.annotations import original_digest_of
 from adapter.swr.errors import error_for, has_registry_headers, parse_error_response, registry_error_for
-from adapter.swr.manifest_answers import Manifest as Manifest
-from adapter.swr.manifest_answers import Source, checked, digest_told, head_of
+from adapter.swr.manifest_validation import Manifest as Manifest
+from adapter.swr.manifest_validation import Source, announced_digest, manifest_from_head, validated
 from adapter.swr.media_types import (
     ACCEPT,
-    TYPES,
+    MANIFEST_TYPES,
     accepts,
+    declared_type,
     digests_in,
     refusal_error,
-    said,
     type_in,
     type_of,
 )
@@ -232,12 +232,12 @@ class Registry:
         headers = {"Accept": accept}
         if head:
             response = self.exchange("HEAD", repository, path, actions=PULL, headers=headers, policy=READ_MANIFEST)
-            if (found := head_of(response, reference)) is not None:
+            if (found := manifest_from_head(response, reference)) is not None:
                 return found
         response = self.exchange("GET", repository, path, actions=PULL, headers=headers, policy=READ_MANIFEST)
         if response.status_code != 200:
             error_response = error_response_of(response)
-            if error_response.status in (404, 406) and not all(accepts(accept, each) for each in TYPES):
+            if error_response.status in (404, 406) and not all(accepts(accept, each) for each in MANIFEST_TYPES):
                 self._raise_if_excluded(repository, reference, accept)
             raise _narrow(
                 registry_error_for(error_response, repository.credentials.region),
@@ -246,10 +246,10 @@ class Registry:
             )
         data = read_document(response)
         # Parsed once for all that is asked of it; what is kept of it is small.
-        content, digest = checked(response, data, repository.name, reference, repository.credentials.region)
+        content, digest = validated(response, data, repository.name, reference, repository.credentials.region)
         media_type, source = type_of(content), original_digest_of(content)
         return Manifest(
-            said(response.headers.get("Content-Type")) or media_type,
+            declared_type(response.headers.get("Content-Type")) or media_type,
             digest,
             len(data),
             data,
@@ -264,7 +264,7 @@ class Registry:
         if response.status_code != 200:
             settle(response)
             return
-        found = said(response.headers.get("Content-Type")) or type_in(read_document(response))
+        found = declared_type(response.headers.get("Content-Type")) or type_in(read_document(response))
         response.close()
         if not accepts(accept, found):
             raise ManifestUnknown(
@@ -295,7 +295,7 @@ class Registry:
         if response.status_code not in COMPLETE:
             raise refusal_error(error_response_of(response), repository.name, reference, media_type, data)
         settle(response)
-        kept = digest_told(response)
+        kept = announced_digest(response)
         if kept is not None and algorithm_of(kept) != algorithm_of(digest):
             kept = None if kept == digest_of(data, algorithm_of(kept)) else kept
         if kept not in (None, digest):

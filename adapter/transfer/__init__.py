@@ -1,1 +1,1 @@
-"""Bytes in flight between Harbor and SWR. No Flask here."""
+"""Transfer of blobs between Harbor and SWR. No Flask."""

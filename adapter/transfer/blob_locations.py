@@ -1,4 +1,4 @@
-"""In which repository a blob was seen, so that it need not be sent again (`docs/facts/harbor.md D.4`, mount)."""
+"""The repository in which a blob was last seen, from which SWR can mount the blob (`docs/facts/harbor.md D.4`)."""
 
 from __future__ import annotations
 
@@ -12,44 +12,45 @@ from adapter.references import RepositoryName, parse_repository
 from adapter.state import State
 from adapter.swr.repository import Repository
 
-LIFE: Final = 86_400.0
-"""Seconds. It is only a guess all the time: SWR is asked before anything is made of it."""
+TTL_SECONDS: Final = 86_400.0
+"""A location is only a hint at any age: whoever uses one checks with SWR first."""
 
 
 class BlobLocations:
-    """The repository that a blob was seen in last, for each credential: nobody learns what another one may see.
+    """The repository in which each blob was last seen, kept apart for each set of credentials.
 
-    The whole credential is the key, not the AK alone: who has only the AK would be told names without a secret.
+    The key is made of the whole credentials. With the access key alone, a caller without the secret could learn names
+    of repositories.
     """
 
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def saw(self, repository: Repository, digest: str) -> None:
-        """SWR has the blob there."""
-        self._state.put(_key(repository.credentials, digest), str(repository).encode(), LIFE)
+    def record(self, repository: Repository, digest: str) -> None:
+        """Notes that the repository has the blob."""
+        self._state.put(_key(repository.credentials, digest), str(repository).encode(), TTL_SECONDS)
 
     @contextlib.contextmanager
-    def asked(self, repository: Repository, digest: str) -> Iterator[None]:
-        """Learns from the end of the block, in which SWR is asked for the blob."""
+    def recording(self, repository: Repository, digest: str) -> Iterator[None]:
+        """Notes the outcome of the block, which requests the blob from SWR: success, or `BlobUnknown`."""
         try:
             yield
         except BlobUnknown:
-            self.gone(repository, digest)
+            self.discard(repository, digest)
             raise
-        self.saw(repository, digest)
+        self.record(repository, digest)
 
-    def of(self, credentials: Credentials, digest: str) -> RepositoryName | None:
-        """Where the blob was, if anywhere."""
+    def find(self, credentials: Credentials, digest: str) -> RepositoryName | None:
+        """The repository in which the blob was last seen, if any."""
         value = self._state.get(_key(credentials, digest))
         try:
             return None if value is None else parse_repository(value.decode())
         except (NameInvalid, UnicodeDecodeError):
             return None
 
-    def gone(self, repository: Repository, digest: str) -> None:
-        """SWR has it there no more."""
-        if self.of(repository.credentials, digest) == repository.name:
+    def discard(self, repository: Repository, digest: str) -> None:
+        """Notes that the repository no longer has the blob."""
+        if self.find(repository.credentials, digest) == repository.name:
             self._state.drop(_key(repository.credentials, digest))
 
 

@@ -1,12 +1,12 @@
-"""Where the bytes of a request's body come from: straight from gunicorn's socket, else from `wsgi.input`.
+"""Reads the body of a request: directly from gunicorn's socket if possible, else from `wsgi.input`.
 
-Each read has a deadline, whatever the server's own timeout is: a client that sends a byte now and then, or none, keeps
-a thread no longer than its caller allows.
+Each read has a deadline, whatever the timeout of the server is: a client that sends a byte now and then, or none,
+occupies a thread no longer than the caller allows.
 
-gunicorn's own reader costs more than all the rest of an upload together. So where its insides are the known ones,
-what it has read ahead is taken from it and the rest is received from the socket into the caller's buffer, while its
-count of what is left is kept in step: it then knows where the next request starts. Chunked bodies, and a gunicorn
-whose insides have changed, are read from `wsgi.input`.
+gunicorn's own reader takes more time than everything else of an upload. So if gunicorn's internals are the expected
+ones, `SocketSource` takes what gunicorn has read ahead, receives the rest from the socket into the caller's buffer, and
+decrements gunicorn's count of remaining bytes: gunicorn then finds the start of the next request. Chunked bodies, and
+bodies under another gunicorn, are read from `wsgi.input`.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
-BLOCK: Final = 1 << 20
-"""Bytes of a block, if they come within `FLUSH`."""
-FLUSH: Final = 1.0
-"""Seconds after which a block goes on with what it has: a rule may be throttled to some kilobytes a second."""
+BLOCK_BYTES: Final = 1 << 20
+"""Size of a block, if as many bytes come within `FLUSH_SECONDS`."""
+FLUSH_SECONDS: Final = 1.0
+"""A block is passed on with what it has after this time: a replication rule may be throttled to some KB/s."""
 
-_FLUSH: Final = struct.pack("@ll", int(FLUSH), 0)
-_FOR_EVER: Final = struct.pack("@ll", 0, 0)
-"""The kernel's `struct timeval`."""
+_FLUSH_TIMEVAL: Final = struct.pack("@ll", int(FLUSH_SECONDS), 0)
+_NO_TIMEVAL: Final = struct.pack("@ll", 0, 0)
+"""The kernel's `struct timeval`; zero stands for no timeout."""
 
-_FIRST_READ: Final = 16 << 10
-_LARGEST_READ: Final = 256 << 10
-_SMALLEST_READ: Final = 1 << 10
+_FIRST_READ_BYTES: Final = 16 << 10
+_MAX_READ_BYTES: Final = 256 << 10
+_MIN_READ_BYTES: Final = 1 << 10
 
 
 class Stream(Protocol):
-    """What a WSGI server offers as `wsgi.input`."""
+    """What a WSGI server provides as `wsgi.input`."""
 
     def read(self, size: int, /) -> bytes:
-        """Up to `size` bytes; nothing at the end."""
+        """Up to `size` bytes; empty at the end."""
         ...
 
 
@@ -46,22 +46,24 @@ class Source(Protocol):
     """The bytes of one body, in order."""
 
     def fill(self, view: memoryview, deadline: float | None = None) -> int:
-        """Puts up to `len(view)` bytes there and says how many, 0 at the end: as many as come within `FLUSH`, but
-        at least one.
+        """Writes up to `len(view)` bytes there and returns how many; 0 at the end of the body.
 
-        Raises `TimeoutError` at the monotonic moment `deadline`, or when the connection was idle for too long, and
-        what the server raises when the connection breaks."""
+        Returns what comes within `FLUSH_SECONDS`, but at least one byte. Raises `TimeoutError` at the monotonic time
+        `deadline`, or when the connection was idle for too long, and the server's own errors when the connection is
+        lost.
+        """
         ...
 
     def release(self) -> None:
-        """Nothing more is taken: the connection is the server's again. Safe to call at any time."""
+        """Ends reading and returns the connection to the server. Safe to call at any time."""
         ...
 
 
 class TimedConnection:
-    """A gunicorn request's connection, as gunicorn's own reader sees it: no `recv` lasts beyond the deadline.
+    """The connection of a gunicorn request, which replaces the one that gunicorn's reader uses.
 
-    One read of a chunked body can take many of them, and each would have the whole idle timeout for itself.
+    No `recv` lasts beyond the deadline. One read of a chunked body may call `recv` many times, each of which would
+    otherwise have the whole idle timeout.
     """
 
     def __init__(self, unreader: Any, connection: Any) -> None:
@@ -72,14 +74,14 @@ class TimedConnection:
 
     @contextlib.contextmanager
     def until(self, deadline: float) -> Iterator[None]:
-        """While gunicorn reads; the connection then is as it was."""
+        """Applies the deadline to the reads of the block, then restores the connection."""
         self._deadline = deadline
         self._unreader.sock = self
         try:
             yield
         finally:
             self._unreader.sock = self._connection
-            # It is closed where the worker has ended it meanwhile.
+            # The worker may have closed the connection in the meantime.
             with contextlib.suppress(OSError):
                 self._connection.settimeout(self._idle)
 
@@ -93,14 +95,14 @@ class TimedConnection:
         return data
 
     def sendall(self, data: bytes) -> None:
-        """`100 Continue`, which the server sends before it first reads."""
+        """Sends `100 Continue`, which the server does before its first read."""
         self._connection.sendall(data)
 
 
-class Reading:
-    """From a stream that gives no less than it is asked for: by pieces of what comes in about half a second.
+class StreamSource:
+    """Reads from a stream that blocks until it has all bytes of a read: in pieces that take about half a second.
 
-    Without `connection` a read lasts as long as the stream lets it.
+    Without `connection`, a read has no deadline of its own.
     """
 
     def __init__(
@@ -112,23 +114,23 @@ class Reading:
         self._stream = stream
         self._connection = connection
         self._clock = clock
-        self._piece = _FIRST_READ
+        self._piece = _FIRST_READ_BYTES
 
     def fill(self, view: memoryview, deadline: float | None = None) -> int:
         size = min(len(view), self._piece)
-        begun = self._clock()
+        started = self._clock()
         with self._limit(deadline):
             block = self._stream.read(size)
-        took = self._clock() - begun
-        if took > FLUSH:
-            self._piece = max(_SMALLEST_READ, int(self._piece / took / 2))
-        elif took < FLUSH / 4 and size == self._piece:
-            self._piece = min(_LARGEST_READ, self._piece * 2)
+        elapsed = self._clock() - started
+        if elapsed > FLUSH_SECONDS:
+            self._piece = max(_MIN_READ_BYTES, int(self._piece / elapsed / 2))
+        elif elapsed < FLUSH_SECONDS / 4 and size == self._piece:
+            self._piece = min(_MAX_READ_BYTES, self._piece * 2)
         view[: len(block)] = block
         return len(block)
 
     def release(self) -> None:
-        """There is nothing to give back."""
+        """Does nothing: the connection was never taken from the server."""
 
     def _limit(self, deadline: float | None) -> contextlib.AbstractContextManager[None]:
         if self._connection is None or deadline is None:
@@ -136,118 +138,119 @@ class Reading:
         return self._connection.until(deadline)
 
 
-class Receiving:
-    """From the socket of a gunicorn request that has a Content-Length."""
+class SocketSource:
+    """Reads from the socket of a gunicorn request that has a Content-Length."""
 
     def __init__(self, reader: Any, connection: Any, count: Callable[[int], object] | None = None) -> None:
-        """`count` is called with the number of bytes of each `fill`, which pass by the server's own stream."""
+        """`count` is called with the number of bytes of each `fill`, which bypass the server's own stream."""
         self._reader = reader
         self._connection = connection
         self._count = count
-        # The kernel collects a whole block, or what comes in `FLUSH`; of TLS it gives one record at a time.
+        # The kernel collects a whole block, or what comes within the flush time. TLS returns one record at a time.
         self._flags = 0 if isinstance(connection, ssl.SSLSocket) else socket.MSG_WAITALL
         self._idle: float | None = connection.gettimeout()
         self._limited = False
 
     def fill(self, view: memoryview, deadline: float | None = None) -> int:
         view = view[: self._reader.length]
-        got = self._held(view)
-        if got < len(view):
+        filled = self._take_buffered(view)
+        if filled < len(view):
             self._limit()
-            got += self._received(view[got:], deadline, some=got > 0)
+            filled += self._receive(view[filled:], deadline, has_bytes=filled > 0)
         if self._count is not None:
-            self._count(got)
+            self._count(filled)
         if self._reader.length == 0:
             self.release()
-            if got:
-                self._give_back()
-        return got
+            if filled:
+                self._return_pending()
+        return filled
 
     def _limit(self) -> None:
-        """From now on waits `FLUSH` for bytes and no longer. Not for each block anew: each of these calls lets other
-        threads go first."""
+        """Limits each read to `FLUSH_SECONDS`. Once, not for each block: these calls let other threads run first."""
         if self._limited:
             return
         self._limited = True
         if self._flags:
             self._connection.settimeout(None)
-            self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _FLUSH)
+            self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _FLUSH_TIMEVAL)
         else:
-            self._connection.settimeout(FLUSH)
+            self._connection.settimeout(FLUSH_SECONDS)
 
     def release(self) -> None:
-        """Its timeouts are as they were."""
+        """Restores the timeouts of the connection."""
         if not self._limited:
             return
         self._limited = False
         if self._flags:
-            self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _FOR_EVER)
+            self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _NO_TIMEVAL)
         self._connection.settimeout(self._idle)
 
-    def _received(self, view: memoryview, deadline: float | None, *, some: bool) -> int:
-        """Bytes that came, `some` being there already; without any it waits as long as a client may be idle, and not
-        beyond the deadline by more than `FLUSH`."""
-        got, begun = 0, time.monotonic()
+    def _receive(self, view: memoryview, deadline: float | None, *, has_bytes: bool) -> int:
+        """The number of bytes received. `has_bytes`: the block has bytes already, so none need to come.
+
+        Waits for the first byte as long as a client may be idle, and at most `FLUSH_SECONDS` beyond the deadline.
+        """
+        received, started = 0, time.monotonic()
         until = min(
-            math.inf if self._idle is None else begun + self._idle,
+            math.inf if self._idle is None else started + self._idle,
             math.inf if deadline is None else deadline,
         )
-        while got < len(view):
+        while received < len(view):
             try:
-                count: int = self._connection.recv_into(view[got:], len(view) - got, self._flags)
+                count: int = self._connection.recv_into(view[received:], len(view) - received, self._flags)
             except (BlockingIOError, TimeoutError):
-                if got or some:
+                if received or has_bytes:
                     break
                 if time.monotonic() >= until:
                     raise TimeoutError from None
                 continue
-            got += count
+            received += count
             self._reader.length -= count
-            if not count or self._flags or time.monotonic() - begun > FLUSH:
+            if not count or self._flags or time.monotonic() - started > FLUSH_SECONDS:
                 break
-        return got
+        return received
 
-    def _held(self, view: memoryview) -> int:
-        """What gunicorn read together with the head."""
-        held = self._reader.unreader.take_buffered()
-        count = min(len(held), len(view))
-        view[:count] = held[:count]
-        self._reader.unreader.unread(held[count:])
+    def _take_buffered(self, view: memoryview) -> int:
+        """Copies what gunicorn has read together with the head of the request; the number of bytes."""
+        buffered = self._reader.unreader.take_buffered()
+        count = min(len(buffered), len(view))
+        view[:count] = buffered[:count]
+        self._reader.unreader.unread(buffered[count:])
         self._reader.length -= count
         return count
 
-    def _give_back(self) -> None:
-        """The next request, if TLS has decrypted it along with the last of this body: no poller sees it there."""
+    def _return_pending(self) -> None:
+        """Returns to gunicorn what TLS has decrypted of the next request, because a poller cannot see it."""
         if more := getattr(self._connection, "pending", int)():
             unreader = self._reader.unreader
             unreader.unread(unreader.take_buffered() + self._connection.recv(more))
 
 
 def source_of(environ: Mapping[str, Any]) -> Source:
-    """The fast way in where there is one."""
-    return _receiving(environ) or Reading(environ["wsgi.input"], _timed(environ))
+    """The body of a WSGI request: a `SocketSource` if possible."""
+    return _socket_source(environ) or StreamSource(environ["wsgi.input"], _timed_connection(environ))
 
 
-def _timed(environ: Mapping[str, Any]) -> TimedConnection | None:
-    """None unless gunicorn's insides are the known ones; all names are public ones of gunicorn 27."""
+def _timed_connection(environ: Mapping[str, Any]) -> TimedConnection | None:
+    """None unless gunicorn's internals are the expected ones; all names are public ones of gunicorn 27."""
     try:
         reader, connection = environ["wsgi.input"].reader, environ["gunicorn.socket"]
         unreader = reader.unreader if hasattr(reader, "unreader") else reader.req.unreader
-        known = unreader.sock is connection and callable(connection.recv)
+        expected = unreader.sock is connection and callable(connection.recv)
     except (AttributeError, KeyError):
         return None
-    return TimedConnection(unreader, connection) if known else None
+    return TimedConnection(unreader, connection) if expected else None
 
 
-def _receiving(environ: Mapping[str, Any]) -> Receiving | None:
-    """None unless gunicorn's insides are the known ones and nothing of the body was read yet.
+def _socket_source(environ: Mapping[str, Any]) -> SocketSource | None:
+    """None unless gunicorn's internals are the expected ones and nothing of the body was read yet.
 
     None of the names is documented; all of them are public ones of gunicorn 27.
     """
     try:
         body, connection = environ["wsgi.input"], environ["gunicorn.socket"]
         reader, unreader = body.reader, body.reader.unreader
-        known = (
+        expected = (
             reader.length == int(environ["CONTENT_LENGTH"])
             and body.buf.tell() == 0
             and unreader.sock is connection
@@ -255,4 +258,4 @@ def _receiving(environ: Mapping[str, Any]) -> Receiving | None:
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
-    return Receiving(reader, connection, environ.get("adapter.received")) if known else None
+    return SocketSource(reader, connection, environ.get("adapter.received")) if expected else None

@@ -1,9 +1,9 @@
-"""Blobs that SWR has already, in another repository: mounted there, or copied by the adapter, so that they come once.
+"""Mounts of blobs that SWR has in another repository: by SWR, or by a copy that the adapter makes.
 
-Harbor asks where a blob is, and when it is told, it takes *any* 2xx to its mount for "the blob is there"
-(`docs/facts/harbor.md D.4`). A client of the OCI distribution spec may ask for a mount uninvited and takes 202 for an
-upload that it is to fill. So 202 is the answer only to a client that is not Harbor, and that was not invited to this
-mount: Harbor's gets 201 when the blob really is there, and an error otherwise, upon which Harbor asks again.
+Harbor asks the adapter for a source of each blob. If there is one, Harbor requests a mount from it and takes *any* 2xx
+for success (`docs/facts/harbor.md D.4`). A client of the OCI distribution spec may request a mount unasked, and upon
+202 uploads the blob. So 202 is the answer only to a client that is not Harbor and was not offered this source. Harbor
+gets 201 if the blob is mounted or copied, else an error, upon which Harbor asks for a source again.
 """
 
 from __future__ import annotations
@@ -47,44 +47,48 @@ AUTO: Final = "auto"
 NEVER: Final = "never"
 
 Transfer = Callable[[], contextlib.AbstractContextManager[object]]
-"""Makes what a transfer takes place in: it has a place, or raises `Busy`."""
+"""Returns a context manager that occupies a slot for a transfer, or raises `Busy`."""
 
-_INVITED: Final = 3600.0
-"""Seconds for which a client may come back to an offer; Harbor does at once."""
-_UNABLE: Final = 86_400.0
-"""Seconds after which SWR is asked again whether it mounts."""
+_OFFER_TTL_SECONDS: Final = 3600.0
+"""Harbor requests the mount immediately after it was offered the source."""
+_UNSUPPORTED_TTL_SECONDS: Final = 86_400.0
+"""Then SWR is tried again."""
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """One mount; `bound` to an answer that Harbor cannot misread."""
+class _MountRequest:
+    """`must_complete`: the client takes any 2xx for a completed mount."""
 
     target: Repository
     digest: str
     source: Repository
-    bound: bool
+    must_complete: bool
     transfer: Transfer
 
 
 class Mounts:
-    """`mode` is `auto` (as long as SWR mounts), `copy` (the adapter copies where SWR does not) or `never`; `spare` is
-    as in `Uploads`."""
+    """`mode`: `auto` (as long as SWR supports mounts), `copy` (the adapter copies what SWR does not mount) or `never`.
 
-    def __init__(self, swr: SwrClient, locations: BlobLocations, mode: str, spare: threading.Semaphore) -> None:
+    `hash_threads` is that of `Uploads`.
+    """
+
+    def __init__(self, swr: SwrClient, locations: BlobLocations, mode: str, hash_threads: threading.Semaphore) -> None:
         self._swr = swr
         self._state: State = swr.state
         self._locations = locations
         self._mode = mode
-        # What is copied is checked in any case, and SWR took it before, however large it is.
-        self._uploads = Uploads(swr.uploads, verify=True, largest=0, locations=locations, spare=spare)
+        # A copy is always verified. It has no size limit, because SWR has accepted the blob before.
+        self._uploads = Uploads(
+            swr.uploads, verify=True, max_layer_bytes=0, locations=locations, hash_threads=hash_threads
+        )
 
     def offer(self, credentials: Credentials, digest: str) -> RepositoryName | None:
-        """The repository that a mount of the blob may name, None when it is better sent. SWR is not asked."""
-        if self._mode == NEVER or (self._mode == AUTO and self._unable(credentials)):
+        """The repository from which the blob can be mounted, None if it must be uploaded. No request to SWR."""
+        if self._mode == NEVER or (self._mode == AUTO and self._is_unsupported(credentials)):
             return None
-        found = self._locations.of(credentials, digest)
+        found = self._locations.find(credentials, digest)
         if found is not None:
-            self._state.put(_invitation(credentials, digest), str(found).encode(), _INVITED)
+            self._state.put(_offer_key(credentials, digest), str(found).encode(), _OFFER_TTL_SECONDS)
         return found
 
     @for_upload()
@@ -97,106 +101,107 @@ class Mounts:
         harbor: bool,
         transfer: Transfer = contextlib.nullcontext,
     ) -> UploadSession | None:
-        """None when the blob is in `target` now; else an upload that was opened there for it, never for Harbor.
+        """None if the blob is in `target` now; else an upload that was opened there for the client, never for Harbor.
 
-        `source` is None when the client leaves it to the registry; bytes move within a `transfer`. Raises `BlobUnknown`
-        for a blob that is not (any more) in the source, `Denied`, `Unexpected`, or what SWR answers: whatever fails so
-        is not offered again. Raises `Busy`.
+        `source` is None if the client leaves the choice to the registry. A copy runs within `transfer`. Raises
+        `BlobUnknown` if the source does not have the blob, `Denied`, `Unexpected`, or the error of SWR's response;
+        after any of these the source is not offered again. Raises `Busy`.
         """
-        bound = harbor or self._is_invited(target.credentials, digest, source)
+        must_complete = harbor or self._was_offered(target.credentials, digest, source)
         if self._mode == NEVER:
-            if bound:
-                raise InvalidRequest("mounts are switched off (SWR_ADAPTER_MOUNT): the layer is sent instead")
+            if must_complete:
+                raise InvalidRequest("mounts are disabled (SWR_ADAPTER_MOUNT=never): upload the layer")
             return self._uploads.start(target)
-        source = source or self._locations.of(target.credentials, digest)
+        source = source or self._locations.find(target.credentials, digest)
         if source is None:
-            if bound:
-                raise BlobUnknown(f"no repository is known that has the blob {digest}")
+            if must_complete:
+                raise BlobUnknown(f"blob {digest} not found in any known repository: upload the layer")
             return self._uploads.start(target)
         seen_in = Repository(target.credentials, source)
         try:
-            session = self._mounted(_Wanted(target, digest, seen_in, bound, transfer))
+            session = self._mount(_MountRequest(target, digest, seen_in, must_complete, transfer))
         except Busy:
             raise
         except AdapterError:
-            self._locations.gone(seen_in, digest)
+            self._locations.discard(seen_in, digest)
             raise
         if session is None:
-            self._locations.saw(target, digest)
+            self._locations.record(target, digest)
         return session
 
-    def _is_invited(self, credentials: Credentials, digest: str, source: RepositoryName | None) -> bool:
-        """Whether the mount is the one that was offered: a client that names another source did not ask for offers."""
-        offered = self._state.get(_invitation(credentials, digest))
+    def _was_offered(self, credentials: Credentials, digest: str, source: RepositoryName | None) -> bool:
+        """Whether `offer` returned this source: a client that names another source does not ask for offers."""
+        offered = self._state.get(_offer_key(credentials, digest))
         return source is not None and offered == str(source).encode()
 
-    def _mounted(self, wanted: _Wanted) -> UploadSession | None:
-        """By SWR, if it does; else an upload for a client that may have one, else by copying."""
+    def _mount(self, wanted: _MountRequest) -> UploadSession | None:
+        """By SWR if it supports mounts; else an upload for a client that accepts one, else a copy."""
         session = None
-        if asked := not self._unable(wanted.target.credentials):
+        if tried := not self._is_unsupported(wanted.target.credentials):
             mounting = self._swr.uploads.mount(wanted.target, wanted.digest, wanted.source.name)
             if mounting.done:
                 return None
             if mounting.location is not None:
                 session = UploadSession(wanted.target, mounting.location)
-        if not wanted.bound and self._mode == AUTO:
+        if not wanted.must_complete and self._mode == AUTO:
             return session or self._uploads.start(wanted.target)
         try:
-            content = self._opened(wanted)
+            content = self._open(wanted)
         except AdapterError as error:
             absent = isinstance(error, BlobUnknown | Denied) and not isinstance(error, AccountBlocked)
-            if absent and not wanted.bound:
+            if absent and not wanted.must_complete:
                 return session or self._uploads.start(wanted.target)
-            self._drop(session)
+            self._cancel(session)
             raise
         with contextlib.closing(content):
             self._copy(wanted, session or self._uploads.start(wanted.target), content)
-        if asked:
-            log.info("SWR does not mount for %s: a layer was copied instead", wanted.target.credentials.shown)
-            self._state.put(_inability(wanted.target.credentials), b"1", _UNABLE)
+        if tried:
+            credentials = wanted.target.credentials
+            log.info("SWR does not support mounts for %s: copied a layer instead", credentials.shown)
+            self._state.put(_unsupported_key(credentials), b"1", _UNSUPPORTED_TTL_SECONDS)
         return None
 
-    def _opened(self, wanted: _Wanted) -> requests.Response:
+    def _open(self, wanted: _MountRequest) -> requests.Response:
         try:
             return self._swr.registry.open_blob(wanted.source, wanted.digest)
         except NotFound as error:
             raise BlobUnknown(
-                f"{wanted.source} has no blob {wanted.digest} that this account may read: the layer is sent instead",
+                f"{wanted.source} has no blob {wanted.digest} that these credentials can read: upload the layer",
                 **error.of_swr(),
             ) from error
 
-    def _copy(self, wanted: _Wanted, session: UploadSession, content: requests.Response) -> None:
-        incoming = Incoming(_Fetched(content), whole_number(content.headers.get("Content-Length")))
+    def _copy(self, wanted: _MountRequest, session: UploadSession, content: requests.Response) -> None:
+        incoming = Incoming(_ResponseSource(content), whole_number(content.headers.get("Content-Length")))
         try:
             with wanted.transfer():
                 self._uploads.finish(session, wanted.digest, incoming)
         except Busy:
-            self._drop(session)
+            self._cancel(session)
             raise
         except (DigestInvalid, SizeInvalid) as error:
-            self._drop(session)
+            self._cancel(session)
             raise Unexpected(
                 f"the blob {wanted.digest} cannot be copied from {wanted.source}: {error.sentence}", **error.of_swr()
             ) from error
 
-    def _drop(self, session: UploadSession | None) -> None:
-        """An upload that nobody will go on with; SWR forgets it by itself some day."""
+    def _cancel(self, session: UploadSession | None) -> None:
+        """Cancels an upload that nobody continues. If that fails, the upload expires at SWR."""
         if session is not None:
             with contextlib.suppress(AdapterError):
                 self._uploads.cancel(session)
 
-    def _unable(self, credentials: Credentials) -> bool:
-        return self._state.get(_inability(credentials)) is not None
+    def _is_unsupported(self, credentials: Credentials) -> bool:
+        return self._state.get(_unsupported_key(credentials)) is not None
 
 
-class _Fetched:
-    """A `Source`: the content of SWR's answer."""
+class _ResponseSource:
+    """A `Source`: the content of a response of SWR."""
 
     def __init__(self, response: requests.Response) -> None:
         self._response = response
 
     def fill(self, view: memoryview, deadline: float | None = None) -> int:
-        """What one read gives: between two of them the time is looked at."""
+        """The bytes of one read. The deadline is checked between reads."""
         if deadline is not None and time.monotonic() > deadline:
             raise TimeoutError
         block = self._response.raw.read1(len(view), decode_content=False)
@@ -204,12 +209,12 @@ class _Fetched:
         return len(block)
 
     def release(self) -> None:
-        """Whoever asked for the answer closes it."""
+        """Does nothing: the caller closes the response."""
 
 
-def _invitation(credentials: Credentials, digest: str) -> str:
+def _offer_key(credentials: Credentials, digest: str) -> str:
     return f"offer:{credentials.fingerprint}:{digest}"
 
 
-def _inability(credentials: Credentials) -> str:
+def _unsupported_key(credentials: Credentials) -> str:
     return f"unmountable:{credentials.fingerprint}"

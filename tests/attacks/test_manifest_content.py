@@ -83,14 +83,14 @@ class TestContent:
     ) -> None:
         answers(swr, "v1", answer)
         with pytest.raises(Unexpected) as caught:
-            ManifestService(client, translate=True).read(Repository(ME, REPOSITORY), "v1", ACCEPT, head=head)
+            ManifestService(client, convert=True).pull(Repository(ME, REPOSITORY), "v1", ACCEPT, head=head)
         assert says in caught.value.sentence
 
-    @pytest.mark.parametrize("translate", [True, False])
-    def test_a_head_of_a_digest_that_announces_another_one(self, swr: Swr, client: SwrClient, translate: bool) -> None:
+    @pytest.mark.parametrize("convert", [True, False])
+    def test_a_head_of_a_digest_that_announces_another_one(self, swr: Swr, client: SwrClient, convert: bool) -> None:
         answers(swr, digest_of(GOOD), said(GOOD, Docker_Content_Digest=digest_of(b"other")))
         with pytest.raises(Unexpected, match="damaged"):
-            ManifestService(client, translate=translate).read(
+            ManifestService(client, convert=convert).pull(
                 Repository(ME, REPOSITORY), digest_of(GOOD), ACCEPT, head=True
             )
 
@@ -113,10 +113,8 @@ class TestContent:
     @pytest.mark.parametrize("head", [True, False])
     def test_what_is(self, swr: Swr, client: SwrClient, digest: str, head: bool) -> None:
         answers(swr, "v1", said(GOOD, Docker_Content_Digest=digest))
-        for translate in (True, False):
-            found = ManifestService(client, translate=translate).read(
-                Repository(ME, REPOSITORY), "v1", ACCEPT, head=head
-            )
+        for convert in (True, False):
+            found = ManifestService(client, convert=convert).pull(Repository(ME, REPOSITORY), "v1", ACCEPT, head=head)
             assert found.digest == digest_of(GOOD)
             assert found.length == len(GOOD)
 

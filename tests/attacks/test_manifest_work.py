@@ -9,13 +9,11 @@ from typing import Any
 
 import pytest
 
-from adapter.references import RepositoryName, digest_of
+from adapter.references import digest_of
 from adapter.sandbox.recordings.images import Image, dump
-from adapter.swr.repository import Repository
-from tests.manifests.service.driver import Adapter
+from tests.manifests.driver import Adapter
 from tests.running import TENANT, RunningSandbox
 
-REPOSITORY = RepositoryName("team", "work")
 PADDING = "x" * 100_000
 
 
@@ -66,13 +64,13 @@ def test_a_manifest_is_parsed_and_hashed_once(
 ) -> None:
     """The sandbox is a process of its own, so all of this is the adapter's."""
     adapter, image = Adapter(swr), padded(recorded_images["hello:v1"])
-    adapter.upload(REPOSITORY, image)
+    adapter.upload(image)
     reference = image.digest if by == "digest" else "v1"
     work.taken()
-    adapter.put(REPOSITORY, reference, image)
+    adapter.put(reference, image)
     # The driver itself, in place of the contract's route, parses and hashes it the one time.
     assert work.taken() == (1, 1)
-    found = adapter.manifests.read(Repository(adapter.who, REPOSITORY), reference, "*/*", head=False)
+    found = adapter.manifests.pull(adapter.repository, reference, "*/*", head=False)
     assert work.taken() == (1, 1)
     assert found.digest == digest_of(image.manifest)
 
@@ -80,12 +78,10 @@ def test_a_manifest_is_parsed_and_hashed_once(
 def test_a_translated_one_twice(swr: RunningSandbox, work: Work, recorded_images: dict[str, Image]) -> None:
     """Where it is pushed once more for what it holds; where it is read, SWR's document and the original once each."""
     adapter, index = Adapter(swr), padded(recorded_images["multi:buildkit"])
-    adapter.upload(REPOSITORY, index)
+    adapter.upload(index)
     work.taken()
-    assert adapter.put(REPOSITORY, "v1", index).warning is not None
+    assert adapter.put("v1", index).warning is not None
     assert work.taken()[0] <= 2
     for _ in range(2):
-        assert (
-            adapter.manifests.read(Repository(adapter.who, REPOSITORY), "v1", "*/*", head=True).digest == index.digest
-        )
+        assert adapter.head("v1", "*/*") == index.digest
         assert work.taken() <= (1, 1)

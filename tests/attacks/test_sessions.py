@@ -122,7 +122,7 @@ def test_a_stale_location_appends_nothing(door: Door, swr: RunningSandbox) -> No
     target = door.start(repository)
     fresh = door.ask("PATCH", target, DATA).header("Location")
     for answer in (door.ask("PATCH", target, DATA), door.put(target, DIGEST, DATA)):
-        refused(answer, 416, f"stands at byte {len(DATA)} already", code="RANGE_INVALID")
+        refused(answer, 416, f"is at byte {len(DATA)} already", code="RANGE_INVALID")
         assert answer.header("Range") == f"0-{len(DATA) - 1}"
     assert door.put(fresh, DIGEST, b"").status == 201
     assert swr.store.read_blob(repository, DIGEST) == DATA
@@ -167,15 +167,15 @@ def test_a_blob_in_one_post_gives_its_call_slot_back() -> None:
     assert statuses == [201] * deep
 
 
-def test_all_uploads_share_the_cores_that_are_spare(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of clients, and the copies of mounts."""
-    begin, spares = Uploads.__init__, []
+def test_all_uploads_share_the_hash_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uploads of clients, and copies for mounts."""
+    init, semaphores = Uploads.__init__, []
 
-    def noted(self: Uploads, *given: Any, spare: threading.Semaphore, **named: Any) -> None:
-        spares.append(spare)
-        begin(self, *given, spare=spare, **named)
+    def recorded(self: Uploads, *given: Any, hash_threads: threading.Semaphore, **named: Any) -> None:
+        semaphores.append(hash_threads)
+        init(self, *given, hash_threads=hash_threads, **named)
 
-    monkeypatch.setattr(Uploads, "__init__", noted)
+    monkeypatch.setattr(Uploads, "__init__", recorded)
     Stubbed()
-    assert len(spares) > 1
-    assert len(set(map(id, spares))) == 1
+    assert len(semaphores) > 1
+    assert len(set(map(id, semaphores))) == 1

@@ -24,6 +24,7 @@ from adapter.operations.logs import RequestLog, StartResponse
 from adapter.references import RepositoryName, digest_of
 from adapter.settings import RegionHosts, Settings
 from adapter.state import MemoryState
+from adapter.swr.blob_uploads import Mounting
 from adapter.swr.catalog import ListedRepository, ListedTag
 from adapter.swr.client import SwrClient
 from adapter.swr.deletion import Deletion
@@ -31,7 +32,6 @@ from adapter.swr.models import Organization
 from adapter.swr.registry import Blob, Manifest
 from adapter.swr.repository import Repository
 from adapter.swr.tags import TagLister
-from adapter.swr.uploads import Mounting
 from tests.contract.openapi import Exchanged
 from tests.credentials import PROJECT, basic
 

@@ -80,7 +80,7 @@ class TestChunks:
         with silent(swr):
             for method, target in (("PATCH", location), ("PUT", with_query(location, digest=digest_of(SMALL)))):
                 answer = door.ask(method, target, iter([b"0123456789"]), {"Content-Range": span})
-                refused(answer, 416, f"stands at {len(SMALL)}", code="RANGE_INVALID")
+                refused(answer, 416, f"is at byte {len(SMALL)}", code="RANGE_INVALID")
                 assert answer.header("Range") == f"0-{len(SMALL) - 1}"
 
     def test_swr_takes_one_chunk_only(self, door: Door, swr: RunningSandbox, repository: str) -> None:

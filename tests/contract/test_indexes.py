@@ -64,16 +64,14 @@ def test_a_push_as_harbor_makes_it(
         assert door.ask("HEAD", f"/v2/{repository}/manifests/{child.digest}").status == 404
         answer = put(door, repository, child.digest, child)
         assert (answer.status, answer.header("Docker-Content-Digest")) == (201, child.digest)
-        assert answer.header("Warning").startswith(f'299 - "SWR rejected this {OCI_MANIFEST}: it is kept')
+        assert answer.header("Warning").startswith(f'299 - "SWR rejected this {OCI_MANIFEST}: stored')
         assert door.ask("HEAD", f"/v2/{repository}/manifests/{child.digest}").status == 200
     before = len(own_adapter.service.output)
     answer = put(door, repository, "v1", index)
     own = swr.store.tags(repository)["v1"]
     assert (answer.status, answer.header("Docker-Content-Digest")) == (201, index.digest)
     assert answer.header("Location") == f"/v2/{repository}/manifests/{index.digest}"
-    assert (
-        answer.header("Warning") == f'299 - "SWR rejected this {OCI_INDEX}: it has this image as {DOCKER_LIST} {own}"'
-    )
+    assert answer.header("Warning") == f'299 - "SWR rejected this {OCI_INDEX}: stored as {DOCKER_LIST} {own}"'
     told = [line for line in own_adapter.service.output[before:].splitlines() if "SWR rejected this" in line]
     assert len(told) == 1
     assert all(word in told[0] for word in (f"{repository}:v1", index.digest, own))

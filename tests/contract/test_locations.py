@@ -13,7 +13,7 @@ from adapter.credentials import parse_credentials
 from adapter.references import parse_repository
 from adapter.swr.client import region_table
 from adapter.swr.repository import Repository
-from adapter.transfer.upload_session import UploadSession, seal, signed
+from adapter.transfer.upload_session import UploadSession, sign, sign_session
 from tests.contract.conftest import PUBLIC_HOST
 from tests.contract.http import (
     SMALL,
@@ -119,7 +119,7 @@ class TestLocations:
         """Whoever knows the login key can seal; which host the adapter talks to must not be theirs to choose."""
         with socket.create_server(("127.0.0.1", 0)) as elsewhere:
             elsewhere.settimeout(0)
-            forged = seal(
+            forged = sign_session(
                 UploadSession(Repository(IDENTITY, parse_repository(repository)), form.format(_name_of(elsewhere)))
             )
             answer = None
@@ -132,7 +132,7 @@ class TestLocations:
     @pytest.mark.parametrize("rest", [[], [1, 0, "x", False], ["/v2/", "x", "x", False], {}, None])
     def test_a_seal_around_nonsense(self, door: Door, swr: RunningSandbox, repository: str, rest: object) -> None:
         document = [repository, *rest] if isinstance(rest, list) else rest
-        forged = signed(json.dumps(document).encode(), IDENTITY)
+        forged = sign(json.dumps(document).encode(), IDENTITY)
         with silent(swr, tokens=True):
             answer = door.ask("PATCH", f"/v2/{repository}/blobs/uploads/{forged}", SMALL)
         refused(answer, {400, 404})

@@ -152,7 +152,7 @@ def test_an_upload_that_is_complete(door: Door, swr: RunningSandbox, repository:
 
 def test_a_gap_says_where_to_go_on(door: Door, swr: RunningSandbox, repository: str, second: str) -> None:
     with silent(swr):
-        answer = refused(send(door, second, SECOND, 300_001), 416, "stands at 300000", code="RANGE_INVALID")
+        answer = refused(send(door, second, SECOND, 300_001), 416, "is at byte 300000", code="RANGE_INVALID")
         assert answer.header("Range") == "0-299999"
     answer = send(door, answer.header("Location"), SECOND, len(FIRST))
     assert answer.status == 202, answer.body

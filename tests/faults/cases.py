@@ -16,7 +16,7 @@ class Case:
     """Plays the verb in a repository of its own."""
 
     def __init__(self, harness: Harness, verb: Verb, where: str, fault: Fault) -> None:
-        self._rig = harness
+        self._harness = harness
         self.verb = verb
         self.repository = harness.repository()
         order = harness.order(where, replace(fault, target=self.repository))
@@ -49,13 +49,13 @@ class Case:
     def check(self) -> None:
         """It is complete and right, or absent; nobody is told otherwise; and the next one succeeds."""
         assert self.held in (None, self.verb.data)
-        assert len(self._rig.blobs(self.repository)) <= 1
+        assert len(self._harness.blobs(self.repository)) <= 1
         assert self.told or self.failed, self.answer
         if self.told:
             assert self.held == self.verb.data
-        answer = self.verb.play(self._rig.door, self.repository, self.verb.data)
+        answer = self.verb.play(self._harness.door, self.repository, self.verb.data)
         assert answer.status == 201, answer.body
-        assert self.verb.held(self._rig, self.repository, self.verb.data) == self.verb.data
+        assert self.verb.held(self._harness, self.repository, self.verb.data) == self.verb.data
 
 
 def play(harness: Harness, verb: Verb, where: str, faults: Iterable[Fault]) -> list[Case]:

@@ -143,6 +143,14 @@ class Harness:
     def order(self, where: str, fault: Fault) -> Order:
         return self.proxies[where].order(fault)
 
+    @contextlib.contextmanager
+    def without_traces(self) -> Iterator[None]:
+        """Asserts that the block makes the adapter log no stack trace."""
+        before = self.log.traces
+        yield
+        text = self.log.text()
+        assert self.log.traces == before, text[-5000:]
+
     def calm(self) -> None:
         for proxy in self.proxies.values():
             proxy.calm()

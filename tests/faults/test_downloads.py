@@ -1,4 +1,4 @@
-"""A download whose source breaks off never ends as if it were whole, and one whose client leaves ends at its source."""
+"""A download whose source breaks off never looks complete, and one whose client disconnects ends at its source."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Download:
     """A blob of its own repository, fetched through a fault; `got` is None when the connection broke."""
 
     def __init__(self, harness: Harness, data: bytes, where: str, fault: Fault) -> None:
-        self._rig = harness
+        self._harness = harness
         self._data = data
         self.repository = harness.repository()
         self.digest = harness.swr.store.put_blob(self.repository, data)
@@ -43,7 +43,7 @@ class Download:
         return self.got is None or self.got.status >= 500
 
     def again(self) -> None:
-        answer = get(self._rig.door, self.repository, self.digest)
+        answer = get(self._harness.door, self.repository, self.digest)
         assert (answer.status, answer.body) == (200, self._data)
 
 
@@ -87,43 +87,43 @@ class TestItsSource:
     @SOURCES
     @SIZES
     @CUT
-    def test_a_body_that_breaks_off(self, harness: Harness, source: str, data: bytes, kind: Kind) -> None:
+    def test_body_breaks_off(self, harness: Harness, source: str, data: bytes, kind: Kind) -> None:
         assert all(each.failed for each in fetch(harness, data, source, in_body(kind, data)))
 
     @SOURCES
-    def test_a_head_that_breaks_off(self, harness: Harness, source: str) -> None:
+    def test_head_breaks_off(self, harness: Harness, source: str) -> None:
         """Half a head is none: without its Content-Length nobody would know that the body is missing."""
         assert all(each.whole for each in fetch(harness, SMALL, source, in_head(Kind.TRUNCATE, SMALL)))
 
     @SOURCES
     @SIZES
-    def test_a_body_that_pauses(self, harness: Harness, source: str, data: bytes) -> None:
+    def test_body_pauses(self, harness: Harness, source: str, data: bytes) -> None:
         assert all(each.whole for each in fetch(harness, data, source, in_body(Kind.DELAY, data)))
 
     @SOURCES
     @pytest.mark.parametrize("kind", [Kind.RESET, Kind.TRUNCATE], ids=str)
-    def test_a_request_that_breaks_off_is_repeated(self, harness: Harness, source: str, kind: Kind) -> None:
+    def test_request_that_breaks_off_is_repeated(self, harness: Harness, source: str, kind: Kind) -> None:
         assert all(each.whole for each in fetch(harness, SMALL, source, in_request(kind)))
 
 
 class TestItsClient:
     @SIZES
     @CUT
-    def test_one_that_leaves(self, harness: Harness, data: bytes, kind: Kind) -> None:
+    def test_client_disconnects(self, harness: Harness, data: bytes, kind: Kind) -> None:
         downloads = fetch(harness, data, "front", in_body(kind, data))
         assert all(each.failed for each in downloads)
 
     @SIZES
-    def test_one_that_pauses(self, harness: Harness, data: bytes) -> None:
+    def test_client_pauses(self, harness: Harness, data: bytes) -> None:
         assert all(each.whole for each in fetch(harness, data, "front", in_body(Kind.DELAY, data)))
 
     @CUT
-    def test_a_request_that_breaks_off(self, harness: Harness, kind: Kind) -> None:
+    def test_request_breaks_off(self, harness: Harness, kind: Kind) -> None:
         downloads = fetch(harness, SMALL, "front", in_request(kind))
         assert all(each.got is None or each.got.status >= 400 for each in downloads)
 
     @pytest.mark.parametrize("kind", [Kind.RESET, Kind.TRUNCATE], ids=str)
-    def test_the_source_is_told(self, harness: Harness, kind: Kind) -> None:
+    def test_source_is_disconnected(self, harness: Harness, kind: Kind) -> None:
         """More than all buffers on the way take: SWR still sends when the client leaves."""
         data = LARGE * 20
         repository = harness.repository()

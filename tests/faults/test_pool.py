@@ -1,4 +1,4 @@
-"""Connections to SWR that died unseen: none is used for a body, and no body goes out twice."""
+"""Connections to SWR that died unnoticed: none is used for a body, and no body is sent twice."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ def _usual(harness: Harness) -> None:
     harness.begin(check_references=False)
 
 
-class Unlucky(Door):
+class KillingDoor(Door):
     """Before each of its requests all connections to SWR die."""
 
     def __init__(self, harness: Harness, kind: Kind) -> None:
         super().__init__(harness.door.url)
-        self._rig = harness
+        self._harness = harness
         self._kind = kind
         self.killed = 0
 
     def ask(self, *arguments: Any, **options: Any) -> Answer:
-        self.killed += self._rig.back.kill(self._kind)
+        self.killed += self._harness.back.kill(self._kind)
         return super().ask(*arguments, **options)
 
 
 @CUT
 @pytest.mark.parametrize("verb", [verb for verb in BLOBS if verb is not CHUNK] + [MANIFEST], ids=str)
-def test_idle_ones_are_not_used(harness: Harness, verb: Verb, kind: Kind) -> None:
+def test_dead_idle_connections_are_not_used(harness: Harness, verb: Verb, kind: Kind) -> None:
     repository = harness.repository()
     # One is idle at least.
     assert harness.door.start(repository)
-    unlucky = Unlucky(harness, kind)
-    answer = verb.play(unlucky, repository, verb.data)
+    door = KillingDoor(harness, kind)
+    answer = verb.play(door, repository, verb.data)
     assert answer.status == 201, answer.body
-    assert unlucky.killed >= 1
+    assert door.killed >= 1
     assert verb.held(harness, repository, verb.data) == verb.data
     assert len(harness.back.with_request("PUT", repository)) == 1
     harness.nothing_was_late()
@@ -52,7 +52,7 @@ def test_idle_ones_are_not_used(harness: Harness, verb: Verb, kind: Kind) -> Non
 
 @pytest.mark.parametrize("kind", [Kind.RESET, Kind.TRUNCATE], ids=str)
 @pytest.mark.parametrize("verb", WHOLE, ids=str)
-def test_one_that_dies_as_it_is_used(harness: Harness, verb: Verb, kind: Kind) -> None:
+def test_body_is_not_repeated_if_the_connection_dies(harness: Harness, verb: Verb, kind: Kind) -> None:
     """The close crosses the request: it may have been read, so the body is not sent again."""
     faults = [Fault(kind, Way.UP, place, Unit.MESSAGE, verb.method) for place in (0, 1, 100)]
     cases: list[Case] = []

@@ -41,32 +41,32 @@ class TestUploads:
     def _usual(self, harness: Harness) -> None:
         harness.begin(check_references=False)
 
-    def test_a_client_in_its_body(self, harness: Harness) -> None:
+    def test_client_stalls_in_a_body(self, harness: Harness) -> None:
         """It is dropped after CLIENT_IDLE_TIMEOUT."""
         cases = play_all(harness, "front", each_place([*BLOBS, MANIFEST], Way.UP, LONG))
         none_is_there(cases)
         for case in cases:
             harness.let_go(case.repository)
 
-    def test_swr_in_a_body(self, harness: Harness) -> None:
+    def test_swr_stalls_in_a_body(self, harness: Harness) -> None:
         """A manifest is repeated: the adapter has all of it."""
         wanted = each_place([*BLOBS, MANIFEST], Way.UP, BRIEF)
         cases = play_all(harness, "back", wanted)
         none_is_there([case for case in cases if case.verb is not MANIFEST])
         assert all(case.told for case in cases if case.verb is MANIFEST)
 
-    def test_swr_in_its_answer(self, harness: Harness) -> None:
+    def test_swr_stalls_in_an_answer(self, harness: Harness) -> None:
         """What it has completed it has; after a chunk there is nothing to complete."""
         cases = play_all(harness, "back", each_place(BLOBS, Way.DOWN, BRIEF))
         assert all(case.held for case in cases if case.verb is not CHUNK)
 
 
 class TestDownloads:
-    def test_the_source(self, harness: Harness) -> None:
+    def test_source_stalls(self, harness: Harness) -> None:
         harness.begin()
         assert all(each.failed for each in fetch(harness, LARGE, "objects", body_of(Kind.STALL, LARGE, BRIEF)))
 
-    def test_the_client(self, harness: Harness) -> None:
+    def test_client_stalls(self, harness: Harness) -> None:
         """It takes no more of a blob that is larger than all buffers: the adapter lets go of it, and of the source."""
         harness.begin()
         data = LARGE * 12

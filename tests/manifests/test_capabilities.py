@@ -14,45 +14,43 @@ ELSEWHERE = parse_credentials(ACCESS_ID.replace("eu-de", "eu-nl"), SECRET_KEY, [
 OTHER = parse_credentials(f"eu-de@{OTHER_ACCESS_KEY}", SECRET_KEY, ["eu-de"])
 
 
-def test_each_kind_of_each_account_in_each_region_apart() -> None:
-    refused = Capabilities(MemoryState())
-    refused.learn(ME, "index")
-    assert refused.knows(ME, "index")
-    assert refused.knows(TEAM, "index")
-    assert not any(refused.knows(who, "index") for who in (OTHER, ELSEWHERE))
-    assert not refused.knows(ME, "image")
-
-
-def test_replicas_tell_each_other() -> None:
+@pytest.fixture
+def state() -> MemoryState:
+    """After a rejection, which replicas share."""
     state = MemoryState()
-    Capabilities(state).learn(ME, "index")
-    assert Capabilities(state).knows(ME, "index")
+    Capabilities(state).record_rejection(ME, "index")
+    return state
 
 
-def test_it_is_not_known_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert capabilities.LIFE == 3600
-    monkeypatch.setattr(capabilities, "LIFE", 0.0)
-    refused = Capabilities(MemoryState())
-    refused.learn(ME, "index")
-    assert not refused.knows(ME, "index")
+def test_rejection_counts_for_its_feature_region_and_access_key(state: MemoryState) -> None:
+    found = Capabilities(state)
+    assert found.is_rejected(ME, "index")
+    assert found.is_rejected(TEAM, "index")
+    assert not any(found.is_rejected(who, "index") for who in (OTHER, ELSEWHERE))
+    assert not found.is_rejected(ME, "image")
 
 
-def test_how_long_ago_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejection_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert capabilities.TTL_SECONDS == 3600
+    monkeypatch.setattr(capabilities, "TTL_SECONDS", 0.0)
+    found = Capabilities(MemoryState())
+    found.record_rejection(ME, "index")
+    assert not found.is_rejected(ME, "index")
+
+
+@pytest.mark.parametrize(("seconds", "age"), [(0, 0), (120, 120), (-60, 0), (1e9, 3600)])
+def test_age_of_a_rejection(monkeypatch: pytest.MonkeyPatch, seconds: float, age: float) -> None:
     now = [1_000_000.0]
     monkeypatch.setattr("adapter.manifests.capabilities.time.time", lambda: now[0])
-    state = MemoryState()
-    refused = Capabilities(state)
-    assert refused.age(ME, "index") is None
-    refused.learn(ME, "index")
-    for seconds, age in ((0, 0), (120, 120), (-60, 0), (1e9, 3600)):
-        now[0] = 1_000_000.0 + seconds
-        assert refused.age(ME, "index") == age
+    found = Capabilities(MemoryState())
+    assert found.rejection_age(ME, "index") is None
+    found.record_rejection(ME, "index")
+    now[0] += seconds
+    assert found.rejection_age(ME, "index") == age
 
 
 @pytest.mark.parametrize("value", [b"", b"x", b"1.5", b"9" * 5000, b"\xff"])
-def test_what_another_program_left_in_the_state_is_not_believed(value: bytes) -> None:
-    state = MemoryState()
-    Capabilities(state).learn(ME, "index")
+def test_invalid_values_in_the_state_are_ignored(state: MemoryState, value: bytes) -> None:
     (key,) = state._values
     state.put(key, value, 60)
-    assert not Capabilities(state).knows(ME, "index")
+    assert not Capabilities(state).is_rejected(ME, "index")

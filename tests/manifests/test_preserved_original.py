@@ -1,4 +1,4 @@
-"""Which blobs are originals, how much of one is read to find out, and for whom it is remembered."""
+"""Which blobs are originals, how much of a blob is read to find out, and for whom it is cached."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
 from adapter.credentials import parse_credentials
-from adapter.errors import Denied, ManifestInvalid, Unavailable, Unexpected
+from adapter.errors import AdapterError, Denied, ManifestInvalid, Unavailable, Unexpected
 from adapter.manifests import preserved_original as module
 from adapter.manifests.conversion import Document
 from adapter.manifests.preserved_original import (
-    CACHED,
-    LARGEST,
-    MOST_LARGE,
-    MOST_PARTS,
+    MAX_LARGE_ENTRIES,
+    MAX_MANIFEST_BYTES,
+    MAX_PARTS,
+    MAX_SHARED_BYTES,
     PreservedOriginals,
     original_in,
 )
@@ -31,12 +31,14 @@ from tests.credentials import ACCESS_ID, LOGIN_KEY, SECRET_KEY
 from tests.swr.scripted import Swr, client_of
 
 ME = parse_credentials(ACCESS_ID, SECRET_KEY, ["eu-de"])
-SAME_BY_KEY = parse_credentials(ACCESS_ID, LOGIN_KEY, ["eu-de"])
-REPOSITORY = RepositoryName("org", "repo")
+REPOSITORY = Repository(ME, RepositoryName("org", "repo"))
+OTHERS = [
+    Repository(parse_credentials(ACCESS_ID, LOGIN_KEY, ["eu-de"]), REPOSITORY.name),
+    Repository(ME, RepositoryName("org", "other")),
+]
 PART = {"mediaType": "a/b", "digest": digest_of(b""), "size": 0}
 INDEX: dict[str, Any] = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [PART, PART]}
 IMAGE: dict[str, Any] = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": PART, "layers": [PART]}
-
 NO_DESCRIPTORS: list[object] = [None, {}, "", 0, 7, [7], [PART, {}], [[PART]]]
 
 
@@ -44,18 +46,13 @@ def encoded(document: object) -> bytes:
     return json.dumps(document).encode()
 
 
-def refusal(status: int, code: str) -> Response:
-    return Response(json.dumps({"errors": [{"code": code, "message": "words"}]}), status)
+DATA = encoded(INDEX)
+DIGEST = digest_of(DATA)
+ORIGINAL = Document(OCI_INDEX, DIGEST, DATA)
 
 
 def without(document: dict[str, Any], *keys: str) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key not in keys}
-
-
-def read(data: bytes) -> str | None:
-    found = original_in(data, digest_of(data))
-    assert found is None or (found.data, found.digest) == (data, digest_of(data))
-    return None if found is None else found.media_type
 
 
 class TestForm:
@@ -72,8 +69,12 @@ class TestForm:
             ({**IMAGE, "layers": None, "artifactType": "a/b"}, OCI_MANIFEST),
         ],
     )
-    def test_oci_documents(self, document: object, kind: str) -> None:
-        assert read(encoded(document)) == kind
+    def test_originals(self, document: object, kind: str) -> None:
+        data = encoded(document)
+        for algorithm in ("sha256", "sha512"):
+            digest = digest_of(data, algorithm)
+            assert original_in(data, digest) == Document(kind, digest, data)
+        assert original_in(data, digest_of(data + b" ")) is None
 
     @pytest.mark.parametrize(
         "document",
@@ -96,20 +97,12 @@ class TestForm:
             *({**IMAGE, "config": {**PART, "digest": digest}} for digest in ("", 7, None, "sha256:0", "md5:00")),
             {**IMAGE, "config": {**PART, "mediaType": None}},
             *([], 7, None, "text"),
+            *(b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"a":' * 100_000),
         ],
-        ids=str,
     )
     def test_anything_else(self, document: object) -> None:
-        assert read(encoded(document)) is None
-
-    @pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"a":' * 100_000])
-    def test_what_is_no_json(self, data: bytes) -> None:
-        assert read(data) is None
-
-    def test_the_digest_decides(self) -> None:
-        data = encoded(INDEX)
-        assert original_in(data, digest_of(data, "sha512")) is not None
-        assert original_in(data, digest_of(data + b" ")) is None
+        data = document if isinstance(document, bytes) else encoded(document)
+        assert original_in(data, digest_of(data)) is None
 
 
 @pytest.fixture(scope="module")
@@ -131,175 +124,142 @@ def client(swr: Swr) -> SwrClient:
     return client_of(swr)
 
 
-def path(data: bytes) -> str:
+@pytest.fixture
+def originals(client: SwrClient) -> PreservedOriginals:
+    return PreservedOriginals(client)
+
+
+def path(data: bytes = DATA) -> str:
     return f"/v2/org/repo/blobs/{digest_of(data)}"
 
 
-def looked(swr: Swr, data: bytes) -> int:
-    return swr.count("GET", path(data))
-
-
-class TestFinding:
-    def test_one_that_is_there(self, swr: Swr, client: SwrClient) -> None:
-        data = encoded(INDEX)
-        swr.answer("GET", path(data), Response(data))
-        kept = PreservedOriginals(client)
-        assert kept.recall(Repository(ME, REPOSITORY), digest_of(data)) is None
+class TestFind:
+    def test_found_original_is_cached_for_its_caller(self, swr: Swr, originals: PreservedOriginals) -> None:
+        swr.answer("GET", path(), Response(DATA))
+        swr.answer("GET", f"/v2/org/other/blobs/{DIGEST}", 404)
+        assert originals.cached(REPOSITORY, DIGEST) is None
         for _ in range(3):
-            assert kept.find(Repository(ME, REPOSITORY), digest_of(data)) == Document(OCI_INDEX, digest_of(data), data)
-        assert kept.recall(Repository(ME, REPOSITORY), digest_of(data)) is not None
-        assert looked(swr, data) == 1
+            assert originals.find(REPOSITORY, DIGEST) == ORIGINAL
+        assert originals.cached(REPOSITORY, DIGEST) == ORIGINAL
+        assert swr.count("GET", path()) == 1
+        assert all(originals.cached(other, DIGEST) is None for other in OTHERS)
+        assert originals.find(OTHERS[1], DIGEST) is None
 
-    def test_nobody_else_is_told_without_asking(self, swr: Swr, client: SwrClient) -> None:
-        data, other = encoded(INDEX), RepositoryName("org", "other")
-        swr.answer("GET", path(data), Response(data))
-        swr.answer("GET", f"/v2/org/other/blobs/{digest_of(data)}", 404)
-        kept = PreservedOriginals(client)
-        kept.find(Repository(ME, REPOSITORY), digest_of(data))
-        assert kept.recall(Repository(SAME_BY_KEY, REPOSITORY), digest_of(data)) is None
-        assert kept.find(Repository(ME, other), digest_of(data)) is None
+    def test_cache_expires(self, swr: Swr, originals: PreservedOriginals, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert module.FOUND_TTL_SECONDS == 600
+        monkeypatch.setattr(module, "FOUND_TTL_SECONDS", 0.0)
+        swr.answer("GET", path(), Response(DATA), 404)
+        assert originals.find(REPOSITORY, DIGEST) is not None
+        assert originals.find(REPOSITORY, DIGEST) is None
 
-    def test_what_was_found_is_taken_to_be_there_for_ten_minutes(
-        self, swr: Swr, client: SwrClient, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        data = encoded(INDEX)
-        assert module.LIFE == 600
-        monkeypatch.setattr(module, "LIFE", 0.0)
-        swr.answer("GET", path(data), Response(data), 404)
-        kept = PreservedOriginals(client)
-        assert kept.find(Repository(ME, REPOSITORY), digest_of(data)) is not None
-        assert kept.find(Repository(ME, REPOSITORY), digest_of(data)) is None
-
-    def test_large_ones_are_remembered_too_but_few_of_them(self, swr: Swr, client: SwrClient) -> None:
-        kept, all_of_them = (
-            PreservedOriginals(client),
-            [encoded(INDEX).ljust(CACHED + 1 + more) for more in range(MOST_LARGE + 1)],
-        )
-        for data in all_of_them:
+    def test_few_large_originals_are_cached(self, swr: Swr, originals: PreservedOriginals) -> None:
+        large = [DATA.ljust(MAX_SHARED_BYTES + 1 + more) for more in range(MAX_LARGE_ENTRIES + 1)]
+        for data in large:
             swr.answer("GET", path(data), Response(data))
             for _ in range(2):
-                assert kept.find(Repository(ME, REPOSITORY), digest_of(data)) is not None
-            assert looked(swr, data) == 1
-        assert kept.recall(Repository(ME, REPOSITORY), digest_of(all_of_them[0])) is None
+                assert originals.find(REPOSITORY, digest_of(data)) is not None
+            assert swr.count("GET", path(data)) == 1
+        assert originals.cached(REPOSITORY, digest_of(large[0])) is None
 
-    def test_what_is_not_there_is_asked_for_each_time(self, swr: Swr, client: SwrClient) -> None:
-        """It may come at any time, through another replica."""
-        data = encoded(INDEX)
-        swr.answer("GET", path(data), refusal(404, "BLOB_UNKNOWN"))
-        kept = PreservedOriginals(client)
-        for _ in range(2):
-            assert kept.find(Repository(ME, REPOSITORY), digest_of(data)) is None
-        assert looked(swr, data) == 2
+    def test_missing_blob_is_requested_each_time(self, swr: Swr, originals: PreservedOriginals) -> None:
+        """Another replica may push it at any time."""
+        body = json.dumps({"errors": [{"code": "BLOB_UNKNOWN", "message": "words"}]})
+        swr.answer("GET", path(), Response(body, 404))
+        assert [originals.find(REPOSITORY, DIGEST) for _ in range(2)] == [None, None]
+        assert swr.count("GET", path()) == 2
 
     @pytest.mark.parametrize("fresh", [True, False])
-    @pytest.mark.parametrize("size", [0, LARGEST + 1])
-    def test_a_blob_that_is_no_manifest_is_read_once(self, swr: Swr, client: SwrClient, size: int, fresh: bool) -> None:
-        """A layer, or an image's configuration: what it is never changes."""
+    @pytest.mark.parametrize("size", [0, MAX_MANIFEST_BYTES + 1])
+    def test_other_blob_is_read_once(self, swr: Swr, originals: PreservedOriginals, size: int, fresh: bool) -> None:
         data = encoded({"config": {"Cmd": ["/x"]}}).ljust(size)
         swr.answer("GET", path(data), Response(data))
-        kept = PreservedOriginals(client)
-        for _ in range(3):
-            assert kept.find(Repository(ME, REPOSITORY), digest_of(data), fresh=fresh) is None
-        assert looked(swr, data) == 1
+        assert [originals.find(REPOSITORY, digest_of(data), fresh=fresh) for _ in range(3)] == [None] * 3
+        assert swr.count("GET", path(data)) == 1
 
-    def test_more_parts_than_are_asked_for_one_by_one(self, swr: Swr, client: SwrClient) -> None:
-        layers = [{**PART, "digest": digest_of(b"%d" % number)} for number in range(MOST_PARTS)]
+    def test_number_of_parts_is_limited(self, swr: Swr, originals: PreservedOriginals) -> None:
+        layers = [{**PART, "digest": digest_of(b"%d" % number)} for number in range(MAX_PARTS)]
         data = encoded({**IMAGE, "layers": layers})
         swr.answer("GET", path(data), Response(data))
-        original = Document(OCI_MANIFEST, digest_of(data), data)
         with pytest.raises(ManifestInvalid, match="500 blobs"):
-            PreservedOriginals(client).keep(Repository(ME, REPOSITORY), original, remembered=True)
+            originals.preserve(REPOSITORY, Document(OCI_MANIFEST, digest_of(data), data), cache=True)
         before = len(swr.seen)
-        assert PreservedOriginals(client).find(Repository(ME, REPOSITORY), digest_of(data), fresh=True) is None
+        assert originals.find(REPOSITORY, digest_of(data), fresh=True) is None
         assert len(swr.seen) <= before + 2
 
-    def test_damage_is_absence(self, swr: Swr, client: SwrClient) -> None:
-        data = encoded(INDEX)
-        swr.answer("GET", path(data), Response(data + b" "))
-        assert PreservedOriginals(client).find(Repository(ME, REPOSITORY), digest_of(data)) is None
-
-    def test_the_largest_that_a_registry_must_take(self, swr: Swr, client: SwrClient) -> None:
-        data = encoded(INDEX).ljust(LARGEST)
-        swr.answer("GET", path(data), Response(data))
-        assert PreservedOriginals(client).find(Repository(ME, REPOSITORY), digest_of(data)) is not None
-
-    @pytest.mark.parametrize("told", [True, False], ids=["by its length", "by its bytes"])
-    def test_a_layer_is_not_read_to_find_out(
-        self, swr: Swr, client: SwrClient, monkeypatch: pytest.MonkeyPatch, told: bool
+    @pytest.mark.parametrize(
+        ("data", "body", "found"),
+        [
+            (DATA, DATA + b" ", False),
+            (DATA.ljust(MAX_MANIFEST_BYTES), None, True),
+            (DATA.ljust(MAX_MANIFEST_BYTES + 1), None, False),
+            (encoded(IMAGE), None, True),
+        ],
+        ids=["damaged", "largest", "too large", "image"],
+    )
+    @pytest.mark.parametrize("length", [True, False])
+    def test_size_and_digest_decide(
+        self,
+        swr: Swr,
+        originals: PreservedOriginals,
+        monkeypatch: pytest.MonkeyPatch,
+        data: bytes,
+        body: bytes | None,
+        found: bool,
+        length: bool,
     ) -> None:
-        data = encoded(INDEX).ljust(LARGEST + 1)
-        response = Response(iter([data]))
-        if told:
-            monkeypatch.setattr(module, "read_document", lambda *_: pytest.fail("it is read"))
-            response = Response(data)
-        swr.answer("GET", path(data), lambda _: response)
-        assert PreservedOriginals(client).find(Repository(ME, REPOSITORY), digest_of(data)) is None
+        content = data if body is None else body
+        if length and len(content) > MAX_MANIFEST_BYTES:
+            monkeypatch.setattr(module, "read_document", lambda *_: pytest.fail("the blob is read"))
+        swr.answer("GET", path(data), lambda _: Response(content if length else iter([content])))
+        assert (originals.find(REPOSITORY, digest_of(data)) is not None) == found
 
-    def test_one_without_a_length(self, swr: Swr, client: SwrClient) -> None:
-        data = encoded(IMAGE)
-        swr.answer("GET", path(data), lambda _: Response(iter([data])))
-        assert PreservedOriginals(client).find(Repository(ME, REPOSITORY), digest_of(data)) is not None
+    def test_failure_is_raised(self, swr: Swr, originals: PreservedOriginals) -> None:
+        swr.answer("GET", "/v2/manage/namespaces", {"namespaces": [{"id": 1, "name": "org", "auth": 7}]})
+        for status, error in ((403, Denied), (501, Unavailable)):
+            swr.answer("GET", path(), status)
+            with pytest.raises(error):
+                originals.find(REPOSITORY, DIGEST)
 
-    def test_a_failure_is_no_absence(self, swr: Swr, client: SwrClient) -> None:
-        data = encoded(INDEX)
-        for status, kind in ((403, Denied), (501, Unavailable)):
-            swr.answer("GET", path(data), status)
-            swr.answer("GET", "/v2/manage/namespaces", {"namespaces": [{"id": 1, "name": "org", "auth": 7}]})
-            with pytest.raises(kind):
-                PreservedOriginals(client).find(Repository(ME, REPOSITORY), digest_of(data))
-
-    def test_what_another_program_left_in_the_state_is_not_believed(self, swr: Swr, client: SwrClient) -> None:
-        data = encoded(INDEX)
-        swr.answer("GET", path(data), 404)
-        kept = PreservedOriginals(client)
-        kept._cache.put(f"kept:{ME.fingerprint}:{REPOSITORY}:{digest_of(data)}", data + b" ", 60)
-        assert kept.find(Repository(ME, REPOSITORY), digest_of(data)) is None
+    def test_invalid_values_in_the_state_are_ignored(self, swr: Swr, originals: PreservedOriginals) -> None:
+        swr.answer("GET", path(), 404)
+        originals._cache.put(f"kept:{ME.fingerprint}:{REPOSITORY}:{DIGEST}", DATA + b" ", 60)
+        assert originals.find(REPOSITORY, DIGEST) is None
 
 
-class TestKeeping:
+class TestPreserve:
     UPLOADS, UPLOAD = "/v2/org/repo/blobs/uploads/", "/v2/org/repo/blobs/uploads/1"
 
-    @pytest.fixture
-    def original(self, swr: Swr) -> Document:
-        data = encoded(INDEX)
+    @pytest.fixture(autouse=True)
+    def _started(self, swr: Swr) -> None:
         swr.answer("POST", self.UPLOADS, Response(status=202, headers={"Location": self.UPLOAD}))
+
+    @pytest.mark.parametrize("cache", [True, False])
+    def test_original_is_uploaded_as_a_blob(self, swr: Swr, originals: PreservedOriginals, cache: bool) -> None:
         swr.answer("PUT", self.UPLOAD, 201)
-        return Document(OCI_INDEX, digest_of(data), data)
-
-    @pytest.mark.parametrize("remembered", [True, False])
-    def test_as_a_blob_under_its_digest(
-        self, swr: Swr, client: SwrClient, original: Document, remembered: bool
-    ) -> None:
-        kept = PreservedOriginals(client)
-        kept.keep(Repository(ME, REPOSITORY), original, remembered=remembered)
+        originals.preserve(REPOSITORY, ORIGINAL, cache=cache)
         (put,) = [request for request in swr.seen if request.method == "PUT"]
-        assert (put.args["digest"], put.get_data()) == (original.digest, original.data)
-        assert kept.recall(Repository(ME, REPOSITORY), original.digest) == (original if remembered else None)
+        assert (put.args["digest"], put.get_data()) == (DIGEST, DATA)
+        assert originals.cached(REPOSITORY, DIGEST) == (ORIGINAL if cache else None)
 
-    def test_a_refusal_is_told(self, swr: Swr, client: SwrClient, original: Document) -> None:
-        kept = PreservedOriginals(client)
-        for status, kind in ((416, Unexpected), (501, Unavailable)):
-            swr.answer("PUT", self.UPLOAD, status)
-            with pytest.raises(kind):
-                kept.keep(Repository(ME, REPOSITORY), original, remembered=True)
-        assert kept.recall(Repository(ME, REPOSITORY), original.digest) is None
+    @pytest.mark.parametrize(("status", "error"), [(416, Unexpected), (501, Unavailable)])
+    def test_rejection_is_raised(
+        self, swr: Swr, originals: PreservedOriginals, status: int, error: type[AdapterError]
+    ) -> None:
+        swr.answer("PUT", self.UPLOAD, status)
+        with pytest.raises(error):
+            originals.preserve(REPOSITORY, ORIGINAL, cache=True)
+        assert originals.cached(REPOSITORY, DIGEST) is None
 
 
-class TestMissed:
-    def test_a_digest_that_was_not_found_displaces_nothing_else(self, client: SwrClient) -> None:
-        kept = PreservedOriginals(client)
-        client.state.put("of somebody else", b"1", 60)
-        for number in range(10):
-            kept.missed(Repository(ME, REPOSITORY), digest_of(b"%d" % number))
-        assert isinstance(client.state, MemoryState)
-        assert len(client.state._values) == 1
-
-    def test_until_it_comes(self, client: SwrClient) -> None:
-        kept, one, two = PreservedOriginals(client), digest_of(b"1"), digest_of(b"2")
-        kept.missed(Repository(ME, REPOSITORY), one)
-        assert kept.lacks(Repository(ME, REPOSITORY), [two, one])
-        assert not kept.lacks(Repository(ME, REPOSITORY), [two])
-        assert not kept.lacks(Repository(ME, RepositoryName("org", "other")), [one])
-        assert not kept.lacks(Repository(SAME_BY_KEY, REPOSITORY), [one])
-        kept.arrived(Repository(ME, REPOSITORY), [one])
-        assert not kept.lacks(Repository(ME, REPOSITORY), [two, one])
+def test_missing_digests(client: SwrClient, originals: PreservedOriginals) -> None:
+    """They are kept apart from other state, because callers choose them."""
+    client.state.put("another value", b"1", 60)
+    for number in range(10):
+        originals.record_missing(REPOSITORY, digest_of(b"%d" % number))
+    assert isinstance(client.state, MemoryState)
+    assert len(client.state._values) == 1
+    one, missing = digest_of(b"1"), originals.is_missing
+    assert missing(REPOSITORY, one)
+    assert not any(missing(*each) for each in [(REPOSITORY, DIGEST), *((other, one) for other in OTHERS)])
+    originals.clear_missing(REPOSITORY, [DIGEST, one])
+    assert not missing(REPOSITORY, one)

@@ -97,5 +97,5 @@ def test_a_document_too_deep_to_be_compared(marked: dict[str, Any], monkeypatch:
     def too_deep(_: object) -> str:
         raise RecursionError
 
-    monkeypatch.setattr(swr_annotations, "_content", too_deep)
+    monkeypatch.setattr(swr_annotations, "_content_digest", too_deep)
     assert original_digest_of(encoded(marked)) is None

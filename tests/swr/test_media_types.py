@@ -14,9 +14,9 @@ from adapter.swr.media_types import (
     OCI_INDEX,
     OCI_MANIFEST,
     accepts,
+    declared_type,
     is_about_form,
     refusal_error,
-    said,
     type_in,
 )
 
@@ -25,7 +25,7 @@ CONFIG = {"mediaType": "application/vnd.oci.image.config.v1+json"}
 
 @pytest.mark.parametrize("kind", [DOCKER_MANIFEST, OCI_INDEX, f"{OCI_MANIFEST}; charset=utf-8"])
 def test_a_type_that_says_something_is_believed(kind: str) -> None:
-    assert said(kind) == kind
+    assert declared_type(kind) == kind
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_type_that_says_something_is_believed(kind: str) -> None:
     ],
 )
 def test_one_that_says_nothing_is_not(kind: str | None) -> None:
-    assert said(kind) is None
+    assert declared_type(kind) is None
 
 
 @pytest.mark.parametrize(

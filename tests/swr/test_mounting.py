@@ -11,10 +11,10 @@ from werkzeug import Request, Response
 from adapter.credentials import Credentials
 from adapter.errors import AccountBlocked, AdapterError, CredentialsRefused, Throttled, Unavailable
 from adapter.references import RepositoryName, digest_of
+from adapter.swr.blob_uploads import Mounting
 from adapter.swr.client import SwrClient
 from adapter.swr.repository import Repository
 from adapter.swr.retry import MOUNT, RetryPolicy
-from adapter.swr.uploads import Mounting
 from tests.swr.scripted import TOKEN_PATH, Swr, jwt
 
 TARGET, SOURCE = RepositoryName("org", "target"), RepositoryName("org", "deep/source")
@@ -24,7 +24,7 @@ UPLOADS, BLOB = f"/v2/{TARGET}/blobs/uploads/", f"/v2/{TARGET}/blobs/{DIGEST}"
 
 @pytest.fixture(autouse=True)
 def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("uploads", "tokens"):
+    for module in ("blob_uploads", "tokens"):
         monkeypatch.setattr(f"adapter.swr.{module}.MOUNT", RetryPolicy(0, MOUNT.statuses, True))
 
 

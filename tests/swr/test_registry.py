@@ -366,7 +366,7 @@ def test_finish_adds_the_digest(swr: Swr, client: SwrClient, credentials: Creden
 
 def test_swr_keeps_something_else(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("PUT", "/up", Response("", 201, {"Docker-Content-Digest": "sha256:" + "0" * 64}))
-    with pytest.raises(Unexpected, match="keeps the upload as"):
+    with pytest.raises(Unexpected, match="stored the upload as"):
         client.uploads.finish(Repository(credentials, REPOSITORY), "/up", DIGEST, MANIFEST)
 
 

@@ -22,13 +22,13 @@ from gunicorn.app.base import BaseApplication
 from adapter.certificate import Certificate
 from adapter.errors import SizeInvalid
 from adapter.listeners import ListenerConfig
-from adapter.transfer.body_source import Reading, Source, source_of
+from adapter.transfer.body_source import Source, StreamSource, source_of
 from adapter.transfer.request_body import BLOB, Body, Pace, announced_length
 from adapter.worker import worker_class
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    source: Source = Reading(environ["wsgi.input"]) if environ["PATH_INFO"] == "/input" else source_of(environ)
+    source: Source = StreamSource(environ["wsgi.input"]) if environ["PATH_INFO"] == "/input" else source_of(environ)
     query = parse_qs(environ["QUERY_STRING"])
     take, grace = query.get("take"), query.get("grace")
     body = Body(source, announced_length(environ), pace=Pace(float(grace[0]), 100) if grace else BLOB)

@@ -19,72 +19,66 @@ from tests.credentials import (
 )
 
 DIGEST = digest_of(b"layer")
-HERE, THERE = RepositoryName("org", "app"), RepositoryName("org", "deep/er")
+ME = parse_credentials(ACCESS_ID, SECRET_KEY, [PROJECT])
+FIRST, SECOND = (Repository(ME, RepositoryName("org", path)) for path in ("app", "deep/er"))
 
 
-def credentials(secret: str = SECRET_KEY, access_id: str = ACCESS_ID) -> Credentials:
-    return parse_credentials(access_id, secret, [PROJECT])
+@pytest.fixture
+def locations() -> BlobLocations:
+    return BlobLocations(MemoryState())
 
 
-def test_the_place_seen_last() -> None:
-    locations = BlobLocations(MemoryState())
-    assert locations.of(credentials(), DIGEST) is None
-    locations.saw(Repository(credentials(), HERE), DIGEST)
-    locations.saw(Repository(credentials(), THERE), DIGEST)
-    assert locations.of(credentials(), DIGEST) == THERE
-    assert locations.of(credentials(), digest_of(b"another")) is None
+def test_repository_seen_last_is_found(locations: BlobLocations) -> None:
+    assert locations.find(ME, DIGEST) is None
+    locations.record(FIRST, DIGEST)
+    locations.record(SECOND, DIGEST)
+    assert locations.find(ME, DIGEST) == SECOND.name
+    assert locations.find(ME, digest_of(b"another")) is None
+    locations.discard(FIRST, DIGEST)
+    assert locations.find(ME, DIGEST) == SECOND.name
+    locations.discard(SECOND, DIGEST)
+    assert locations.find(ME, DIGEST) is None
 
 
-def test_what_comes_of_asking_swr() -> None:
-    locations = BlobLocations(MemoryState())
-    with locations.asked(Repository(credentials(), HERE), DIGEST):
-        assert locations.of(credentials(), DIGEST) is None
-    assert locations.of(credentials(), DIGEST) == HERE
-    with pytest.raises(Unavailable), locations.asked(Repository(credentials(), HERE), DIGEST):
+def test_outcome_of_a_request_is_recorded(locations: BlobLocations) -> None:
+    with locations.recording(FIRST, DIGEST):
+        assert locations.find(ME, DIGEST) is None
+    assert locations.find(ME, DIGEST) == FIRST.name
+    with pytest.raises(Unavailable), locations.recording(FIRST, DIGEST):
         raise Unavailable("says nothing about the blob")
-    assert locations.of(credentials(), DIGEST) == HERE
-    with pytest.raises(BlobUnknown), locations.asked(Repository(credentials(), HERE), DIGEST):
+    assert locations.find(ME, DIGEST) == FIRST.name
+    with pytest.raises(BlobUnknown), locations.recording(FIRST, DIGEST):
         raise BlobUnknown("gone")
-    assert locations.of(credentials(), DIGEST) is None
-
-
-def test_only_the_place_that_is_gone_is_forgotten() -> None:
-    locations = BlobLocations(MemoryState())
-    locations.saw(Repository(credentials(), THERE), DIGEST)
-    locations.gone(Repository(credentials(), HERE), DIGEST)
-    assert locations.of(credentials(), DIGEST) == THERE
-    locations.gone(Repository(credentials(), THERE), DIGEST)
-    assert locations.of(credentials(), DIGEST) is None
+    assert locations.find(ME, DIGEST) is None
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        credentials(OTHER_SECRET_KEY, f"{PROJECT}@{OTHER_ACCESS_KEY}"),
-        credentials(WRONG_SECRET),
-        credentials(access_id=ACCESS_ID.replace(PROJECT, f"{PROJECT}_team")),
+        parse_credentials(f"{PROJECT}@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, [PROJECT]),
+        parse_credentials(ACCESS_ID, WRONG_SECRET, [PROJECT]),
+        parse_credentials(ACCESS_ID.replace(PROJECT, f"{PROJECT}_team"), SECRET_KEY, [PROJECT]),
     ],
-    ids=["another account", "a wrong secret", "another project"],
+    ids=["another access key", "a wrong secret", "another project"],
 )
-def test_nobody_else_is_told(other: Credentials) -> None:
-    locations = BlobLocations(MemoryState())
-    locations.saw(Repository(credentials(), HERE), DIGEST)
-    assert locations.of(other, DIGEST) is None
-    locations.gone(Repository(other, HERE), DIGEST)
-    assert locations.of(credentials(), DIGEST) == HERE
+def test_other_credentials_find_nothing(locations: BlobLocations, other: Credentials) -> None:
+    locations.record(FIRST, DIGEST)
+    assert locations.find(other, DIGEST) is None
+    locations.discard(Repository(other, FIRST.name), DIGEST)
+    assert locations.find(ME, DIGEST) == FIRST.name
 
 
-def test_no_secret_is_in_a_key() -> None:
+def test_keys_of_the_state_contain_no_secret() -> None:
     state = MemoryState()
-    BlobLocations(state).saw(Repository(credentials(), HERE), DIGEST)
+    BlobLocations(state).record(FIRST, DIGEST)
     (key,) = state._values
     assert not any(secret in key for secret in (SECRET_KEY, LOGIN_KEY))
 
 
 @pytest.mark.parametrize("value", [b"", b"\xff", b"../../etc", b"no-organization", b"org/app?x=1", b"org/app\r\nX: y"])
-def test_foreign_values_are_no_place(value: bytes) -> None:
+def test_invalid_values_in_the_state_are_ignored(value: bytes) -> None:
     class Planted(MemoryState):
         def get(self, key: str) -> bytes | None:
             return value
 
-    assert BlobLocations(Planted()).of(credentials(), DIGEST) is None
+    assert BlobLocations(Planted()).find(ME, DIGEST) is None

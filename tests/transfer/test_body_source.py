@@ -1,4 +1,4 @@
-"""Both ways in, through a real gunicorn: they must behave alike, and the fast one must be the one in use."""
+"""Both sources, through a real gunicorn: they must behave alike, and the fast one must be in use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import json
 import random
 import socket
 import ssl
-import struct
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ from typing import Any
 
 import pytest
 
-from adapter.transfer.body_source import BLOCK, FLUSH, Reading, Receiving, source_of
+from adapter.transfer.body_source import BLOCK_BYTES, FLUSH_SECONDS, SocketSource, StreamSource, source_of
 from tests.certificates import Certificate
 from tests.services import free_ports, running
 
 IDLE = 2.0
 DATA = random.Random(7).randbytes((3 << 20) + 17)
-SIZES = [0, 1, 1023, 16384, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, len(DATA)]
+SIZES = [0, 1, 1023, 16384, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 3 * BLOCK_BYTES, len(DATA)]
 HEAD_ROOM = 8192
 """Bytes that gunicorn reads at a time while it looks for the end of a head."""
 
@@ -77,20 +77,20 @@ def answer(connection: socket.socket, head: bytes = b"") -> dict[str, Any]:
     return document
 
 
-def right(told: dict[str, Any], data: bytes, way: str) -> None:
-    assert told["failure"] is None
-    assert (told["way"], told["received"]) == (way, len(data))
-    assert told["sha256"] == hashlib.sha256(data).hexdigest()
+def check_body(report: dict[str, Any], data: bytes, way: str) -> None:
+    assert report["failure"] is None
+    assert (report["way"], report["received"]) == (way, len(data))
+    assert report["sha256"] == hashlib.sha256(data).hexdigest()
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("path", ["/socket", "/input"])
-def test_every_size_and_the_connection_goes_on(server: Server, size: int, path: str) -> None:
-    way = "Receiving" if path == "/socket" else "Reading"
+def test_every_size_and_the_connection_continues(server: Server, size: int, path: str) -> None:
+    way = "SocketSource" if path == "/socket" else "StreamSource"
     with server.connect() as connection:
         for _ in range(3):
             connection.sendall(head(size, path) + DATA[:size])
-            right(answer(connection), DATA[:size], way)
+            check_body(answer(connection), DATA[:size], way)
 
 
 @pytest.mark.parametrize("size", [1, 100_000, len(DATA)])
@@ -102,90 +102,70 @@ def test_chunked_coding_is_read_from_wsgi_input(server: Server, size: int) -> No
                 part = DATA[start : min(size, start + 32768)]
                 connection.sendall(b"%x\r\n%b\r\n" % (len(part), part))
             connection.sendall(b"0\r\n\r\n")
-            right(answer(connection), DATA[:size], "Reading")
+            check_body(answer(connection), DATA[:size], "StreamSource")
 
 
-@pytest.mark.parametrize("size", [0, 10, 3000, 5000, 7000, HEAD_ROOM, 3 * BLOCK])
-def test_requests_that_come_together(server: Server, size: int) -> None:
+@pytest.mark.parametrize("size", [0, 10, 3000, 5000, 7000, HEAD_ROOM, 3 * BLOCK_BYTES])
+def test_pipelined_requests(server: Server, size: int) -> None:
     """The next request may lie in gunicorn's buffer, in the socket, or decrypted inside of TLS."""
     with server.connect() as connection:
         connection.sendall((head(size) + DATA[:size]) * 3)
         for _ in range(3):
-            right(answer(connection), DATA[:size], "Receiving")
+            check_body(answer(connection), DATA[:size], "SocketSource")
 
 
-def test_a_body_that_trickles_goes_on_block_by_block(server: Server) -> None:
-    pause = (IDLE + FLUSH) / 2
+def test_slow_body_is_passed_on_block_by_block(server: Server) -> None:
     with server.connect() as connection:
         connection.sendall(head(9))
-        connection.sendall(DATA[:3])
-        blocked(connection, pause)
-        connection.sendall(DATA[3:6])
-        blocked(connection, pause)
-        connection.sendall(DATA[6:9])
-        told = answer(connection)
-    right(told, DATA[:9], "Receiving")
-    assert len(told["blocks"]) > 1
+        for start in (0, 3, 6):
+            connection.sendall(DATA[start : start + 3])
+            time.sleep((IDLE + FLUSH_SECONDS) / 2 if start < 6 else 0)
+        report = answer(connection)
+    check_body(report, DATA[:9], "SocketSource")
+    assert len(report["blocks"]) > 1
 
 
-def blocked(connection: socket.socket, seconds: float) -> None:
-    """Waits, and sees that nothing is answered meanwhile."""
-    connection.settimeout(seconds)
-    with pytest.raises(TimeoutError):
-        connection.recv(1)
-    connection.settimeout(20)
-
-
-def test_a_client_that_waits_to_be_asked(server: Server) -> None:
+def test_expect_100_continue(server: Server) -> None:
     with server.connect() as connection:
         connection.sendall(head(5, "/socket", "Expect: 100-continue"))
         assert connection.recv(100).startswith(b"HTTP/1.1 100")
         connection.sendall(DATA[:5])
-        right(answer(connection), DATA[:5], "Receiving")
+        check_body(answer(connection), DATA[:5], "SocketSource")
 
 
-def test_bodies_that_stall_are_given_up(server: Server) -> None:
+def test_stalled_bodies_are_rejected(server: Server) -> None:
     with ExitStack() as stack:
         stalled = []
         for path in ("/socket", "/input"):
-            for sent in (0, 1, 5000, BLOCK + 1):
+            for sent in (0, 1, 5000, BLOCK_BYTES + 1):
                 connection = stack.enter_context(server.connect())
-                connection.sendall(head(2 * BLOCK, path) + DATA[:sent])
+                connection.sendall(head(2 * BLOCK_BYTES, path) + DATA[:sent])
                 stalled.append(connection)
         for connection in stalled:
-            told = answer(connection)
-            assert f"stopped after {told['received']} bytes" in told["failure"]
+            report = answer(connection)
+            assert f"stopped after {report['received']} bytes" in report["failure"]
             assert connection.recv(1) == b""
 
 
 @pytest.mark.parametrize("path", ["/socket", "/input"])
-@pytest.mark.parametrize("sent", [0, 1, 5000, BLOCK + 1])
-def test_a_client_that_hangs_up(server: Server, path: str, sent: int) -> None:
+@pytest.mark.parametrize("sent", [0, 1, 5000, BLOCK_BYTES + 1])
+def test_client_that_disconnects(server: Server, path: str, sent: int) -> None:
     with server.connect() as connection:
-        connection.sendall(head(2 * BLOCK, path) + DATA[:sent])
+        connection.sendall(head(2 * BLOCK_BYTES, path) + DATA[:sent])
         if server.context is None:  # TLS knows no half-close: who ends it reads no more
             connection.shutdown(socket.SHUT_WR)
-            told = answer(connection)
-            assert (told["received"], told["failure"] is None) == (sent, False)
-    test_every_size_and_the_connection_goes_on(server, 1023, path)
+            report = answer(connection)
+            assert (report["received"], report["failure"] is None) == (sent, False)
+    test_every_size_and_the_connection_continues(server, 1023, path)
 
 
-def test_a_client_that_resets(server: Server) -> None:
-    for _ in range(3):
-        connection = server.connect()
-        connection.sendall(head(2 * BLOCK) + DATA[:BLOCK])
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        connection.close()
-    test_every_size_and_the_connection_goes_on(server, 1023, "/socket")
-
-
-def test_an_answer_in_the_middle_ends_the_connection(server: Server) -> None:
+def test_response_before_the_end_of_the_body_closes_the_connection(server: Server) -> None:
     with server.connect() as connection:
-        connection.sendall(head(2 * BLOCK, "/socket?take=10") + DATA[:BLOCK])
-        assert answer(connection)["received"] < 2 * BLOCK
+        connection.sendall(head(2 * BLOCK_BYTES, "/socket?take=10") + DATA[:BLOCK_BYTES])
+        assert answer(connection)["received"] < 2 * BLOCK_BYTES
         # What it does not take is refused when this comes late.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            connection.sendall(DATA[:BLOCK])
+            connection.sendall(DATA[:BLOCK_BYTES])
             assert connection.recv(1) == b""
 
 
@@ -204,82 +184,55 @@ class Clock:
 
 
 @pytest.mark.parametrize(("speed", "least", "most"), [(8_000, 1_024, 8_000), (500, 1_024, 1_024), (1e9, 200_000, 1e6)])
-def test_pieces_are_as_large_as_what_comes_in_a_moment(speed: float, least: float, most: float) -> None:
+def test_size_of_reads_follows_the_speed(speed: float, least: float, most: float) -> None:
     stream = Clock(speed)
-    reading = Reading(stream, clock=lambda: stream.now)
-    view = memoryview(bytearray(BLOCK))
+    reading = StreamSource(stream, clock=lambda: stream.now)
+    view = memoryview(bytearray(BLOCK_BYTES))
     for _ in range(20):
         assert reading.fill(view) == stream.asked[-1]
     assert all(least <= size <= most for size in stream.asked[8:])
 
 
-def insides(**changes: Any) -> dict[str, Any]:
-    """An environment as gunicorn makes it, but for the changes."""
-    connection = SimpleNamespace(recv_into=lambda view: 0, gettimeout=lambda: None)
+def internals() -> dict[str, Any]:
+    """An environment as gunicorn makes it."""
     nothing: Callable[..., bytes] = lambda *_: b""  # noqa: E731
+    connection = SimpleNamespace(recv_into=lambda view: 0, recv=nothing, gettimeout=lambda: None)
     unreader = SimpleNamespace(sock=connection, take_buffered=nothing, unread=nothing)
-    reader = SimpleNamespace(length=5, unreader=unreader)
-    environ = {
-        "wsgi.input": SimpleNamespace(reader=reader, buf=io.BytesIO()),
-        "gunicorn.socket": connection,
-        "CONTENT_LENGTH": "5",
-    }
-    for place, value in changes.items():
-        target: Any = {"reader": reader, "unreader": unreader, "body": environ["wsgi.input"]}.get(
-            place.partition("_")[0], environ
-        )
-        name = place.partition("_")[2]
-        if target is environ:
-            environ[place.replace("__", ".")] = value
-        elif value is None:
-            delattr(target, name)
-        else:
-            setattr(target, name, value)
-    return environ
-
-
-def read_already() -> io.BytesIO:
-    begun = io.BytesIO()
-    begun.write(b"x")
-    return begun
-
-
-def test_the_known_insides_are_recognised() -> None:
-    assert isinstance(source_of(insides()), Receiving)
+    body = SimpleNamespace(reader=SimpleNamespace(length=5, unreader=unreader), buf=io.BytesIO())
+    return {"wsgi.input": body, "gunicorn.socket": connection, "CONTENT_LENGTH": "5"}
 
 
 @pytest.mark.parametrize(
-    "changes",
+    "change",
     [
-        {"body_reader": None},
-        {"body_buf": read_already()},
-        {"reader_unreader": None},
-        {"reader_length": 4},
-        {"unreader_take_buffered": None},
-        {"unreader_take_buffered": 5},
-        {"unreader_sock": object()},
-        {"CONTENT_LENGTH": ""},
-        {"gunicorn__socket": None},
+        lambda environ: delattr(environ["wsgi.input"], "reader"),
+        lambda environ: environ["wsgi.input"].buf.write(b"x"),
+        lambda environ: delattr(environ["wsgi.input"].reader, "unreader"),
+        lambda environ: setattr(environ["wsgi.input"].reader, "length", 4),
+        lambda environ: delattr(environ["wsgi.input"].reader.unreader, "take_buffered"),
+        lambda environ: setattr(environ["wsgi.input"].reader.unreader, "take_buffered", 5),
+        lambda environ: setattr(environ["wsgi.input"].reader.unreader, "sock", object()),
+        lambda environ: environ.update({"CONTENT_LENGTH": ""}),
+        lambda environ: environ.pop("gunicorn.socket"),
+        lambda environ: environ.update({"wsgi.input": io.BytesIO(b"x")}),
     ],
-    ids=lambda changes: next(iter(changes)),
 )
-def test_other_insides_are_read_from_wsgi_input(changes: dict[str, Any]) -> None:
-    assert isinstance(source_of(insides(**changes)), Reading)
-
-
-def test_no_server_of_ours() -> None:
-    assert isinstance(source_of({"wsgi.input": io.BytesIO(b"x"), "CONTENT_LENGTH": "1"}), Reading)
+def test_other_internals_are_read_from_wsgi_input(change: Callable[[dict[str, Any]], object]) -> None:
+    environ = internals()
+    assert isinstance(source_of(environ), SocketSource)
+    change(environ)
+    assert isinstance(source_of(environ), StreamSource)
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_the_connection_is_the_server_s_again_afterwards(whole: bool) -> None:
+def test_timeouts_of_the_connection_are_restored(whole: bool) -> None:
     ours, far = socket.socketpair()
     with ours, far:
         ours.settimeout(7)
         far.sendall(b"01234")
         far.shutdown(socket.SHUT_WR)
         unreader = SimpleNamespace(take_buffered=lambda: b"", unread=lambda _: None)
-        source = Receiving(SimpleNamespace(length=5 if whole else 9, unreader=unreader), ours)
+        source = SocketSource(SimpleNamespace(length=5 if whole else 9, unreader=unreader), ours)
         assert source.fill(memoryview(bytearray(9))) == 5
         assert ours.gettimeout() == (7 if whole else None)
         source.release()

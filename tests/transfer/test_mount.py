@@ -1,8 +1,8 @@
-"""Mounts against the sandbox, for each way in which SWR may answer them; what Harbor is told must be true each time."""
+"""Mounts against the sandbox, for each way in which SWR may respond to them: what Harbor is told must be true."""
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import random
 import threading
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ import pytest
 from adapter.contract.concurrency import Slots
 from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import (
+    AdapterError,
     BlobUnknown,
     Busy,
     Denied,
     InvalidRequest,
-    NotFound,
     OrganizationUnknown,
     Throttled,
     Unavailable,
@@ -30,8 +30,9 @@ from adapter.swr.client import SwrClient
 from adapter.swr.rate_limit import RateLimit
 from adapter.swr.repository import Repository
 from adapter.transfer.blob_locations import BlobLocations
-from adapter.transfer.mount import Mounts
+from adapter.transfer.mount import Mounts, Transfer
 from adapter.transfer.upload_session import UploadSession
+from tests.contract.http import asked
 from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, SECRET_KEY
 from tests.running import OTHER_TENANT, TENANT, RunningSandbox
 
@@ -39,9 +40,8 @@ ME = parse_credentials(ACCESS_ID, SECRET_KEY, [PROJECT])
 OTHER = parse_credentials(f"{PROJECT}@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY, [PROJECT])
 DATA = random.Random(3).randbytes(400_001)
 SMALL = b"a config"
-DIGEST = digest_of(DATA)
-SOURCE = RepositoryName("team", "source")
-_numbers = itertools.count()
+DIGEST, GONE = digest_of(DATA), digest_of(b"gone")
+SOURCE, TARGET = RepositoryName("team", "source"), RepositoryName("team", "target")
 
 
 @pytest.fixture
@@ -53,37 +53,31 @@ def swr(sandbox: RunningSandbox) -> Iterator[RunningSandbox]:
     sandbox.reset()
 
 
-@pytest.fixture
-def target() -> RepositoryName:
-    return RepositoryName("team", f"target{next(_numbers)}")
-
-
 class Adapter:
-    """What of an adapter takes part in a mount."""
+    """The parts of an adapter that take part in a mount."""
 
     def __init__(self, swr: RunningSandbox, mode: str = "auto", **settings: Any) -> None:
         regions = {PROJECT: RegionHosts(swr.registry, swr.api)}
-        self.client = SwrClient.build(Settings(**{"regions": regions, "requests_per_second": 0.0, **settings}))
-        self.locations = BlobLocations(self.client.state)
-        self.mounts = Mounts(self.client, self.locations, mode, threading.Semaphore(1))
+        client = SwrClient.build(Settings(**{"regions": regions, "requests_per_second": 0.0, **settings}))
+        self.locations = BlobLocations(client.state)
+        self.mounts = Mounts(client, self.locations, mode, threading.Semaphore(1))
 
-    def offered(self, who: Credentials = ME, digest: str = DIGEST) -> RepositoryName | None:
+    def offer(self, who: Credentials = ME, digest: str = DIGEST, *, seen: bool = True) -> RepositoryName | None:
+        """What is offered, by default after the blob was seen in the source."""
+        if seen:
+            self.locations.record(Repository(who, SOURCE), digest)
         return self.mounts.offer(who, digest)
 
     def mount(
         self,
-        target: RepositoryName,
         source: RepositoryName | None = SOURCE,
         digest: str = DIGEST,
         *,
-        who: Credentials = ME,
+        target: RepositoryName = TARGET,
         harbor: bool = True,
+        transfer: Transfer = contextlib.nullcontext,
     ) -> UploadSession | None:
-        return self.mounts.mount(Repository(who, target), digest, source, harbor=harbor)
-
-
-def asked(swr: RunningSandbox, method: str, path: str = "") -> list[dict[str, Any]]:
-    return [each for each in swr.journal() if each["method"] == method and path in each["path"]]
+        return self.mounts.mount(Repository(ME, target), digest, source, harbor=harbor, transfer=transfer)
 
 
 def open_uploads(swr: RunningSandbox) -> int:
@@ -91,261 +85,221 @@ def open_uploads(swr: RunningSandbox) -> int:
 
 
 class TestOffers:
-    def test_what_was_seen(self, swr: RunningSandbox) -> None:
+    def test_seen_blob_is_offered_to_the_same_credentials(self, swr: RunningSandbox) -> None:
         adapter = Adapter(swr)
-        assert adapter.offered() is None
-        adapter.locations.saw(Repository(ME, SOURCE), DIGEST)
-        assert adapter.offered() == SOURCE
-        assert adapter.offered(OTHER) is None
+        assert adapter.offer(seen=False) is None
+        assert adapter.offer() == SOURCE
+        assert adapter.offer(OTHER, seen=False) is None
+        assert Adapter(swr, "never").offer() is None
 
-    def test_never(self, swr: RunningSandbox) -> None:
-        adapter = Adapter(swr, "never")
-        adapter.locations.saw(Repository(ME, SOURCE), DIGEST)
-        assert adapter.offered() is None
-
-    @pytest.mark.parametrize(("mode", "offers"), [("auto", None), ("copy", SOURCE)])
-    def test_an_account_that_cannot_mount(
-        self, swr: RunningSandbox, target: RepositoryName, mode: str, offers: RepositoryName | None
-    ) -> None:
+    @pytest.mark.parametrize(("mode", "offered"), [("auto", None), ("copy", SOURCE)])
+    def test_without_support_in_swr(self, swr: RunningSandbox, mode: str, offered: RepositoryName | None) -> None:
         adapter = Adapter(swr, mode)
-        assert adapter.mount(target) is None
-        adapter.locations.saw(Repository(ME, SOURCE), DIGEST)
-        adapter.locations.saw(Repository(OTHER, SOURCE), DIGEST)
-        assert adapter.offered() == offers
-        assert adapter.offered(OTHER) == SOURCE
+        assert adapter.mount() is None
+        assert adapter.offer() == offered
+        assert adapter.offer(OTHER) == SOURCE
 
-    def test_an_account_that_can(self, swr: RunningSandbox, target: RepositoryName) -> None:
+    def test_mounted_blob_is_offered_from_its_target(self, swr: RunningSandbox) -> None:
         swr.set_knobs(mount="201")
         adapter = Adapter(swr)
-        assert adapter.mount(target) is None
-        assert adapter.offered() == target
+        assert adapter.mount() is None
+        assert adapter.offer(seen=False) == TARGET
 
 
 class TestMounted:
     @pytest.mark.parametrize("scopes", ["all", "first", "refused"])
     @pytest.mark.parametrize("mount_scope", [True, False])
-    def test_by_swr(self, swr: RunningSandbox, target: RepositoryName, scopes: str, mount_scope: bool) -> None:
+    def test_by_swr(self, swr: RunningSandbox, scopes: str, mount_scope: bool) -> None:
         swr.set_knobs(mount="201", scopes=scopes, mount_scope=mount_scope)
-        assert Adapter(swr).mount(target) is None
-        assert swr.store.read_blob(str(target), DIGEST) == DATA
-        copied = asked(swr, "PUT", "/blobs/uploads/")
-        assert bool(copied) == (mount_scope and scopes != "all")
+        assert Adapter(swr).mount() is None
+        assert swr.store.read_blob(str(TARGET), DIGEST) == DATA
+        assert bool(asked(swr, "PUT", "/blobs/uploads/")) == (mount_scope and scopes != "all")
         assert open_uploads(swr) == 0
 
-    def test_a_second_one_costs_one_request(self, swr: RunningSandbox, target: RepositoryName) -> None:
+    def test_second_mount_costs_one_request(self, swr: RunningSandbox) -> None:
         swr.set_knobs(mount="201")
         swr.store.put_blob(str(SOURCE), SMALL)
         adapter = Adapter(swr)
-        adapter.mount(target)
+        adapter.mount()
         before = len(swr.journal())
-        adapter.mount(target, digest=digest_of(SMALL))
+        adapter.mount(digest=digest_of(SMALL))
         assert len(swr.journal()) == before + 1
 
-    def test_an_answer_that_names_no_blob_is_looked_after(self, swr: RunningSandbox, target: RepositoryName) -> None:
+    def test_success_without_a_digest_is_checked(self, swr: RunningSandbox) -> None:
         swr.set_knobs(mount="silent")
-        assert Adapter(swr).mount(target) is None
-        assert asked(swr, "HEAD", f"/{target}/blobs/")
+        assert Adapter(swr).mount() is None
+        assert asked(swr, "HEAD", f"/{TARGET}/blobs/")
         assert asked(swr, "PUT") == []
 
-    @pytest.mark.parametrize("answer", ["202", "false", "405"])
-    @pytest.mark.parametrize("mode", ["auto", "copy"])
-    @pytest.mark.parametrize("data", [DATA, SMALL, b""], ids=["large", "small", "empty"])
-    def test_by_copying(self, swr: RunningSandbox, target: RepositoryName, answer: str, mode: str, data: bytes) -> None:
-        swr.set_knobs(mount=answer)
+    @pytest.mark.parametrize(
+        ("response", "mode", "data", "redirect"),
+        [
+            ("202", "auto", DATA, "307"),
+            ("202", "copy", SMALL, "off"),
+            ("202", "auto", b"", "307"),
+            ("false", "auto", SMALL, "307"),
+            ("false", "copy", DATA, "307"),
+            ("405", "auto", DATA, "off"),
+            ("405", "copy", b"", "307"),
+        ],
+    )
+    def test_by_copying(self, swr: RunningSandbox, response: str, mode: str, data: bytes, redirect: str) -> None:
+        swr.set_knobs(mount=response, blob_redirect=redirect)
         digest = swr.store.put_blob(str(SOURCE), data)
-        adapter = Adapter(swr, mode)
-        assert adapter.mount(target, digest=digest) is None
-        assert swr.store.read_blob(str(target), digest) == data
+        assert Adapter(swr, mode).mount(digest=digest) is None
+        assert swr.store.read_blob(str(TARGET), digest) == data
         assert open_uploads(swr) == 0
 
-    def test_the_upload_that_swr_opened_is_used(self, swr: RunningSandbox, target: RepositoryName) -> None:
-        Adapter(swr).mount(target)
-        assert len(asked(swr, "POST", "/blobs/uploads/")) == 1
-
-    def test_swr_is_not_asked_again_for_what_it_cannot(self, swr: RunningSandbox, target: RepositoryName) -> None:
+    def test_copy_uses_the_upload_that_swr_opened(self, swr: RunningSandbox) -> None:
         adapter = Adapter(swr, "copy")
-        adapter.mount(target)
-        adapter.mount(RepositoryName("team", f"{target.path}-2"))
+        adapter.mount()
+        assert len(asked(swr, "POST", "/blobs/uploads/")) == 1
+        # SWR does not support mounts: the next one is not tried.
+        adapter.mount(target=RepositoryName("team", "second"))
         assert ["mount" in dict(each["query"]) for each in asked(swr, "POST", "/blobs/uploads/")] == [True, False]
 
-    @pytest.mark.parametrize("redirect", ["307", "off"])
-    def test_wherever_the_blob_is_kept(self, swr: RunningSandbox, target: RepositoryName, redirect: str) -> None:
-        swr.set_knobs(blob_redirect=redirect)
-        assert Adapter(swr).mount(target) is None
-        assert swr.store.read_blob(str(target), DIGEST) == DATA
-
-    def test_where_the_client_names_no_source(self, swr: RunningSandbox, target: RepositoryName) -> None:
+    def test_client_may_leave_out_the_source(self, swr: RunningSandbox) -> None:
         adapter = Adapter(swr)
-        adapter.locations.saw(Repository(ME, SOURCE), DIGEST)
-        assert adapter.mount(target, None) is None
-        assert swr.store.read_blob(str(target), DIGEST) == DATA
+        assert adapter.offer() == SOURCE
+        assert adapter.mount(None) is None
+        assert swr.store.read_blob(str(TARGET), DIGEST) == DATA
 
 
-class TestNeverFalsely:
-    """Harbor takes any 2xx for mounted, so here each end is None with the blob there, or an error."""
+class TestNoFalseSuccess:
+    """Harbor takes any 2xx for a completed mount: so the blob is in the target, or there is an error."""
 
-    @pytest.mark.parametrize("answer", ["202", "201", "silent", "false", "405"])
-    @pytest.mark.parametrize("mode", ["auto", "copy"])
-    def test_a_source_that_has_gone(self, swr: RunningSandbox, target: RepositoryName, answer: str, mode: str) -> None:
-        swr.set_knobs(mount=answer)
+    @pytest.mark.parametrize(
+        ("response", "mode"),
+        [("202", "auto"), ("201", "copy"), ("silent", "auto"), ("false", "copy"), ("405", "auto"), ("405", "copy")],
+    )
+    def test_blob_that_is_gone(self, swr: RunningSandbox, response: str, mode: str) -> None:
+        swr.set_knobs(mount=response)
         adapter = Adapter(swr, mode)
-        gone = digest_of(b"gone")
-        adapter.locations.saw(Repository(ME, SOURCE), gone)
-        assert adapter.offered(digest=gone) == SOURCE
+        assert adapter.offer(digest=GONE) == SOURCE
         with pytest.raises(BlobUnknown) as caught:
-            adapter.mount(target, digest=gone)
+            adapter.mount(digest=GONE)
         assert str(SOURCE) in caught.value.sentence
-        assert adapter.offered(digest=gone) is None
+        assert adapter.offer(digest=GONE, seen=False) is None
         assert open_uploads(swr) == 0
+        # It tells nothing about the support of mounts.
+        assert adapter.offer() == SOURCE
 
-    def test_a_source_that_has_gone_says_nothing_about_mounts(
-        self, swr: RunningSandbox, target: RepositoryName
-    ) -> None:
-        adapter = Adapter(swr)
-        with pytest.raises(BlobUnknown):
-            adapter.mount(target, digest=digest_of(b"gone"))
-        adapter.locations.saw(Repository(ME, SOURCE), DIGEST)
-        assert adapter.offered() == SOURCE
-
-    @pytest.mark.parametrize("harbor", [True, False])
-    @pytest.mark.parametrize("answer", ["202", "201"])
-    def test_another_accounts_source(
-        self, swr: RunningSandbox, target: RepositoryName, answer: str, harbor: bool
-    ) -> None:
-        swr.set_knobs(mount=answer)
-        swr.store.create_organization("theirs", OTHER_TENANT)
-        digest = swr.store.put_blob("theirs/secret", b"their secret layer")
-        try:
-            session = Adapter(swr, "copy").mount(target, RepositoryName("theirs", "secret"), digest, harbor=harbor)
-        except (NotFound, Denied) as error:
-            assert error.status in (403, 404)
-            assert harbor
-        else:
-            assert session is not None
-            assert not harbor
-        assert not swr.store.has_blob(str(target), digest)
-
-    def test_a_target_of_another_account(self, swr: RunningSandbox) -> None:
+    def test_target_of_another_tenant(self, swr: RunningSandbox) -> None:
         swr.store.create_organization("theirs", OTHER_TENANT)
         with pytest.raises((Denied, OrganizationUnknown)):
-            Adapter(swr).mount(RepositoryName("theirs", "app"))
+            Adapter(swr).mount(target=RepositoryName("theirs", "app"))
 
-    @pytest.mark.parametrize("check_digest", [True, False])
-    def test_a_damaged_source(self, swr: RunningSandbox, target: RepositoryName, check_digest: bool) -> None:
-        swr.set_knobs(check_digest=check_digest)
-        swr.store.blob_path(str(SOURCE), DIGEST).write_bytes(DATA[:-1] + b"!")
-        adapter = Adapter(swr)
-        adapter.locations.saw(Repository(ME, SOURCE), DIGEST)
-        with pytest.raises(Unexpected) as caught:
-            adapter.mount(target)
-        assert "cannot be copied" in caught.value.sentence
-        assert not swr.store.has_blob(str(target), DIGEST)
-        assert adapter.offered() is None
-
-    def test_a_source_that_breaks_off(self, swr: RunningSandbox, target: RepositoryName) -> None:
-        swr.faults({"origin": "objects", "method": "GET", "cut_after_bytes": 100_000})
-        with pytest.raises(Unexpected):
-            Adapter(swr).mount(target)
-        assert not swr.store.has_blob(str(target), DIGEST)
-
-    def test_an_upload_that_swr_refuses(self, swr: RunningSandbox, target: RepositoryName) -> None:
-        swr.faults({"method": "PUT", "path": "/blobs/uploads/", "status": 500})
+    @pytest.mark.parametrize(
+        ("knobs", "fault", "error"),
+        [
+            ({"check_digest": True}, None, Unexpected),
+            ({"check_digest": False}, None, Unexpected),
+            ({}, {"origin": "objects", "method": "GET", "cut_after_bytes": 100_000}, Unexpected),
+            ({}, {"method": "PUT", "path": "/blobs/uploads/", "status": 500}, Unavailable),
+        ],
+        ids=["damaged source", "damaged source, digest not checked", "source that breaks off", "rejected upload"],
+    )
+    def test_copy_that_fails(
+        self,
+        swr: RunningSandbox,
+        knobs: dict[str, object],
+        fault: dict[str, object] | None,
+        error: type[AdapterError],
+    ) -> None:
+        swr.set_knobs(**knobs)
+        if fault is None:
+            swr.store.blob_path(str(SOURCE), DIGEST).write_bytes(DATA[:-1] + b"!")
+        else:
+            swr.faults(fault)
         adapter = Adapter(swr, "copy")
-        adapter.locations.saw(Repository(ME, SOURCE), DIGEST)
-        with pytest.raises(Unavailable):
-            adapter.mount(target)
-        # Otherwise Harbor would come back to the same offer, and never send the layer itself.
-        assert adapter.offered() is None
+        assert adapter.offer() == SOURCE
+        with pytest.raises(error) as caught:
+            adapter.mount()
+        assert fault is not None or "cannot be copied" in caught.value.sentence
+        assert not swr.store.has_blob(str(TARGET), DIGEST)
+        # If it were offered again, Harbor would never upload the layer.
+        assert adapter.offer(seen=False) is None
 
-    def test_never_means_never(self, swr: RunningSandbox, target: RepositoryName) -> None:
-        with pytest.raises(InvalidRequest):
-            Adapter(swr, "never").mount(target)
-        assert swr.journal() == []
-
-    def test_nothing_is_known(self, swr: RunningSandbox, target: RepositoryName) -> None:
-        with pytest.raises(BlobUnknown):
-            Adapter(swr).mount(target, None)
+    @pytest.mark.parametrize(
+        ("mode", "source", "error"), [("never", SOURCE, InvalidRequest), ("auto", None, BlobUnknown)]
+    )
+    def test_without_a_request_to_swr(
+        self,
+        swr: RunningSandbox,
+        mode: str,
+        source: RepositoryName | None,
+        error: type[AdapterError],
+    ) -> None:
+        with pytest.raises(error):
+            Adapter(swr, mode).mount(source)
         assert swr.journal() == []
 
 
 class TestOtherClients:
-    """What the OCI distribution spec has: 202 and an upload where nothing is mounted."""
+    """As in the OCI distribution spec: 202 and an upload if nothing is mounted."""
 
-    @pytest.mark.parametrize("mode", ["auto", "copy", "never"])
-    def test_an_upload_is_open(self, swr: RunningSandbox, target: RepositoryName, mode: str) -> None:
-        gone = digest_of(b"gone")
-        session = Adapter(swr, mode).mount(target, digest=gone, harbor=False)
-        assert session is not None
+    @pytest.mark.parametrize(
+        ("mode", "response", "source", "digest"),
+        [
+            *((mode, "202", SOURCE, GONE) for mode in ("auto", "copy", "never")),
+            ("auto", "202", SOURCE, DIGEST),
+            ("auto", "false", SOURCE, DIGEST),
+            ("auto", "405", SOURCE, DIGEST),
+            ("auto", "202", None, DIGEST),
+        ],
+    )
+    def test_upload_is_opened(
+        self,
+        swr: RunningSandbox,
+        mode: str,
+        response: str,
+        source: RepositoryName | None,
+        digest: str,
+    ) -> None:
+        swr.set_knobs(mount=response)
+        assert Adapter(swr, mode).mount(source, digest, harbor=False) is not None
         assert open_uploads(swr) == 1
-        assert len(asked(swr, "POST", "/blobs/uploads/")) == 1
+        assert len(asked(swr, "POST", "/blobs/uploads/")) == 1 + (response in ("false", "405"))
+        assert not swr.store.has_blob(str(TARGET), DIGEST)
 
-    def test_swrs_answer_is_passed_on(self, swr: RunningSandbox, target: RepositoryName) -> None:
-        swr.set_knobs(mount="201")
-        assert Adapter(swr).mount(target, harbor=False) is None
-        assert swr.store.has_blob(str(target), DIGEST)
-
-    def test_nothing_is_copied_for_them_unless_it_is_to_be(self, swr: RunningSandbox, target: RepositoryName) -> None:
-        assert Adapter(swr, "auto").mount(target, harbor=False) is not None
-        assert not swr.store.has_blob(str(target), DIGEST)
-        assert Adapter(swr, "copy").mount(target, harbor=False) is None
-        assert swr.store.has_blob(str(target), DIGEST)
-
-    @pytest.mark.parametrize("answer", ["false", "405"])
-    def test_refusals_and_false_answers(self, swr: RunningSandbox, target: RepositoryName, answer: str) -> None:
-        swr.set_knobs(mount=answer)
-        assert Adapter(swr).mount(target, harbor=False) is not None
-
-    def test_one_that_was_invited_is_answered_as_harbor_is(self, swr: RunningSandbox, target: RepositoryName) -> None:
-        adapter = Adapter(swr)
-        adapter.locations.saw(Repository(ME, SOURCE), DIGEST)
-        assert adapter.offered() == SOURCE
-        swr.store.blob_path(str(SOURCE), DIGEST).unlink()
-        with pytest.raises(BlobUnknown):
-            adapter.mount(target, harbor=False)
-
-    @pytest.mark.parametrize("source", [None, RepositoryName("team", "elsewhere")])
-    def test_one_that_names_another_source_was_not_invited(
-        self, swr: RunningSandbox, target: RepositoryName, source: RepositoryName | None
+    @pytest.mark.parametrize("source", [SOURCE, None, RepositoryName("team", "elsewhere")])
+    def test_only_the_offered_source_is_treated_as_harbors(
+        self, swr: RunningSandbox, source: RepositoryName | None
     ) -> None:
         adapter = Adapter(swr)
-        adapter.locations.saw(Repository(ME, SOURCE), DIGEST)
-        assert adapter.offered() == SOURCE
+        assert adapter.offer() == SOURCE
         swr.store.blob_path(str(SOURCE), DIGEST).unlink()
-        assert adapter.mount(target, source, harbor=False) is not None
+        if source == SOURCE:
+            with pytest.raises(BlobUnknown):
+                adapter.mount(source, harbor=False)
+        else:
+            assert adapter.mount(source, harbor=False) is not None
 
-    def test_none_is_known_and_none_was_named(self, swr: RunningSandbox, target: RepositoryName) -> None:
-        assert Adapter(swr).mount(target, None, harbor=False) is not None
 
-
-class TestThrottled:
-    def test_a_copy_is_within_the_rate_limit(
-        self, swr: RunningSandbox, target: RepositoryName, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+class TestLimits:
+    def test_copy_observes_the_rate_limit(self, swr: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
         take = RateLimit.take
         monkeypatch.setattr(RateLimit, "take", lambda self, account, _: take(self, account, 0.01))
-        # The first token counts for nobody; the other one, the mount and the blob: the PUT has no turn.
+        # The first token does not count; the second one, the mount and the blob do, and nothing is left for the PUT.
         with pytest.raises(Throttled):
-            Adapter(swr, requests_per_second=3).mount(target)
-        assert not swr.store.has_blob(str(target), DIGEST)
+            Adapter(swr, requests_per_second=3).mount()
+        assert not swr.store.has_blob(str(TARGET), DIGEST)
 
     @pytest.mark.parametrize("mode", ["auto", "copy"])
-    def test_no_place_for_a_transfer(self, swr: RunningSandbox, target: RepositoryName, mode: str) -> None:
+    def test_copy_needs_a_slot(self, swr: RunningSandbox, mode: str) -> None:
         adapter, full = Adapter(swr, mode), partial(Slots(0, "transfers").take, ME)
-        adapter.locations.saw(Repository(ME, SOURCE), DIGEST)
+        assert adapter.offer() == SOURCE
         with pytest.raises(Busy):
-            adapter.mounts.mount(Repository(ME, target), DIGEST, SOURCE, harbor=True, transfer=full)
+            adapter.mount(transfer=full)
         assert open_uploads(swr) == 0
-        # It says nothing about the blob, and Harbor comes again.
-        assert adapter.offered() == SOURCE
-
-    def test_what_swr_mounts_needs_none(self, swr: RunningSandbox, target: RepositoryName) -> None:
+        # It tells nothing about the blob, and Harbor repeats the request.
+        assert adapter.offer(seen=False) == SOURCE
         swr.set_knobs(mount="201")
-        full = partial(Slots(0, "transfers").take, ME)
-        assert Adapter(swr).mounts.mount(Repository(ME, target), DIGEST, SOURCE, harbor=True, transfer=full) is None
+        assert Adapter(swr, mode).mount(transfer=full) is None
 
     @pytest.mark.parametrize("status", [429, 503])
-    def test_swr_that_is_busy_is_asked_again(self, swr: RunningSandbox, target: RepositoryName, status: int) -> None:
+    def test_busy_swr_is_tried_again(self, swr: RunningSandbox, status: int) -> None:
         swr.set_knobs(mount="201")
         swr.faults({"method": "POST", "path": "/blobs/uploads/", "status": status, "times": 2})
-        assert Adapter(swr).mount(target) is None
+        assert Adapter(swr).mount() is None
         assert asked(swr, "PUT") == []

@@ -12,94 +12,72 @@ from hypothesis import strategies as st
 from adapter.errors import DigestInvalid
 from adapter.references import digest_of
 from adapter.transfer.request_body import BUFFERS
-from adapter.transfer.verified_body import Block, SizedVerifiedBody, VerifiedBody, collected
+from adapter.transfer.verified_body import Block, SizedVerifiedBody, VerifiedBody, read_verified
 
 BLOCKS = [b"one", b"two", b"three"]
 DIGEST = digest_of(b"onetwothree")
+SOME_BLOCKS = st.lists(st.binary(min_size=1, max_size=9), max_size=6)
 
 
-@given(st.lists(st.binary(min_size=1, max_size=9), max_size=6))
-def test_everything_arrives_when_it_is_right(blocks: list[bytes]) -> None:
-    held = VerifiedBody(blocks, digest_of(b"".join(blocks)))
-    assert list(held) == blocks
-    assert held.complete
-
-
-@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
-def test_both_algorithms(algorithm: str) -> None:
-    assert list(VerifiedBody(BLOCKS, digest_of(b"onetwothree", algorithm))) == BLOCKS
-    with pytest.raises(DigestInvalid):
-        list(VerifiedBody(BLOCKS, digest_of(b"other", algorithm)))
-
-
-@given(st.lists(st.binary(min_size=1, max_size=9), min_size=1, max_size=6))
-def test_the_last_block_is_kept_when_it_is_wrong(blocks: list[bytes]) -> None:
-    held = VerifiedBody(blocks, digest_of(b"other"))
-    assert taken(held) == blocks[:-1]
-    assert not held.complete
-
-
-def taken(held: VerifiedBody) -> list[Block]:
-    """What was handed over before it broke."""
-    sent: list[Block] = []
+def sent(body: VerifiedBody) -> list[Block]:
+    """The blocks until the body raises an error."""
+    blocks: list[Block] = []
     with contextlib.suppress(DigestInvalid, EOFError):
-        sent.extend(held)
-    return sent
+        blocks.extend(body)
+    return blocks
 
 
-def test_the_last_block_is_kept_when_the_body_breaks() -> None:
-    def broken() -> Iterator[bytes]:
-        yield from BLOCKS
-        raise EOFError
+@given(SOME_BLOCKS, st.sampled_from(["sha256", "sha512"]))
+def test_body_is_sent_if_its_digest_matches(blocks: list[bytes], algorithm: str) -> None:
+    body = VerifiedBody(blocks, digest_of(b"".join(blocks), algorithm))
+    assert list(body) == blocks
+    assert body.complete
+    wrong = VerifiedBody(blocks, digest_of(b"\0other", algorithm))
+    assert sent(wrong) == blocks[:-1]
+    assert not wrong.complete
 
-    assert taken(VerifiedBody(broken(), None)) == BLOCKS[:-1]
 
-
-def test_the_last_block_waits_until_all_was_read() -> None:
+def test_last_block_waits_for_the_end_of_the_body() -> None:
     read: list[bytes] = []
 
     def blocks() -> Iterator[bytes]:
         for block in BLOCKS:
             read.append(block)
             yield block
+        raise EOFError
 
-    held = iter(VerifiedBody(blocks(), DIGEST))
-    assert next(held) == b"one"
+    body = iter(VerifiedBody(blocks(), DIGEST))
+    assert next(body) == b"one"
     assert read == [b"one", b"two"]
+    assert sent(VerifiedBody(blocks(), None)) == BLOCKS[:-1]
 
 
-def test_complete_means_that_the_last_block_was_taken() -> None:
-    held = VerifiedBody(BLOCKS, DIGEST)
-    blocks = iter(held)
-    assert [next(blocks), next(blocks), next(blocks)] == BLOCKS
-    assert not held.complete
+def test_complete_means_that_the_last_block_was_sent() -> None:
+    body = VerifiedBody(BLOCKS, DIGEST)
+    blocks = iter(body)
+    complete = [body.complete for _ in zip(range(3), blocks, strict=False)]
+    assert complete == [False] * 3
     assert list(blocks) == []
-    assert held.complete
-
-
-def test_never_twice() -> None:
-    held = VerifiedBody(BLOCKS, None)
-    list(held)
+    assert body.complete
     with pytest.raises(RuntimeError):
-        list(held)
+        list(body)
 
 
-def test_giving_up_ends_the_checksum() -> None:
-    """However far the sending came."""
+@pytest.mark.parametrize("count", range(5))
+def test_close_ends_the_checksum_thread(count: int) -> None:
     before = set(threading.enumerate())
-    for taken_before in range(4):
-        held = VerifiedBody(BLOCKS, DIGEST)
-        blocks = iter(held)
-        for _ in range(min(taken_before, len(BLOCKS))):
+    body = VerifiedBody(BLOCKS, DIGEST)
+    if count:
+        blocks = iter(body)
+        for _ in range(count - 1):
             next(blocks)
-        held.close()
-        assert set(threading.enumerate()) <= before
-        assert not held.complete
-    VerifiedBody(BLOCKS, DIGEST).close()
+    body.close()
+    assert set(threading.enumerate()) <= before
+    assert not body.complete
 
 
-def test_blocks_are_hashed_before_their_buffers_are_used_again() -> None:
-    """With as many buffers as a body has, and a thread that hashes behind."""
+def test_blocks_are_hashed_before_their_buffers_are_reused() -> None:
+    """With as many buffers as a body has, and a thread that hashes."""
     data = random.Random(3).randbytes(40 * 300_000)
     ring = [bytearray(300_000) for _ in range(BUFFERS)]
 
@@ -111,28 +89,25 @@ def test_blocks_are_hashed_before_their_buffers_are_used_again() -> None:
     assert b"".join(map(bytes, VerifiedBody(blocks(), digest_of(data)))) == data
 
 
-def test_in_one_piece() -> None:
-    assert collected(BLOCKS, DIGEST) == b"onetwothree"
-    assert collected((), None) == b""
+def test_small_bodies_and_sizes() -> None:
+    assert read_verified(BLOCKS, DIGEST) == b"onetwothree"
+    assert read_verified((), None) == b""
     with pytest.raises(DigestInvalid):
-        collected(BLOCKS, digest_of(b"other"))
-
-
-def test_size() -> None:
+        read_verified(BLOCKS, digest_of(b"other"))
     assert len(SizedVerifiedBody(BLOCKS, None, 11)) == 11
 
 
-def hashing() -> set[threading.Thread]:
+def checksum_threads() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if thread.name == "checksum"}
 
 
 @pytest.mark.parametrize("left", [0, 1])
-def test_without_a_spare_core_the_digest_is_taken_in_between(left: int) -> None:
-    spare, before = threading.Semaphore(left), hashing()
-    right, wrong = VerifiedBody(BLOCKS, DIGEST, spare), VerifiedBody(BLOCKS, digest_of(b"other"), spare)
+def test_number_of_hash_threads_is_limited(left: int) -> None:
+    hash_threads, before = threading.Semaphore(left), checksum_threads()
+    right, wrong = VerifiedBody(BLOCKS, DIGEST, hash_threads), VerifiedBody(BLOCKS, digest_of(b"x"), hash_threads)
     assert next(iter(right)) == BLOCKS[0]
-    assert len(hashing() - before) == left
+    assert len(checksum_threads() - before) == left
     with pytest.raises(DigestInvalid):
         list(wrong)
     right.close()
-    assert [spare.acquire(blocking=False) for _ in range(2)] == [left == 1, False]
+    assert [hash_threads.acquire(blocking=False) for _ in range(2)] == [left == 1, False]

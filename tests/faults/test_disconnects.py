@@ -1,4 +1,4 @@
-"""The client leaves while SWR is silent: nobody waits for SWR any longer, and its connection ends."""
+"""The client disconnects while SWR is silent: no thread waits for SWR any longer, and its connection is closed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.timeout(60)
     ],
     ids=["small, reset", "small, ended", "large, reset", "large, ended", "larger than all buffers, reset"],
 )
-def test_a_client_that_leaves(
+def test_client_disconnects_from_an_upload(
     harness: Harness, upload: Callable[[Door, str, bytes], Answer], way: Way, unit: Unit, data: bytes, kind: Kind
 ) -> None:
     """SWR is silent after the body, or takes no more of it."""
@@ -59,7 +59,7 @@ def test_a_client_that_leaves(
     [(Unit.MESSAGE, lambda _: 0), *((Unit.CONTENT, place) for place in PLACES.values())],
     ids=["before the head", *PLACES],
 )
-def test_a_client_that_leaves_a_download(
+def test_client_disconnects_from_a_download(
     harness: Harness, kind: Kind, data: bytes, unit: Unit, place: Callable[[int], int]
 ) -> None:
     """The object store is silent at some byte."""

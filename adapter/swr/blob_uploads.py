@@ -1,7 +1,8 @@
-"""Blob uploads to SWR, request by request: start, chunk, finish, cancel (OCI distribution spec, "Pushing blobs").
+"""The requests to SWR of which a blob upload consists: start, mount, chunk, finish, status, cancel (OCI distribution
+spec, "Pushing blobs").
 
-SWR's own `Location` leads from one request to the next. It must stay on the registry's host; only its path and query
-are kept. What SWR answers to chunks is not documented (`docs/facts/swr.md §6`), so nothing but `Location` is relied on.
+Each response has the `Location` of the next request. It must be on the host of the registry; only its path and query
+are used. What SWR returns for chunks is not documented (`docs/facts/swr.md §6`), so only `Location` is relied on.
 """
 
 from __future__ import annotations
@@ -42,22 +43,23 @@ _RANGE: Final = re.compile(r"(?:bytes[ =])?0-([0-9]{1,18})")
 
 @dataclass(frozen=True)
 class Mounting:
-    """Whether the blob is there now; where it is not, the upload that SWR opened instead, if it did."""
+    """`done`: SWR has mounted the blob. `location`: else, that of the upload that SWR opened instead, if it did."""
 
     done: bool
     location: str | None = field(default=None, repr=False)
 
 
-class SwrUploads:
-    """Requests of an upload; `location` is always a path with a query on the identity's registry."""
+class BlobUploads:
+    """`location` is always a path with a query on the registry of the credentials' region."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
     def start(self, repository: Repository, *, create: bool = True) -> str:
-        """The location of a new upload. An organization that is missing is made, for callers that ask for none before
-        they push (`docs/facts/harbor.md D.5`); here only, since nothing else means to fill it. Without `create` it is
-        not: a manifest makes none.
+        """The location of a new upload.
+
+        With `create`, a missing organization is created, because clients may push without creating one first
+        (`docs/facts/harbor.md D.5`). Only the upload of a blob does so, not that of a manifest.
 
         Raises `Denied`, `OrganizationTaken`, `OrganizationQuota`, `CreationRefused`, `OrganizationUnknown`.
         """
@@ -83,10 +85,10 @@ class SwrUploads:
         return self._next_location(repository.credentials, response, None)
 
     def mount(self, repository: Repository, digest: str, source: RepositoryName) -> Mounting:
-        """Asks for a blob of another repository, and believes only what SWR says of this very blob.
+        """Requests to mount a blob of another repository. A success counts only if it is about this very blob.
 
-        That SWR mounts at all is not known (`docs/facts/swr.md §6`); other registries open an upload where they do
-        not. Raises what is no answer to the question: `CredentialsRefused`, `AccountBlocked`, an `UpstreamError`.
+        It is not known whether SWR supports mounts (`docs/facts/swr.md §6`); a registry that does not opens an upload.
+        Raises the errors that tell nothing about the mount: `CredentialsRefused`, `AccountBlocked`, an `UpstreamError`.
         """
         query = urlencode({"mount": digest, "from": str(source)})
         path = f"/v2/{repository}/blobs/uploads/?{query}"
@@ -99,7 +101,7 @@ class SwrUploads:
                 return Mounting(False, self._next_location(repository.credentials, response, None))
             if response.status_code in COMPLETE:
                 settle(response)
-                return Mounting(_names(response, digest) or self._holds(repository, digest))
+                return Mounting(_is_about(response, digest) or self._has_blob(repository, digest))
             if response.status_code in MOUNT.statuses:
                 raise error_for(error_response_of(response))
             settle(response)
@@ -109,7 +111,7 @@ class SwrUploads:
             pass
         return Mounting(False)
 
-    def _holds(self, repository: Repository, digest: str) -> bool:
+    def _has_blob(self, repository: Repository, digest: str) -> bool:
         try:
             self._registry.blob(repository, digest)
         except (BlobUnknown, RepositoryUnknown):
@@ -117,7 +119,7 @@ class SwrUploads:
         return True
 
     def chunk(self, repository: Repository, location: str, body: Stream, content_range: str | None) -> str:
-        """Appends bytes; the next location. `content_range` is `first-last`, both inclusive."""
+        """Appends bytes and returns the next location. `content_range` is `first-last`, both inclusive."""
         headers = {"Content-Type": "application/octet-stream"} | _range(content_range)
         response = self._stream("PATCH", repository, location, body, headers)
         return self._next_location(repository.credentials, response, location)
@@ -130,22 +132,25 @@ class SwrUploads:
         body: Stream,
         content_range: str | None = None,
     ) -> None:
-        """Ends an upload, with its last bytes or all of them. Raises `DigestInvalid`, `UploadUnknown`, `TooLarge`."""
-        joint = "&" if "?" in location else "?"
+        """Finishes an upload; the body has its last bytes, all of them, or none.
+
+        Raises `DigestInvalid`, `UploadUnknown`, `TooLarge`.
+        """
+        separator = "&" if "?" in location else "?"
         headers = {"Content-Type": "application/octet-stream"} | _range(content_range)
-        path = f"{location}{joint}digest={quote(digest, safe='')}"
+        path = f"{location}{separator}digest={quote(digest, safe='')}"
         response = self._stream("PUT", repository, path, body, headers)
         if response.status_code not in COMPLETE:
             raise _upload_error(error_for(error_response_of(response)))
         settle(response)
-        kept = response.headers.get("Docker-Content-Digest", digest)
-        if kept != digest:
-            raise Unexpected(f"SWR keeps the upload as {kept}, but it is {digest}")
+        stored = response.headers.get("Docker-Content-Digest", digest)
+        if stored != digest:
+            raise Unexpected(f"SWR stored the upload as {stored}, expected {digest}: upload it again")
 
     def status(self, repository: Repository, location: str) -> tuple[str, int | None]:
-        """The location to go on at, and how many bytes SWR has: None where it does not tell.
+        """The location of the next request, and how many bytes SWR has: None if SWR does not tell.
 
-        That SWR answers this at all is not documented (`docs/facts/swr.md §6`); `0-0` can mean no byte or one.
+        It is not documented whether SWR supports this (`docs/facts/swr.md §6`); `0-0` can stand for no byte or one.
         """
         response = self._registry.exchange("GET", repository, location, actions=PUSH)
         found = _RANGE.fullmatch(response.headers.get("Range", ""))
@@ -155,7 +160,7 @@ class SwrUploads:
         return self._next_location(repository.credentials, response, location), int(found[1]) + 1
 
     def cancel(self, repository: Repository, location: str) -> None:
-        """Drops an upload. Raises `UploadUnknown`."""
+        """Cancels an upload. Raises `UploadUnknown`."""
         response = self._registry.exchange("DELETE", repository, location, actions=PUSH)
         if not 200 <= response.status_code < 300:
             raise _upload_error(error_for(error_response_of(response)))
@@ -183,18 +188,20 @@ class SwrUploads:
         settle(response)
         location = response.headers.get("Location")
         if location is None and previous is not None:
-            return previous  # only the start of an upload must have a Location
+            return previous  # only the response to the start must have a Location
         target = resolve(str(response.url), location)
         if target.hostname != urlsplit(self._registry.origin(credentials)).hostname:
-            raise Unexpected(f"SWR moves an upload to another host, {target.hostname}: not followed")
+            raise Unexpected(
+                f"SWR moved an upload to another host, {target.hostname}, which is not followed: report this"
+            )
         return (target.path + (f"?{target.query}" if target.query else "")).replace(" ", "%20")
 
 
-def _names(response: requests.Response, digest: str) -> bool:
-    """Whether an answer is about this blob."""
-    kept = response.headers.get("Docker-Content-Digest")
+def _is_about(response: requests.Response, digest: str) -> bool:
+    """Whether the digest of a response, or its Location if it has none, is that of the blob."""
+    stored = response.headers.get("Docker-Content-Digest")
     path = unquote(urlsplit(response.headers.get("Location", "")).path)
-    return kept == digest or (kept is None and path.endswith(f"/blobs/{digest}"))
+    return stored == digest or (stored is None and path.endswith(f"/blobs/{digest}"))
 
 
 def _range(content_range: str | None) -> dict[str, str]:
@@ -203,8 +210,5 @@ def _range(content_range: str | None) -> dict[str, str]:
 
 def _upload_error(error: AdapterError) -> AdapterError:
     if isinstance(error, NotFound) and not isinstance(error, OrganizationUnknown):
-        return UploadUnknown(
-            "SWR does not know this upload (any more): start it again",
-            **error.of_swr(),
-        )
+        return UploadUnknown("upload not found in SWR (finished or expired): start it again", **error.of_swr())
     return error

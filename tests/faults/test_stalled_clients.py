@@ -1,4 +1,4 @@
-"""The whole process: clients that stall in numbers, and its end and its renewal while an upload runs."""
+"""Many stalled clients do not delay others."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TestStalledClients:
         target = with_query(door.start(repository), digest=digest_of(LARGE))
         return door.head("PUT", target, f"Content-Length: {len(LARGE)}") + LARGE[: len(LARGE) // 2]
 
-    def test_everybody_else_is_answered(self, swr: RunningSandbox) -> None:
+    def test_other_clients_are_answered(self, swr: RunningSandbox) -> None:
         repository = f"{ORGANIZATION}/stalled"
         data = document(500)
         swr.store.put_manifest(repository, "v1", data, MANIFEST_TYPE)
