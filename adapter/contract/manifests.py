@@ -17,8 +17,8 @@ from adapter.manifests.preserved_original import MAX_MANIFEST_BYTES
 from adapter.manifests.service import ManifestService, Stored
 from adapter.references import algorithm_of, check_reference, digest_of, is_digest
 from adapter.swr.client import SwrClient
+from adapter.swr.manifest_validation import Manifest
 from adapter.swr.media_types import ACCEPT
-from adapter.swr.registry import Manifest
 from adapter.transfer.request_body import read_all, reject_larger
 from adapter.transfer.verified_body import check_supported
 

@@ -22,9 +22,9 @@ from adapter.numerals import whole_in_json
 from adapter.references import RepositoryName, check_digest, check_reference, is_digest
 from adapter.swr.catalog import ListedRepository, ListedTag
 from adapter.swr.client import SwrClient
+from adapter.swr.manifest_validation import Manifest
 from adapter.swr.media_types import ACCEPT, INDEX_TYPES
 from adapter.swr.models import config_type_of
-from adapter.swr.registry import Manifest
 from adapter.swr.repository import Repository
 from adapter.transfer.mount import Mounts
 

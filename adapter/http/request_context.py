@@ -1,4 +1,4 @@
-"""What one request of a caller cost at SWR, for its line in the log, and who the caller is."""
+"""The request that a thread serves: its client's connection, and its requests to SWR, for the access log."""
 
 from __future__ import annotations
 
@@ -15,45 +15,47 @@ from typing import Final
 from adapter.errors import UploadInvalid
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_MAX_REQUEST_IDS: Final = 8
 
 
 def is_request_id(text: str) -> bool:
-    """Whether a request ID from outside may stand in a log line and in a header of a response."""
+    """Whether a request ID from outside may appear in a log line and in a response header."""
     return _REQUEST_ID.fullmatch(text) is not None
 
 
 @dataclass
 class RequestContext:
-    """Filled by the transport while a request is served. `caller` is the connection that it came on, if any;
-    `on_accepted` is called when SWR has accepted the request's credentials, as often as it shows."""
+    """Filled by the transport while a request is served.
 
-    caller: socket.socket | None = field(default=None, repr=False)
+    `client` is the connection of the request, if any. `on_accepted` is called whenever SWR accepts the request's
+    credentials. `requests` counts the requests to SWR; `request_ids` are SWR's.
+    """
+
+    client: socket.socket | None = field(default=None, repr=False)
     on_accepted: Callable[[], None] | None = field(default=None, repr=False)
     requests: int = 0
     request_ids: list[str] = field(default_factory=list)
     account: str | None = None
 
     def note(self, request_id: str | None) -> None:
-        """Counts a request to SWR and keeps the ID that SWR gave it, if it is one."""
+        """Counts a request to SWR, and keeps its ID if it is valid."""
         self.requests += 1
-        if request_id and is_request_id(request_id) and len(self.request_ids) < 8:
+        if request_id and is_request_id(request_id) and len(self.request_ids) < _MAX_REQUEST_IDS:
             self.request_ids.append(request_id)
 
 
-current_request: Final[ContextVar[RequestContext | None]] = ContextVar("trace", default=None)
-"""The trace of the request that this thread serves, if any."""
-
-
+current_request: Final[ContextVar[RequestContext | None]] = ContextVar("current_request", default=None)
+"""The request that this thread serves, if any."""
 DISCONNECT_POLL_SECONDS: Final = 1.0
-"""Seconds between two looks, and before the first one: while SWR gets on, the end is near."""
+"""Between two checks, and before the first: most exchanges end sooner."""
 
-_cancel_on_disconnect: Final[ContextVar[bool]] = ContextVar("tied", default=False)
+_cancel_on_disconnect: Final[ContextVar[bool]] = ContextVar("cancel_on_disconnect", default=False)
 
 
 @contextlib.contextmanager
-def cancel_on_disconnect(yes: bool) -> Iterator[None]:
-    """Whether what is asked of SWR in this block ends when the caller of this thread leaves."""
-    token = _cancel_on_disconnect.set(yes)
+def cancel_on_disconnect(enabled: bool) -> Iterator[None]:
+    """If enabled, requests to SWR in this block end when the client disconnects."""
+    token = _cancel_on_disconnect.set(enabled)
     try:
         yield
     finally:
@@ -61,26 +63,26 @@ def cancel_on_disconnect(yes: bool) -> Iterator[None]:
 
 
 def peer_closed(connection: socket.socket) -> bool:
-    """Whether the other side will say no more, whatever of it was not read yet."""
+    """Whether the peer has ended its side of the connection, even if data is still unread."""
     poll = select.poll()
     poll.register(connection, select.POLLRDHUP)
     return bool(poll.poll(0))
 
 
 def client_disconnected() -> bool:
-    """Whether the caller of this thread, if it has one, has ended its connection."""
+    """Whether the client whose request this thread serves, if any, has ended its connection."""
     current = current_request.get()
-    return current is not None and current.caller is not None and peer_closed(current.caller)
+    return current is not None and current.client is not None and peer_closed(current.client)
 
 
 def raise_if_disconnected() -> None:
-    """Raises `UploadInvalid` when the exchange is tied to a caller that has left."""
+    """Raises `UploadInvalid` if the client has disconnected and that cancels the exchange."""
     if _cancel_on_disconnect.get() and client_disconnected():
-        raise UploadInvalid("the client left before SWR had answered: it is not asked any further")
+        raise UploadInvalid("the client disconnected before SWR responded: start the upload again")
 
 
 def interruptible_sleep(seconds: float) -> None:
-    """Waits so long. Raises what `raise_if_disconnected` does."""
+    """Sleeps for so many seconds. Raises as `raise_if_disconnected` does."""
     until = time.monotonic() + seconds
     raise_if_disconnected()
     while (left := until - time.monotonic()) > 0:

@@ -1,7 +1,7 @@
-"""Connections to a host within so many seconds in all: its name resolved, and all of its addresses tried.
+"""Resolves a host name and tries all of its addresses within one timeout.
 
 Python waits for a name server as long as the system does, up to half a minute, and gives each address of a host the
-whole of its timeout.
+whole timeout.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import Any, Final
 
 _MAX_ADDRESSES: Final = 8
 
-Found = Sequence[tuple[Any, Any, int, str, Any]]
-"""As `socket.getaddrinfo` has them."""
+AddressInfo = Sequence[tuple[Any, Any, int, str, Any]]
+"""As `socket.getaddrinfo` returns it."""
 
 
 class Resolver:
-    """Resolves names in threads, so that nobody has to wait for one that takes long; one thread a name at a time."""
+    """Resolves names in threads, so that a slow name server holds up no request; one thread per name at a time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: dict[tuple[str, int], Future[Found]] = {}
+        self._running: dict[tuple[str, int], Future[AddressInfo]] = {}
 
-    def addresses(self, host: str, port: int, seconds: float) -> Found:
-        """Raises `socket.gaierror`, `UnicodeError` for what is no host name, `TimeoutError`."""
+    def addresses(self, host: str, port: int, seconds: float) -> AddressInfo:
+        """Raises `socket.gaierror`, `UnicodeError` for an invalid host name, `TimeoutError`."""
         key = (host, port)
         with self._lock:
             running = self._running.get(key)
@@ -36,7 +36,7 @@ class Resolver:
                 threading.Thread(target=self._resolve, args=(key, running), name="resolver", daemon=True).start()
         return running.result(seconds)
 
-    def _resolve(self, key: tuple[str, int], future: Future[Found]) -> None:
+    def _resolve(self, key: tuple[str, int], future: Future[AddressInfo]) -> None:
         try:
             found = socket.getaddrinfo(*key, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
@@ -47,17 +47,17 @@ class Resolver:
             future.set_result(found)
 
     def _end(self, key: tuple[str, int]) -> None:
-        """Before anybody hears of it: who asks after that asks anew."""
+        """Called before the result is set: later calls must resolve again."""
         with self._lock:
             del self._running[key]
 
     def connect(self, host: str, port: int, seconds: float, options: Sequence[tuple[Any, ...]]) -> socket.socket:
-        """A connected socket; the time that is left is its timeout. Raises as `addresses` does, and `OSError`."""
+        """A connected socket whose timeout is the time that is left. Raises as `addresses` does, and `OSError`."""
         until = time.monotonic() + seconds
         found = self.addresses(host.strip("[]"), port, seconds)[:_MAX_ADDRESSES]
         failure: OSError = OSError("the name has no address")
         for number, (family, kind, protocol, _, address) in enumerate(found):
-            # Each leaves the others their share.
+            # Each address gets an equal share of the time that is left.
             share = (until - time.monotonic()) / (len(found) - number)
             if share <= 0:
                 raise TimeoutError("timed out")

@@ -18,6 +18,7 @@ from adapter.manifests.forms import form_of
 from adapter.manifests.preserved_original import PreservedOriginals
 from adapter.references import digest_of
 from adapter.swr.annotations import with_content_digest
+from adapter.swr.manifest_validation import Manifest
 from adapter.swr.media_types import (
     ACCEPT,
     BUILD_ADVICE,
@@ -29,7 +30,7 @@ from adapter.swr.media_types import (
     parse_manifest,
     type_in,
 )
-from adapter.swr.registry import Manifest, Registry
+from adapter.swr.registry import Registry
 from adapter.swr.repository import Repository
 
 MAX_CHILDREN: Final = 500

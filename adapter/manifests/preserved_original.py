@@ -22,8 +22,8 @@ from adapter.state import MemoryState, State
 from adapter.swr.client import SwrClient
 from adapter.swr.media_types import INDEX_TYPES, digests_in, parse_manifest
 from adapter.swr.repository import Repository
+from adapter.swr.response_body import read_document
 from adapter.swr.tokens import PUSH
-from adapter.swr.transport import read_document
 
 MAX_MANIFEST_BYTES: Final = 4 << 20
 """The largest manifest that a registry must accept (OCI distribution spec, "Pushing manifests")."""

@@ -24,6 +24,7 @@ from adapter.manifests.forms import Form
 from adapter.manifests.preserved_original import PreservedOriginals
 from adapter.references import is_digest
 from adapter.swr.client import SwrClient
+from adapter.swr.manifest_validation import Manifest
 from adapter.swr.media_types import (
     ACCEPT,
     DOCKER_LIST,
@@ -35,7 +36,6 @@ from adapter.swr.media_types import (
     accepts,
     is_about_form,
 )
-from adapter.swr.registry import Manifest
 from adapter.swr.repository import Repository
 from adapter.swr.retry import for_upload
 

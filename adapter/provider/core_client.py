@@ -22,8 +22,8 @@ from urllib3.util.wait import wait_for_read
 
 from adapter.documents import WAIT_SECONDS, hold
 from adapter.errors import CertificateUntrusted, InvalidRequest, Unexpected, Unreachable
-from adapter.http.connections import tls_context
-from adapter.http.idle import IdleCloser
+from adapter.http.pools import IdleCloser
+from adapter.http.tls import tls_context
 from adapter.provider.core_responses import BLOCK_BYTES, TimedResponse, remaining_seconds
 from adapter.provider.headers import Headers
 

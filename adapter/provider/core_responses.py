@@ -10,7 +10,7 @@ import socket
 import time
 from typing import Any, Final
 
-from adapter.http.responses import Lines, StrictResponse
+from adapter.http.strict_response import Lines, StrictResponse
 
 BLOCK_BYTES: Final = 64 << 10
 _HEAD: Final = re.compile(

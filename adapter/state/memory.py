@@ -2,51 +2,36 @@
 
 from __future__ import annotations
 
-import heapq
 import threading
 import time
-from collections import OrderedDict
+
+from cachetools import TLRUCache
 
 
 class MemoryState:
-    """A `State` in memory: at most so many values. Those that are over go first, then those unused for longest, so that
-    many values of short life push out none that lives."""
+    """A `State` in memory with at most `max_entries` values.
 
-    def __init__(self, most: int = 100_000) -> None:
-        self._most = most
+    When it is full, expired values are dropped first, then those that were unused for longest, so that many short-lived
+    values displace none that is still valid.
+    """
+
+    def __init__(self, max_entries: int = 100_000) -> None:
         self._lock = threading.Lock()
-        self._values: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
-        self._ends: list[tuple[float, str]] = []
+        self._values: TLRUCache[str, tuple[float, bytes]] = TLRUCache(
+            max_entries, ttu=lambda _, entry, now: now + entry[0], timer=lambda: time.monotonic()
+        )
 
     def get(self, key: str) -> bytes | None:
         with self._lock:
-            until, value = self._values.get(key, (0.0, b""))
-            if until <= time.monotonic():
-                self._values.pop(key, None)
-                return None
-            self._values.move_to_end(key)
-            return value
+            entry = self._values.get(key)
+            return None if entry is None else entry[1]
 
     def put(self, key: str, value: bytes, seconds: float) -> None:
         with self._lock:
-            now = time.monotonic()
-            self._values[key] = (now + seconds, value)
-            self._values.move_to_end(key)
-            heapq.heappush(self._ends, (now + seconds, key))
-            self._expire(now)
-            while len(self._values) > self._most:
-                self._values.popitem(last=False)
-            if len(self._ends) > 2 * len(self._values) + 64:
-                self._ends = [(until, each) for each, (until, _) in self._values.items()]
-                heapq.heapify(self._ends)
+            # An entry that would expire at once is not stored, and would leave an older one in place.
+            self._values.pop(key, None)
+            self._values[key] = (seconds, value)
 
     def drop(self, key: str) -> None:
         with self._lock:
             self._values.pop(key, None)
-
-    def _expire(self, now: float) -> None:
-        """An end whose value was put again, or dropped, says nothing."""
-        while self._ends and self._ends[0][0] <= now:
-            until, key = heapq.heappop(self._ends)
-            if key in self._values and self._values[key][0] == until:
-                del self._values[key]

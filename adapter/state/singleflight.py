@@ -1,4 +1,4 @@
-"""One call for many askers: threads that want the same thing at the same time share one result."""
+"""One call at a time for each key: threads that need one result at one time share it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Runs a function once per key at a time; who comes meanwhile waits and gets the same value or exception."""
+    """Runs a function once per key at a time; other callers of the key wait and get its value or exception."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: dict[Hashable, Future[T]] = {}
 
     def do(self, key: Hashable, function: Callable[[], T], *, timeout: float) -> tuple[T, bool]:
-        """The value, and whether this call made it. Raises what the function raised.
+        """The value, and whether this caller ran the function. Raises the exception of the function.
 
-        Who waits for another's call does so for `timeout` seconds and then raises `TimedOut`: that call may have begun
-        with more time, or may never end.
+        A caller that waits for another one raises `TimedOut` after `timeout` seconds: the other one may have more time,
+        or may never end.
         """
         with self._lock:
             running = self._running.get(key)
@@ -34,7 +34,7 @@ class SingleFlight(Generic[T]):
             return _awaited(running, timeout), False
         try:
             value = function()
-        except BaseException as error:  # noqa: BLE001 - whoever waits must get it too
+        except BaseException as error:  # noqa: BLE001 - all waiting callers must get it
             self._end(key, future)
             future.set_exception(error)
         else:
@@ -42,13 +42,13 @@ class SingleFlight(Generic[T]):
             future.set_result(value)
         return future.result(), True
 
-    def leave(self, outdated: Callable[[Any], bool]) -> None:
-        """Nobody joins the calls with such keys that run now: they may have looked before something changed."""
+    def abandon(self, outdated: Callable[[Any], bool]) -> None:
+        """Later callers do not share the running calls with such keys, which may predate a change."""
         with self._lock:
             self._running = {key: future for key, future in self._running.items() if not outdated(key)}
 
     def _end(self, key: Hashable, future: Future[T]) -> None:
-        """Before anybody hears of it: who asks after that must begin anew."""
+        """Called before the result is set: later callers must run the function again."""
         with self._lock:
             if self._running.get(key) is future:
                 del self._running[key]
@@ -59,8 +59,6 @@ def _awaited(running: Future[T], timeout: float) -> T:
         return running.result(max(0.0, timeout))
     except TimeoutError:
         if not running.done():
-            raise TimedOut(
-                f"SWR did not answer the same question of another request within {timeout:.0f} s: try again later"
-            ) from None
-    # It ended just now, or with an error of that kind.
+            raise TimedOut(f"SWR did not answer an identical request within {timeout:.0f} s: try again later") from None
+    # The call has just ended, or has raised a TimeoutError itself.
     return running.result()

@@ -8,21 +8,21 @@ MAX_VALUE_BYTES: Final = 64 << 10
 
 
 class State(Protocol):
-    """Values by key, each for a time; safe for threads. A value may be gone at any moment, and nothing breaks.
+    """Values by key, each for a time; safe for threads. A value may be lost at any moment.
 
-    Keys hold no secret and begin with what they are for and whose they are: `blob:<account>:…`. Values are 64 KiB at
-    most, and may have been written by others: whoever reads one checks it. No method raises: a store that cannot be
-    reached forgets.
+    Keys contain no secret and begin with their purpose and owner: `blob:<access key>:…`. Values are 64 KiB at most.
+    Other programs may have written them, so a reader checks each value. No method raises: while a store cannot be
+    reached, it has no values.
     """
 
     def get(self, key: str) -> bytes | None:
-        """The value, None when there is none (any more)."""
+        """The value, None if there is none or it has expired."""
         ...
 
     def put(self, key: str, value: bytes, seconds: float) -> None:
-        """Keeps a value for so long."""
+        """Stores a value for so many seconds."""
         ...
 
     def drop(self, key: str) -> None:
-        """Forgets a value."""
+        """Removes a value."""
         ...

@@ -1,5 +1,5 @@
-"""Which credentials SWR has accepted lately: the others get a small part of the adapter, so that made-up ones do not
-take the place of those that work."""
+"""Credentials that SWR has accepted lately. All others get a small share of the adapter, so that made-up credentials do
+not displace valid ones."""
 
 from __future__ import annotations
 
@@ -8,47 +8,47 @@ from typing import Final
 from adapter.credentials import Credentials
 from adapter.state import MemoryState, State
 
-LIFE_SECONDS: Final = 3600.0
-_RENEWED_AFTER_SECONDS: Final = 300.0
-"""Each token counts, and not each is worth a write to the store that replicas share."""
-_BELIEVED_SECONDS: Final = 60.0
-"""For which a process does not read the same again."""
+TTL_SECONDS: Final = 3600.0
+_RENEWAL_SECONDS: Final = 300.0
+"""Between two writes to the shared state for one credential."""
+_LOCAL_TTL_SECONDS: Final = 60.0
+"""Between two reads from the shared state for one credential."""
 _MAX_ENTRIES: Final = 10_000
 _YES: Final = b"1"
 
 
 class Accepted:
-    """Kept by the whole credential's fingerprint, in `state`; safe for threads."""
+    """By the fingerprint of the whole credential, in `state`; safe for threads."""
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._believed = MemoryState(_MAX_ENTRIES)
+        self._local = MemoryState(_MAX_ENTRIES)
         self._written = MemoryState(_MAX_ENTRIES)
 
     def note(self, credentials: Credentials) -> None:
-        """SWR accepted the credentials just now."""
+        """Notes that SWR accepted the credentials just now."""
         key = _key(credentials)
-        self._believed.put(key, _YES, _BELIEVED_SECONDS)
+        self._local.put(key, _YES, _LOCAL_TTL_SECONDS)
         if self._written.get(key) is None:
-            self._written.put(key, _YES, _RENEWED_AFTER_SECONDS)
-            self._state.put(key, _YES, LIFE_SECONDS)
+            self._written.put(key, _YES, _RENEWAL_SECONDS)
+            self._state.put(key, _YES, TTL_SECONDS)
 
     def withdraw(self, credentials: Credentials) -> None:
-        """SWR refused the credentials just now."""
+        """Notes that SWR rejected the credentials just now."""
         key = _key(credentials)
-        self._believed.drop(key)
+        self._local.drop(key)
         if self._state.get(key) is not None:
             self._written.drop(key)
             self._state.drop(key)
 
-    def lately(self, credentials: Credentials) -> bool:
-        """Whether SWR accepted the credentials within the last hour, and has not refused them since."""
+    def includes(self, credentials: Credentials) -> bool:
+        """Whether SWR accepted the credentials within the last hour, and has not rejected them since."""
         key = _key(credentials)
-        if self._believed.get(key) is not None:
+        if self._local.get(key) is not None:
             return True
         if self._state.get(key) != _YES:
             return False
-        self._believed.put(key, _YES, _BELIEVED_SECONDS)
+        self._local.put(key, _YES, _LOCAL_TTL_SECONDS)
         return True
 
 

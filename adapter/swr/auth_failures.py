@@ -1,5 +1,5 @@
-"""Refused credentials, remembered: a wrong secret must not cost SWR a try each time, and five bad signatures
-lock an AK for five minutes (`docs/facts/swr.md §3.1`)."""
+"""Rejected credentials, remembered for a while: a wrong secret must not be sent to SWR with each request, and five bad
+signatures lock an AK for five minutes (`docs/facts/swr.md §3.1`)."""
 
 from __future__ import annotations
 
@@ -11,49 +11,49 @@ from adapter.credentials import Credentials
 from adapter.errors import AccountBlocked, AdapterError, ClockWrong, CredentialsRefused
 from adapter.state import MemoryState, State
 
-LIFE: Final = 30.0
-"""Seconds."""
-
+TTL_SECONDS: Final = 30.0
+_MAX_LOCAL_ENTRIES: Final = 10_000
 _MAX_TEXT_LENGTH: Final = 2000
 """Characters."""
 _KINDS: Final[Mapping[str, type[AdapterError]]] = {
     kind.__name__: kind for kind in (AccountBlocked, ClockWrong, CredentialsRefused)
 }
-"""All that is ever made of what a store holds."""
+"""The only exceptions that stored values can become."""
 
 
 class AuthFailures:
-    """Errors by the whole credential, so that no wrong secret hides a right one; `door` names who refused."""
+    """Errors by the whole credential, so that a wrong secret does not affect a right one; `api` is the API that
+    rejected it."""
 
-    def __init__(self, state: State, door: str) -> None:
+    def __init__(self, state: State, api: str) -> None:
         self._state = state
-        self._here = MemoryState(10_000)
-        self._door = door
+        self._local = MemoryState(_MAX_LOCAL_ENTRIES)
+        self._api = api
 
     def remember(self, credentials: Credentials, error: AdapterError) -> None:
-        """For the next 30 s. What is no refusal of credentials is not kept."""
+        """Stores an error for 30 s, if it means rejected credentials."""
         name = type(error).__name__
         if _KINDS.get(name) is type(error):
             document = {"kind": name, "sentence": error.sentence, **error.of_swr()}
-            self._store(name).put(self._key(credentials), json.dumps(document).encode(), LIFE)
+            self._store(name).put(self._key(credentials), json.dumps(document).encode(), TTL_SECONDS)
 
     def raise_cached(self, credentials: Credentials) -> None:
-        """Raises an error of the same kind, with the same words, if there is one."""
+        """Raises a stored error of these credentials, if there is one."""
         key = self._key(credentials)
-        value = self._here.get(key) or self._state.get(key)
-        if value is not None and (error := _revived(value)) is not None:
+        value = self._local.get(key) or self._state.get(key)
+        if value is not None and (error := _parse_error(value)) is not None:
             raise error
 
     def _store(self, name: str) -> State:
-        """A wrong clock is this machine's: another replica's may be right."""
-        return self._here if name == ClockWrong.__name__ else self._state
+        """A wrong clock concerns this machine only: another replica's may be right."""
+        return self._local if name == ClockWrong.__name__ else self._state
 
     def _key(self, credentials: Credentials) -> str:
-        return f"refused:{self._door}:{credentials.fingerprint}"
+        return f"refused:{self._api}:{credentials.fingerprint}"
 
 
-def _revived(value: bytes) -> AdapterError | None:
-    """None for what this version did not write: the store is others' too."""
+def _parse_error(value: bytes) -> AdapterError | None:
+    """None for a value of another program or version, which may share the store."""
     try:
         document = json.loads(value)
     except (ValueError, RecursionError):
@@ -67,5 +67,5 @@ def _revived(value: bytes) -> AdapterError | None:
 
 
 def _is_text(value: object) -> bool:
-    """Whether it may go into an answer and a log line: others may have written it."""
+    """Whether a value of unknown origin may appear in a response and a log line."""
     return isinstance(value, str) and value.isprintable() and len(value) <= _MAX_TEXT_LENGTH

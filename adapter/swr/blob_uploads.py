@@ -29,11 +29,12 @@ from adapter.errors import (
 )
 from adapter.references import RepositoryName
 from adapter.swr.errors import error_for
-from adapter.swr.registry import COMPLETE, Registry
+from adapter.swr.registry import Registry
+from adapter.swr.registry_requests import COMPLETE
 from adapter.swr.repository import Repository
+from adapter.swr.response_body import error_response_of, settle
 from adapter.swr.retry import BUFFERED_UPLOAD, MOUNT, STREAMED_UPLOAD, UPLOAD_START
 from adapter.swr.tokens import PUSH
-from adapter.swr.transport import error_response_of, settle
 from adapter.swr.urls import resolve
 
 Stream = bytes | Iterable[Any]

@@ -1,9 +1,9 @@
-"""The content of an answer, straight from SWR's socket into the caller's buffer.
+"""Reads the body of a response from SWR's socket directly into a buffer.
 
-urllib3 and `http.client` make new memory for each block and pass each TLS record through several layers, which costs
-more than all else; and while they wait they do not see that the caller leaves. So all of a content of known length but
-its last byte is received here. That one comes through urllib3, which so ends the answer as ever: what is missing is an
-error, and a connection that is good goes back to its pool.
+urllib3 and `http.client` allocate memory for each block and pass each TLS record through several layers, which costs
+more than the rest of a download; and while they wait, they do not notice that the client disconnects. So a body of
+known length is read here, except for its last byte. urllib3 reads that one and ends the response as usual: a missing
+byte is an error, and an intact connection returns to its pool.
 """
 
 from __future__ import annotations
@@ -19,54 +19,54 @@ from typing import Any, Final
 import requests
 from urllib3.util.wait import wait_for_read
 
-from adapter.http.connections import ListeningSocket, heard
 from adapter.http.request_context import DISCONNECT_POLL_SECONDS, client_disconnected
+from adapter.http.tls import TLSSocket, has_data
 
-END: Final = 1
-"""Bytes that are left to urllib3."""
-PAUSE: Final = 0.05
-"""Seconds after which a block goes on with what it has."""
-STALL: Final = 60.0
-"""Seconds of silence after which SWR is given up."""
+LAST_BYTES: Final = 1
+"""Left to urllib3."""
+FILL_SECONDS: Final = 0.05
+"""After which a partly filled block is passed on."""
+STALL_SECONDS: Final = 60.0
+"""Without data, after which the download fails."""
 
 
 class BodyReader:
-    """An answer's bytes but for the last `END`; `left` is how many there are. Made by `body_reader_for`."""
+    """The body of a response, except for `LAST_BYTES`; `left` is the number of bytes. Made by `body_reader_for`."""
 
     def __init__(self, raw: Any, answer: http.client.HTTPResponse, connection: socket.socket) -> None:
         self._raw = raw
         self._answer = answer
         self._connection = connection
-        self.left = (answer.length or 0) - END
+        self.left = (answer.length or 0) - LAST_BYTES
 
     @contextlib.contextmanager
-    def straight(self) -> Iterator[None]:
+    def nonblocking(self) -> Iterator[None]:
         """Around `first`, `fill` and `last`."""
-        policy = self._connection.gettimeout()
+        timeout = self._connection.gettimeout()
         self._connection.settimeout(0)
         try:
             yield
         finally:
             with contextlib.suppress(OSError):
-                self._connection.settimeout(policy)
+                self._connection.settimeout(timeout)
 
     def first(self, size: int) -> bytes:
-        """What was read along with the head, `size` bytes at most, perhaps nothing; without waiting."""
+        """The bytes that were read along with the head, at most `size`, possibly none; without waiting."""
         try:
             block: bytes = self._answer.fp.read1(min(size, self.left))
         except ssl.SSLWantReadError:
             block = b""
-        self._took(len(block))
+        self._note_read(len(block))
         return block
 
     def fill(self, view: memoryview) -> int:
-        """Puts up to `len(view)` bytes there and says how many: as many as come within `PAUSE`, but at least one.
+        """Reads up to `len(view)` bytes, as many as arrive within `FILL_SECONDS` but at least one; returns the number.
 
-        0 at an early end. Raises `TimeoutError` when nothing comes in time, `ConnectionAbortedError` when the caller
-        has left meanwhile, `OSError`.
+        0 at an early end. Raises `TimeoutError` if nothing arrives in time, `ConnectionAbortedError` if the client has
+        disconnected, `OSError`.
         """
         view = view[: self.left]
-        got, until = 0, time.monotonic() + PAUSE
+        got, until = 0, time.monotonic() + FILL_SECONDS
         while got < len(view):
             more = self._received(view[got:])
             if more == 0:
@@ -77,43 +77,43 @@ class BodyReader:
                 self._wait()
             elif not wait_for_read(self._connection, max(0.0, until - time.monotonic())):
                 break
-        self._took(got)
+        self._note_read(got)
         return got
 
     def last(self) -> None:
-        """When nothing is `left`: waits for what urllib3 reads then. Raises as `fill` does."""
+        """When nothing is `left`: waits for the byte that urllib3 then reads. Raises as `fill` does."""
         with contextlib.suppress(ssl.SSLWantReadError):
             if self._answer.fp.peek(1):
-                # It was read along with the head.
+                # The byte was read along with the head.
                 return
-        while not heard(self._connection):
+        while not has_data(self._connection):
             self._wait()
 
     def _wait(self) -> None:
-        until = time.monotonic() + STALL
-        while not wait_for_read(self._connection, min(DISCONNECT_POLL_SECONDS, STALL)):
+        until = time.monotonic() + STALL_SECONDS
+        while not wait_for_read(self._connection, min(DISCONNECT_POLL_SECONDS, STALL_SECONDS)):
             if client_disconnected():
-                raise ConnectionAbortedError("the caller has left")
+                raise ConnectionAbortedError("the client disconnected")
             if time.monotonic() >= until:
-                raise TimeoutError("SWR sends no more of a blob")
+                raise TimeoutError("SWR stopped sending the blob")
 
     def _received(self, view: memoryview) -> int | None:
-        """None when nothing has come yet, 0 at the end."""
+        """None if nothing has arrived yet, 0 at the end."""
         try:
-            if isinstance(self._connection, ListeningSocket):
+            if isinstance(self._connection, TLSSocket):
                 return self._connection.receive(view)
             return self._connection.recv_into(view)
         except (BlockingIOError, ssl.SSLWantReadError):
             return None
 
-    def _took(self, count: int) -> None:
+    def _note_read(self, count: int) -> None:
         self.left -= count
-        self._answer.length = self._raw.length_remaining = self.left + END
+        self._answer.length = self._raw.length_remaining = self.left + LAST_BYTES
 
 
 def body_reader_for(response: requests.Response) -> BodyReader | None:
-    """None unless the answer is of known length, and the insides of urllib3 and `http.client` are the known ones: they
-    are not documented. `response` is unread."""
+    """A reader for an unread response of known length; None for any other, and if the undocumented internals of urllib3
+    and `http.client` have changed."""
     try:
         raw: Any = response.raw
         answer: Any = raw._fp  # noqa: SLF001
@@ -123,7 +123,7 @@ def body_reader_for(response: requests.Response) -> BodyReader | None:
             and isinstance(connection, socket.socket)
             and not answer.chunked
             and answer.length == raw.length_remaining
-            and (answer.length or 0) > END
+            and (answer.length or 0) > LAST_BYTES
         )
     except (AttributeError, TypeError):
         return None

@@ -1,4 +1,4 @@
-"""All that calls SWR, built from the settings and shared by every thread of the process."""
+"""The client of SWR, built from the settings and shared by all threads of the process."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from adapter.swr.transport import BaseAdapter, Transport
 log = logging.getLogger(__name__)
 
 _OUTAGE_SECONDS: Final = 600.0
-"""Harbor checks every five minutes; after that an outage is old news."""
+"""For which an outage is remembered; Harbor checks every five minutes."""
 
 
 @dataclass(frozen=True)
 class SwrClient:
-    """The parts; build with `build`."""
+    """The parts of the client; made by `build`."""
 
     regions: Mapping[str, RegionHosts]
     tokens: Tokens
@@ -50,10 +50,10 @@ class SwrClient:
 
     @classmethod
     def build(cls, settings: Settings, transport: BaseAdapter | None = None) -> SwrClient:
-        """Opens no connection yet. `transport` sends single requests, in place of connections to SWR."""
+        """Opens no connection yet. `transport`, if given, sends single requests in place of connections to SWR."""
         regions = region_table(settings.regions)
-        state, link = open_state(settings.state_url)
-        sender = Transport(settings, link, transport)
+        state, redis = open_state(settings.state_url)
+        sender = Transport(settings, redis, transport)
         tokens = Tokens(sender, regions, state)
         management = Management(sender, regions, settings.signing, state)
         dockyard = Dockyard(sender, regions)
@@ -75,66 +75,66 @@ class SwrClient:
         )
 
     def repository(self, credentials: Credentials, name: RepositoryName) -> Repository:
-        """The repository as these credentials see it."""
+        """The repository, bound to the credentials for it."""
         return Repository(credentials, name)
 
     def check(self, credentials: Credentials) -> None:
-        """Asks SWR, now, whether these credentials work: the token endpoint first, the signed API only after that.
+        """Checks the credentials with SWR now, in about 10 s: the token endpoint first, then the signed API.
 
-        Raises `CredentialsRefused`, `ClockWrong`, `AccountBlocked`, or an `UpstreamError` when the token endpoint
-        cannot be asked; in about 10 s. With the management API alone out of reach the credentials are proven, and
-        manifests and blobs work, so nothing is raised: one failed check would take a proxy cache away for five minutes.
+        Raises `CredentialsRefused`, `ClockWrong`, `AccountBlocked`, or an `UpstreamError` if the token endpoint fails.
+        If only the management API is out of reach, the credentials are proven and manifests and blobs work, so nothing
+        is raised: one failed check would disable a proxy cache for five minutes.
         """
-        policy = replace(HEALTH_CHECK, deadline=time.monotonic() + HEALTH_CHECK.total)
+        policy = replace(HEALTH_CHECK, deadline=time.monotonic() + HEALTH_CHECK.total_seconds)
         self.tokens.login(credentials, policy)
         if not self.management.serves(credentials):
             return
         try:
-            self._ask_api(credentials, policy)
+            self._check_api(credentials, policy)
         except Throttled:
-            # The API is there, and the requests of a run are repeated.
+            # The API works, and requests of a replication are retried.
             return
         except UpstreamError as error:
-            log.warning("the management API of %s is out of reach: %s", credentials.region, type(error).__name__)
-            self.state.put(_outage(credentials), b"1", _OUTAGE_SECONDS)
+            log.warning("management API of %s unreachable: %s", credentials.region, type(error).__name__)
+            self.state.put(_outage_key(credentials), b"1", _OUTAGE_SECONDS)
         else:
-            self._ended(credentials)
+            self._end_outage(credentials)
 
     def report_outage(self, credentials: Credentials) -> None:
-        """Raises an `UpstreamError` when a check has found the management API out of reach and it still is; asks nobody
-        when none has."""
-        if not self.management.serves(credentials) or self.state.get(_outage(credentials)) is None:
+        """Raises an `UpstreamError` if a check found the management API out of reach and it still is. Sends no request
+        if no check did."""
+        if not self.management.serves(credentials) or self.state.get(_outage_key(credentials)) is None:
             return
         with contextlib.suppress(Throttled):
-            self._ask_api(credentials, BEST_EFFORT)
-            self._ended(credentials)
+            self._check_api(credentials, BEST_EFFORT)
+            self._end_outage(credentials)
 
-    def _ask_api(self, credentials: Credentials, policy: RetryPolicy) -> None:
+    def _check_api(self, credentials: Credentials, policy: RetryPolicy) -> None:
         try:
             self.management.organizations(credentials, policy)
         except AccountBlocked:
             raise
         except Denied:
-            # The signature was accepted; not every account may list organizations.
+            # SWR accepted the signature; not every account may list organizations.
             return
 
-    def _ended(self, credentials: Credentials) -> None:
-        if self.state.get(_outage(credentials)) is not None:
-            self.state.drop(_outage(credentials))
+    def _end_outage(self, credentials: Credentials) -> None:
+        if self.state.get(_outage_key(credentials)) is not None:
+            self.state.drop(_outage_key(credentials))
 
 
-def _outage(credentials: Credentials) -> str:
+def _outage_key(credentials: Credentials) -> str:
     return f"api-outage:{credentials.region}"
 
 
-BUILT_IN: Final[Mapping[str, RegionHosts]] = {
+BUILT_IN_REGIONS: Final[Mapping[str, RegionHosts]] = {
     "eu-de": RegionHosts("https://swr.eu-de.otc.t-systems.com", "https://swr-api.eu-de.otc.t-systems.com"),
     "eu-nl": RegionHosts("https://swr.eu-nl.otc.t-systems.com", "https://swr-api.eu-nl.otc.t-systems.com"),
-    # No source names the management host of the Swiss cloud: unknown, so the registry host's own API is used.
+    # No source has the management host of the Swiss cloud, so the API of the registry host is used.
     "eu-ch2": RegionHosts("https://swr.eu-ch2.sc.otc.t-systems.com", None),
 }
 
 
 def region_table(overrides: Mapping[str, RegionHosts]) -> Mapping[str, RegionHosts]:
-    """The built-in regions with those of the setting REGIONS in place of, or beside, them."""
-    return {**BUILT_IN, **overrides}
+    """The built-in regions, replaced or extended by those of SWR_ADAPTER_REGIONS."""
+    return {**BUILT_IN_REGIONS, **overrides}

@@ -35,10 +35,10 @@ from adapter.swr.management import Management
 from adapter.swr.media_types import ACCEPT
 from adapter.swr.registry import Registry
 from adapter.swr.repository import Repository
+from adapter.swr.response_body import error_response_of, settle
 from adapter.swr.retry import CREATE
 from adapter.swr.tags import TagLister
 from adapter.swr.tokens import ALL, PUSH
-from adapter.swr.transport import error_response_of, settle
 
 T = TypeVar("T")
 

@@ -19,9 +19,10 @@ from adapter.swr.errors import error_for
 from adapter.swr.management import raise_unless_created
 from adapter.swr.models import Organization, parse_organizations
 from adapter.swr.pagination import RawPage
+from adapter.swr.response_body import error_response_of, read_document, settle
 from adapter.swr.retry import CREATE, READ, RetryPolicy
 from adapter.swr.tokens import basic
-from adapter.swr.transport import Transport, error_response_of, read_document, settle
+from adapter.swr.transport import Transport
 
 _ABSENT_STATUSES: Final = frozenset({301, 302, 303, 307, 308, 401, 404, 405, 501})
 
@@ -75,7 +76,7 @@ class Dockyard:
                 "Content-Type": "application/json; charset=utf-8",
                 "Accept": "application/json",
             },
-            account=credentials.regional_key,
+            access_key=credentials.regional_key,
             credential=credentials.fingerprint,
             body=body.encode(),
             policy=policy,

@@ -26,12 +26,14 @@ from adapter.settings import RegionHosts
 from adapter.state import State
 from adapter.swr import signing
 from adapter.swr.auth_failures import AuthFailures
-from adapter.swr.errors import ErrorResponse, error_for, management_error_for
+from adapter.swr.error_response import ErrorResponse
+from adapter.swr.errors import error_for, management_error_for
 from adapter.swr.models import Organization, parse_organization, parse_organizations
 from adapter.swr.pagination import RawPage
 from adapter.swr.repository import Repository
+from adapter.swr.response_body import error_response_of, read_document, settle
 from adapter.swr.retry import BEST_EFFORT, CREATE, IDEMPOTENT, RetryPolicy
-from adapter.swr.transport import Signer, Transport, error_response_of, read_document, settle
+from adapter.swr.transport import Signer, Transport
 
 _AWS_SERVICE: Final = "swr"
 
@@ -170,7 +172,7 @@ class Management:
             method,
             f"{self._regions[credentials.region].api}{path}",
             headers={"Content-Type": "application/json", "Accept": "application/json"},
-            account=credentials.regional_key,
+            access_key=credentials.regional_key,
             credential=credentials.fingerprint,
             body=body.encode(),
             signer=self._signer(credentials),
@@ -193,6 +195,6 @@ def raise_unless_created(
         settle(response)
         return
     error_response = error_response_of(response)
-    if error_response.status == 409 and not error_response.passing:
+    if error_response.status == 409 and not error_response.transient:
         raise OrganizationExists(f"organization '{name}' already exists", **error_response.details())
     raise error_of(error_response)

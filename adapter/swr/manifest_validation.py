@@ -10,7 +10,7 @@ import requests
 from adapter.errors import DigestInvalid, ManifestUnknown, Unexpected
 from adapter.numerals import whole_number
 from adapter.references import RepositoryName, algorithm_of, check_digest, digest_of, is_digest
-from adapter.swr.errors import has_registry_headers
+from adapter.swr.error_response import has_registry_headers
 from adapter.swr.media_types import (
     SCHEMA_1_ADVICE,
     declared_type,
@@ -19,7 +19,7 @@ from adapter.swr.media_types import (
     is_schema_1_type,
     parse_manifest,
 )
-from adapter.swr.transport import settle
+from adapter.swr.response_body import settle
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,13 @@ from adapter.swr.dockyard import Dockyard, DockyardAbsent
 from adapter.swr.management import Management
 from adapter.swr.models import Organization
 from adapter.swr.repository import Repository
-from adapter.swr.retry import CREATE, IDEMPOTENT, READ, longest
+from adapter.swr.retry import CREATE, IDEMPOTENT, READ, max_duration
 from adapter.swr.tokens import PULL, Tokens
 
 _CREATED_TTL_SECONDS: Final = 60.0
 """How long an organization counts as just created: another request for it costs a look-up, not a second POST."""
 
-_CREATION_TIMEOUT_SECONDS: Final = longest(IDEMPOTENT) + longest(CREATE)
+_CREATION_TIMEOUT_SECONDS: Final = max_duration(IDEMPOTENT) + max_duration(CREATE)
 """For a creation with one look-up before or after it; other threads wait no longer for its result."""
 
 

@@ -1,4 +1,4 @@
-"""How long, and after what, a request to SWR is tried again. Pure."""
+"""Retry policies: how long, and after which failures, a request to SWR is repeated. Pure."""
 
 from __future__ import annotations
 
@@ -14,75 +14,87 @@ from typing import Final
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """A policy. Times are in seconds; `total` counts from the first attempt, waits included."""
+    """When to repeat a request. `total_seconds` counts from the first attempt, waits included."""
 
-    total: float
+    total_seconds: float
     statuses: frozenset[int]
-    broken: bool
-    """Whether a request whose connection broke, or that timed out, may be repeated: only if that does no harm."""
-    answer: float = 60.0
-    """How long to wait for the first byte of an answer."""
-    budgeted: bool = True
-    queue: float = 60.0
-    """How long to wait for a place in the request budget."""
+    retry_broken: bool
+    """Whether to repeat after a lost connection or a timeout: only if that does no harm."""
+    response_seconds: float = 60.0
+    """To wait for the first byte of a response."""
+    rate_limited: bool = True
+    queue_seconds: float = 60.0
+    """To wait for a turn in the rate limit."""
     cancel_on_disconnect: bool = False
-    """Whether it is over when the caller leaves, because only the caller has a use for it."""
-    connect: float | None = None
-    """For reads: seconds in which a connection must be made, repeats included. A host that could not be reached, or
-    answered nothing but 5xx, a moment ago is then not tried repeatedly (`CircuitBreaker`). None: tried like any other.
+    """Whether to stop when the client disconnects, because only the client needs the response."""
+    connect_seconds: float | None = None
+    """For reads: to make a connection, retries included. The circuit breaker applies: a host that a moment ago could
+    not be reached, or returned only 5xx, is not tried repeatedly. None: no such limit.
     """
     deadline: float | None = field(default=None, compare=False)
-    """The monotonic moment at which all is over, whatever `total` says: for several requests, and their bodies too."""
+    """The monotonic moment at which several requests, and their bodies, end, whatever `total_seconds` is."""
 
     def within(self, seconds: float) -> RetryPolicy:
-        """The same, to be over in so many seconds."""
-        return replace(self, total=max(0.0, min(self.total, seconds)), answer=max(1.0, min(self.answer, seconds)))
+        """This policy, but over in so many seconds."""
+        return replace(
+            self,
+            total_seconds=max(0.0, min(self.total_seconds, seconds)),
+            response_seconds=max(1.0, min(self.response_seconds, seconds)),
+        )
 
 
-_LONGEST_RETRY_AFTER: Final = 86_400.0
-_MAX_DATE: Final = 64
-"""Characters of a date in any of HTTP's forms."""
+_MAX_RETRY_AFTER_SECONDS: Final = 86_400.0
+_MAX_DATE_LENGTH: Final = 64
+"""Characters of a date in any HTTP format."""
 MAX_BACKOFF_SECONDS: Final = 4.0
-"""Between two attempts: twenty refusals in a row still fit into a minute."""
+"""Between two attempts: twenty rejections in a row still fit into a minute."""
 _BUSY: Final = frozenset({429, 502, 503, 504})
 
-IDEMPOTENT: Final = RetryPolicy(total=60, statuses=_BUSY | {500}, broken=True)
-"""A PUT of a whole document, and what else an upload needs: repeating changes nothing."""
+IDEMPOTENT: Final = RetryPolicy(total_seconds=60, statuses=_BUSY | {500}, retry_broken=True)
+"""For a PUT of a whole document, and other requests of an upload that do no harm when repeated."""
 
-READ: Final = replace(IDEMPOTENT, connect=5.0)
-"""GET and HEAD for a caller that can do without SWR for a while, as Harbor's proxy cache can."""
+READ: Final = replace(IDEMPOTENT, connect_seconds=5.0)
+"""For GET and HEAD of a client that can do without SWR for a while, as Harbor's proxy cache can."""
 
-READ_MANIFEST: Final = replace(READ, total=20)
-"""A manifest, or the token for one: until this is over, Harbor does not serve the copy that it has. What the first of
-several requests learns of the host counts for the next, so that all of them together take little longer."""
+READ_MANIFEST: Final = replace(READ, total_seconds=20)
+"""For a manifest, or the token for one: Harbor serves its cached copy only after this. If the host is out of reach, the
+circuit breaker ends the following requests at once, so all of them together take little longer."""
 
-UPLOAD_START: Final = RetryPolicy(total=90, statuses=_BUSY | {500}, broken=True)
-"""The start of an upload: Harbor never retries it rightly (`docs/facts/harbor.md D.2`); one too many is harmless."""
+UPLOAD_START: Final = RetryPolicy(total_seconds=90, statuses=_BUSY | {500}, retry_broken=True)
+"""For the start of an upload: Harbor's own retry fails (`docs/facts/harbor.md D.2`), and a second start is harmless."""
 
-MOUNT: Final = RetryPolicy(total=30, statuses=_BUSY, broken=True)
-"""A request for a mount: one that SWR fails is done without."""
+MOUNT: Final = RetryPolicy(total_seconds=30, statuses=_BUSY, retry_broken=True)
+"""For a mount: without one, the blob is uploaded."""
 
-CREATE: Final = RetryPolicy(total=30, statuses=frozenset({429, 503}), broken=False)
-"""Creation: repeated only when SWR says that it did not look at the request."""
+CREATE: Final = RetryPolicy(total_seconds=30, statuses=frozenset({429, 503}), retry_broken=False)
+"""For a creation: repeated only if SWR did not process the request."""
 
-HEALTH_CHECK: Final = RetryPolicy(total=10, statuses=_BUSY, broken=True, answer=5.0, budgeted=False)
-"""The health check: past the budget, and over within 10 s. One failed check takes a proxy cache away for minutes."""
+HEALTH_CHECK: Final = RetryPolicy(
+    total_seconds=10, statuses=_BUSY, retry_broken=True, response_seconds=5.0, rate_limited=False
+)
+"""For the health check: outside the rate limit. One failed check disables a proxy cache for minutes."""
 
 BLOB_DOWNLOAD: Final = replace(READ, cancel_on_disconnect=True)
-"""A blob for one caller."""
+"""For the download of a blob."""
 
 BUFFERED_UPLOAD: Final = RetryPolicy(
-    total=60, statuses=frozenset({429, 503}), broken=False, answer=600.0, cancel_on_disconnect=True
+    total_seconds=60,
+    statuses=frozenset({429, 503}),
+    retry_broken=False,
+    response_seconds=600.0,
+    cancel_on_disconnect=True,
 )
-"""A small part of an upload, kept in memory: repeated only when SWR says that it did not look at it."""
+"""For a small part of an upload, in memory: repeated only if SWR did not process it."""
 
-BEST_EFFORT: Final = RetryPolicy(total=3, statuses=_BUSY, broken=True, answer=4.0, queue=3.0)
-"""A question whose answer can be done without. Within the rate limit: any number of callers may cause one each."""
+BEST_EFFORT: Final = RetryPolicy(
+    total_seconds=3, statuses=_BUSY, retry_broken=True, response_seconds=4.0, queue_seconds=3.0
+)
+"""For an optional request. The rate limit applies, because any number of clients may cause one each."""
 
 STREAMED_UPLOAD: Final = RetryPolicy(
-    total=0, statuses=frozenset(), broken=False, answer=600.0, cancel_on_disconnect=True
+    total_seconds=0, statuses=frozenset(), retry_broken=False, response_seconds=600.0, cancel_on_disconnect=True
 )
-"""A streamed body is never sent twice; SWR may think long about a large layer before it answers."""
+"""For a streamed body, which cannot be sent twice; SWR may take long to process a large layer."""
 
 
 _for_upload: Final[ContextVar[bool]] = ContextVar("for_upload", default=False)
@@ -90,7 +102,7 @@ _for_upload: Final[ContextVar[bool]] = ContextVar("for_upload", default=False)
 
 @contextlib.contextmanager
 def for_upload() -> Iterator[None]:
-    """Reads in this block, or in the function that this decorates, are for an upload: they are tried as long."""
+    """Reads in this block, or in the decorated function, belong to an upload: they are retried as long as it."""
     token = _for_upload.set(True)
     try:
         yield
@@ -99,35 +111,37 @@ def for_upload() -> Iterator[None]:
 
 
 def policy_of(policy: RetryPolicy) -> RetryPolicy:
-    """The retry policy of a request of this thread: within `for_upload`, a read is tried as long as other requests."""
-    if policy.connect is None or not _for_upload.get():
+    """The retry policy that applies in this thread: within `for_upload`, a read is retried like other requests."""
+    if policy.connect_seconds is None or not _for_upload.get():
         return policy
-    return replace(policy, connect=None, total=max(policy.total, IDEMPOTENT.total))
+    return replace(policy, connect_seconds=None, total_seconds=max(policy.total_seconds, IDEMPOTENT.total_seconds))
 
 
 def backoff(attempt: int, retry_after: float | None, *, spread: float | None = None) -> float:
-    """Seconds to wait after an attempt (from 0): doubling with jitter up to 4 s, or what the server asked for."""
+    """Seconds to wait after an attempt (from 0): doubled each time up to 4 s, with jitter; or the server's own wish."""
     jitter = random.random() if spread is None else spread  # noqa: S311 - spreads load, guards nothing
     wait = min(MAX_BACKOFF_SECONDS, 0.25 * 2.0**attempt) * (0.5 + jitter / 2)
     return wait if retry_after is None else max(retry_after, wait / 4)
 
 
 def retry_after(value: str | None, now: float) -> float | None:
-    """Seconds that a `Retry-After` header asks for; `now` is the time in seconds since the epoch."""
+    """The seconds in a `Retry-After` header; `now` is in seconds since the epoch."""
     if not value:
         return None
     digits = value.strip()
     if digits.isascii() and digits.isdecimal():
-        # Of more digits than any wait has, the first ones will do.
-        return min(float(digits[:9]), _LONGEST_RETRY_AFTER)
+        # A number with more digits is above the maximum anyway.
+        return min(float(digits[:9]), _MAX_RETRY_AFTER_SECONDS)
     try:
-        return min(max(0.0, parsedate_to_datetime(value[:_MAX_DATE]).timestamp() - now), _LONGEST_RETRY_AFTER)
+        return min(
+            max(0.0, parsedate_to_datetime(value[:_MAX_DATE_LENGTH]).timestamp() - now), _MAX_RETRY_AFTER_SECONDS
+        )
     except (ValueError, OverflowError, TypeError, IndexError):
         return None
 
 
-def longest(policy: RetryPolicy) -> float:
-    """Seconds that a caller with this patience waits for what another one asks with the same."""
+def max_duration(policy: RetryPolicy) -> float:
+    """Seconds that a request with this policy takes at most."""
     if policy.deadline is not None:
         return policy.deadline - time.monotonic()
-    return policy.total + (policy.queue if policy.budgeted else 0.0)
+    return policy.total_seconds + (policy.queue_seconds if policy.rate_limited else 0.0)

@@ -1,7 +1,7 @@
 """AK/SK signatures of the management API: SDK-HMAC-SHA256, scheme A of `docs/facts/swr.md §3.2`. Pure.
 
-The secret key signs directly: there is no credential scope and no key derivation, which is what sets the scheme
-apart from AWS Signature Version 4 (`docs/facts/swr.md §3.4`).
+The secret key signs directly: unlike AWS Signature Version 4, the scheme has no credential scope and no key derivation
+(`docs/facts/swr.md §3.4`).
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ def timestamp(now: datetime) -> str:
 
 
 def encode_query(parameters: Iterable[tuple[str, str]]) -> str:
-    """A query string as it is signed and must be sent: percent-encoded, sorted by key and value, `k=` when empty."""
+    """A query string as it must be signed and sent: percent-encoded, sorted by key and value, `k=` if empty."""
     return "&".join(
         f"{quote(key, safe=_UNRESERVED)}={quote(value, safe=_UNRESERVED)}" for key, value in sorted(parameters)
     )
 
 
 def canonical_path(path: str) -> str:
-    """Each segment percent-encoded once, with a closing slash that only the signature sees."""
+    """Each segment percent-encoded once, with a final slash that is signed but not sent."""
     encoded = "/".join(quote(segment, safe=_UNRESERVED) for segment in unquote(path).split("/"))
     return encoded if encoded.endswith("/") else encoded + "/"
 
 
 def _signed_headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Lower-case names in order; names with an underscore stay out, as gateways drop those."""
+    """Lowercase names in order, without names that have an underscore, because gateways drop those."""
     return sorted((name.lower(), value.strip()) for name, value in headers.items() if "_" not in name)
 
 
 def canonical_request(method: str, url: str, headers: Mapping[str, str], body: bytes) -> str:
-    """The six parts that are hashed; `headers` are the ones to sign, Host and X-Sdk-Date among them."""
+    """The six parts that are hashed; `headers` are those to sign, including Host and X-Sdk-Date."""
     parts = urlsplit(url)
     signed = _signed_headers(headers)
     return "\n".join(
@@ -72,7 +72,7 @@ def sign(
     secret_key: str,
     now: datetime,
 ) -> dict[str, str]:
-    """The headers to send: those given, plus Host, X-Sdk-Date and Authorization; all given ones are signed."""
+    """The headers to send: `headers`, all of which are signed, plus Host, X-Sdk-Date and Authorization."""
     complete = {**headers, "Host": urlsplit(url).netloc, "X-Sdk-Date": timestamp(now)}
     request = canonical_request(method, url, complete, body)
     names = ";".join(name for name, _ in _signed_headers(complete))

@@ -32,9 +32,9 @@ from adapter.swr.errors import error_for
 from adapter.swr.pagination import RETRY_AFTER_SECONDS
 from adapter.swr.registry import Registry
 from adapter.swr.repository import Repository
+from adapter.swr.response_body import error_response_of, read_document
 from adapter.swr.retry import READ, RetryPolicy
 from adapter.swr.tokens import PULL
-from adapter.swr.transport import error_response_of, read_document
 from adapter.swr.urls import resolve
 
 MAX_PAGES: Final = 1_000

@@ -13,7 +13,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from adapter.errors import Unexpected
-from adapter.http.connections import BLOCK
+from adapter.http.connections import BLOCK_BYTES
 from adapter.numerals import whole_number
 from adapter.swr.body_reader import body_reader_for
 
@@ -112,16 +112,16 @@ class Download:
         """A memoryview is for the connection itself, and is valid until the next block is taken."""
         content = None if self._connection is None else body_reader_for(self._response)
         if content is not None:
-            with content.straight():
+            with content.nonblocking():
                 # The server sends the head of the response before the first block, even if that block is empty.
-                yield content.first(BLOCK)
-                buffer = memoryview(bytearray(min(BLOCK, content.left)))
+                yield content.first(BLOCK_BYTES)
+                buffer = memoryview(bytearray(min(BLOCK_BYTES, content.left)))
                 while content.left:
                     if not (count := content.fill(buffer)):
                         return
                     yield buffer[:count]
                 content.last()
-        yield from self._response.raw.stream(BLOCK, decode_content=False)
+        yield from self._response.raw.stream(BLOCK_BYTES, decode_content=False)
 
     def close(self) -> None:
         """Ends the transfer from SWR. Safe to call twice."""

@@ -111,7 +111,7 @@ class TestWhatAnswered:
     def test_from_a_registry_without_this_token_endpoint(self, door: Door, swr: RunningSandbox) -> None:
         """As CNCF distribution answers any path that it does not know."""
         answers(swr, "/auth/", VERSION | {"Content-Type": "text/plain; charset=utf-8"}, "404 page not found")
-        refused(door.ask("GET", "/v2/team/nowhere/manifests/v1"), 502, "has no token endpoint", "status 404")
+        refused(door.ask("GET", "/v2/team/nowhere/manifests/v1"), 502, "no token endpoint", "status 404")
 
     @pytest.mark.parametrize("body", ["<Error><Code>NoSuchBucket</Code></Error>", "<html>no such page</html>"])
     def test_from_the_object_store(self, door: Door, swr: RunningSandbox, body: str) -> None:
@@ -196,7 +196,7 @@ class TestLostPermission:
             answer = door.ask(method, f"/v2/lost/app/{path}", authorization=authorization or "")
             assert answer.status == 403, answer.body
             if method == "GET":
-                refused(answer, 403, "'lost' does not exist in SWR, or belongs to another account", code="DENIED")
+                refused(answer, 403, "'lost' not found in SWR, or owned by another account", code="DENIED")
 
     def test_a_push_is_refused_as_ever(self, door: Door, swr: RunningSandbox) -> None:
         swr.store.create_organization("lost", OTHER_TENANT)

@@ -15,7 +15,7 @@ from adapter.contract.list_cache import ListCache
 from adapter.contract.queries import matcher
 from adapter.credentials import Credentials, parse_credentials
 from adapter.swr.catalog import ListedTag
-from adapter.swr.registry import Manifest
+from adapter.swr.manifest_validation import Manifest
 from tests.contract.stubbed import Ask, Stubbed, StubSwr
 from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, SECRET_KEY
 

@@ -99,7 +99,7 @@ class TestContent:
         digest = digest_of(b"layer")
         for method in ("HEAD", "GET"):
             swr.answer(method, f"/v2/{REPOSITORY}/blobs/{digest}", said(b"<html>", "text/html; charset=utf-8"))
-        with pytest.raises(Unexpected, match="a page came in place of the blob"):
+        with pytest.raises(Unexpected, match="an HTML page was returned in place of blob"):
             client.registry.blob(Repository(ME, REPOSITORY), digest)
 
     @pytest.mark.parametrize("header", ["Docker_Content_Digest", "Docker_Distribution_Api_Version", "forserver"])

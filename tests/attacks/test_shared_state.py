@@ -13,7 +13,7 @@ import pytest
 
 from adapter.credentials import Credentials
 from adapter.references import RepositoryName
-from adapter.state import Away, Link, MemoryState, SharedState
+from adapter.state import MemoryState, RedisClient, RedisUnavailable, SharedState
 from adapter.swr.accepted import Accepted
 from adapter.swr.client import SwrClient
 from adapter.swr.rate_limit import RateLimit
@@ -86,9 +86,9 @@ def rests(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES.keys())
 def test_an_odd_reply_is_none(reply: bytes, rests: list[float]) -> None:
     with replying(reply) as url:
-        RateLimit(10, Link(url)).take("eu-de/AK", 5)
+        RateLimit(10, RedisClient(url)).take("eu-de/AK", 5)
         assert rests == [0]
-        state = SharedState(Link(url))
+        state = SharedState(RedisClient(url))
         assert state.get("a") in (None, b"hello", b"OK")
         state.put("a", b"1", 10)
         state.drop("a")
@@ -97,23 +97,23 @@ def test_an_odd_reply_is_none(reply: bytes, rests: list[float]) -> None:
 def test_a_turn_that_comes_too_late_for_the_caller_is_odd(rests: list[float]) -> None:
     """The server was told how long the caller has."""
     with replying(b"*2\r\n:1\r\n:9000000\r\n") as url:
-        RateLimit(10, Link(url)).take("eu-de/AK", 10)
-        RateLimit(10, Link(url)).take("eu-de/AK", 5)
+        RateLimit(10, RedisClient(url)).take("eu-de/AK", 10)
+        RateLimit(10, RedisClient(url)).take("eu-de/AK", 5)
     assert rests == [9, 0]
 
 
 def test_a_server_that_replies_oddly_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
     with replying(b":5\r\n") as url:
-        link = Link(url)
+        link = RedisClient(url)
         assert SharedState(link).get("a") is None
-        with pytest.raises(Away):
+        with pytest.raises(RedisUnavailable):
             link.do(lambda server: server.ping())
     assert "returned an unexpected reply (UnexpectedReply)" in caplog.text
 
 
 def test_a_value_that_is_too_large_is_none() -> None:
     with replying(b"$65537\r\n" + b"x" * 65537 + b"\r\n") as url:
-        assert SharedState(Link(url)).get("a") is None
+        assert SharedState(RedisClient(url)).get("a") is None
 
 
 def test_a_reply_that_trickles_is_given_up() -> None:
@@ -127,7 +127,7 @@ def test_a_reply_that_trickles_is_given_up() -> None:
             sent.append(number)
 
     with serving(trickle) as url:
-        RateLimit(10, Link(url)).take("eu-de/AK", 5)
+        RateLimit(10, RedisClient(url)).take("eu-de/AK", 5)
         assert len(sent) < 40
 
 
@@ -144,7 +144,7 @@ def test_a_reply_without_end_is_not_kept(start: bytes, more: bytes) -> None:
         sent.extend(connection.send(more) for _ in range(1024))
 
     with serving(endless) as url:
-        assert SharedState(Link(url)).get("a") is None
+        assert SharedState(RedisClient(url)).get("a") is None
         # What was read, and what the system's buffers take.
         assert sum(sent) < 16 << 20
 
@@ -214,4 +214,4 @@ def test_what_is_read_of_credentials_is_checked(
     client.tokens._auth_failures._state = odd
     client.tokens._accepted._state = odd
     assert client.tokens.bearer(Repository(credentials, RepositoryName("org", "repo")), PULL)
-    assert Accepted(odd).lately(credentials) == (odd.get("") == b"1")
+    assert Accepted(odd).includes(credentials) == (odd.get("") == b"1")

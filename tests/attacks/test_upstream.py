@@ -23,9 +23,10 @@ from adapter.references import RepositoryName, digest_of
 from adapter.settings import RegionHosts, Settings
 from adapter.swr.client import SwrClient
 from adapter.swr.repository import Repository
+from adapter.swr.response_body import read_document, settle
 from adapter.swr.retry import BUFFERED_UPLOAD, STREAMED_UPLOAD, RetryPolicy, retry_after
-from adapter.swr.tokens import life_of
-from adapter.swr.transport import Transport, read_document, settle
+from adapter.swr.token_response import lifetime_of
+from adapter.swr.transport import Transport
 from tests.attacks.raw import RawServer, answer, raw_server
 from tests.contract.http import Door, refused
 from tests.credentials import ACCESS_ID, PROJECT, SECRET_KEY
@@ -87,7 +88,7 @@ class TestHeaders:
             assert adapter.service.output.count('"status": 502') == 4
 
 
-ONCE = RetryPolicy(0, frozenset(), broken=False, answer=5)
+ONCE = RetryPolicy(0, frozenset(), retry_broken=False, response_seconds=5)
 
 
 @pytest.fixture
@@ -170,9 +171,9 @@ class TestRedirects:
         with raw_server() as server, Transport(Settings(requests_per_second=0)) as transport:
             server.answer("GET", talk)
             url = f"http://inside.example:{urlsplit(server.url).port}/"
-            settle(transport.send("GET", url, headers={}, account=None, policy=ONCE))
+            settle(transport.send("GET", url, headers={}, access_key=None, policy=ONCE))
             with pytest.raises(Unexpected, match="of this machine"):
-                transport.send("GET", url, headers={}, account=None, policy=ONCE, local_allowed=False)
+                transport.send("GET", url, headers={}, access_key=None, policy=ONCE, local_allowed=False)
             assert len(server.asked) == 1
 
 
@@ -201,7 +202,7 @@ class TestCounting:
 
         swr.answer("PUT", self.hold)
         with Transport(Settings(requests_per_second=0)) as transport, pytest.raises(SizeInvalid):
-            transport.send("PUT", swr.url, headers={}, account=None, body=body(), policy=STREAMED_UPLOAD)
+            transport.send("PUT", swr.url, headers={}, access_key=None, body=body(), policy=STREAMED_UPLOAD)
         assert counted.requests == 1
 
     def test_a_caller_that_leaves(self, swr: RawServer, counted: request_context.RequestContext) -> None:
@@ -213,16 +214,16 @@ class TestCounting:
 
         swr.answer("PUT", leave)
         with ours, Transport(Settings(requests_per_second=0)) as transport:
-            counted.caller = ours
-            with pytest.raises(AdapterError, match="the client left"):
-                transport.send("PUT", swr.url, headers={}, account=None, policy=BUFFERED_UPLOAD)
+            counted.client = ours
+            with pytest.raises(AdapterError, match="client disconnected"):
+                transport.send("PUT", swr.url, headers={}, access_key=None, policy=BUFFERED_UPLOAD)
         assert counted.requests == 1
 
     def test_what_never_went_out_is_not(self, counted: request_context.RequestContext) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with Transport(Settings(requests_per_second=0)) as transport, pytest.raises(Unreachable):
-            transport.send("GET", url, headers={}, account=None, policy=ONCE)
+            transport.send("GET", url, headers={}, access_key=None, policy=ONCE)
         assert counted.requests == 0
 
 
@@ -287,7 +288,7 @@ class TestFraming:
 
         swr.answer("GET", talk)
         with Transport(Settings(requests_per_second=0)) as transport, pytest.raises(Unreachable):
-            transport.send("GET", swr.url, headers={}, account=None, policy=ONCE)
+            transport.send("GET", swr.url, headers={}, access_key=None, policy=ONCE)
         assert sent < 16 << 20, "what the kernel holds, and no more"
 
     def test_a_head_that_trickles(self, swr: RawServer) -> None:
@@ -304,9 +305,9 @@ class TestFraming:
             given_up.set()
 
         swr.answer("GET", talk)
-        soon = replace(ONCE, answer=0.5)
+        soon = replace(ONCE, response_seconds=0.5)
         with Transport(Settings(requests_per_second=0)) as transport, pytest.raises(TimedOut):
-            transport.send("GET", swr.url, headers={}, account=None, policy=soon)
+            transport.send("GET", swr.url, headers={}, access_key=None, policy=soon)
         assert given_up.wait(5)
 
     def test_trailers_without_end(self, swr: RawServer) -> None:
@@ -320,7 +321,7 @@ class TestFraming:
 
         swr.answer("GET", talk)
         with Transport(Settings(requests_per_second=0)) as transport:
-            response = transport.send("GET", swr.url, headers={}, account=None, policy=ONCE)
+            response = transport.send("GET", swr.url, headers={}, access_key=None, policy=ONCE)
             with pytest.raises(Unreachable):
                 read_document(response)
         assert sent < 16 << 20
@@ -352,7 +353,7 @@ class TestNumbers:
     def test_of_a_token(self, times: str) -> None:
         claims = base64.urlsafe_b64encode(b"{%b}" % times.encode()).decode().rstrip("=")
         for expires_in in (10**4000, float("inf"), float("nan"), True, -5, "9", None, 900):
-            assert 0 <= life_of(f"x.{claims}.x", expires_in, 1e9) <= 86_400
+            assert 0 <= lifetime_of(f"x.{claims}.x", expires_in, 1e9) <= 86_400
 
     @pytest.mark.parametrize("value", ["9" * 5000, "-1", "\u0665", "\xb2", "NaN", "inf", "1e9", "x" * 60_000, "1 Jan"])
     def test_of_a_wait(self, value: str) -> None:

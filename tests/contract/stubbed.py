@@ -28,8 +28,9 @@ from adapter.swr.blob_uploads import Mounting
 from adapter.swr.catalog import ListedRepository, ListedTag
 from adapter.swr.client import SwrClient
 from adapter.swr.deletion import Deletion
+from adapter.swr.manifest_validation import Manifest
 from adapter.swr.models import Organization
-from adapter.swr.registry import Blob, Manifest
+from adapter.swr.registry import Blob
 from adapter.swr.repository import Repository
 from adapter.swr.tags import TagLister
 from tests.contract.openapi import Exchanged

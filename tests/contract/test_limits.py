@@ -61,7 +61,7 @@ class TestLimits:
 
     def test_swrs_own_limit(self, door: Door, swr: RunningSandbox, repository: str) -> None:
         put_back(swr, max_layer_bytes=1000)
-        refused(door.put(door.start(repository), digest_of(LARGE), LARGE), 413, "larger than SWR takes")
+        refused(door.put(door.start(repository), digest_of(LARGE), LARGE), 413, "exceeds SWR's size limit")
 
     def test_a_refusal_reaches_a_client_that_is_still_sending(self, strict_door: Door, repository: str) -> None:
         """Harbor writes and reads at once; if its writing fails first, it logs "broken pipe" and not the sentence.

@@ -122,7 +122,7 @@ class TestReading:
 
     def test_one_that_breaks_off(self, door: Door, swr: RunningSandbox, repository: str, stored: Image) -> None:
         swr.faults({"method": "GET", "path": "/manifests/", "cut_after_bytes": 100, "times": 0})
-        refused(door.ask("GET", f"/v2/{repository}/manifests/v1"), {502, 503}, "broke off")
+        refused(door.ask("GET", f"/v2/{repository}/manifests/v1"), {502, 503}, "was cut off")
 
     @pytest.mark.parametrize("fault", [{"status": 503}, {"status": 500}, {"cut_after_bytes": 0}, {"status": 429}])
     def test_what_passes_is_tried_again(

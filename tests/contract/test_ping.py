@@ -44,7 +44,7 @@ def test_labels_are_an_empty_list(door: Door) -> None:
 @pytest.mark.parametrize("path", ["/api/v2.0/labels?scope=g", "/api/v2.0/projects?q=name%3D%7B%27a%27%7D"])
 def test_wrong_credentials_are_told_with_the_reason(door: Door, path: str, number: int) -> None:
     answer = door.ask("GET", path, authorization=basic(secret=f"{WRONG_SECRET}{number}"))
-    refused(answer, 401, "refuses the credentials", "login key", code="UNAUTHORIZED")
+    refused(answer, 401, "rejected the credentials", "login key", code="UNAUTHORIZED")
 
 
 def test_labels_stay_empty_when_swr_answers_errors(door: Door, swr: RunningSandbox) -> None:

@@ -76,7 +76,7 @@ class TestCreation:
         wrong = Door(door.url, basic(secret=f"{WRONG_SECRET}-{number}"))
         with wrong.open(5) as connection:
             connection.sendall(wrong.head("POST", "/api/v2.0/projects", "Content-Length: 65000"))
-            refused(read_answer(connection), 401, "refuses the credentials")
+            refused(read_answer(connection), 401, "rejected the credentials")
 
     def test_a_body_of_no_use_costs_no_creation(self, door: Door, swr: RunningSandbox) -> None:
         for body in (b"{", b"[]", b'{"project_name": 7}', b'{"project_name": "A B"}'):

@@ -140,7 +140,7 @@ def test_a_certificate_that_nobody_knows(far: Far, swr: RunningSandbox) -> None:
 def test_a_proxy_that_is_not_there(far: Far, swr: RunningSandbox) -> None:
     (port,) = free_ports(1)
     with running_adapter(far.regions, ca_bundle=far.ca, proxy=f"http://127.0.0.1:{port}") as adapter:
-        refused(check(Door(adapter.contract)), 502, "the proxy gives no connection")
+        refused(check(Door(adapter.contract)), 502, "the proxy did not connect")
 
 
 def check(door: Door) -> Answer:

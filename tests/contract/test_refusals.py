@@ -76,7 +76,7 @@ class TestRefusals:
     ) -> None:
         assert create(door, name).status == 201
         answer = create(door, name, authorization=basic(secret=f"{WRONG_SECRET}{number}"))
-        refused(answer, 401, "refuses the credentials")
+        refused(answer, 401, "rejected the credentials")
         assert bad_signatures(swr) == {"count": 0, "locked": []}
 
     @pytest.mark.parametrize(

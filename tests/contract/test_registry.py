@@ -45,14 +45,14 @@ def test_both_kinds_of_secret_work(door: Door, swr: RunningSandbox, secret: str)
 
 def test_a_wrong_secret_is_refused_with_the_reason(door: Door, number: int) -> None:
     answer = door.ask("GET", "/v2/", authorization=basic(secret=f"{WRONG_SECRET}{number}"))
-    refused(answer, 401, "refuses the credentials", "check the AK", code="UNAUTHORIZED")
+    refused(answer, 401, "rejected the credentials", "check the AK", code="UNAUTHORIZED")
     assert answer.header("WWW-Authenticate").startswith("Basic ")
     assert answer.error["detail"]["swr_code"] == "DENIED"
 
 
 def test_an_access_key_that_swr_does_not_know(door: Door, number: int) -> None:
     answer = door.ask("GET", "/v2/", authorization=basic(f"eu-de@{ACCESS_KEY}{number}"))
-    refused(answer, 401, "refuses the credentials")
+    refused(answer, 401, "rejected the credentials")
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_what_passes_is_tried_again(door: Door, swr: RunningSandbox, origin: str
 
 def test_an_answer_that_is_no_swr_is_not_healthy(door: Door, swr: RunningSandbox) -> None:
     swr.faults({"origin": "registry", "status": 200, "body": "<html>a portal</html>", "times": 0})
-    refused(door.ask("GET", "/v2/"), 502, "token", "is it an SWR registry?")
+    refused(door.ask("GET", "/v2/"), 502, "token", "check the `registry`")
 
 
 def test_a_locked_access_key_is_not_healthy(start: Start, swr: RunningSandbox) -> None:

@@ -30,7 +30,7 @@ class Replicas:
         return Door(one.contract), Door(other.contract)
 
     def warnings(self) -> list[int]:
-        return [adapter.service.output.count("goes on alone") for adapter in self.adapters]
+        return [adapter.service.output.count("continuing with local state") for adapter in self.adapters]
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ class TestShared:
             again = refused(other.ask("GET", "/v2/", authorization=wrong), 401)
             refused(other.ask("GET", "/api/v2.0/projects", authorization=wrong), 401)
         assert again.error["code"] == first.error["code"]
-        assert "refuses the credentials" in again.message
+        assert "rejected the credentials" in again.message
         assert other.ask("GET", "/v2/").status == 200
 
     def test_the_request_budget(self, start: Start, swr: RunningSandbox, redis: RedisServer) -> None:
@@ -168,7 +168,7 @@ class TestWithoutIt:
         door.push("team/first", LARGE)
         assert places(door) == ["team/first"]
         assert mount(door, "team/second", "team/first").status == 201
-        assert adapter.service.output.count("goes on alone") == 1
+        assert adapter.service.output.count("continuing with local state") == 1
         assert STATE_PASSWORD not in adapter.service.output
 
     def test_the_password_is_wrong(self, start: Start, redis: RedisServer, swr: RunningSandbox) -> None:
@@ -176,7 +176,7 @@ class TestWithoutIt:
         door = Door(adapter.contract)
         door.push("team/first", LARGE)
         assert places(door) == ["team/first"]
-        assert adapter.service.output.count("refuses the password") == 1
+        assert adapter.service.output.count("rejected the password") == 1
         assert STATE_PASSWORD.removeprefix("CANARY") not in adapter.service.output
 
 

@@ -16,19 +16,20 @@ import trustme
 from urllib3.util.ssl_ import create_urllib3_context
 
 from adapter.errors import TimedOut, Unexpected, UpstreamError
-from adapter.http import connections, pools
-from adapter.http.connections import _Early
-from adapter.http.pools import Adapter
+from adapter.http import pools, tls
+from adapter.http.connections import _EarlyResponseMixin
+from adapter.http.pools import PooledAdapter
 from adapter.settings import SPARE_THREADS, Settings
+from adapter.swr.response_body import error_response_of, read_document, settle
 from adapter.swr.retry import IDEMPOTENT, STREAMED_UPLOAD
-from adapter.swr.transport import Transport, error_response_of, read_document, settle
+from adapter.swr.transport import Transport
 from tests.contract.http import eventually
 
 SIZE = 64 << 20
 REFUSAL = b'{"errors":[{"code":"SIZE_INVALID","message":"too large"}]}'
 ANSWER = b"HTTP/1.1 413 Too Large\r\nContent-Length: %d\r\n\r\n%s" % (len(REFUSAL), REFUSAL)
 
-SHORT = replace(STREAMED_UPLOAD, answer=2.0)
+SHORT = replace(STREAMED_UPLOAD, response_seconds=2.0)
 """For an answer that is there already."""
 
 Behaviour = Callable[[socket.socket], None]
@@ -85,7 +86,7 @@ def put(url: str, authority: trustme.CA | None, tmp_path: Path) -> int:
         bundle = tmp_path / "ca.pem"
         authority.cert_pem.write_to_path(str(bundle))
     with Transport(Settings(requests_per_second=0, ca_bundle=bundle)) as transport:
-        refusal = error_response_of(transport.send("PUT", url, headers={}, account=None, body=Sized(), policy=SHORT))
+        refusal = error_response_of(transport.send("PUT", url, headers={}, access_key=None, body=Sized(), policy=SHORT))
     assert refusal.message == "too large"
     return refusal.status
 
@@ -164,8 +165,8 @@ def test_an_early_success_is_not_believed_nor_tried_again(
         server_of(success_without_reading, authority if secured else None) as url,
         Transport(Settings(requests_per_second=0, ca_bundle=bundle)) as transport,
     ):
-        with pytest.raises(Unexpected, match="before all of it was sent"):
-            transport.send("PUT", url, headers={}, account=None, body=body, policy=IDEMPOTENT)
+        with pytest.raises(Unexpected, match="before the whole body was sent"):
+            transport.send("PUT", url, headers={}, access_key=None, body=body, policy=IDEMPOTENT)
         stalled.set()
 
 
@@ -188,7 +189,7 @@ def stop_reading(connection: socket.socket) -> None:
 def test_a_server_that_stops_reading_is_given_up(
     authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_Early, "send_timeout", 0.3)
+    monkeypatch.setattr(_EarlyResponseMixin, "send_timeout", 0.3)
     stalled.clear()
     with server_of(stop_reading, None) as url:
         try:
@@ -206,8 +207,8 @@ def test_private_authorities_need_no_extensions(monkeypatch: pytest.MonkeyPatch)
         context.verify_flags |= ssl.VERIFY_X509_STRICT
         return context
 
-    monkeypatch.setattr(connections, "create_urllib3_context", strict)
-    context = connections.tls_context(None)
+    monkeypatch.setattr(tls, "create_urllib3_context", strict)
+    context = tls.tls_context(None)
     assert not context.verify_flags & ssl.VERIFY_X509_STRICT
     assert context.verify_mode == ssl.CERT_REQUIRED
     assert context.check_hostname
@@ -244,16 +245,16 @@ def counting_server() -> Iterator[tuple[str, list[int]]]:
 def test_connections_are_used_again(method: str) -> None:
     with counting_server() as (url, accepted), Transport(Settings(requests_per_second=0)) as transport:
         for _ in range(3):
-            settle(transport.send(method, url, headers={}, account=None))
-            read_document(transport.send(method, url, headers={}, account=None))
+            settle(transport.send(method, url, headers={}, access_key=None))
+            read_document(transport.send(method, url, headers={}, access_key=None))
     assert len(accepted) == 1
 
 
 def test_a_connection_that_was_idle_for_long_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_Early, "longest_idle", 0.0)
+    monkeypatch.setattr(_EarlyResponseMixin, "max_idle_seconds", 0.0)
     with counting_server() as (url, accepted), Transport(Settings(requests_per_second=0)) as transport:
         for _ in range(2):
-            settle(transport.send("GET", url, headers={}, account=None))
+            settle(transport.send("GET", url, headers={}, access_key=None))
     assert len(accepted) == 2
 
 
@@ -282,8 +283,8 @@ def idle_threads() -> int:
 def test_idle_connections_are_closed_without_traffic(
     behaviour: Behaviour, secured: bool, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_Early, "longest_idle", 0.2 if behaviour is answer_and_wait else 60.0)
-    monkeypatch.setattr(pools, "_CHECKED", 0.1)
+    monkeypatch.setattr(_EarlyResponseMixin, "max_idle_seconds", 0.2 if behaviour is answer_and_wait else 60.0)
+    monkeypatch.setattr(pools, "_IDLE_CHECK_SECONDS", 0.1)
     ended.clear()
     eventually(lambda: idle_threads() == 0, 20)
     bundle = tmp_path / "ca.pem"
@@ -292,8 +293,8 @@ def test_idle_connections_are_closed_without_traffic(
         server_of(behaviour, authority if secured else None) as url,
         Transport(Settings(requests_per_second=0, ca_bundle=bundle)) as transport,
     ):
-        settle(transport.send("GET", url, headers={}, account=None))
-        (pool,) = cast("Adapter", transport._adapter)._idle._pools
+        settle(transport.send("GET", url, headers={}, access_key=None))
+        (pool,) = cast("PooledAdapter", transport._adapter)._idle._pools
         eventually(lambda: all(each is None for each in pool.pool.queue))
         assert behaviour is answer_once or ended.wait(10)
         assert pool.pool.qsize() == Settings().threads + SPARE_THREADS

@@ -13,11 +13,12 @@ import pytest
 
 from adapter.errors import Unreachable
 from adapter.settings import Settings
-from adapter.swr import transport as transport_module
+from adapter.swr import response_body
+from adapter.swr.response_body import error_response_of, read_document, settle
 from adapter.swr.retry import RetryPolicy
-from adapter.swr.transport import Transport, error_response_of, read_document, settle
+from adapter.swr.transport import Transport
 
-ONCE = RetryPolicy(0, frozenset(), broken=False, answer=5)
+ONCE = RetryPolicy(0, frozenset(), retry_broken=False, response_seconds=5)
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def saying(answer: bytes) -> Iterator[str]:
 
 def asked(answer: bytes) -> bytes:
     with saying(answer) as url, Transport(Settings(requests_per_second=0)) as transport:
-        response = transport.send("GET", url, headers={}, account=None, policy=ONCE)
+        response = transport.send("GET", url, headers={}, access_key=None, policy=ONCE)
         assert response.status_code == 200
         return read_document(response)
 
@@ -59,7 +60,7 @@ def asked(answer: bytes) -> bytes:
     ],
 )
 def test_damaged_headers_are_no_answer(answer: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(Unreachable, match="the connection broke"):
+    with pytest.raises(Unreachable, match="connection lost"):
         asked(answer)
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
@@ -74,7 +75,7 @@ def test_whole_ones_are(hint: bytes) -> None:
 
 def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The status has said all that counts; a slot and a thread would wait for as long as SWR may think."""
-    monkeypatch.setattr(transport_module, "REMAINDER_TIMEOUT", 0.2)
+    monkeypatch.setattr(response_body, "REMAINDER_SECONDS", 0.2)
     held = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -91,10 +92,10 @@ def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyP
         thread.start()
         with Transport(Settings(requests_per_second=0)) as transport:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}/x"
-            policy = replace(ONCE, answer=60)
-            settle(transport.send("PUT", url, headers={}, account=None, policy=policy))
+            policy = replace(ONCE, response_seconds=60)
+            settle(transport.send("PUT", url, headers={}, access_key=None, policy=policy))
             held.set()
-            refusal = error_response_of(transport.send("PUT", url, headers={}, account=None, policy=policy))
+            refusal = error_response_of(transport.send("PUT", url, headers={}, access_key=None, policy=policy))
             assert refusal.status == 503
             assert not held.is_set(), "the server gave up first"
             held.set()

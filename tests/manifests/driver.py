@@ -14,8 +14,8 @@ from adapter.references import RepositoryName, algorithm_of, digest_of, is_diges
 from adapter.sandbox.recordings.images import Image, index, single
 from adapter.settings import RegionHosts, Settings
 from adapter.swr.client import SwrClient
+from adapter.swr.manifest_validation import Manifest
 from adapter.swr.media_types import ACCEPT
-from adapter.swr.registry import Manifest
 from adapter.swr.repository import Repository
 from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, SECRET_KEY
 from tests.running import RunningSandbox

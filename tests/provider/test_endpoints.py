@@ -5,10 +5,10 @@ import pytest
 from adapter.errors import InvalidRequest
 from adapter.provider.endpoints import Endpoints, normalized, stored_form
 from adapter.settings import RegionHosts
-from adapter.swr.client import BUILT_IN
+from adapter.swr.client import BUILT_IN_REGIONS
 
 EU_DE = "https://swr.eu-de.otc.t-systems.com"
-ENDPOINTS = Endpoints("http://adapter:8080", {**BUILT_IN, "lab": RegionHosts("http://127.0.0.1:5000")})
+ENDPOINTS = Endpoints("http://adapter:8080", {**BUILT_IN_REGIONS, "lab": RegionHosts("http://127.0.0.1:5000")})
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ from adapter.provider.constants import NAME, NAMES
 from adapter.provider.endpoints import Endpoints
 from adapter.provider.requests import RequestTranslation
 from adapter.provider.responses import EndpointRegions, ResponseTranslation
-from adapter.swr.client import BUILT_IN
+from adapter.swr.client import BUILT_IN_REGIONS
 
 relaxed = settings(deadline=None)
 
 ADAPTER = "http://adapter:8080"
-ENDPOINTS = Endpoints(ADAPTER, BUILT_IN)
+ENDPOINTS = Endpoints(ADAPTER, BUILT_IN_REGIONS)
 REQUESTS = RequestTranslation(ENDPOINTS, "harbor")
 TRANSLATED = {"id", "type", "url", "credential", "access_key", "access_secret"}
 
@@ -29,7 +29,7 @@ others = st.dictionaries(st.text(max_size=8).filter(lambda key: key.lower() not 
 words = st.text("ABCDEFGHIJ0123456789", min_size=1, max_size=40)
 access_ids = st.builds(
     lambda region, team, key: f"{region}{team}@{key}",
-    st.sampled_from(sorted(BUILT_IN)),
+    st.sampled_from(sorted(BUILT_IN_REGIONS)),
     st.sampled_from(["", "_t"]),
     words,
 )
@@ -39,7 +39,12 @@ other_urls = st.one_of(
     st.integers(),
     st.text(),
     st.sampled_from(
-        ["https://registry.example", "http://adapter:8081", "http://adapter", *(h.registry for h in BUILT_IN.values())]
+        [
+            "https://registry.example",
+            "http://adapter:8081",
+            "http://adapter",
+            *(h.registry for h in BUILT_IN_REGIONS.values()),
+        ]
     ),
 ).filter(lambda url: not ENDPOINTS.is_adapter(url))
 other_types = st.one_of(st.none(), st.text(), st.sampled_from(["harbor", "docker-registry", "docker-hub"])).filter(

@@ -11,7 +11,7 @@ from tests.state.server import RedisServer, running_redis
 def _patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine is no server that hangs, but for the test of one."""
     if "hangs" not in request.node.name:
-        monkeypatch.setattr("adapter.state.link.TIMEOUT", 10.0)
+        monkeypatch.setattr("adapter.state.redis_client.TIMEOUT_SECONDS", 10.0)
 
 
 @pytest.fixture

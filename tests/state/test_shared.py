@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from adapter.state import Link, MemoryState, SharedState, State, open_state
-from adapter.state.link import PAUSE
+from adapter.state import MemoryState, RedisClient, SharedState, State, open_state
+from adapter.state.redis_client import RETRY_SECONDS
 from adapter.state.shared import PREFIX
 from adapter.swr.rate_limit import RateLimit
 from tests.contract.http import eventually
@@ -20,11 +20,11 @@ def test_the_setting_decides() -> None:
     assert open_state("memory://")[1] is None
     state, link = open_state("redis://127.0.0.1:1")
     assert isinstance(state, SharedState)
-    assert isinstance(link, Link)
+    assert isinstance(link, RedisClient)
 
 
 def test_two_replicas_see_the_same(server: RedisServer) -> None:
-    one, other = SharedState(Link(server.url)), SharedState(Link(server.url))
+    one, other = SharedState(RedisClient(server.url)), SharedState(RedisClient(server.url))
     one.put("a", b"\x00\xff", 10)
     assert other.get("a") == b"\x00\xff"
     other.drop("a")
@@ -33,7 +33,7 @@ def test_two_replicas_see_the_same(server: RedisServer) -> None:
 
 
 def test_a_value_lives_for_its_time(server: RedisServer) -> None:
-    state = SharedState(Link(server.url))
+    state = SharedState(RedisClient(server.url))
     state.put("a", b"1", 0.05)
     state.put("b", b"1", 60)
     eventually(lambda: state.get("a") is None)
@@ -42,13 +42,13 @@ def test_a_value_lives_for_its_time(server: RedisServer) -> None:
 
 
 def test_keys_are_set_apart_from_what_else_is_there(server: RedisServer) -> None:
-    SharedState(Link(server.url)).put("a", b"1", 10)
+    SharedState(RedisClient(server.url)).put("a", b"1", 10)
     assert server.names() == ["harbor-swr-adapter:1:a"]
 
 
 def test_without_the_server_it_is_memory(server: RedisServer) -> None:
     clock = Clock()
-    state = SharedState(Link(server.url, clock))
+    state = SharedState(RedisClient(server.url, clock))
     state.put("before", b"1", 60)
     server.kill()
     assert state.get("before") is None
@@ -60,7 +60,7 @@ def test_without_the_server_it_is_memory(server: RedisServer) -> None:
     assert state.get("meanwhile") is None
     state.put("meanwhile", b"3", 60)
     server.start()
-    clock.ahead += PAUSE + 1
+    clock.ahead += RETRY_SECONDS + 1
     state.put("after", b"4", 60)
     assert state.get("after") == b"4"
     assert server.names() == [PREFIX + "after"]
@@ -68,7 +68,7 @@ def test_without_the_server_it_is_memory(server: RedisServer) -> None:
 
 def test_a_full_server_costs_no_request() -> None:
     with running_redis(options={"maxmemory": "1", "maxmemory-policy": "noeviction"}) as server:
-        state: State = SharedState(Link(server.url))
+        state: State = SharedState(RedisClient(server.url))
         state.put("a", b"1", 60)
         assert state.get("a") == b"1"
         assert server.names() == []
@@ -85,7 +85,7 @@ def test_the_permissions_on_the_page_are_enough(server: RedisServer, caplog: pyt
     words = ACL.replace("PASSWORD", STATE_PASSWORD).split()
     administrator: Any = server.client
     administrator.execute_command("ACL", "SETUSER", *words[1:])
-    link = Link(server.url.replace("redis://", f"redis://adapter:{STATE_PASSWORD}@"))
+    link = RedisClient(server.url.replace("redis://", f"redis://adapter:{STATE_PASSWORD}@"))
     state = SharedState(link)
     state.put("a", b"1", 10)
     assert state.get("a") == b"1"
@@ -103,5 +103,5 @@ def test_the_permissions_on_the_page_are_enough(server: RedisServer, caplog: pyt
 
 def test_a_key_of_another_kind_costs_no_request(server: RedisServer) -> None:
     server.client.lpush(PREFIX + "a", "x")
-    state = SharedState(Link(server.url))
+    state = SharedState(RedisClient(server.url))
     assert state.get("a") is None

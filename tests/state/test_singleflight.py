@@ -9,7 +9,7 @@ import pytest
 
 from adapter.errors import TimedOut
 from adapter.state.singleflight import SingleFlight
-from adapter.swr.retry import HEALTH_CHECK, IDEMPOTENT, longest
+from adapter.swr.retry import HEALTH_CHECK, IDEMPOTENT, max_duration
 
 
 def test_one_call_for_all_who_ask_meanwhile() -> None:
@@ -65,9 +65,9 @@ def test_nobody_joins_a_call_that_was_left() -> None:
     with ThreadPoolExecutor(2) as pool:
         old = pool.submit(flights.do, "key", lambda: call(0), timeout=10)
         assert begun[0].wait(10)
-        flights.leave(lambda key: key != "key")
+        flights.abandon(lambda key: key != "key")
         assert list(flights._running) == ["key"]
-        flights.leave(lambda key: key == "key")
+        flights.abandon(lambda key: key == "key")
         new = pool.submit(flights.do, "key", lambda: call(1), timeout=10)
         assert begun[1].wait(10)
         release[0].set()
@@ -111,6 +111,6 @@ def test_an_error_that_is_a_timeout_of_the_call_is_told_as_that() -> None:
 
 
 def test_how_long_a_caller_waits() -> None:
-    assert longest(IDEMPOTENT) == IDEMPOTENT.total + IDEMPOTENT.queue
-    assert longest(HEALTH_CHECK) == HEALTH_CHECK.total
-    assert 4 < longest(replace(IDEMPOTENT, deadline=time.monotonic() + 5)) <= 5
+    assert max_duration(IDEMPOTENT) == IDEMPOTENT.total_seconds + IDEMPOTENT.queue_seconds
+    assert max_duration(HEALTH_CHECK) == HEALTH_CHECK.total_seconds
+    assert 4 < max_duration(replace(IDEMPOTENT, deadline=time.monotonic() + 5)) <= 5

@@ -9,7 +9,7 @@ import pytest
 from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import AccountBlocked, AdapterError, ClockWrong, CredentialsRefused, Unavailable
 from adapter.state import MemoryState, State
-from adapter.swr.auth_failures import LIFE, AuthFailures
+from adapter.swr.auth_failures import TTL_SECONDS, AuthFailures
 from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, PROJECT, SECRET_KEY, WRONG_SECRET
 
 
@@ -64,7 +64,7 @@ def test_it_is_forgotten_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adapter.state.memory.time.monotonic", lambda: now[0])
     refusals = AuthFailures(MemoryState(), "registry")
     refusals.remember(credentials(), REFUSED)
-    now[0] += LIFE - 0.1
+    now[0] += TTL_SECONDS - 0.1
     assert raised(refusals, credentials())
     now[0] += 0.2
     assert raised(refusals, credentials()) is None

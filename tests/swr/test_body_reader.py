@@ -18,7 +18,7 @@ from urllib3.exceptions import HTTPError
 from adapter.http import request_context
 from adapter.settings import Settings
 from adapter.swr import body_reader
-from adapter.swr.body_reader import END, BodyReader, body_reader_for
+from adapter.swr.body_reader import LAST_BYTES, BodyReader, body_reader_for
 from adapter.swr.retry import IDEMPOTENT
 from adapter.swr.transport import Transport
 from adapter.transfer.download import Download
@@ -56,7 +56,7 @@ def server_of(serve: Serve, certificate: Certificate | None, requests_: int = 1)
         settings = Settings(ca_bundle=certificate.authority) if certificate else Settings()
         with Transport(settings) as transport:
             url = f"{'https' if certificate else 'http'}://127.0.0.1:{listener.getsockname()[1]}/"
-            yield transport, lambda: transport.send("GET", url, headers={}, account=None, policy=IDEMPOTENT)
+            yield transport, lambda: transport.send("GET", url, headers={}, access_key=None, policy=IDEMPOTENT)
         thread.join(15)
         assert not thread.is_alive()
 
@@ -84,7 +84,7 @@ def socket_of(response: requests.Response) -> socket.socket:
 def received(response: requests.Response, size: int = 1 << 20) -> bytes:
     taken = opened(response)
     buffer = memoryview(bytearray(size))
-    with taken.straight():
+    with taken.nonblocking():
         data = bytearray(taken.first(size))
         while taken.left and (count := taken.fill(buffer)):
             data += buffer[:count]
@@ -116,7 +116,7 @@ def test_one_that_came_along_with_the_head(certificate: Certificate | None, size
             response.close()
 
 
-@pytest.mark.parametrize("end", [0, 1, 100_000, len(DATA) - END, len(DATA) - 1], ids=str)
+@pytest.mark.parametrize("end", [0, 1, 100_000, len(DATA) - LAST_BYTES, len(DATA) - 1], ids=str)
 def test_an_early_end(certificate: Certificate | None, end: int) -> None:
     def cut(connection: socket.socket) -> None:
         connection.sendall(HEAD + DATA[:end])
@@ -128,7 +128,7 @@ def test_an_early_end(certificate: Certificate | None, end: int) -> None:
         contextlib.suppress(HTTPError),
     ):
         assert received(response) == DATA[:end]
-        assert end < len(DATA) - END, "its end is urllib3's to judge"
+        assert end < len(DATA) - LAST_BYTES, "its end is urllib3's to judge"
 
 
 def test_what_comes_slowly_is_not_held_back(certificate: Certificate | None) -> None:
@@ -143,14 +143,14 @@ def test_what_comes_slowly_is_not_held_back(certificate: Certificate | None) -> 
         response = ask()
         taken = opened(response)
         buffer = memoryview(bytearray(1 << 20))
-        with taken.straight():
+        with taken.nonblocking():
             data = bytearray(taken.first(10_000_000))
             while len(data) < 200_000:
                 data += buffer[: taken.fill(buffer)]
             go.set()
             while taken.left:
                 data += buffer[: taken.fill(buffer)]
-        assert data == DATA[:-END]
+        assert data == DATA[:-LAST_BYTES]
         response.close()
 
 
@@ -162,18 +162,18 @@ def stalling_at(place: int, over: threading.Event) -> Serve:
     return stall
 
 
-PLACES = pytest.mark.parametrize("place", [0, 1, 300_000, len(DATA) - END], ids=str)
+PLACES = pytest.mark.parametrize("place", [0, 1, 300_000, len(DATA) - LAST_BYTES], ids=str)
 
 
 @PLACES
 def test_swr_that_stalls_is_given_up(
     certificate: Certificate | None, place: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(body_reader, "STALL", 0.2)
+    monkeypatch.setattr(body_reader, "STALL_SECONDS", 0.2)
     over = threading.Event()
     with server_of(stalling_at(place, over), certificate) as (_, ask):
         response = ask()
-        with pytest.raises(TimeoutError, match="no more"):
+        with pytest.raises(TimeoutError, match="stopped sending"):
             received(response)
         over.set()
         response.close()
@@ -200,7 +200,7 @@ def test_a_caller_that_leaves_waits_for_nothing(
 @pytest.mark.parametrize(
     "answer",
     [
-        b"Content-Length: %d\r\n\r\n" % END + bytes(END),
+        b"Content-Length: %d\r\n\r\n" % LAST_BYTES + bytes(LAST_BYTES),
         b"Transfer-Encoding: chunked\r\n\r\n40000\r\n" + bytes(0x40000) + b"\r\n0\r\n\r\n",
         b"Connection: close\r\n\r\n" + bytes(9),
     ],
@@ -245,7 +245,7 @@ def test_a_download_goes_past_the_server(certificate: Certificate | None) -> Non
     assert sum(told) == len(passed) > len(DATA) // 2
 
 
-@pytest.mark.parametrize("end", [150_000, len(DATA) - END, len(DATA) - 1])
+@pytest.mark.parametrize("end", [150_000, len(DATA) - LAST_BYTES, len(DATA) - 1])
 def test_a_download_that_swr_ends_early_is_cut(end: int) -> None:
     def cut(connection: socket.socket) -> None:
         connection.sendall(HEAD + DATA[:end])

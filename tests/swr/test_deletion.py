@@ -326,7 +326,7 @@ class TestTokens:
         assert "pull,push" in requested
         assert ("*" in requested) == (actions == "all")
         self.require(deleter.swr, "none", status)
-        with pytest.raises(Denied, match="no access to org/repo"):
+        with pytest.raises(Denied, match="access to org/repo denied"):
             deleter.manifest(DIGEST)
 
     def test_a_token_for_pushing_does_not_serve_for_all(

@@ -7,14 +7,14 @@ import pytest
 
 from adapter import errors
 from adapter.errors import AdapterError
+from adapter.swr.error_response import ErrorResponse, is_gateway_code, parse_error_response
 from adapter.swr.errors import (
     _BY_NUMBER,
     _BY_OCI_CODE,
-    ErrorResponse,
+    _LAYER_SIZE,
+    _NO_ORGANIZATION,
     error_for,
-    is_gateway_code,
     management_error_for,
-    parse_error_response,
     registry_error_for,
 )
 
@@ -303,50 +303,54 @@ def test_every_code_of_the_distribution_spec_has_its_kind() -> None:
         (
             403,
             gateway("AK access failed to reach the limit,forbidden"),
-            "OTC has locked this AK for some minutes after several bad signatures: check AK and SK, "
-            "then wait five minutes",
+            "OTC locked this AK after repeated invalid signatures: check the AK and SK, then wait five minutes",
         ),
         (
             401,
             gateway("expired"),
-            "OTC refuses the signature for its time: the clock of this machine must be right to 15 minutes",
+            "OTC rejected the request timestamp (more than 15 minutes off): synchronize the clock of the adapter's "
+            "host (NTP)",
         ),
-        (429, gateway("x"), "OTC throttles this account: run fewer replications at once"),
-        (401, gateway("x"), "OTC's API gateway refuses the AK/SK signature: check AK and SK"),
+        (429, gateway("x"), "OTC is rate-limiting this account: run fewer replications in parallel"),
+        (401, gateway("x"), "OTC's API gateway rejected the AK/SK signature: check the AK and SK"),
         (
             401,
             gateway("Incorrect IAM authentication information: ak AAAA not exist", "APIGW.0301"),
-            "OTC's API gateway does not find this AK: check the AK in the Access ID, and enter a permanent AK if it is "
-            "a temporary one (Harbor has no field for the security token that goes with a temporary AK)",
+            "AK not found by OTC's API gateway: check the AK in the Access ID, and enter a permanent AK if it is "
+            "a temporary one (Harbor has no field for the security token of a temporary AK)",
         ),
         (
             404,
             gateway("The API does not exist", "APIGW.0101"),
-            "the address is not one of SWR's (status 404, no content type, APIGW.0101: The API does not exist): check "
+            "no SWR API at this address (status 404, no content type, APIGW.0101: The API does not exist): check "
             "the hosts of the region in SWR_ADAPTER_REGIONS",
         ),
-        (401, registry("DENIED", "Organization does not exist"), "the organization does not exist in SWR"),
+        (401, registry("DENIED", "Organization does not exist"), _NO_ORGANIZATION[1]),
         (
             401,
             registry("DENIED", "Authenticate Error"),
-            "SWR refuses the credentials: check the AK, and the SK or login key; "
-            "an AK that was deleted takes its login key with it",
+            "SWR rejected the credentials: check the AK and the SK or login key (deleting an AK also revokes its login "
+            "key)",
         ),
         (
             403,
             registry("DENIED", "Not allow to login"),
-            "SWR has blocked this account for heavy use: it may try again after about 30 minutes",
+            "SWR blocked this account for too many requests: wait about 30 minutes",
         ),
-        (401, b"", "SWR refuses the credentials: SWR answered 401"),
-        (403, registry("DENIED", "words"), "SWR denies it: SWR answered 403 (DENIED: words)"),
+        (401, b"", "SWR rejected the credentials (check the AK and SK): SWR answered 401"),
+        (
+            403,
+            registry("DENIED", "words"),
+            "SWR denied access (check the account's permissions): SWR answered 403 (DENIED: words)",
+        ),
         (404, [{"errorMessage": "words"}], "not found in SWR: SWR answered 404 (words)"),
         (404, registry("BLOB_UNKNOWN", ""), "not found in SWR: SWR answered 404 (BLOB_UNKNOWN)"),
-        (413, b"", "the content is larger than SWR takes (10 GB a layer by OTC's documentation)"),
-        (416, b"", "SWR does not take the chunk: SWR answered 416"),
-        (429, b"", "SWR throttles this account: run fewer replications at once"),
+        (413, b"", "the content exceeds " + _LAYER_SIZE + ": split it into smaller layers"),
+        (416, b"", "SWR rejected the chunk: SWR answered 416"),
+        (429, b"", "SWR is rate-limiting this account: run fewer replications in parallel"),
         (503, b"<html>", "SWR is not available: SWR answered 503"),
-        (400, registry("TAG_INVALID", "words"), "SWR refuses it: SWR answered 400 (TAG_INVALID: words)"),
-        (302, b"", "an answer that SWR should not give: SWR answered 302"),
+        (400, registry("TAG_INVALID", "words"), "SWR rejected the request: SWR answered 400 (TAG_INVALID: words)"),
+        (302, b"", "unexpected response from SWR: SWR answered 302"),
     ],
 )
 def test_what_harbor_is_told(status: int, body: Any, sentence: str) -> None:
@@ -425,7 +429,7 @@ def test_a_404_of_something_else_does_not(body: Any) -> None:
     error = management_error_for(refusal, "eu-de")
     assert type(error) is errors.Unexpected
     assert error.sentence == (
-        f"SWR's management API is not where it was asked for: {refusal.quoted()}: check the `api` of eu-de in "
+        f"no SWR management API at the configured URL ({refusal.quoted()}): check the `api` of eu-de in "
         "SWR_ADAPTER_REGIONS"
     )
     assert (error.swr_code, error.request_id, error.retry_after) == (refusal.code, refusal.request_id, 7.5)

@@ -7,7 +7,7 @@ import pytest
 from adapter import errors
 from adapter.errors import AdapterError
 from adapter.references import RepositoryName
-from adapter.swr.errors import ErrorResponse
+from adapter.swr.error_response import ErrorResponse
 from adapter.swr.media_types import (
     DOCKER_LIST,
     DOCKER_MANIFEST,

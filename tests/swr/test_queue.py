@@ -43,13 +43,13 @@ class Queue:
         self._pass(self._wait)
 
     def _attempt(self, _: Any, __: Any, policy: RetryPolicy, *___: Any) -> requests.Response | TimedOut:
-        self.left.append(policy.total)
+        self.left.append(policy.total_seconds)
         self._pass(1)
         return TimedOut("nothing")
 
     def ask(self, policy: RetryPolicy) -> None:
         with Transport(Settings()) as transport:
-            transport.send("GET", "http://127.0.0.1:1/", headers={}, account="a", policy=policy)
+            transport.send("GET", "http://127.0.0.1:1/", headers={}, access_key="a", policy=policy)
 
 
 def test_swr_has_the_whole_time_after_a_long_wait(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +62,7 @@ def test_swr_has_the_whole_time_after_a_long_wait(monkeypatch: pytest.MonkeyPatc
 def test_each_attempt_waits_on_its_own_account(monkeypatch: pytest.MonkeyPatch) -> None:
     queue = Queue(monkeypatch, 5)
     with pytest.raises(TimedOut):
-        queue.ask(RetryPolicy(total=4, statuses=frozenset(), broken=True))
+        queue.ask(RetryPolicy(total_seconds=4, statuses=frozenset(), retry_broken=True))
     assert len(queue.left) > 1
     assert queue.left[0] == 4
     # A second for each attempt, and what lies between two.
@@ -74,4 +74,4 @@ def test_all_waits_together_are_no_longer_than_one_may_be(monkeypatch: pytest.Mo
     with pytest.raises(Throttled):
         queue.ask(IDEMPOTENT)
     assert len(queue.left) == 2
-    assert queue.now <= 1000 + IDEMPOTENT.queue + IDEMPOTENT.total
+    assert queue.now <= 1000 + IDEMPOTENT.queue_seconds + IDEMPOTENT.total_seconds

@@ -24,10 +24,10 @@ from adapter.errors import (
 from adapter.references import RepositoryName, digest_of
 from adapter.settings import RegionHosts
 from adapter.swr.client import SwrClient
-from adapter.swr.registry import Manifest
+from adapter.swr.manifest_validation import Manifest
 from adapter.swr.repository import Repository
+from adapter.swr.response_body import read_document
 from adapter.swr.tokens import PULL, PUSH
-from adapter.swr.transport import read_document
 from tests.swr.scripted import TOKEN_PATH, Swr, client_of, jwt
 from tests.swr.test_management import NAMESPACES, entry
 
@@ -119,7 +119,7 @@ def test_a_missing_organization_is_never_a_401(
 ) -> None:
     deny(swr, status, message)
     swr.answer("GET", f"{NAMESPACES}/org", GONE)
-    with pytest.raises(OrganizationUnknown, match="'org' does not exist"):
+    with pytest.raises(OrganizationUnknown, match="'org' not found"):
         head(client, credentials)
     swr.answer("POST", NAMESPACES, 201)
     with pytest.raises(OrganizationUnknown):
@@ -136,7 +136,7 @@ def test_what_may_be_a_lost_permission_is_denied_where_nothing_is_pushed(
     deny(swr, 401, message)
     swr.answer("GET", f"{NAMESPACES}/org", said)
     for method in ("HEAD", "GET", "DELETE"):
-        with pytest.raises(Denied, match="'org' does not exist in SWR, or belongs to another account"):
+        with pytest.raises(Denied, match="'org' not found in SWR, or owned by another account"):
             client.registry.exchange(method, Repository(credentials, REPOSITORY), BY_TAG, actions=PULL)
     swr.answer("POST", NAMESPACES, 201)
     with pytest.raises(OrganizationUnknown):
@@ -160,7 +160,7 @@ def test_an_organization_that_is_there_is_denied(
     swr: Swr, client: SwrClient, credentials: Credentials, status: int
 ) -> None:
     swr.answer("POST", UPLOADS, refusal(status, "DENIED", "you do not have the permission"))
-    with pytest.raises(Denied, match="no access to org/repo"):
+    with pytest.raises(Denied, match="access to org/repo denied"):
         client.uploads.start(Repository(credentials, REPOSITORY))
 
 
@@ -398,7 +398,7 @@ def test_a_token_that_expires_before_a_stream_is_no_missing_permission(
     swr: Swr, client: SwrClient, credentials: Credentials
 ) -> None:
     swr.answer("PUT", "/up", 401)
-    with pytest.raises(Unavailable, match="sent again"):
+    with pytest.raises(Unavailable, match="send the upload again"):
         client.uploads.finish(Repository(credentials, REPOSITORY), "/up", DIGEST, iter([MANIFEST]))
     assert swr.count("PUT", "/up") == 1
     client.tokens.bearer(Repository(credentials, REPOSITORY), PUSH)

@@ -38,10 +38,10 @@ def test_retry_after(header: str | None, seconds: float | None) -> None:
 
 def test_the_policies() -> None:
     assert not STREAMED_UPLOAD.statuses
-    assert not STREAMED_UPLOAD.broken
-    assert not CREATE.broken
+    assert not STREAMED_UPLOAD.retry_broken
+    assert not CREATE.retry_broken
     assert CREATE.statuses == {429, 503}
-    assert IDEMPOTENT.broken
-    assert UPLOAD_START.broken
-    assert HEALTH_CHECK.total <= 10
-    assert not HEALTH_CHECK.budgeted
+    assert IDEMPOTENT.retry_broken
+    assert UPLOAD_START.retry_broken
+    assert HEALTH_CHECK.total_seconds <= 10
+    assert not HEALTH_CHECK.rate_limited

@@ -32,7 +32,7 @@ def download_of(response: bytes) -> Iterator[tuple[Download, socket.socket]]:
         thread = threading.Thread(target=serve)
         thread.start()
         url = f"http://127.0.0.1:{server.getsockname()[1]}/"
-        download = Download(transport.send("GET", url, headers={"Range": "bytes=0-2"}, account=None), near)
+        download = Download(transport.send("GET", url, headers={"Range": "bytes=0-2"}, access_key=None), near)
         yield download, far
         download.close()
         thread.join(10)

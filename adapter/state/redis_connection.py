@@ -1,7 +1,7 @@
-"""Connections to a Redis or Valkey server, whose replies are bounded in time and in bytes.
+"""Connections to a Redis or Valkey server with limits on the time and size of a reply.
 
-The client library gives each read of a socket its timeout, however many reads a reply takes, and keeps whatever comes:
-a server that sends a byte now and then, or without end, would hold the caller and its memory.
+The client library applies its timeout to each read of a socket and has no size limit, so a slow or endless reply would
+block a request and fill the memory.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import redis
 from redis.exceptions import InvalidResponse
 
 REPLY_SECONDS: Final = 0.5
-"""For a whole reply, from the moment the command was sent."""
+"""For a whole reply, from the moment when the command was sent."""
 MAX_REPLY_BYTES: Final = 1 << 20
-"""Beyond what any value of ours takes, and small enough to read and throw away one that others wrote."""
+"""More than any value of the adapter needs, and small enough to read and discard a value of others."""
 
 
 class BoundedSocket:
-    """A connected socket; `recv` raises `TimeoutError` or `InvalidResponse` where a reply takes too long or too much.
+    """A connected socket; `recv` raises `TimeoutError` or `InvalidResponse` for a reply that is too slow or too large.
 
-    A reply begins when a command is sent. Looking whether something came, without waiting, is always allowed.
+    A reply begins when a command is sent. A check without waiting is always allowed.
     """
 
     def __init__(self, sock: Any) -> None:

@@ -1,4 +1,4 @@
-"""What can go wrong between the adapter and SWR, in sentences that name the host and what to check."""
+"""Errors of the network between the adapter and SWR, with the host and what to check."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ import requests
 from urllib3.exceptions import LocationValueError, SSLError
 
 from adapter.errors import AdapterError, CertificateUntrusted, TimedOut, Unexpected, Unreachable
-from adapter.http.connections import EarlySuccess
-from adapter.http.outgoing import LocalAddress
-from adapter.http.responses import InvalidHeader
+from adapter.http.connections import LocalAddress, PrematureSuccess
+from adapter.http.strict_response import InvalidHeader
 
 LOCAL_REDIRECT: Final = (
-    "SWR redirects a blob to {host}, an address of this machine or its link: if the object store is there, add the "
+    "SWR redirected a blob download to {host}, a loopback or link-local address: if the object store is there, add the "
     "host to `objects` of the region in SWR_ADAPTER_REGIONS"
 )
 
@@ -28,8 +27,8 @@ _PROXY_CREDENTIALS: Final = (
 )
 
 
-def wrong_answer(response: requests.Response) -> AdapterError | None:
-    """What to raise for an answer that cannot be SWR's, None for all others; nothing of its body is read."""
+def invalid_response_error(response: requests.Response) -> AdapterError | None:
+    """The error for a response that SWR cannot have sent, None for all others. The body is not read."""
     parts = urlsplit(str(response.url))
     if response.status_code == requests.codes.proxy_authentication_required:
         return Unexpected(_PROXY_CREDENTIALS.format(host=parts.hostname))
@@ -41,42 +40,42 @@ def wrong_answer(response: requests.Response) -> AdapterError | None:
     return None
 
 
-def failure_of(error: Exception, host: str, connect: float, answer: float, *, sent: bool) -> AdapterError:
-    """What went wrong, in words that name the host and what to check, never the address in full.
+def network_error_for(error: Exception, host: str, connect: float, answer: float, *, sent: bool) -> AdapterError:
+    """The error to raise, with the host and what to check, never with the whole URL.
 
-    `connect` and `answer` are the seconds that there were; `sent`: whether the request's head went out. Neither
-    `Unexpected` nor `CertificateUntrusted` gets better when the request is sent again.
+    `connect` and `answer` are the timeouts in seconds; `sent`: whether the request's head was sent. `Unexpected` and
+    `CertificateUntrusted` are not worth a retry.
     """
-    known = _unusable(error, host)
+    known = _permanent_error(error, host)
     if known is not None:
         return known
     if isinstance(error, requests.exceptions.SSLError | SSLError):
-        return Unreachable(f"TLS with {host} failed")
+        return Unreachable(f"TLS handshake with {host} failed: check for a proxy that intercepts TLS")
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return TimedOut(f"no connection to {host} within {connect:.2g} s: check network, firewall and proxy")
     if isinstance(error, requests.exceptions.Timeout) and not sent:
-        # The handshake, or a proxy that accepts a connection and says nothing.
+        # During the TLS handshake, or at a proxy that accepts connections and does not answer.
         return TimedOut(f"no TLS connection to {host} within {connect:.2g} s: check network, firewall and proxy")
     if isinstance(error, requests.exceptions.Timeout):
-        return TimedOut(f"{host} did not answer within {answer:.3g} s")
+        return TimedOut(f"{host} did not answer within {answer:.3g} s: try again later")
     if isinstance(error, requests.exceptions.ProxyError):
-        return _of_proxy(error, host)
+        return _proxy_error(error, host)
     reason = type(_cause(error, OSError) or error).__name__
-    words = {"gaierror": "its name cannot be resolved", "ConnectionRefusedError": "it refuses the connection"}
-    return Unreachable(f"{host} cannot be reached: {words.get(reason, 'the connection broke')}")
+    words = {"gaierror": "its name cannot be resolved", "ConnectionRefusedError": "connection refused"}
+    return Unreachable(f"{host} cannot be reached: {words.get(reason, 'connection lost')}")
 
 
-def _unusable(error: Exception, host: str) -> AdapterError | None:
-    """What would end in the same way if the request was sent again."""
+def _permanent_error(error: Exception, host: str) -> AdapterError | None:
+    """The error for a failure that a retry would only repeat."""
     verify = _cause(error, ssl.SSLCertVerificationError)
     if verify is not None:
         reason = getattr(verify, "verify_message", "") or "verification failed"
         return CertificateUntrusted(
-            f"the certificate of {host} is not trusted ({reason}): if a proxy intercepts TLS, put its CA into the "
-            "file that SWR_ADAPTER_CA_BUNDLE names"
+            f"cannot verify the certificate of {host} ({reason}): if a proxy intercepts TLS, add its CA to the file "
+            "in SWR_ADAPTER_CA_BUNDLE"
         )
-    if _cause(error, EarlySuccess) is not None:
-        return Unexpected(f"{host} accepted something before all of it was sent: it is not trusted")
+    if _cause(error, PrematureSuccess) is not None:
+        return Unexpected(f"{host} reported success before the whole body was sent: report this")
     invalid = _cause(error, InvalidHeader)
     if isinstance(invalid, InvalidHeader):
         return Unexpected(
@@ -89,19 +88,21 @@ def _unusable(error: Exception, host: str) -> AdapterError | None:
     return None
 
 
-def _of_proxy(error: Exception, host: str) -> AdapterError:
-    """What the proxy answers to CONNECT, where it answers; its 5xx may pass."""
+def _proxy_error(error: Exception, host: str) -> AdapterError:
+    """The error for a proxy's response to CONNECT, if there was one. A 5xx may be transient."""
     found = _TUNNEL.search(str(_cause(error, OSError) or ""))
     status = int(found[1]) if found else 0
     if status == requests.codes.proxy_authentication_required:
         return Unexpected(_PROXY_CREDENTIALS.format(host=host))
     if 400 <= status < 500:
         return Unexpected(f"the proxy denies a connection to {host} ({status}): allow the host in the proxy's rules")
-    return Unreachable(f"the proxy gives no connection to {host}: check the proxy's address and its rules")
+    return Unreachable(
+        f"the proxy did not connect to {host}: check SWR_ADAPTER_PROXY (or HTTPS_PROXY) and the proxy's rules"
+    )
 
 
 def _cause(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:
-    """The first exception of a kind in the chain of causes, urllib3's `reason` included."""
+    """The first exception of a kind in the chain of causes, including urllib3's `reason`."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

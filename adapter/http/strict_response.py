@@ -1,9 +1,8 @@
-"""Answers whose heads came whole, in time, and can be read in one way only.
+"""HTTP responses whose head is complete, in time, and unambiguous.
 
-To `http.client` the end of a connection ends the headers too, so an answer that was cut in them would look like one
-that has fewer; a line that is no header would end them, with a warning in the log; it accepts control characters,
-which the adapter's own server then refuses to send to the caller; of two lengths it takes one; and it reads interim
-answers without end.
+`http.client` accepts more: a head that was cut off looks like one with fewer headers; a line that is not a header ends
+the head, with a warning in the log; control characters pass, which the adapter's own server then rejects; of two
+lengths it uses one; and it reads interim responses without limit.
 """
 
 from __future__ import annotations
@@ -21,24 +20,24 @@ from urllib3.util.response import assert_header_parsing
 from adapter.numerals import whole_number
 
 MAX_HEAD_BYTES: Final = 128 << 10
-"""Of an answer and all interim ones before it."""
-_MAX_LINES: Final = 200
-"""Lines in a row behind a head: the trailers of a chunked body."""
+"""Of a response together with all interim responses before it."""
+_MAX_TRAILER_LINES: Final = 200
+"""Lines in a row after a head, as in the trailers of a chunked body."""
 _PASSED_ON: Final = frozenset(
     {"accept-ranges", "content-encoding", "content-length", "content-range", "content-type", "docker-content-digest"}
 )
-"""Fields that go into answers to callers: printable ASCII alone. Others may hold what RFC 9110 calls obs-text."""
+"""Fields that the adapter passes on to clients: printable ASCII only. Others may hold obs-text (RFC 9110)."""
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _FOLD: Final = re.compile(r"\r?\n[ \t]+")
-_PART: Final = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/(?:[0-9]{1,18}|\*)")
+_RANGE: Final = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/(?:[0-9]{1,18}|\*)")
 
 
 class DamagedHeaders(http.client.HTTPException):
-    """They are none, or have no end."""
+    """The head has an invalid line, or no end."""
 
 
 class InvalidHeader(http.client.HTTPException):
-    """A header field whose value HTTP does not allow; `field` is its name, in printable ASCII."""
+    """A header field with an invalid value; `field` is its name, in printable ASCII."""
 
     def __init__(self, field: str) -> None:
         super().__init__(field)
@@ -46,20 +45,20 @@ class InvalidHeader(http.client.HTTPException):
 
 
 class Lines(io.BufferedReader):
-    """Keeps what was read by lines, while it is told to. Raises `DamagedHeaders` for lines without end."""
+    """Collects lines in `head`, unless it is None. Raises `DamagedHeaders` for lines without end."""
 
-    kept: list[bytes] | None = None
+    head: list[bytes] | None = None
     _size = 0
     _in_a_row = 0
 
     def readline(self, size: int | None = -1, /) -> bytes:
         line = super().readline(size)
-        if self.kept is not None:
-            self.kept.append(line)
+        if self.head is not None:
+            self.head.append(line)
             self._size += len(line)
         else:
             self._in_a_row += 1
-        if self._size > MAX_HEAD_BYTES or self._in_a_row > _MAX_LINES:
+        if self._size > MAX_HEAD_BYTES or self._in_a_row > _MAX_TRAILER_LINES:
             raise DamagedHeaders
         return line
 
@@ -76,8 +75,8 @@ class Lines(io.BufferedReader):
         return super().readinto(buffer)
 
 
-class Timed(io.RawIOBase):
-    """A socket's bytes; until the monotonic moment `until`, if there is one, however slowly they come."""
+class DeadlineReader(io.RawIOBase):
+    """A socket's bytes, until the monotonic moment `until` if there is one, however slowly they arrive."""
 
     def __init__(self, raw: Any, sock: socket.socket) -> None:
         self._raw, self._sock = raw, sock
@@ -101,31 +100,33 @@ class Timed(io.RawIOBase):
 
 
 class StrictResponse(http.client.HTTPResponse):
-    """For `response_class` of a connection: `begin` raises `IncompleteRead`, `TimeoutError`, or what `check_head`
-    does. The head must be there within the timeout that the socket has then."""
+    """For `response_class` of a connection. `begin` raises `IncompleteRead`, `TimeoutError`, and as `check_head` does.
+
+    The whole head must arrive within the timeout that the socket has at `begin`.
+    """
 
     def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
         super().__init__(sock, *arguments, **options)
         self._sock = sock
-        self._timed = Timed(self.fp.detach(), sock)
-        self.fp = self._lines = Lines(self._timed)
+        self._reader = DeadlineReader(self.fp.detach(), sock)
+        self.fp = self._lines = Lines(self._reader)
 
     def begin(self) -> None:
-        """Other answers than 100 may come before the one that counts too, which http.client does not know."""
+        """Skips all interim responses; http.client skips only 100."""
         timeout = self._sock.gettimeout()
-        self._timed.until = None if timeout is None else time.monotonic() + timeout
+        self._reader.until = None if timeout is None else time.monotonic() + timeout
         try:
             self._begin()
         finally:
-            self._timed.until = None
+            self._reader.until = None
             if self._sock.fileno() >= 0:
                 self._sock.settimeout(timeout)
 
     def _begin(self) -> None:
         while True:
-            self._lines.kept = []
+            self._lines.head = []
             super().begin()
-            lines, self._lines.kept = self._lines.kept, None
+            lines, self._lines.head = self._lines.head, None
             if lines[-1] not in (b"\r\n", b"\n"):
                 raise http.client.IncompleteRead(b"")
             self.check_head(lines)
@@ -133,8 +134,8 @@ class StrictResponse(http.client.HTTPResponse):
                 return
             self.headers = self.msg = None  # type: ignore[assignment]
 
-    def check_head(self, lines: list[bytes]) -> None:  # noqa: ARG002 - for whoever looks closer
-        """The lines of a whole head. Raises an `HTTPException` for what is no answer."""
+    def check_head(self, lines: list[bytes]) -> None:  # noqa: ARG002 - for subclasses
+        """Checks the lines of a whole head. Raises an `HTTPException` for an invalid response."""
         try:
             assert_header_parsing(self.msg)
         except HeaderParsingError as error:
@@ -150,24 +151,24 @@ class StrictResponse(http.client.HTTPResponse):
 
 
 def check_framing(status: int, fields: http.client.HTTPMessage) -> None:
-    """Raises `InvalidHeader` where two readers of a head could disagree on where its body ends, or which part of a
-    whole it is (RFC 9112 section 6, RFC 9110 section 14.4)."""
+    """Raises `InvalidHeader` where two readers of a head could disagree on the end of the body, or on its range (RFC
+    9112 section 6, RFC 9110 section 14.4)."""
     lengths = {each.strip() for line in fields.get_all("Content-Length", []) for each in line.split(",")}
     codings = fields.get_all("Transfer-Encoding", [])
     if lengths and (codings or len(lengths) > 1 or whole_number(next(iter(lengths))) is None):
         raise InvalidHeader("Content-Length")
     if codings and [coding.strip().lower() for coding in codings] != ["chunked"]:
         raise InvalidHeader("Transfer-Encoding")
-    if status == http.HTTPStatus.PARTIAL_CONTENT and not _is_part(fields, lengths):
+    if status == http.HTTPStatus.PARTIAL_CONTENT and not _is_valid_range(fields, lengths):
         raise InvalidHeader("Content-Range")
 
 
-def _is_part(fields: http.client.HTTPMessage, lengths: set[str]) -> bool:
-    """Several parts have a range each, within the body."""
+def _is_valid_range(fields: http.client.HTTPMessage, lengths: set[str]) -> bool:
+    """Whether the range fits the length. In a multipart body, each part has its own range."""
     if (fields.get("Content-Type") or "").lower().startswith("multipart/byteranges"):
         return True
-    found = _PART.fullmatch((fields.get("Content-Range") or "").strip())
-    if found is None:
+    match = _RANGE.fullmatch((fields.get("Content-Range") or "").strip())
+    if match is None:
         return False
-    size = int(found[2]) - int(found[1]) + 1
+    size = int(match[2]) - int(match[1]) + 1
     return size > 0 and all(whole_number(length) == size for length in lengths)
