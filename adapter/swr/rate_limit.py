@@ -33,10 +33,10 @@ _SCRIPT: Final = """
 local limit, window, max_wait, longest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-if tonumber(redis.call('LINDEX', KEYS[1], 0) or 0) > now + longest then
+if (tonumber(redis.call('LINDEX', KEYS[1], 0) or 0) or 0) > now + longest then
     redis.call('DEL', KEYS[1])
 end
-local turn = math.max(now, tonumber(redis.call('LINDEX', KEYS[1], limit - 1) or 0) + window)
+local turn = math.max(now, (tonumber(redis.call('LINDEX', KEYS[1], limit - 1) or 0) or 0) + window)
 if turn - now > max_wait then
     return {0, turn - now}
 end

@@ -167,8 +167,10 @@ class Tokens:
 
     def _is_live(self, credentials: Credentials) -> bool:
         """Whether these credentials have a valid token."""
+        # A hash, made before the lock that all threads share.
+        fingerprint = credentials.fingerprint
         with self._lock:
-            return credentials.fingerprint in self._longest
+            return fingerprint in self._longest
 
     def _cached(self, key: Key) -> Token | None:
         with self._lock:

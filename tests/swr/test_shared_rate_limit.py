@@ -115,6 +115,8 @@ def test_what_nobody_here_wrote_is_no_turn(server: RedisServer) -> None:
     server.client.delete(key)
     server.client.rpush(key, "soon")
     limit.take("a", 1)
+    # On the server: a fallback to the process would leave the value there.
+    assert server.client.lindex(key, 0) != b"soon"
 
 
 def test_a_tenant_is_one_key_and_not_named_in_it(server: RedisServer) -> None:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from cachetools import TLRUCache
 from werkzeug import Request, Response
 
 from adapter.credentials import Credentials, parse_credentials
@@ -315,3 +316,26 @@ def test_no_token_in_a_repr(swr: Swr, client: SwrClient, credentials: Credential
     swr.answer("GET", TOKEN_PATH, {"token": token})
     client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
     assert token not in repr(client.tokens._tokens)
+
+
+def test_confirm_does_not_search_the_tokens_of_others(
+    swr: Swr, client: SwrClient, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every signed request confirms, with a lock that all threads share."""
+    swr.grant()
+    client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
+    monkeypatch.setattr("adapter.credentials.hashlib", None)
+    monkeypatch.setattr(TLRUCache, "__iter__", lambda _: pytest.fail("all tokens were searched"))
+    for _ in range(10):
+        client.tokens.confirm(credentials)
+        assert client.tokens.accepted(credentials)
+    assert len(swr.seen) == 1
+
+
+def test_tokens_and_their_index_are_bounded(swr: Swr, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapter.swr.tokens._MAX_TOKENS", 5)
+    client = client_of(swr)
+    swr.grant()
+    for number in range(12):
+        client.tokens.login(parse_credentials(f"eu-de@AK{number}", "secret", ["eu-de"]))
+    assert len(client.tokens._tokens) == len(client.tokens._longest) == 5
