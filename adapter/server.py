@@ -15,7 +15,7 @@ from gunicorn.glogging import Logger
 
 from adapter.certificate import Certificate
 from adapter.contract import create_contract_app
-from adapter.contract.responses import harbor_body, oci_body
+from adapter.contract.error_responses import harbor_body, oci_body
 from adapter.documents import DocumentMemory
 from adapter.errors import AdapterError
 from adapter.heads import MAX_HEADER_BYTES, MAX_HEADERS

@@ -1,4 +1,4 @@
-"""The contract door: what a stock Harbor calls on a registry of its type `harbor`, and `/v2` for any other client."""
+"""The contract listener: what a stock Harbor calls on a registry of type `harbor`, and `/v2` for other clients."""
 
 from adapter.contract.app import create_contract_app
 

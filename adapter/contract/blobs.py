@@ -5,11 +5,12 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from adapter.contract.auth import repository_of
-from adapter.contract.concurrency import Slot, Slots, become_transfer
-from adapter.contract.responses import bodiless
+from adapter.contract.concurrency import Slot, Slots, release_request_slot
+from adapter.contract.headers import API_VERSION, empty_response
 from adapter.errors import Unexpected
 from adapter.references import check_digest
 from adapter.swr.client import SwrClient
+from adapter.swr.repository import Repository
 from adapter.swr.tokens import PULL
 from adapter.transfer.blob_locations import BlobLocations
 from adapter.transfer.download import Download, requested_range
@@ -17,44 +18,52 @@ from adapter.transfer.request_body import BLOB
 
 
 def create_blueprint(swr: SwrClient, slots: Slots, locations: BlobLocations, redirects: str) -> Blueprint:
-    """HEAD, and GET with Range. `redirects` is `pass` to send clients to SWR's object store themselves, or `follow`."""
+    """HEAD, and GET with Range. `redirects` is `pass` to redirect clients to SWR's object store, or `follow`."""
     blueprint = Blueprint("blobs", __name__)
+    open_or_locate = swr.registry.blob_place if redirects == "pass" else swr.registry.open_blob
 
     @blueprint.route("/v2/<path:name>/blobs/<digest>", methods=["GET"])
     def get(name: str, digest: str) -> Response:
         repository, digest = repository_of(request, swr, name), check_digest(digest)
         if request.method == "HEAD":
             with locations.recording(repository, digest):
-                found = swr.registry.blob(repository, digest)
-            return _described(_head(found.length), digest)
-        # A stranger takes no place.
+                blob = swr.registry.blob(repository, digest)
+            return _with_blob_headers(_head(blob.length), digest)
+        # Only a client with permission to pull reserves a slot.
         swr.registry.authorize(repository, PULL)
-        ask = swr.registry.blob_place if redirects == "pass" else swr.registry.open_blob
-        with _Transfer(slots.take(repository.credentials)) as transfer:
-            become_transfer()
+        with _Transfer(slots.reserve(repository.credentials)) as transfer:
+            release_request_slot()
             with locations.recording(repository, digest):
-                wanted = requested_range(request.headers.get("Range"), request.headers.get("If-Range"), digest)
-                place = ask(repository, digest, wanted)
-            if isinstance(place, str):
-                # It opens the blob to whoever has it, for a while.
-                return bodiless(307, {"Location": place, "Cache-Control": "no-store"})
+                byte_range = requested_range(request.headers.get("Range"), request.headers.get("If-Range"), digest)
+                blob_or_url = open_or_locate(repository, digest, byte_range)
+            if isinstance(blob_or_url, str):
+                # Whoever has the URL can read the blob until the URL expires.
+                return empty_response(307, {"Location": blob_or_url, "Cache-Control": "no-store"})
             environ = request.environ
-            download = transfer.begun(Download(place, environ.get("gunicorn.socket"), environ.get("adapter.sent")))
-            if download.is_whole_blob and download.length is None:
-                # Harbor's proxy cache takes what has no length for empty (`docs/facts/harbor.md D.8`).
-                download.length = swr.registry.blob(repository, digest).length
-            if not download.has_explicit_end:
-                raise Unexpected("SWR sends a blob without its length: a part of it could pass for the whole")
+            download = Download(blob_or_url, environ.get("gunicorn.socket"), environ.get("adapter.sent"))
+            transfer.start(download)
+            _require_length(swr, repository, digest, download)
             if "adapter.begin_response" in environ:
                 # Harbor may be throttled, as for an upload.
                 environ["adapter.begin_response"](BLOB)
-            return _described(transfer.answer(), digest)
+            return _with_blob_headers(transfer.response(), digest)
 
     return blueprint
 
 
+def _require_length(swr: SwrClient, repository: Repository, digest: str, download: Download) -> None:
+    """Raises `Unexpected` if the client could not tell a truncated download from a complete one."""
+    if download.is_whole_blob and download.length is None:
+        # Harbor's proxy cache stores a blob without Content-Length as empty (`docs/facts/harbor.md D.8`).
+        download.length = swr.registry.blob(repository, digest).length
+    if not download.has_explicit_end:
+        raise Unexpected(
+            "SWR sent a blob without Content-Length, so a truncated download could not be detected: report this"
+        )
+
+
 def _head(length: int | None) -> Response:
-    """Without a length rather than with a wrong one: Harbor then takes the size from the manifest."""
+    """If SWR does not send the length, the response has none: Harbor then takes the size from the manifest."""
     response = Response(b"", content_type="application/octet-stream")
     response.automatically_set_content_length = False
     response.headers.pop("Content-Length", None)
@@ -63,46 +72,48 @@ def _head(length: int | None) -> Response:
     return response
 
 
-def _described(response: Response, digest: str) -> Response:
+def _with_blob_headers(response: Response, digest: str) -> Response:
     response.headers["Docker-Content-Digest"] = digest
-    response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
+    response.headers.update(API_VERSION)
     response.headers.setdefault("Accept-Ranges", "bytes")
     return response
 
 
 class _Transfer:
-    """A place for a download, and SWR's answer: both are given back with the last byte that the client takes, or at
-    once when no answer of ours begins."""
+    """The slot of a download and SWR's open response.
+
+    Both are released after the client has received the last byte, or at the end of the `with` block if no response was
+    made.
+    """
 
     def __init__(self, slot: Slot) -> None:
         self._slot = slot
         self._download: Download | None = None
-        self._answered = False
+        self._responded = False
 
     def __enter__(self) -> _Transfer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._answered:
-            self._end()
+        if not self._responded:
+            self._release()
 
-    def begun(self, download: Download) -> Download:
-        """From now on the transfer ends it."""
+    def start(self, download: Download) -> None:
+        """Takes over SWR's response, which it closes."""
         self._download = download
-        return download
 
-    def answer(self) -> Response:
-        """SWR's open answer as ours; nothing of its content is fetched before the client takes it."""
+    def response(self) -> Response:
+        """The response to the client. It reads nothing of SWR's response before the client receives it."""
         download = self._download
-        assert download is not None  # noqa: S101 - `begun` was called
+        assert download is not None  # noqa: S101 - `start` was called
         response = Response(iter(download), download.status)
         response.headers.pop("Content-Type", None)
         response.headers.extend({"Content-Type": "application/octet-stream"} | download.headers)
-        response.call_on_close(self._end)
-        self._answered = True
+        response.call_on_close(self._release)
+        self._responded = True
         return response
 
-    def _end(self) -> None:
+    def _release(self) -> None:
         try:
             if self._download is not None:
                 self._download.close()

@@ -1,5 +1,5 @@
-"""Slots for transfers and for other requests: they never take the last threads of the contract door, and none of those
-who hold many takes the last slots."""
+"""Concurrency limits: slots for requests and for transfers. They never use all threads of the contract listener, and
+no tenant or region can hold them all."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ from adapter.swr.client import SwrClient
 from adapter.swr.repository import Repository
 from adapter.swr.tenants import Tenants
 
-RETRY_AFTER: Final = 5.0
-"""Seconds; Harbor waits 2, 4, 8 and 16 before it sends a blob again (`docs/facts/harbor.md D.2`)."""
 CALLS: Final = 272
 """Slots for requests with credentials, besides transfers; a request without credentials needs none, so the challenge
 never waits for SWR. Three quarters are for anybody: enough for two Harbors that list a hundred repositories each at
@@ -36,20 +34,22 @@ UNPROVEN_CHECKS: Final = 8
 """Slots, in place of `CHECKS`, for checks of credentials that SWR has not accepted lately."""
 UNPROVEN_CREDENTIALS: Final = 32
 """Different credentials that hold `UNPROVEN_CALLS` at once."""
+RETRY_AFTER: Final = 5.0
+"""Seconds. Harbor waits 2, 4, 8 and 16 s before it sends a blob again (`docs/facts/harbor.md D.2`)."""
 
 
 class Slot:
-    """One slot; a context manager. `release` may be called more than once."""
+    """A reserved slot, and a context manager that releases it. `release` may be called more than once."""
 
-    def __init__(self, give_back: Callable[[], None]) -> None:
+    def __init__(self, on_release: Callable[[], None]) -> None:
         self._lock = threading.Lock()
-        self._give_back: Callable[[], None] | None = give_back
+        self._on_release: Callable[[], None] | None = on_release
 
     def release(self) -> None:
         with self._lock:
-            give_back, self._give_back = self._give_back, None
-        if give_back is not None:
-            give_back()
+            on_release, self._on_release = self._on_release, None
+        if on_release is not None:
+            on_release()
 
     def __enter__(self) -> Slot:
         return self
@@ -59,13 +59,16 @@ class Slot:
 
 
 class Slots:
-    """`number` slots; `what` they are for, and the setting, stand in the sentence of a refusal. Safe for threads.
+    """`number` slots; `what` says in error messages what they are for and which setting limits them. Safe for threads.
 
-    While more than a quarter is free, anybody gets one. The last quarter is for tenants that hold few, and the last
-    eighth of these for regions that hold few as well: so neither one tenant nor one region that does not answer takes
-    all of them. With `per_tenant`, a tenant holds that many at most. With `credentials`, the slots are for credentials
-    that SWR may never have accepted: each counts as a tenant, since anybody can name an access key, and that many hold
-    slots at once, the last eighth of them for regions that have few.
+    While more than a quarter of the slots is free, every request gets one. The last quarter is reserved for tenants
+    that hold less than a sixteenth of the slots, and the last eighth for regions that hold less than a sixteenth. So
+    neither one tenant nor one unresponsive region can hold all slots. `per_tenant` is the limit of one tenant, 0 for
+    none.
+
+    `credentials` is set for credentials that SWR may never have accepted. Then each of them counts as a tenant, because
+    anybody can send the access key of another, and so many hold slots at once, the last eighth of them in regions with
+    few holders.
     """
 
     def __init__(
@@ -79,103 +82,105 @@ class Slots:
     ) -> None:
         self._number = number
         self._what = what
-        self._few = max(1, number // 16)
+        self._small_share = max(1, number // 16)
         self._tenants = tenants or Tenants({})
         self._per_tenant = per_tenant
-        self._credentials = credentials
+        self._max_credentials = credentials
         self._lock = threading.Lock()
-        self._taken = 0
-        self._held: Counter[str] = Counter()
-        self._holders: Counter[str] = Counter()
-        """How many of the credentials of each region hold slots."""
+        self._reserved = 0
+        self._held_by: Counter[str] = Counter()
+        """Slots of each tenant and of each region."""
+        self._credentials_in: Counter[str] = Counter()
+        """How many tenants hold slots in each region."""
 
-    def take(self, credentials: Credentials) -> Slot:
-        """Never waits, because waiting would need a thread. Raises `Busy`."""
-        # One access key has as many credentials as there are names of projects, so they do not tell tenants apart.
-        whose = credentials.fingerprint if self._credentials else self._tenants.key_of(credentials.regional_key)
-        tenant, region = f"tenant:{whose}", f"region:{credentials.region}"
+    def reserve(self, credentials: Credentials) -> Slot:
+        """Returns at once, because waiting would occupy a thread. Raises `Busy`."""
+        # An access key can be sent with any project name, so the credentials as a whole do not identify a tenant.
+        by_credentials = bool(self._max_credentials)
+        owner = credentials.fingerprint if by_credentials else self._tenants.key_of(credentials.regional_key)
+        tenant, region = f"tenant:{owner}", f"region:{credentials.region}"
         with self._lock:
-            refusal = self._refusal(tenant, region)
-            if refusal is None:
-                self._taken += 1
-                if tenant not in self._held:
-                    self._holders[region] += 1
-                self._held.update((tenant, region))
-        if refusal is not None:
-            raise Busy(refusal, retry_after=RETRY_AFTER)
-        return Slot(partial(self._give_back, (tenant, region)))
+            error = self._limit_reached(tenant, region)
+            if error is None:
+                self._reserved += 1
+                if tenant not in self._held_by:
+                    self._credentials_in[region] += 1
+                self._held_by.update((tenant, region))
+        if error is not None:
+            raise Busy(error, retry_after=RETRY_AFTER)
+        return Slot(partial(self._release, tenant, region))
 
-    def _refusal(self, tenant: str, region: str) -> str | None:
-        free = self._number - self._taken
+    def _limit_reached(self, tenant: str, region: str) -> str | None:
+        """The message for the limit that the next slot would exceed, None if there is none."""
+        free = self._number - self._reserved
         if free <= 0:
             return f"all {self._number} {self._what} are in progress: try again later"
-        if self._credentials and tenant not in self._held and (refusal := self._credentials_refusal(region)):
-            return refusal
-        if self._per_tenant and self._held[tenant] >= self._per_tenant:
+        if self._max_credentials and tenant not in self._held_by and not self._has_room_for_credentials(region):
+            holders = self._credentials_in.total()
+            return f"{self._reserved} {self._what} of {holders} different credentials are in progress: try again later"
+        if self._per_tenant and self._held_by[tenant] >= self._per_tenant:
             return (
                 f"{self._per_tenant} transfers of this tenant are in progress "
                 "(limit, SWR_ADAPTER_TRANSFERS_PER_TENANT): run fewer replications at once, or raise the limit"
             )
-        if free * 4 <= self._number and self._held[tenant] >= self._few:
-            return self._reserved(self._held[tenant], "access key" if self._credentials else "tenant")
-        if free * 8 <= self._number and self._held[region] >= self._few:
-            return self._reserved(self._held[region], "region")
+        if free * 4 <= self._number and self._held_by[tenant] >= self._small_share:
+            owner = "access key" if self._max_credentials else "tenant"
+            return self._rest_is_reserved(self._held_by[tenant], owner)
+        if free * 8 <= self._number and self._held_by[region] >= self._small_share:
+            return self._rest_is_reserved(self._held_by[region], "region")
         return None
 
-    def _credentials_refusal(self, region: str) -> str | None:
-        """Why credentials that hold no slot yet get none."""
-        held, most = self._holders.total(), self._credentials
-        free = most - held
-        if free > 0 and (free * 8 > most or self._holders[region] < max(1, most // 16)):
-            return None
-        return f"{self._taken} {self._what} of {held} different credentials are in progress: try again later"
+    def _has_room_for_credentials(self, region: str) -> bool:
+        """Whether credentials that hold no slot yet may hold one."""
+        limit = self._max_credentials
+        free = limit - self._credentials_in.total()
+        return free > 0 and (free * 8 > limit or self._credentials_in[region] < max(1, limit // 16))
 
-    def _reserved(self, held: int, whose: str) -> str:
+    def _rest_is_reserved(self, held: int, owner: str) -> str:
         return (
-            f"{self._taken} of {self._number} {self._what} are in progress, {held} of them for this {whose}, "
+            f"{self._reserved} of {self._number} {self._what} are in progress, {held} of them for this {owner}, "
             "and the remaining ones are reserved for others: try again later"
         )
 
-    def _give_back(self, holders: tuple[str, ...]) -> None:
-        tenant, region = holders
+    def _release(self, tenant: str, region: str) -> None:
         with self._lock:
-            self._taken -= 1
-            self._held -= Counter(holders)
-            if tenant not in self._held:
-                self._holders -= Counter((region,))
+            self._reserved -= 1
+            self._held_by -= Counter((tenant, region))
+            if tenant not in self._held_by:
+                self._credentials_in -= Counter((region,))
 
 
-_CALL: Final = "adapter_call"
-_CHECK: Final = "registry.check"
-_NEVER_WAIT: Final = frozenset({"ping.version", "ping.ping", "ping.health"})
-"""Endpoints that do not ask SWR, and look at credentials by themselves if at all."""
+_REQUEST_SLOT: Final = "adapter_request_slot"
+_CHECK: Final = "system.check"
+_WITHOUT_SLOT: Final = frozenset({"system.version", "system.ping", "system.health"})
+"""Endpoints that send no request to SWR, and check credentials themselves if at all."""
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Slots for credentials that SWR has accepted lately, and a few for all others together."""
+class RequestSlots:
+    """Slots for requests with credentials that SWR has accepted lately, and fewer for all other requests."""
 
-    proven: Slots
+    accepted: Slots
     unproven: Slots
 
 
-class _Call:
-    """The slot of one request, until its answer has gone or it has become a transfer."""
+class _RequestSlot:
+    """The slot of one request, until the response is sent or the request becomes a transfer."""
 
-    def __init__(self, pair: Pair, credentials: Credentials, *, accepted: bool) -> None:
-        self._pair = pair
+    def __init__(self, slots: RequestSlots, credentials: Credentials, *, accepted: bool) -> None:
+        self._slots = slots
         self._credentials = credentials
-        self._proven = accepted
-        self._slot: Slot | None = (pair.proven if accepted else pair.unproven).take(credentials)
+        self._accepted = accepted
+        self._slot: Slot | None = (slots.accepted if accepted else slots.unproven).reserve(credentials)
 
-    def accepted(self) -> None:
-        """SWR accepts the credentials: the request leaves the slots for unproven ones, where another may be waiting to
-        prove itself. Where no other slot is free it keeps the one that it has."""
-        if self._slot is None or self._proven:
+    def on_accepted(self) -> None:
+        """SWR has accepted the credentials: the request moves out of the slots for unproven credentials, to make room
+        for others. If no slot for accepted credentials is free, the request stays where it is."""
+        if self._slot is None or self._accepted:
             return
         with contextlib.suppress(Busy):
-            unproven, self._slot = self._slot, self._pair.proven.take(self._credentials)
-            self._proven = True
+            unproven, self._slot = self._slot, self._slots.accepted.reserve(self._credentials)
+            self._accepted = True
             unproven.release()
 
     def release(self) -> None:
@@ -184,55 +189,53 @@ class _Call:
             slot.release()
 
 
-def admit(app: Flask, swr: SwrClient, *, calls: Pair, checks: Pair) -> None:
-    """Every request with credentials takes one of `calls` until its answer has gone, or it is a transfer: a client that
-    takes its answers slowly holds threads with them.
+def limit_requests(app: Flask, swr: SwrClient, *, calls: RequestSlots, checks: RequestSlots) -> None:
+    """Every request with credentials holds a slot of `calls` until its response is sent or it becomes a transfer: a
+    client that reads responses slowly occupies threads with them.
 
-    Harbor's health check has slots of its own: one that fails takes a proxy cache away for five minutes. Credentials
-    of the wrong form are refused before they take anything.
+    Harbor's health check has slots of its own, `checks`: one failed check takes a proxy cache offline for five minutes.
+    Malformed credentials are rejected before they hold a slot.
     """
 
     @app.before_request
-    def enter() -> None:
-        if "Authorization" not in request.headers or request.endpoint is None or request.endpoint in _NEVER_WAIT:
+    def reserve() -> None:
+        if "Authorization" not in request.headers or request.endpoint is None or request.endpoint in _WITHOUT_SLOT:
             return
         credentials = credentials_of(request, swr.regions)
-        pair = checks if request.endpoint == _CHECK else calls
-        call = _Call(pair, credentials, accepted=swr.tokens.accepted(credentials))
-        setattr(g, _CALL, call)
+        slots = checks if request.endpoint == _CHECK else calls
+        slot = _RequestSlot(slots, credentials, accepted=swr.tokens.accepted(credentials))
+        setattr(g, _REQUEST_SLOT, slot)
         if (current := request_context.current_request.get()) is not None:
-            current.on_accepted = call.accepted
+            current.on_accepted = slot.on_accepted
 
     @app.after_request
-    def answer(response: Response) -> Response:
-        if (call := g.pop(_CALL, None)) is not None:
-            response.call_on_close(call.release)
+    def release_with_response(response: Response) -> Response:
+        if (slot := g.pop(_REQUEST_SLOT, None)) is not None:
+            response.call_on_close(slot.release)
         return response
 
     @app.teardown_request
-    def leave(_: BaseException | None) -> None:
-        """There is no answer."""
-        become_transfer()
+    def release_without_response(_: BaseException | None) -> None:
+        release_request_slot()
 
 
 @contextlib.contextmanager
-def transferring(swr: SwrClient, slots: Slots, repository: Repository) -> Iterator[None]:
-    """A slot for an upload's bytes; only for those whom SWR lets push. Raises `Busy`, or what SWR's refusal means."""
+def authorized_transfer(swr: SwrClient, slots: Slots, repository: Repository) -> Iterator[None]:
+    """A transfer slot for an upload by a client that SWR allows to push. Raises `Busy`, or SWR's error."""
     swr.registry.authorize(repository)
-    with moving(slots, repository.credentials):
+    with transfer(slots, repository.credentials):
         yield
 
 
 @contextlib.contextmanager
-def moving(slots: Slots, credentials: Credentials) -> Iterator[None]:
-    """A slot for the bytes of an upload that SWR has let start; the request gives its call slot back."""
-    with slots.take(credentials):
-        become_transfer()
+def transfer(slots: Slots, credentials: Credentials) -> Iterator[None]:
+    """A transfer slot, which replaces the slot of the request. Raises `Busy`."""
+    with slots.reserve(credentials):
+        release_request_slot()
         yield
 
 
-def become_transfer() -> None:
-    """The request gives its call slot back."""
-    call = g.pop(_CALL, None)
-    if call is not None:
-        call.release()
+def release_request_slot() -> None:
+    slot = g.pop(_REQUEST_SLOT, None)
+    if slot is not None:
+        slot.release()

@@ -8,7 +8,7 @@ from typing import Final
 from flask import Blueprint, Request, Response, request
 
 from adapter.contract.auth import repository_of
-from adapter.contract.responses import bodiless
+from adapter.contract.headers import API_VERSION, empty_response
 from adapter.documents import TooManyValues, parse_json
 from adapter.errors import DigestInvalid, ManifestInvalid, ManifestUnknown, TagInvalid
 from adapter.manifests.conversion import Document
@@ -35,10 +35,10 @@ def create_blueprint(swr: SwrClient, manifests: ManifestService) -> Blueprint:
         try:
             check_reference(reference)
         except (TagInvalid, DigestInvalid) as error:
-            # Nothing can have it, so it is not there (OCI distribution spec, "Pulling manifests").
-            raise ManifestUnknown(f"{repository} has no such manifest: {error.sentence}") from None
+            # No manifest can have this reference, so 404 (OCI distribution spec, "Pulling manifests").
+            raise ManifestUnknown(f"manifest not found in {repository}: {error.sentence}") from None
         accept = request.headers.get("Accept") or ACCEPT
-        return _answer(manifests.pull(repository, reference, accept, head=request.method == "HEAD"))
+        return _manifest_response(manifests.pull(repository, reference, accept, head=request.method == "HEAD"))
 
     @blueprint.route("/v2/<path:name>/manifests/<reference>", methods=["PUT"])
     def put(name: str, reference: str) -> Response:
@@ -46,42 +46,43 @@ def create_blueprint(swr: SwrClient, manifests: ManifestService) -> Blueprint:
         if is_digest(reference):
             check_supported(reference)
         reject_larger(request.environ, MAX_MANIFEST_BYTES, "a manifest")
-        # Nobody whom SWR does not know has a document read; the token is the one that the PUT to SWR needs.
+        # The body is read only for a client with permission to push. The PUT to SWR needs the same token.
         swr.registry.authorize(repository)
         data = read_manifest(request)
-        media_type, form = looked_at(data, request.headers.get("Content-Type"))
+        media_type, form = inspect(data, request.headers.get("Content-Type"))
         digest = digest_of(data, algorithm_of(reference) if is_digest(reference) else "sha256")
         if is_digest(reference) and digest != reference:
-            raise DigestInvalid(f"the manifest hashes to {digest}, not to {reference}")
+            raise DigestInvalid(f"manifest digest mismatch: expected {reference}, got {digest}")
         stored = manifests.push(repository, reference, Document(media_type, digest, data), form)
-        where = f"/v2/{repository}/manifests/{stored.digest}"
-        return bodiless(201, {"Location": where, "Docker-Content-Digest": stored.digest} | _warning(stored))
+        location = f"/v2/{repository}/manifests/{stored.digest}"
+        return empty_response(201, {"Location": location, "Docker-Content-Digest": stored.digest} | _warning(stored))
 
     return blueprint
 
 
 def _warning(stored: Stored) -> dict[str, str]:
-    """As clients print it (OCI distribution spec, "Warnings")."""
+    """The header that clients print (OCI distribution spec, "Warnings")."""
     return {} if stored.warning is None else {"Warning": f'299 - "{stored.warning}"'}
 
 
-def _answer(manifest: Manifest) -> Response:
+def _manifest_response(manifest: Manifest) -> Response:
     response = Response(manifest.data or b"", content_type=manifest.media_type)
     response.headers["Docker-Content-Digest"] = manifest.digest
-    response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
+    response.headers.update(API_VERSION)
     response.headers["Content-Length"] = str(manifest.length)
     return response
 
 
 def read_manifest(incoming: Request) -> bytes:
-    """The body, 4 MiB at most. Raises `TooLarge`, `SizeInvalid`, `Busy`."""
+    """The body, at most 4 MiB. Raises `TooLarge`, `SizeInvalid`, `Busy`."""
     return read_all(incoming.environ, MAX_MANIFEST_BYTES, "a manifest")
 
 
-def looked_at(data: bytes, content_type: str | None) -> tuple[str, Form]:
-    """The type under which a manifest is stored, which is the one it was sent with, else its own; and its form.
+def inspect(data: bytes, content_type: str | None) -> tuple[str, Form]:
+    """The media type of a manifest and its form. Raises `ManifestInvalid`.
 
-    Parsed here and nowhere else on its way to SWR as it is. Raises `ManifestInvalid`.
+    The media type is the `Content-Type` of the request, or else the `mediaType` of the document. A manifest that goes
+    to SWR unchanged is parsed only here.
     """
     try:
         document = parse_json(data, wait=0)
@@ -90,8 +91,8 @@ def looked_at(data: bytes, content_type: str | None) -> tuple[str, Form]:
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        raise ManifestInvalid("the manifest is not a JSON object: send the bytes of the manifest")
+        raise ManifestInvalid("the manifest is not a JSON object: send the content of the manifest as the body")
     media_type = content_type or document.get("mediaType")
     if not isinstance(media_type, str) or not _MEDIA_TYPE.fullmatch(media_type):
-        raise ManifestInvalid("the manifest has no valid media type: send it as Content-Type")
+        raise ManifestInvalid("missing or invalid media type: set Content-Type to the media type of the manifest")
     return media_type, form_of(document)

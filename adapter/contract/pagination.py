@@ -1,7 +1,7 @@
-"""Harbor's paging: `page` and `page_size`, `X-Total-Count`, a host-relative `Link` (`docs/facts/harbor.md D.4`).
+"""Harbor's pagination: `page` and `page_size`, `X-Total-Count`, a host-relative `Link` (`docs/facts/harbor.md D.4`).
 
-A `Link` to the next page also says after which entry it begins, as `after`. So what is pushed or deleted between two
-pages neither hides nor repeats anything else, whichever replica is asked.
+A `Link` to the next page also has the key of the entry before that page, as `after`. So a push or deletion between two
+pages neither hides nor repeats another entry, whichever replica responds.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from adapter.errors import InvalidRequest
 
 T = TypeVar("T")
 
-_LARGEST: Final = 100
+_MAX_PAGE_SIZE: Final = 100
 
 
 @dataclass(frozen=True)
 class Page:
-    """Page `number` counts from 1; `after` is the key of the entry before it, None when only the number is known."""
+    """A page of `size` entries. `number` starts at 1. `after` is the key of the entry before the page, if known."""
 
     number: int
     size: int
@@ -31,13 +31,13 @@ class Page:
 
     @property
     def first(self) -> bool:
-        """Whether a list begins here."""
+        """Whether the page begins a list."""
         return self.number == 1 and self.after is None
 
 
 def page_of(incoming: Request) -> Page:
-    """Raises `InvalidRequest` for what is no page."""
-    size = min(_positive(incoming, "page_size", 10), _LARGEST)
+    """The page that a request asks for. Raises `InvalidRequest` if `page` or `page_size` is not a positive integer."""
+    size = min(_positive(incoming, "page_size", 10), _MAX_PAGE_SIZE)
     return Page(_positive(incoming, "page", 1), size, incoming.args.get("after"))
 
 
@@ -46,7 +46,7 @@ def _positive(incoming: Request, name: str, default: int) -> int:
     if text is None:
         return default
     if not text.isascii() or not text.isdigit() or int(text[:10]) == 0:
-        raise InvalidRequest(f"{name} must be a whole number from 1")
+        raise InvalidRequest(f"{name} must be an integer, 1 or greater")
     return int(text[:10])
 
 
@@ -57,20 +57,22 @@ def paged(
     key: Callable[[T], str] | None = None,
     show: Callable[[T], Any] = lambda entry: entry,
 ) -> Response:
-    """The page of the entries that the request asks for, as JSON; with `key`, by which they are sorted, each page says
-    where the next one begins."""
+    """The requested page as JSON, each entry as `show` returns it.
+
+    `key` is the key by which the entries are sorted: with it the link to the next page has `after`.
+    """
     page = page_of(incoming)
     start = (page.number - 1) * page.size
     if key is not None and page.after is not None:
         start = bisect_right(entries, page.after, key=key)
-    chosen = entries[start : start + page.size]
-    response = jsonify([show(entry) for entry in chosen])
+    shown = entries[start : start + page.size]
+    response = jsonify([show(entry) for entry in shown])
     response.headers["X-Total-Count"] = str(len(entries))
     links = []
     if page.number > 1:
         links.append(f'<{_target(incoming, page.number - 1, None)}>; rel="prev"')
     if start + page.size < len(entries):
-        after = None if key is None else key(chosen[-1])
+        after = None if key is None else key(shown[-1])
         links.append(f'<{_target(incoming, page.number + 1, after)}>; rel="next"')
     if links:
         response.headers["Link"] = " , ".join(links)
@@ -78,7 +80,8 @@ def paged(
 
 
 def _target(incoming: Request, number: int, after: str | None) -> str:
-    """The path as it came, its own escapes escaped again: the server undoes one layer of them."""
+    """The path of the request and the query of another page. The server has undone one escape of the path: `quote`
+    restores it."""
     query = {name: value for name, value in incoming.args.items() if name != "after"} | {"page": str(number)}
     if after is not None:
         query["after"] = after

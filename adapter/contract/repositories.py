@@ -1,4 +1,5 @@
-"""Repositories and artifacts of a project, for pull rules (`docs/facts/harbor.md D.4`, "List for pull")."""
+"""Repositories and artifacts of a project, for pull rules, and the repositories from which a blob can be mounted
+(`docs/facts/harbor.md D.4`)."""
 
 from __future__ import annotations
 
@@ -10,11 +11,11 @@ from typing import Any, Final
 
 from flask import Blueprint, Response, jsonify, request
 
-from adapter.contract.artifacts import Artifact, described, grouped
-from adapter.contract.auth import credentials_of
+from adapter.contract.artifacts import Artifact, artifact_json, group_by_digest
+from adapter.contract.auth import credentials_of, decode_repository, project_repository_of
 from adapter.contract.list_cache import ListCache
 from adapter.contract.pagination import page_of, paged
-from adapter.contract.queries import matcher, repository_in, terms
+from adapter.contract.queries import matcher, parse_query
 from adapter.documents import parse_json
 from adapter.errors import AccountBlocked, Denied, NotFound
 from adapter.manifests.service import ManifestService
@@ -25,76 +26,87 @@ from adapter.swr.client import SwrClient
 from adapter.swr.manifest_validation import Manifest
 from adapter.swr.media_types import ACCEPT, INDEX_TYPES
 from adapter.swr.models import config_type_of
-from adapter.swr.repository import Repository
 from adapter.transfer.mount import Mounts
 
+_BLOB_DIGEST: Final = re.compile(r"(?:^|,)\s*blob_digest=([^,]*)")
 
-def create_blueprint(swr: SwrClient, manifests: ManifestService) -> Blueprint:
-    """Three routes; what they list comes from SWR when a first page is asked for."""
-    blueprint = Blueprint("listing", __name__)
-    repositories_seen: ListCache[ListedRepository] = ListCache()
-    artifacts_seen: ListCache[Artifact] = ListCache(lambda artifact: 1 + len(artifact.tags))
 
-    def bound(project: str, name: str) -> Repository:
-        return swr.repository(credentials_of(request, swr.regions), repository_in(project, name))
-
-    @blueprint.route("/api/v2.0/projects/<project>/repositories", methods=["GET"])
-    def repositories(project: str) -> Response:
-        credentials, page = credentials_of(request, swr.regions), page_of(request)
-        organization, query = repository_in(project, "any").organization, request.args.get("q")
-        wanted = _named(terms(query))
-        found = repositories_seen.read(
-            credentials,
-            _list_name(organization, query),
-            lambda: list(filter(wanted, swr.catalog.repositories(credentials, organization))),
-            first=page.first,
-            size=page.size,
-        )
-        return paged(request, found, key=lambda each: each.name, show=_repository)
+def create_blueprint(swr: SwrClient, manifests: ManifestService, mounts: Mounts) -> Blueprint:
+    """Lists of repositories and artifacts, one artifact, and the repository from which a blob can be mounted."""
+    blueprint = Blueprint("repositories", __name__)
+    artifact_lists: ListCache[Artifact] = ListCache(lambda artifact: 1 + len(artifact.tags))
+    _add_repository_routes(blueprint, swr, mounts)
 
     @blueprint.route("/api/v2.0/projects/<project>/repositories/<path:name>/artifacts", methods=["GET"])
     def artifacts(project: str, name: str) -> Response:
-        repository, page = bound(project, name), page_of(request)
+        repository, page = project_repository_of(request, swr, project, name), page_of(request)
         query = request.args.get("q")
-        wanted = _wanted(terms(query))
-        found = artifacts_seen.read(
+        matches = _artifact_filter(parse_query(query))
+        found = artifact_lists.read(
             repository.credentials,
             _list_name(str(repository), query),
-            lambda: list(filter(wanted, grouped(swr.catalog.tags(repository)))),
+            lambda: list(filter(matches, group_by_digest(swr.catalog.tags(repository)))),
             first=page.first,
             size=page.size,
         )
-        return paged(request, found, key=lambda each: each.key, show=lambda each: described(repository.name, each))
+        return paged(request, found, key=lambda each: each.key, show=lambda each: artifact_json(repository.name, each))
 
     @blueprint.route("/api/v2.0/projects/<project>/repositories/<path:name>/artifacts/<reference>", methods=["GET"])
     def artifact(project: str, name: str, reference: str) -> Response:
-        repository, reference = bound(project, name), check_reference(reference)
+        repository, reference = project_repository_of(request, swr, project, name), check_reference(reference)
         manifest = manifests.pull(repository, reference, ACCEPT, head=False)
-        tags = []
-        if request.args.get("with_tag", "true") != "false":
-            # Many artifacts of a repository are asked for at once, so whoever asks meanwhile shares one list.
-            tags = _tags_of(
-                lambda: artifacts_seen.read(
-                    repository.credentials,
-                    str(repository),
-                    lambda: grouped(swr.catalog.tags(repository)),
-                    first=True,
-                    size=None,
-                ),
-                manifest.digest,
-                reference,
+
+        def fetch() -> Sequence[Artifact]:
+            # Harbor requests many artifacts of a repository at once: concurrent requests share one list.
+            return artifact_lists.read(
+                repository.credentials,
+                str(repository),
+                lambda: group_by_digest(swr.catalog.tags(repository)),
+                first=True,
+                size=None,
             )
-        return jsonify(_described(repository.name, manifest, tags))
+
+        with_tag = request.args.get("with_tag", "true") != "false"
+        tags = _tags_of(fetch, manifest.digest, reference) if with_tag else []
+        return jsonify(_single_artifact_json(repository.name, manifest, tags))
 
     return blueprint
 
 
+def _add_repository_routes(blueprint: Blueprint, swr: SwrClient, mounts: Mounts) -> None:
+    repository_lists: ListCache[ListedRepository] = ListCache()
+
+    @blueprint.route("/api/v2.0/projects/<project>/repositories", methods=["GET"])
+    def repositories(project: str) -> Response:
+        credentials, page = credentials_of(request, swr.regions), page_of(request)
+        organization, query = decode_repository(project, "any").organization, request.args.get("q")
+        matches = _repository_filter(parse_query(query))
+        found = repository_lists.read(
+            credentials,
+            _list_name(organization, query),
+            lambda: list(filter(matches, swr.catalog.repositories(credentials, organization))),
+            first=page.first,
+            size=page.size,
+        )
+        return paged(request, found, key=lambda each: each.name, show=_repository_json)
+
+    @blueprint.route("/api/v2.0/repositories", methods=["GET"])
+    def mount_sources() -> Response:
+        """At most one repository."""
+        credentials = credentials_of(request, swr.regions)
+        digest = _BLOB_DIGEST.search(request.args.get("q", ""))
+        source = None if digest is None else mounts.offer(credentials, check_digest(digest[1].strip()))
+        names = [] if source is None else [str(source)]
+        return paged(request, names, key=str, show=lambda name: {"name": name})
+
+
 def _list_name(place: str, query: str | None) -> str:
-    """What a filtered list is kept by: filtered once, not for each of its pages. The query may be long."""
+    """The name of a filtered list in the cache: the list is filtered once, not for each page. The query is hashed,
+    because it may be long."""
     return place if query is None else f"{place} {sha256(query.encode()).hexdigest()}"
 
 
-def _named(query: dict[str, str]) -> Callable[[ListedRepository], bool]:
+def _repository_filter(query: dict[str, str]) -> Callable[[ListedRepository], bool]:
     """`name`, of the repository with or without its organization."""
     if (name := query.get("name")) is None:
         return lambda _: True
@@ -102,30 +114,30 @@ def _named(query: dict[str, str]) -> Callable[[ListedRepository], bool]:
     return lambda each: matches(str(each.repository)) or matches(each.name)
 
 
-def _repository(listed: ListedRepository) -> dict[str, Any]:
+def _repository_json(listed: ListedRepository) -> dict[str, Any]:
     return {"name": str(listed.repository), "creation_time": None, "update_time": listed.updated}
 
 
-def _wanted(query: dict[str, str]) -> Callable[[Artifact], bool]:
-    """`digest` and `tags`; Harbor's `tags=*` means any tag, `tags=nil` none, which no artifact of SWR's lists has."""
+def _artifact_filter(query: dict[str, str]) -> Callable[[Artifact], bool]:
+    """`digest` and `tags`. Harbor's `tags=*` means any tag; `tags=nil` means untagged, which no listed artifact is."""
     digest, tags = query.get("digest"), query.get("tags")
     by_digest = None if digest is None else matcher(digest)
     by_tag = None if tags is None or tags == "*" else matcher(tags)
 
-    def wanted(artifact: Artifact) -> bool:
+    def matches(artifact: Artifact) -> bool:
         if by_digest is not None and not by_digest(artifact.digest or ""):
             return False
         return by_tag is None or any(by_tag(tag.name) for tag in artifact.tags)
 
-    return wanted
+    return matches
 
 
-def _tags_of(artifacts: Callable[[], Sequence[Artifact]], digest: str, reference: str) -> list[ListedTag]:
-    """Those that carry the digest, or stand for it, as far as SWR's list tells; the one that was asked for anyway."""
+def _tags_of(fetch: Callable[[], Sequence[Artifact]], digest: str, reference: str) -> list[ListedTag]:
+    """The listed tags of the digest or of its converted image, and the requested tag even if it is not listed."""
     found: list[ListedTag] = []
     with contextlib.suppress(NotFound):
         try:
-            found = [tag for each in artifacts() for tag in each.tags if digest in (tag.digest, tag.source)]
+            found = [tag for each in fetch() for tag in each.tags if digest in (tag.digest, tag.source)]
         except AccountBlocked:
             raise
         except Denied:
@@ -135,13 +147,14 @@ def _tags_of(artifacts: Callable[[], Sequence[Artifact]], digest: str, reference
     return found
 
 
-def _described(repository: RepositoryName, manifest: Manifest, tags: list[ListedTag]) -> dict[str, Any]:
-    """An artifact as its manifest tells it; only the times are the tags'."""
+def _single_artifact_json(repository: RepositoryName, manifest: Manifest, tags: list[ListedTag]) -> dict[str, Any]:
+    """An artifact as its manifest describes it; only the push times come from the tags."""
     document = _parsed(manifest.data or b"")
-    listed = manifest.media_type in INDEX_TYPES
+    is_list = manifest.media_type in INDEX_TYPES
     config_type, size = config_type_of(document), _size(document)
-    told = ListedTag("", manifest.digest, manifest.media_type, size, None, listed, config_type)
-    shown = described(repository, Artifact(manifest.digest, (told, *sorted(tags, key=lambda tag: tag.name))))
+    described = ListedTag("", manifest.digest, manifest.media_type, size, None, is_list, config_type)
+    artifact = Artifact(manifest.digest, (described, *sorted(tags, key=lambda tag: tag.name)))
+    shown = artifact_json(repository, artifact)
     return {**shown, "tags": shown["tags"][1:]}
 
 
@@ -153,10 +166,10 @@ def _parsed(data: bytes) -> object:
 
 
 def _size(document: object) -> int | None:
-    """Of all that a manifest names, in bytes, as SWR's list of tags has it; None where one size cannot be read."""
+    """Bytes of everything that a manifest references, as in SWR's tag list; None if a size is invalid."""
     if not isinstance(document, dict):
         return None
-    # Go writes a list that was never made as null.
+    # Go encodes an empty list as null.
     lists = (document.get("layers") or [], document.get("manifests") or [])
     if not all(isinstance(each, list) for each in lists):
         return None
@@ -166,21 +179,3 @@ def _size(document: object) -> int | None:
     ]
     known = [size for size in sizes if size is not None]
     return whole_in_json(sum(known)) if len(known) == len(sizes) else None
-
-
-_BLOB: Final = re.compile(r"(?:^|,)\s*blob_digest=([^,]*)")
-
-
-def create_mounts_blueprint(swr: SwrClient, mounts: Mounts) -> Blueprint:
-    """One route: the repository that a mount may name, or none."""
-    blueprint = Blueprint("mounts", __name__)
-
-    @blueprint.route("/api/v2.0/repositories", methods=["GET"])
-    def repositories() -> Response:
-        credentials = credentials_of(request, swr.regions)
-        asked = _BLOB.search(request.args.get("q", ""))
-        found = None if asked is None else mounts.offer(credentials, check_digest(asked[1].strip()))
-        names = [] if found is None else [str(found)]
-        return paged(request, names, key=str, show=lambda name: {"name": name})
-
-    return blueprint

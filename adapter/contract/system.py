@@ -1,28 +1,27 @@
-"""What Harbor asks before anything else: version, ping, health and labels (`docs/facts/harbor.md D.4`)."""
+"""What Harbor requests before anything else: version, ping, health, labels and `/v2/` (`docs/facts/harbor.md D.4`)."""
 
 from __future__ import annotations
-
-import contextlib
 
 from flask import Blueprint, Response, jsonify, request
 
 from adapter.contract.auth import credentials_of
-from adapter.contract.responses import harbor_body
+from adapter.contract.error_responses import harbor_body
+from adapter.contract.headers import API_VERSION
 from adapter.errors import CredentialsError, Throttled, UpstreamError
 from adapter.swr.client import SwrClient
 from adapter.swr.retry import BEST_EFFORT
 
 
 def create_blueprint(swr: SwrClient) -> Blueprint:
-    """Four routes of Harbor's own API."""
-    blueprint = Blueprint("ping", __name__)
+    """Four routes of Harbor's own API, and the check of credentials on `/v2/`."""
+    blueprint = Blueprint("system", __name__)
 
     @blueprint.route("/api/version", methods=["GET"])
     def version() -> Response:
         try:
             credentials_of(request, swr.regions)
         except CredentialsError as error:
-            # 400, not 401: Harbor takes "nothing entered" together with 401 for healthy.
+            # 400, not 401: Harbor reports an endpoint without credentials as healthy if it responds with 401.
             body = harbor_body(error, str(request.environ.get("adapter.request_id", "-")))
             return Response(body, 400, content_type="application/json; charset=utf-8")
         return jsonify({"version": "v2.0"})
@@ -37,32 +36,27 @@ def create_blueprint(swr: SwrClient) -> Blueprint:
 
     @blueprint.route("/api/v2.0/labels", methods=["GET"])
     def labels() -> Response:
-        """SWR has none. Harbor asks at the start of each run, so credentials that fail are told here with the reason,
-        and so is a management API that a health check has found out of reach. A registry out of reach is for the
-        requests that need it."""
+        """SWR has no labels.
+
+        Harbor requests them at the start of each run. So this route reports rejected credentials, and an outage of the
+        management API that a health check has found. It does not report that the registry is unreachable: the requests
+        that need the registry do.
+        """
         credentials = credentials_of(request, swr.regions)
-        reached = False
-        with contextlib.suppress(UpstreamError, Throttled):
+        try:
             swr.tokens.confirm(credentials, BEST_EFFORT)
-            reached = True
-        if reached:
+        except (UpstreamError, Throttled):
+            pass
+        else:
             swr.report_outage(credentials)
         response = jsonify([])
         response.headers["X-Total-Count"] = "0"
         return response
 
-    return blueprint
-
-
-def create_registry_blueprint(swr: SwrClient) -> Blueprint:
-    """One route; without credentials SWR is not asked."""
-    blueprint = Blueprint("registry", __name__)
-
     @blueprint.route("/v2/", methods=["GET"])
     def check() -> Response:
+        """Without credentials nothing is sent to SWR."""
         swr.check(credentials_of(request, swr.regions))
-        response = Response(b"{}", content_type="application/json")
-        response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
-        return response
+        return Response(b"{}", content_type="application/json", headers=API_VERSION)
 
     return blueprint

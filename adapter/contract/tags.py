@@ -1,4 +1,4 @@
-"""`/v2/<name>/tags/list` (OCI distribution spec, "Listing tags"; `docs/facts/harbor.md D.5, D.8`)."""
+"""Tag lists (OCI distribution spec, "Listing tags") and the catalog (`docs/facts/harbor.md D.5, D.8`)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Request, Response, jsonify, request
 
 from adapter.contract.auth import credentials_of, repository_of
+from adapter.contract.headers import API_VERSION
 from adapter.contract.list_cache import ListCache
 from adapter.credentials import Credentials
 from adapter.errors import InvalidRequest
@@ -17,70 +18,69 @@ from adapter.swr.client import SwrClient
 
 
 def create_blueprint(swr: SwrClient) -> Blueprint:
-    """One route; what it lists comes from SWR when a list's first part is asked for."""
+    """The tags of a repository, and all repositories that the access key can see."""
     blueprint = Blueprint("tags", __name__)
-    seen: ListCache[str] = ListCache()
+    tag_lists: ListCache[str] = ListCache()
+    catalogs: ListCache[str] = ListCache()
 
     @blueprint.route("/v2/<path:name>/tags/list", methods=["GET"])
     def tags(name: str) -> Response:
-        repository, count = repository_of(request, swr, name), count_of(request)
-        found = seen.read(
+        repository, limit = repository_of(request, swr, name), limit_of(request)
+        names = tag_lists.read(
             repository.credentials,
             str(repository),
             lambda: swr.tag_lister.names(repository),
-            first=begins(request),
-            size=count,
+            first=is_first_page(request),
+            size=limit,
         )
-        return cut(request, "tags", found, name=str(repository))
-
-    return blueprint
-
-
-def create_catalog_blueprint(swr: SwrClient) -> Blueprint:
-    """One route: every repository that the account sees (`docs/facts/harbor.md D.5`)."""
-    blueprint = Blueprint("catalog", __name__)
-    seen: ListCache[str] = ListCache()
+        return page_response(request, "tags", names, name=str(repository))
 
     @blueprint.route("/v2/_catalog", methods=["GET"])
     def catalog() -> Response:
-        credentials, count = credentials_of(request, swr.regions), count_of(request)
-        found = seen.read(credentials, "catalog", lambda: _names(swr, credentials), first=begins(request), size=count)
-        return cut(request, "repositories", found)
+        credentials, limit = credentials_of(request, swr.regions), limit_of(request)
+        names = catalogs.read(
+            credentials,
+            "catalog",
+            lambda: _repository_names(swr, credentials),
+            first=is_first_page(request),
+            size=limit,
+        )
+        return page_response(request, "repositories", names)
 
     return blueprint
 
 
-def _names(swr: SwrClient, credentials: Credentials) -> list[str]:
+def _repository_names(swr: SwrClient, credentials: Credentials) -> list[str]:
     return sorted({str(each.repository) for each in swr.catalog.repositories(credentials, None)})
 
 
-def cut(incoming: Request, key: str, names: Sequence[str], **others: Any) -> Response:
-    """`{<others>, <key>: […]}` with the part of the sorted names that the request asks for.
+def page_response(incoming: Request, key: str, names: Sequence[str], **others: Any) -> Response:
+    """`{<others>, <key>: [...]}` with the page of the sorted names that the request asks for.
 
-    Without `n` it is all after `last`. Raises `InvalidRequest`.
+    Without `n` the page has all names after `last`. Raises `InvalidRequest`.
     """
-    count = count_of(incoming)
+    limit = limit_of(incoming)
     last = incoming.args.get("last")
-    first = 0 if last is None else bisect_right(names, last)
-    end = len(names) if count is None else first + count
-    response = jsonify({**others, key: list(names[first:end])})
-    response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
-    if count and end < len(names):
-        query = urlencode({"last": names[end - 1], "n": count})
+    start = 0 if last is None else bisect_right(names, last)
+    end = len(names) if limit is None else start + limit
+    response = jsonify({**others, key: list(names[start:end])})
+    response.headers.update(API_VERSION)
+    if limit and end < len(names):
+        query = urlencode({"last": names[end - 1], "n": limit})
         response.headers["Link"] = f'<{incoming.path}?{query}>; rel="next"'
     return response
 
 
-def begins(incoming: Request) -> bool:
-    """Whether it is a list's first part that is asked for."""
+def is_first_page(incoming: Request) -> bool:
+    """Whether the request begins a list."""
     return not incoming.args.get("last")
 
 
-def count_of(incoming: Request) -> int | None:
-    """How many are asked for, None for all. Raises `InvalidRequest`."""
+def limit_of(incoming: Request) -> int | None:
+    """The parameter `n`, None without it. Raises `InvalidRequest`."""
     text = incoming.args.get("n")
     if text is None:
         return None
     if not text.isascii() or not text.isdigit():
-        raise InvalidRequest("n must be a whole number from 0")
+        raise InvalidRequest("n must be an integer, 0 or greater")
     return int(text[:10])

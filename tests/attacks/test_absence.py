@@ -10,8 +10,7 @@ import pytest
 from adapter.sandbox.recordings.images import Image
 from tests.contract.conftest import put_back
 from tests.contract.http import Door, asked, digest_of, refused
-from tests.contract.test_indexes import put
-from tests.contract.test_manifests import seed
+from tests.contract.test_manifests import put, seed
 from tests.credentials import ACCESS_ID, LOGIN_KEY, basic
 from tests.running import OTHER_TENANT, RunningSandbox, running_adapter
 

@@ -25,7 +25,7 @@ from adapter.sandbox.recordings.images import (
 )
 from tests.contract.conftest import put_back
 from tests.contract.http import Door, digest_of
-from tests.contract.test_indexes import put
+from tests.contract.test_manifests import put
 from tests.running import RunningSandbox, running_adapter
 
 

@@ -70,7 +70,7 @@ class TestFilters:
 
 class TestListCache:
     def test_many_lists_displace_only_lists_of_the_same_account(self) -> None:
-        seen = ListCache[int](most=100)
+        seen = ListCache[int](max_weight=100)
         fetched: list[Credentials] = []
 
         def fetch(credentials: Credentials) -> list[int]:
@@ -84,8 +84,8 @@ class TestListCache:
             fetched.clear()
             seen.read(credentials, name, lambda: fetch(credentials), first=False, size=1)  # noqa: B023 - called at once
             assert fetched == []
-        assert sum(each.weight for each in seen._preserved.values()) <= 100
-        assert sum(map(len, seen._keys.values())) == len(seen._preserved)
+        assert sum(each.weight for each in seen._lists.values()) <= 100
+        assert sum(map(len, seen._keys.values())) == len(seen._lists)
 
     def test_artifacts_of_one_repository_share_a_list(self) -> None:
         """A list costs one request to SWR per page of tags."""

@@ -135,7 +135,7 @@ def box(sandbox: RunningSandbox) -> Iterator[RunningSandbox]:
 def test_an_impossible_reference_is_not_there(door: Door, box: RunningSandbox, reference: str) -> None:
     target = f"/v2/team/app/manifests/{reference}"
     assert door.ask("HEAD", target).status == 404
-    refused(door.ask("GET", target), 404, "no such manifest", code="MANIFEST_UNKNOWN")
+    refused(door.ask("GET", target), 404, "manifest not found", code="MANIFEST_UNKNOWN")
     refused(door.ask("PUT", target, GOOD, {"Content-Type": DOCKER_MANIFEST}), 400)
     assert not asked(box, "", "/manifests/")
 

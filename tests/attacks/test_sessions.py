@@ -1,4 +1,4 @@
-"""Many requests for one upload session: one writes, and what is stored is what its digest says."""
+"""Concurrent requests for one upload session: one writes, and the stored blob matches its digest."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def adapter(sandbox: RunningSandbox) -> Iterator[RunningAdapter]:
 
 @pytest.fixture
 def swr(sandbox: RunningSandbox) -> RunningSandbox:
-    """As trusting as SWR may be: it appends whatever comes, and believes the digest."""
+    """An SWR that checks neither the order of chunks nor the digest."""
     return put_back(sandbox, chunk_order=False, check_digest=False, discard_cut_uploads=False)
 
 
@@ -48,14 +48,14 @@ def door(adapter: RunningAdapter, swr: RunningSandbox) -> Door:
     return Door(adapter.contract)
 
 
-def told_busy(answer: Answer) -> None:
+def assert_busy(answer: Answer) -> None:
     refused(answer, 409, "another request is writing", code="BLOB_UPLOAD_INVALID")
     assert int(answer.header("Retry-After")) > 0
 
 
 @pytest.mark.parametrize("method", ["PATCH", "PUT"])
-def test_a_second_writer(door: Door, swr: RunningSandbox, method: str) -> None:
-    """It is refused before SWR gets any of its bytes, and the first one goes on."""
+def test_second_writer_is_rejected(door: Door, swr: RunningSandbox, method: str) -> None:
+    """Before SWR gets any of its bytes; the first writer continues."""
     repository = f"team/second-{method.lower()}"
     target = door.start(repository)
     with door.open() as connection:
@@ -64,9 +64,9 @@ def test_a_second_writer(door: Door, swr: RunningSandbox, method: str) -> None:
         eventually(lambda: len(asked(swr, "PATCH")) == 1)
         with silent(swr):
             if method == "PATCH":
-                told_busy(door.ask("PATCH", target, pieces(DATA, 60_000)))
+                assert_busy(door.ask("PATCH", target, pieces(DATA, 60_000)))
             else:
-                told_busy(door.put(target, DIGEST, DATA))
+                assert_busy(door.put(target, DIGEST, DATA))
         connection.sendall(DATA[-1:])
         answer = read_answer(connection)
     assert answer is not None
@@ -75,7 +75,7 @@ def test_a_second_writer(door: Door, swr: RunningSandbox, method: str) -> None:
     assert swr.store.read_blob(repository, digest_of(DATA * 2)) == DATA * 2
 
 
-def test_a_writer_whose_client_left_does_not_block_the_upload(door: Door, swr: RunningSandbox) -> None:
+def test_writer_whose_client_disconnected_does_not_block_the_upload(door: Door, swr: RunningSandbox) -> None:
     repository = "team/left"
     target = door.start(repository)
     with door.open() as connection:
@@ -86,8 +86,8 @@ def test_a_writer_whose_client_left_does_not_block_the_upload(door: Door, swr: R
 
 
 @pytest.mark.parametrize("verified", [True, False], ids=["in one request", "by chunk"])
-def test_many_writers_at_once(door: Door, swr: RunningSandbox, verified: bool) -> None:
-    """Each has the right bytes, and sends them to the same place: they must not come to lie one behind the other."""
+def test_concurrent_writers(door: Door, swr: RunningSandbox, verified: bool) -> None:
+    """All send the same bytes to the same location: SWR must not append them twice."""
     for trial in range(6):
         repository = f"team/many-{trial}{'-one' if verified else ''}"
         target = door.start(repository)
@@ -116,8 +116,8 @@ def by_chunk(door: Door, target: str, answers: list[Answer]) -> None:
         answers.append(door.put(answer.header("Location"), DIGEST, DATA[half:], rest))
 
 
-def test_a_stale_location_appends_nothing(door: Door, swr: RunningSandbox) -> None:
-    """Without Content-Range nobody knows whether these are the same bytes again."""
+def test_stale_location_appends_nothing(door: Door, swr: RunningSandbox) -> None:
+    """Without Content-Range the bytes may be new or repeated ones."""
     repository = "team/stale"
     target = door.start(repository)
     fresh = door.ask("PATCH", target, DATA).header("Location")
@@ -129,8 +129,8 @@ def test_a_stale_location_appends_nothing(door: Door, swr: RunningSandbox) -> No
 
 
 @pytest.mark.parametrize("how", ["finished", "cancelled"])
-def test_an_upload_that_has_ended(door: Door, swr: RunningSandbox, how: str) -> None:
-    """Whatever is asked of it, and wherever the chunk would begin."""
+def test_ended_upload_is_unknown(door: Door, swr: RunningSandbox, how: str) -> None:
+    """For every request, with and without a range."""
     target = door.ask("PATCH", door.start(f"team/{how}"), DATA).header("Location")
     if how == "finished":
         assert door.put(target, DIGEST, b"").status == 201
@@ -146,8 +146,8 @@ def test_an_upload_that_has_ended(door: Door, swr: RunningSandbox, how: str) -> 
             refused(answer, 404, "start a new upload", code="BLOB_UPLOAD_UNKNOWN")
 
 
-def test_a_blob_in_one_post_gives_its_call_slot_back() -> None:
-    """While its bytes move it is a transfer: each of these is begun inside the one before it."""
+def test_single_post_releases_its_request_slot() -> None:
+    """Each POST is sent while the one before transfers its bytes."""
     deep = 8
 
     class Nesting(StubSwr):

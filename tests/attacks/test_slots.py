@@ -1,4 +1,4 @@
-"""Many requests that wait for SWR, of whoever sends them, keep no other account out."""
+"""Many requests that wait for SWR keep no other tenant out, whoever sends them."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ MANY = 230
 
 
 class Slow:
-    """An SWR that answers at once whom it knows, and others, or whatever a test says, not before `go_on`."""
+    """An SWR that responds to known access keys at once, and to others not before `go_on`."""
 
     def __init__(self, swr: Swr) -> None:
         self.url = swr.url
         self.waiting = 0
-        self.asked_for_tokens = 0
-        """By those whom it knows; they get them while `tokens` is set."""
+        self.token_requests = 0
+        """Of known access keys; they are answered while `tokens` is set."""
         self.tokens = threading.Event()
         self.tokens.set()
         self._lock = threading.Lock()
@@ -66,7 +66,7 @@ class Slow:
         if authorization.password not in known or not str(authorization.username).startswith(f"{PROJECT}@"):
             return self._hang(request)
         with self._lock:
-            self.asked_for_tokens += 1
+            self.token_requests += 1
         self.tokens.wait(60)
         return Response(json.dumps({"token": jwt()}))
 
@@ -100,7 +100,7 @@ def adapter(slow: Slow) -> Iterator[RunningAdapter]:
     regions = {name: {"registry": slow.url, "api": slow.url} for name in (PROJECT, SILENT_PROJECT)}
     with running_adapter(regions, grace_period=1) as running:
         yield running
-        # What waits must end before the process does.
+        # Waiting requests must end before the process does.
         slow.go_on()
 
 
@@ -108,7 +108,7 @@ def adapter(slow: Slow) -> Iterator[RunningAdapter]:
 def many(
     adapter: RunningAdapter, number: int, request: Callable[[int], tuple[str, str]]
 ) -> Iterator[list[socket.socket]]:
-    """So many requests at once, each a target and its credentials."""
+    """`number` requests at once, each with a target and credentials."""
     with saying(adapter.contract, number, b"") as opened:
         for index, connection in enumerate(opened):
             target, authorization = request(index)
@@ -117,14 +117,14 @@ def many(
 
 
 def refusals(opened: list[socket.socket]) -> int:
-    """How many are answered by now, all of them with 503."""
+    """How many have a response by now, all of them 503."""
     readable = select.select(opened, [], [], 0)[0]
     assert all(each.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 503" for each in readable)
     return len(readable)
 
 
 def starts(adapter: RunningAdapter, authorization: str) -> bool:
-    """Whether an upload of the account starts, which Harbor does not repeat rightly."""
+    """Whether an upload starts; Harbor does not retry its start."""
     return Door(adapter.contract, authorization).ask("POST", "/v2/team/app/blobs/uploads/", b"").status == 202
 
 
@@ -133,45 +133,44 @@ def manifest(number: int) -> str:
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["one wrong secret", "made-up secrets"])
-def test_secrets_that_swr_does_not_know_share_a_few_slots(adapter: RunningAdapter, slow: Slow, same: bool) -> None:
+def test_unknown_secrets_share_few_slots(adapter: RunningAdapter, slow: Slow, same: bool) -> None:
     assert starts(adapter, ME)
 
     def ask(number: int) -> tuple[str, str]:
-        # A repository each, for a token each.
+        # A repository each, so that each needs its own token.
         return f"/v2/team/app-{number}/manifests/v1", basic(secret="wrong" if same else f"wrong{number}")
 
     with many(adapter, MANY, ask) as opened:
-        most = UNPROVEN_CALLS if same else UNPROVEN_CREDENTIALS
-        eventually(lambda: refusals(opened) >= MANY - most)
-        assert slow.waiting <= most
+        limit = UNPROVEN_CALLS if same else UNPROVEN_CREDENTIALS
+        eventually(lambda: refusals(opened) >= MANY - limit)
+        assert slow.waiting <= limit
         assert starts(adapter, ME)
 
 
-def test_a_silent_region_leaves_slots_to_others(adapter: RunningAdapter, slow: Slow) -> None:
+def test_unresponsive_region_leaves_slots_to_others(adapter: RunningAdapter, slow: Slow) -> None:
     def ask(number: int) -> tuple[str, str]:
         return "/v2/team/app/manifests/v1", basic(f"{SILENT_PROJECT}@AK{number}", "secret")
 
     with many(adapter, MANY, ask) as opened:
         eventually(lambda: refusals(opened) >= MANY - UNPROVEN_CREDENTIALS)
-        # Not even their credentials were known before.
+        # Their credentials were not known before either.
         assert starts(adapter, ME)
         assert starts(adapter, OTHER)
 
 
-def test_one_account_gets_a_hundred_slots_and_not_all(adapter: RunningAdapter, slow: Slow) -> None:
+def test_one_tenant_gets_a_hundred_slots_and_not_all(adapter: RunningAdapter, slow: Slow) -> None:
     assert starts(adapter, ME)
     with many(adapter, MANY, lambda number: (manifest(number), ME)) as opened:
         eventually(lambda: slow.waiting + refusals(opened) == MANY)
         assert 100 <= slow.waiting <= CALLS * 3 // 4 + 1
         refused(Door(adapter.contract).ask("GET", manifest(0)), 503, f"of {CALLS} requests", "reserved for others")
-        # Neither by one that SWR accepted before nor by one that comes now.
         assert starts(adapter, OTHER)
         slow.go_on()
     eventually(lambda: starts(adapter, ME))
 
 
-def test_two_accounts_get_a_hundred_slots_each(adapter: RunningAdapter, slow: Slow) -> None:
-    """As two Harbors list, whose rules run at the same hour."""
+def test_two_tenants_get_a_hundred_slots_each(adapter: RunningAdapter, slow: Slow) -> None:
+    """As two Harbors that list at the same time."""
     assert starts(adapter, ME)
     assert starts(adapter, OTHER)
     with (
@@ -182,12 +181,12 @@ def test_two_accounts_get_a_hundred_slots_each(adapter: RunningAdapter, slow: Sl
         assert slow.waiting == 200
 
 
-def test_a_burst_of_one_account_moves_out_of_the_slots_of_the_unproven(adapter: RunningAdapter, slow: Slow) -> None:
-    """SWR accepts them and then answers nothing: who is not known yet still gets in."""
+def test_accepted_credentials_leave_the_slots_for_unproven_ones(adapter: RunningAdapter, slow: Slow) -> None:
+    """SWR accepts them and then does not respond: unknown credentials still get slots."""
     burst, more = UNPROVEN_CALLS * 6 // 10, UNPROVEN_CALLS * 3 // 10
     slow.tokens.clear()
     with many(adapter, burst, lambda number: (f"/v2/team/m{number}/manifests/v1", ME)):
-        eventually(lambda: slow.asked_for_tokens == burst)
+        eventually(lambda: slow.token_requests == burst)
         slow.tokens.set()
         eventually(lambda: slow.waiting == burst)
         made_up = basic(secret="wrong")
@@ -195,7 +194,7 @@ def test_a_burst_of_one_account_moves_out_of_the_slots_of_the_unproven(adapter: 
             eventually(lambda: slow.waiting == burst + more)
 
 
-def test_the_health_check_is_answered_while_made_up_credentials_ask_for_it(adapter: RunningAdapter, slow: Slow) -> None:
+def test_health_check_is_served_while_made_up_credentials_request_it(adapter: RunningAdapter, slow: Slow) -> None:
     door = Door(adapter.contract)
     assert door.ask("GET", "/v2/").status == 200
     numbers = count()
@@ -206,7 +205,7 @@ def test_the_health_check_is_answered_while_made_up_credentials_ask_for_it(adapt
     assert CHECKS > UNPROVEN_CHECKS
 
 
-def test_credentials_of_the_wrong_form_take_no_slot(adapter: RunningAdapter, slow: Slow) -> None:
+def test_malformed_credentials_hold_no_slot(adapter: RunningAdapter, slow: Slow) -> None:
     share = UNPROVEN_CALLS - UNPROVEN_CALLS // 4
     with many(adapter, share, lambda number: (f"/v2/team/a{number}/manifests/v1", basic(secret="x"))):
         eventually(lambda: slow.waiting == share)
@@ -215,89 +214,89 @@ def test_credentials_of_the_wrong_form_take_no_slot(adapter: RunningAdapter, slo
                 refused(Door(adapter.contract, authorization).ask("GET", manifest(number)), 401)
 
 
-# Slots by themselves
+# Slots alone
 
 
 def credentials(access_key: str, project: str = PROJECT) -> Credentials:
     return parse_credentials(f"{project}@{access_key}", "secret", [project.partition("_")[0]])
 
 
-def taken(slots: Slots, whose: Callable[[int], Credentials], most: int = 1000) -> int:
-    """How many slots can be taken, and kept."""
-    for number in range(most):
+def reserved(slots: Slots, owner: Callable[[int], Credentials], limit: int = 1000) -> int:
+    """Reserves and keeps slots until `Busy`, and returns how many."""
+    for number in range(limit):
         try:
-            slots.take(whose(number))
+            slots.reserve(owner(number))
         except Busy:
             return number
-    return most
+    return limit
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 8, 32, 168])
-def test_the_last_quarter_is_for_those_who_hold_few(number: int) -> None:
+def test_last_quarter_is_reserved_for_small_holders(number: int) -> None:
     slots = Slots(number, "transfers")
-    mine = taken(slots, lambda _: credentials("A"))
+    mine = reserved(slots, lambda _: credentials("A"))
     assert mine == number - number // 4
     rest = number - mine
     if rest:
-        assert taken(slots, lambda _: credentials("B")) >= 1
-    assert taken(slots, lambda each: credentials(f"C{each}")) <= rest
+        assert reserved(slots, lambda _: credentials("B")) >= 1
+    assert reserved(slots, lambda each: credentials(f"C{each}")) <= rest
 
 
 @pytest.mark.parametrize("tenants", [{}, {"acme": [f"A{number}" for number in range(1000)]}], ids=["project", "AK"])
-def test_many_projects_or_access_keys_of_a_tenant_are_one(tenants: dict[str, list[str]]) -> None:
+def test_projects_and_access_keys_of_a_tenant_count_together(tenants: dict[str, list[str]]) -> None:
     slots = Slots(32, "requests", tenants=Tenants(tenants))
 
-    def whose(number: int) -> Credentials:
+    def owner(number: int) -> Credentials:
         return credentials(f"A{number}") if tenants else credentials("A", f"{PROJECT}_{number}")
 
-    assert taken(slots, whose) == 24
-    assert taken(slots, lambda _: credentials("B")) == 2
+    assert reserved(slots, owner) == 24
+    assert reserved(slots, lambda _: credentials("B")) == 2
 
 
-def test_nobody_takes_the_slots_of_an_access_key_by_its_name() -> None:
+def test_made_up_secret_uses_no_slots_of_the_access_key() -> None:
     slots = Slots(32, "requests", credentials=32)
-    assert taken(slots, lambda _: parse_credentials(f"{PROJECT}@A", "made-up", [PROJECT])) == 24
-    assert taken(slots, lambda _: credentials("A")) == 2
+    assert reserved(slots, lambda _: parse_credentials(f"{PROJECT}@A", "made-up", [PROJECT])) == 24
+    assert reserved(slots, lambda _: credentials("A")) == 2
 
 
-def test_few_unproven_credentials_hold_slots_at_once() -> None:
+def test_number_of_unproven_credentials_with_slots_is_limited() -> None:
     slots = Slots(128, "requests", credentials=16)
-    held = [slots.take(credentials(f"A{number}")) for number in range(14)]
+    held = [slots.reserve(credentials(f"A{number}")) for number in range(14)]
     with pytest.raises(Busy, match="14 requests of 14 different credentials"):
-        slots.take(credentials("A14"))
-    more = [slots.take(credentials("A0")) for _ in range(20)]
+        slots.reserve(credentials("A14"))
+    more = [slots.reserve(credentials("A0")) for _ in range(20)]
     for each in (*held[1:], *more):
         each.release()
-    assert taken(slots, lambda each: credentials(f"B{each}")) == 13
-    assert taken(slots, lambda each: credentials(f"C{each}", "eu-nl")) == 1
+    assert reserved(slots, lambda each: credentials(f"B{each}")) == 13
+    assert reserved(slots, lambda each: credentials(f"C{each}", "eu-nl")) == 1
 
 
 @pytest.mark.parametrize("number", [32, 168])
-def test_the_last_eighth_is_for_other_regions(number: int) -> None:
+def test_last_eighth_is_reserved_for_other_regions(number: int) -> None:
     slots = Slots(number, "transfers")
-    assert taken(slots, lambda each: credentials(f"A{each}", "eu-silent")) == number - number // 8
-    assert taken(slots, lambda _: credentials("B")) == number // 16
+    assert reserved(slots, lambda each: credentials(f"A{each}", "eu-silent")) == number - number // 8
+    assert reserved(slots, lambda _: credentials("B")) == number // 16
 
 
-def test_a_slot_is_given_back_once_and_nothing_is_kept() -> None:
+def test_slot_is_released_once_and_nothing_remains() -> None:
     slots = Slots(2, "transfers")
-    first, second = slots.take(credentials("A")), slots.take(credentials("B"))
+    first, second = slots.reserve(credentials("A")), slots.reserve(credentials("B"))
     with pytest.raises(Busy, match="all 2 transfers are in progress"):
-        slots.take(credentials("C"))
+        slots.reserve(credentials("C"))
     first.release()
     first.release()
-    with slots.take(credentials("C")), pytest.raises(Busy):
-        slots.take(credentials("A"))
+    with slots.reserve(credentials("C")), pytest.raises(Busy):
+        slots.reserve(credentials("A"))
     second.release()
-    assert not slots._held
-    assert slots._taken == 0
+    assert not slots._held_by
+    assert slots._reserved == 0
 
 
-def test_a_tenant_has_a_limit_of_its_own() -> None:
+def test_limit_of_a_tenant() -> None:
     slots = Slots(32, "transfers", tenants=Tenants({"acme": ["A", "B"]}), per_tenant=5)
-    assert taken(slots, lambda each: credentials("AB"[each % 2])) == 5
+    assert reserved(slots, lambda each: credentials("AB"[each % 2])) == 5
     with pytest.raises(Busy, match="SWR_ADAPTER_TRANSFERS_PER_TENANT") as caught:
-        slots.take(credentials("B"))
+        slots.reserve(credentials("B"))
     assert caught.value.retry_after
-    assert taken(slots, lambda _: credentials("C")) == 5
-    assert taken(slots, lambda _: credentials("A", "eu-nl")) == 5
+    assert reserved(slots, lambda _: credentials("C")) == 5
+    assert reserved(slots, lambda _: credentials("A", "eu-nl")) == 5

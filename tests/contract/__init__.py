@@ -1,1 +1,1 @@
-"""How the contract door behaves: a real adapter in front of a real sandbox, asked over real sockets."""
+"""The contract listener: a real adapter in front of a real sandbox, over real sockets."""

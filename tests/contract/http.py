@@ -1,4 +1,4 @@
-"""A plain client of the contract door: every byte that goes out is chosen by the test."""
+"""An HTTP client for tests: the test chooses every byte that is sent."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ DEFAULT_TIMEOUT = 30.0
 
 SMALL = b"a layer of a few bytes"
 LARGE = random.Random(1).randbytes(700_001)
-"""Several blocks, however the adapter cuts them."""
+"""Several blocks, whatever the block size of the adapter."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer; `headers` may be asked in any case."""
+    """A complete response; names of `headers` are case-insensitive."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -45,7 +45,7 @@ class Answer:
 
     @property
     def parts(self) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
-        """For `Exchanged`."""
+        """The response in the form of `Exchanged`."""
         return self.status, tuple(self.headers.items()), self.body
 
     @property
@@ -54,7 +54,7 @@ class Answer:
 
     @property
     def error(self) -> dict[str, Any]:
-        """The one error of an envelope, which must have that shape."""
+        """The error of an envelope with exactly one."""
         document = self.json
         assert set(document) == {"errors"}, document
         (entry,) = document["errors"]
@@ -67,12 +67,12 @@ class Answer:
 
 
 def known(body: Body) -> bytes | None:
-    """What is known of a body before it is sent."""
+    """The bytes of a body, None for an iterable."""
     return b"" if body is None else body if isinstance(body, bytes) else None
 
 
 def judge(exchanged: Exchanged) -> None:
-    """Asserts that the exchange is as `openapi/contract.yaml` has it."""
+    """Asserts that the exchange conforms to `openapi/contract.yaml`."""
     wrong = faults(exchanged)
     assert wrong == [], wrong
 
@@ -82,15 +82,15 @@ def digest_of(data: bytes) -> str:
 
 
 def pieces(data: bytes, size: int) -> Iterator[bytes]:
-    """The data in pieces, which `http.client` sends with chunked transfer coding."""
+    """The data in pieces: `http.client` sends them with chunked transfer coding."""
     for start in range(0, len(data), size):
         yield data[start : start + size]
 
 
 class Door:
-    """The contract door of a running adapter, with the credentials that go with each request by default.
+    """A client of one listener, with default credentials. `context` is for TLS.
 
-    `context` is for a door that speaks TLS. `documented`: answers to `ask` must be as `openapi/contract.yaml` has them.
+    `documented`: responses to `ask` must conform to `openapi/contract.yaml`.
     """
 
     def __init__(
@@ -116,10 +116,10 @@ class Door:
         authorization: str | None = "",
         timeout: float = DEFAULT_TIMEOUT,
     ) -> Answer:
-        """One request on a connection of its own. `authorization`: empty for the door's own, None for none at all.
+        """One request on its own connection. `authorization`: empty for the client's default, None for no header.
 
-        An iterable goes out chunked; a target may be an absolute URL of this door. An answer that comes before the
-        end of the body counts, also when the connection then breaks.
+        An iterable body is sent chunked. The target may be an absolute URL. A response that arrives before the end of
+        the body counts, even if the connection then breaks.
         """
         connection, asked, sent = self.connect(timeout), self.target(target), self._headers(headers, authorization)
         try:
@@ -134,7 +134,7 @@ class Door:
         return answer
 
     def raw(self, data: bytes, *, half_close: bool = False, timeout: float = DEFAULT_TIMEOUT) -> Answer | None:
-        """Sends bytes as they are; the answer, or None when the connection ends without one."""
+        """Sends bytes unchanged. Returns the response, None if the connection ends without one."""
         with self.open(timeout) as connection:
             connection.sendall(data)
             if half_close:
@@ -158,7 +158,7 @@ class Door:
         return parts.hostname, parts.port
 
     def head(self, method: str, target: str, *headers: str) -> bytes:
-        """The head of a request with this door's credentials, for `raw`."""
+        """The head of a request with the client's credentials, for `raw`."""
         lines = [f"{method} {self.target(target)} HTTP/1.1", "Host: door", f"Authorization: {self.authorization}"]
         return "\r\n".join([*lines, *headers, "", ""]).encode()
 
@@ -178,7 +178,7 @@ class Door:
     # uploads
 
     def start(self, repository: str) -> str:
-        """Opens an upload; its location."""
+        """Opens an upload and returns its location."""
         answer = self.ask("POST", f"/v2/{repository}/blobs/uploads/", b"")
         assert answer.status == 202, answer
         return answer.header("Location")
@@ -187,7 +187,7 @@ class Door:
         return self.ask("PUT", with_query(location, digest=digest), body, headers)
 
     def push(self, repository: str, data: bytes) -> str:
-        """A blob in one PUT, as Harbor does it; its digest."""
+        """Uploads a blob in one PUT, as Harbor does, and returns its digest."""
         digest = digest_of(data)
         answer = self.put(self.start(repository), digest, data)
         assert answer.status == 201, answer
@@ -199,7 +199,7 @@ def with_query(location: str, **query: str) -> str:
 
 
 def read_answer(connection: socket.socket) -> Answer | None:
-    """The answer on a socket; None for a connection that ends without one."""
+    """The response on a socket, None if the connection ends without one."""
     response = http.client.HTTPResponse(connection)
     try:
         response.begin()
@@ -218,7 +218,7 @@ def reset(connection: socket.socket) -> None:
 
 @contextmanager
 def under_way(door: Door, swr: RunningSandbox, repository: str, data: bytes, sent: int) -> Iterator[socket.socket]:
-    """The connection of an upload that SWR has begun to receive, of which so many bytes were sent."""
+    """The connection of an upload in progress at SWR, with the first `sent` bytes sent."""
     before = len(asked(swr, "PUT"))
     target = with_query(door.start(repository), digest=digest_of(data))
     with door.open() as connection:
@@ -229,7 +229,7 @@ def under_way(door: Door, swr: RunningSandbox, repository: str, data: bytes, sen
 
 @contextmanager
 def saying(url: str, count: int, said: bytes, timeout: float = DEFAULT_TIMEOUT) -> Iterator[list[socket.socket]]:
-    """So many connections, on each of which `said` was sent and nothing more."""
+    """`count` connections on which only `said` was sent."""
     with ExitStack() as stack:
         opened = [stack.enter_context(Door(url).open(timeout)) for _ in range(count)]
         for connection in opened:
@@ -238,15 +238,15 @@ def saying(url: str, count: int, said: bytes, timeout: float = DEFAULT_TIMEOUT) 
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Waits for what happens behind an answer."""
+    """Waits until the condition holds."""
     until = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < until, "it does not come"
+        assert time.monotonic() < until, "the condition never held"
         time.sleep(0.02)
 
 
 def refused(answer: Answer | None, status: int | set[int], *words: str, code: str | None = None) -> Answer:
-    """Asserts what holds for every refusal: one readable line in an envelope, with the id of the request."""
+    """Asserts an error response: one line of ASCII in an envelope, with the request ID."""
     assert answer is not None, "the connection ended without an answer"
     assert answer.status in ({status} if isinstance(status, int) else status), (answer.status, answer.body)
     assert b"\n" not in answer.body, answer.body
@@ -262,13 +262,13 @@ def refused(answer: Answer | None, status: int | set[int], *words: str, code: st
 
 
 def asked(swr: RunningSandbox, method: str = "", path: str = "") -> list[dict[str, Any]]:
-    """The requests that reached SWR whose method is this and whose path contains this."""
+    """The requests to SWR with this method whose path contains `path`."""
     return [entry for entry in swr.journal() if method in ("", entry["method"]) and path in entry["path"]]
 
 
 @contextmanager
 def silent(swr: RunningSandbox, *, tokens: bool = False) -> Iterator[None]:
-    """Asserts that SWR is not asked while the block runs; `tokens`: but for tokens, which prove the credentials."""
+    """Asserts that the block sends no request to SWR; `tokens` allows token requests, which check credentials."""
     before = len(swr.journal())
     yield
     more = [(entry["origin"], entry["method"], entry["path"]) for entry in swr.journal()[before:]]
@@ -277,18 +277,18 @@ def silent(swr: RunningSandbox, *, tokens: bool = False) -> Iterator[None]:
 
 
 def settled(swr: RunningSandbox) -> None:
-    """Waits until SWR has answered, or dropped, every request that it got."""
+    """Waits until SWR has responded to, or dropped, every request."""
     eventually(lambda: all(entry["status"] is not None for entry in swr.journal()))
 
 
 def bad_signatures(swr: RunningSandbox) -> Any:
-    """`count` since the last reset, and the access keys `locked` now."""
+    """`count` since the last reset, and the access keys that are `locked`."""
     with urllib.request.urlopen(f"{swr.api}/sandbox/bad-signatures") as response:
         return json.loads(response.read())
 
 
 def holds_nothing(swr: RunningSandbox, repository: str, *digests: str) -> None:
-    """SWR completed no upload of the repository: neither under these digests nor at all."""
+    """Asserts that SWR completed no upload of the repository, under these digests or any other."""
     settled(swr)
     assert not [entry for entry in asked(swr, "PUT", "/blobs/uploads/") if entry["status"] == 201]
     folder = swr.store.blob_path(repository, digest_of(b"")).parent

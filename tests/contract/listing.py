@@ -1,4 +1,4 @@
-"""What tests of the lists share: images to list, and how Harbor walks a list (`docs/facts/harbor.md D.4`)."""
+"""Helpers for lists and projects: images to list, and requests as Harbor sends them (`docs/facts/harbor.md D.4`)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from adapter.swr.media_types import DOCKER_MANIFEST
 from tests.contract.conftest import ORGANIZATION
 from tests.contract.http import Answer, Door, digest_of
 from tests.contract.test_pagination import next_in
-from tests.credentials import ACCESS_ID, LOGIN_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, basic
 from tests.running import RunningSandbox
 
 CONFIG = "application/vnd.docker.container.image.v1+json"
 CHART = "application/vnd.cncf.helm.config.v1+json"
 PROJECTS = f"/api/v2.0/projects/{ORGANIZATION}/repositories"
 HARBORS_QUERY = "page_size=100&with_label=true&with_accessory=true"
-TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
 
 def manifest(number: int = 0, media_type: str = DOCKER_MANIFEST, config: str = CONFIG) -> bytes:
@@ -31,37 +29,36 @@ def seed(swr: RunningSandbox, repository: str, *tags: str, data: bytes = b"", me
 
 
 def many(swr: RunningSandbox, repository: str, count: int) -> set[str]:
-    """So many artifacts with a tag each; their digests."""
+    """Creates `count` artifacts with one tag each and returns their digests."""
     return {seed(swr, repository, f"t{number:03}", data=manifest(number)) for number in range(count)}
 
 
 def of(repository: str) -> str:
-    """Where Harbor asks for the artifacts of a repository."""
+    """The path of the artifacts of a repository, as Harbor sends it."""
     organization, _, path = repository.partition("/")
     return f"/api/v2.0/projects/{organization}/repositories/{path.replace('/', '%252F')}/artifacts"
 
 
-def login_key(url: str) -> Door:
-    return Door(url, basic(ACCESS_ID, LOGIN_KEY))
-
-
-def other(url: str) -> Door:
-    return Door(url, basic(f"{PROJECT}@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY))
-
-
-def walk(door: Door, target: str, between: Any = None) -> list[Any]:
-    """All entries, by the links that Harbor follows; `between` is called after each page."""
+def walk(door: Door, target: str) -> list[Any]:
+    """The entries of all pages, by the links that Harbor follows."""
     entries: list[Any] = []
     while target:
         answer = door.ask("GET", target)
         assert answer.status == 200, answer
         entries += answer.json
         target = next_in(answer.headers.get("Link", ""))
-        if between is not None:
-            between()
     return entries
 
 
 def names(answer: Answer) -> list[str]:
     assert answer.status == 200, answer
     return [each["name"] for each in answer.json]
+
+
+def create(door: Door, name: object, **options: Any) -> Answer:
+    body = json.dumps({"project_name": name, "metadata": {"public": "false"}}).encode()
+    return door.ask("POST", "/api/v2.0/projects", body, {"Content-Type": "application/json"}, **options)
+
+
+def projects(door: Door, query: str, **options: Any) -> Answer:
+    return door.ask("GET", f"/api/v2.0/projects?{query}", **options)

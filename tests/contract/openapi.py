@@ -1,7 +1,6 @@
-"""`openapi/contract.yaml` as a judge of exchanges: what a request, or the contract door's answer to it, has and the
-document has not, is a fault. Pure.
+"""Checks exchanges against `openapi/contract.yaml`: a fault is what the document does not describe. Pure.
 
-Path and methods are matched here, because common matchers let no parameter hold a slash.
+Paths and methods are matched here, because in common matchers no parameter contains a slash.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ DOCUMENT: Final = PAGE.root
 
 LONGEST_LINE: Final = 8190
 
-# Of HTTP itself, or of the server: no part of the contract. The framing's count where the document names them.
+# HTTP and the server, not the contract. Framing headers count where the document describes them.
 PLAIN_HEADERS: Final = {"content-type", "content-length", "transfer-encoding", "date", "server", "connection"}
-# OpenAPI leaves these to `content` and `security`; of the rest nobody would say that it belongs to a contract.
+# OpenAPI describes these by `content` and `security`, or they are not part of a contract.
 PLAIN_REQUEST_HEADERS: Final = PLAIN_HEADERS | {
     *("accept", "accept-encoding", "authorization", "expect", "host", "user-agent"),
 }
@@ -36,7 +35,7 @@ PLAIN_REQUEST_HEADERS: Final = PLAIN_HEADERS | {
 
 @dataclass(frozen=True)
 class Exchanged:
-    """A request and its answer, headers as they were on the wire; `sent` is None for a body that is not at hand."""
+    """A request and its response, headers as transmitted; `sent` is None if the body is unknown."""
 
     method: str
     target: str
@@ -61,7 +60,7 @@ def parameters(operation: Operation) -> tuple[tuple[str, Any], ...]:
 
 @cache
 def _pattern(template: str) -> re.Pattern[str]:
-    """What the path of a template looks like."""
+    """A pattern for the paths of a template."""
     slashes = {
         each["name"]
         for operation in operations()
@@ -82,7 +81,7 @@ Match = tuple[Operation, dict[str, str]]
 
 
 def _matching(path: str) -> list[Match]:
-    """The operations that a decoded path means, those with the most fixed text first, with the path's parameters."""
+    """The operations that match a decoded path, most fixed text first, with the path parameters."""
     found = [
         (operation, match.groupdict())
         for operation in operations()
@@ -100,7 +99,7 @@ def _other_slash(path: str) -> str:
 
 
 def operation_of(method: str, target: str) -> Match | None:
-    """What a request means."""
+    """The operation of a request."""
     return next((each for each in _matching(_decoded(target)) if each[0].method == method), None)
 
 
@@ -116,7 +115,7 @@ def schema_faults(where: str, value: Any) -> Iterator[str]:
 
 
 def text_faults(what: str, where: str, text: str) -> Iterator[str]:
-    """A parameter or header, read as the type of its schema."""
+    """Checks a parameter or header, parsed as the type of its schema."""
     whole = resolved(where)[1].get("type") == "integer" and re.fullmatch(r"-?[0-9]+", text)
     yield from (f"{what} {fault}" for fault in schema_faults(where, int(text[:4000]) if whole else text))
 
@@ -134,9 +133,9 @@ def json_faults(where: str, data: bytes) -> Iterator[str]:
 
 
 def request_faults(exchanged: Exchanged, *, ignored: bool = True) -> list[str]:
-    """Why the request is not one that the document describes.
+    """Why the request does not conform.
 
-    :param ignored: whether what the door ignores counts too: unknown parameters, and odd values of lenient ones.
+    :param ignored: whether unknown parameters and invalid values of lenient ones count too.
     """
     found = operation_of(exchanged.method, exchanged.target)
     if found is None:
@@ -190,7 +189,7 @@ def _sent_faults(exchanged: Exchanged, operation: Operation) -> Iterator[str]:
 
 
 def answer_faults(exchanged: Exchanged) -> list[str]:
-    """Why the answer is not one that the document gives to such a request."""
+    """Why the response does not conform."""
     where = response_of(exchanged)
     if where is None:
         return [f"status {exchanged.status} is not described"]
@@ -198,7 +197,7 @@ def answer_faults(exchanged: Exchanged) -> list[str]:
 
 
 def response_of(exchanged: Exchanged) -> str | None:
-    """The place of the response with that status; None if there is none."""
+    """The JSON pointer of the described response, None if there is none."""
     path, status = _decoded(exchanged.target), str(exchanged.status)
     found = operation_of(exchanged.method, exchanged.target)
     if found is None:
@@ -215,7 +214,7 @@ def response_of(exchanged: Exchanged) -> str | None:
 
 
 def _open_faults(exchanged: Exchanged) -> Iterator[str]:
-    """Without the credentials that an operation asks for nothing succeeds."""
+    """A success without the credentials that the operation requires."""
     found = operation_of(exchanged.method, exchanged.target)
     needed = found is not None and resolved(found[0].where)[1].get("security", DOCUMENT["security"])
     given = (header(exchanged.headers, "Authorization") or "").lower().startswith("basic ")
@@ -263,15 +262,15 @@ def _content_faults(exchanged: Exchanged, where: str) -> Iterator[str]:
 
 
 def _media(content: dict[str, Any], kind: str) -> str | None:
-    """The media type or range of a description that a Content-Type falls under: the closest."""
+    """The closest described media type or range for a Content-Type."""
     name = kind.partition(";")[0].strip().lower()
     wanted = (name, name.partition("/")[0] + "/*", "*/*") if "/" in name else ()
     return next((each for each in wanted if each in content), None)
 
 
 def faults(exchanged: Exchanged) -> list[str]:
-    """All that is wrong with an exchange of a door that is asked whatever a client might: of a request it is wrong to
-    take what would have to be refused. Nothing where the request line is so long that the server answers itself."""
+    """All faults of an exchange. A malformed request is a fault only if it was accepted. Too long
+    request lines have no faults: the server responds to them itself."""
     if len(exchanged.method) + len(exchanged.target) > LONGEST_LINE - len("  HTTP/1.1"):
         return []
     taken = exchanged.status < 400 and operation_of(exchanged.method, exchanged.target)
@@ -280,6 +279,6 @@ def faults(exchanged: Exchanged) -> list[str]:
 
 
 def shown(exchanged: Exchanged) -> str:
-    """The path for a failure's text; what is sealed in it is left out."""
+    """The path for a message, without the sealed part."""
     path = exchanged.target.partition("?")[0]
     return re.sub(r"(/blobs/uploads/)[^/]+", r"\1…", path)[:200]

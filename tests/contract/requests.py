@@ -1,4 +1,4 @@
-"""The requests that the document of the contract door is tried with: what is taken, what is refused, and why."""
+"""The requests of the tests of `openapi/contract.yaml`: accepted ones, rejected ones, and the errors of SWR."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from adapter import errors
-from adapter.contract.uploads import HARBOR
+from adapter.contract.uploads import HARBOR_USER_AGENT
 from adapter.errors import AdapterError
 from tests.contract.stubbed import DIGEST, LAYER, Ask, Stubbed
 from tests.credentials import LOGIN_KEY, basic
@@ -33,6 +33,8 @@ SOURCE = f"{REPOSITORIES}?q=blob_digest%3D{DIGEST}&page_size=1&page_number=1"
 SHA512 = f"sha512:{'a' * 128}"
 TEAM = json.dumps({"project_name": "team", "metadata": {"public": "false"}}).encode()
 
+FROM_HARBOR = {"User-Agent": HARBOR_USER_AGENT}
+
 READS = (
     Ask("GET", "/v2/"),
     Ask("GET", MANIFEST),
@@ -52,7 +54,7 @@ READS = (
 
 
 def requests_of(door: Stubbed) -> list[Ask]:
-    """One request for each operation, and more where there is more than one way; all are as described."""
+    """At least one request for each operation; all of them conform."""
     manifests = [
         Ask("PUT", MANIFEST, json.dumps(document).encode(), {"Content-Type": media_type})
         for media_type, document in MANIFESTS.items()
@@ -89,7 +91,7 @@ def requests_of(door: Stubbed) -> list[Ask]:
     ]
 
 
-# Which errors SWR, or what moves the bytes, can raise on a route; the door raises the others, see `malformed`, `unfit`.
+# Errors that come from SWR or from a transfer. The routes raise the others, see `malformed` and `unfit`.
 
 SWR = {
     *(errors.InvalidRequest, errors.CredentialsRefused, errors.ClockWrong, errors.Denied, errors.AccountBlocked),
@@ -127,7 +129,7 @@ RAISED: dict[str, set[type[AdapterError]]] = {
     "GET /api/v2.0/projects": SWR,
     "POST /api/v2.0/projects": SWR | ORGANIZATION,
 }
-"""HEAD is as GET unless it stands here."""
+"""HEAD raises the same errors as GET unless it is listed."""
 
 
 def raised_at(operation: Operation) -> set[type[AdapterError]]:
@@ -140,7 +142,7 @@ def secured(ask: Ask) -> bool:
 
 
 def malformed(door: Stubbed) -> list[tuple[int, str, Ask]]:
-    """(status, kind, request) of what the door refuses for a form that the document does not have."""
+    """(status, error class, request) of malformed requests, which do not conform."""
     location = door.location()
     names = "/v2/Team/app/", "/v2/app/"
     return [
@@ -163,7 +165,7 @@ def malformed(door: Stubbed) -> list[tuple[int, str, Ask]]:
         (400, "DigestInvalid", Ask("GET", f"{ARTIFACTS}/sha256:1")),
         (400, "TagInvalid", Ask("DELETE", f"{ARTIFACTS}/v1/tags/-v1")),
         (400, "DigestInvalid", Ask("POST", f"{UPLOADS}?mount=x&from=team/other")),
-        (400, "NameInvalid", Ask("POST", f"{UPLOADS}?mount={DIGEST}&from=other", headers={"User-Agent": HARBOR})),
+        (400, "NameInvalid", Ask("POST", f"{UPLOADS}?mount={DIGEST}&from=other", headers=FROM_HARBOR)),
         *((400, "DigestInvalid", Ask("POST", f"{UPLOADS}?{each}={SHA512}")) for each in ("digest", "mount")),
         (400, "DigestInvalid", Ask("PUT", f"{location}?digest={SHA512}", LAYER)),
         (404, "ManifestUnknown", Ask("GET", "/v2/team/app/manifests/-v1")),
@@ -180,7 +182,8 @@ def malformed(door: Stubbed) -> list[tuple[int, str, Ask]]:
 
 
 def unfit(door: Stubbed) -> list[tuple[int, str, Ask]]:
-    """The same of what the door refuses though its form is right: its bytes, or where an upload stands, tell."""
+    """(status, error class, request) of well-formed requests that are rejected for their content or for the state of
+    the upload."""
     location, later = door.location(), door.location(b"a chunk")
     put, typed = f"{location}?digest={DIGEST}", {"Content-Type": "a/b"}
     return [

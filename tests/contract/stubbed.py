@@ -1,7 +1,4 @@
-"""The contract door within the test's own process, before an SWR that answers, or refuses, as the test says.
-
-For what no SWR gives on demand: each answer that the code can give, to each of the requests that the document has.
-"""
+"""The contract application in the process of the test, with a stub of `SwrClient` that responds or fails on demand."""
 
 from __future__ import annotations
 
@@ -44,15 +41,15 @@ REPOSITORIES: Final = [ListedRepository("team", "app", PUSHED), ListedRepository
 TAGS: Final = [
     ListedTag("v1", DIGEST, "application/vnd.oci.image.manifest.v1+json", 7, PUSHED, is_list=False),
     ListedTag("v1b", DIGEST, None, 7, PUSHED, is_list=False),
-    ListedTag("unsaid", None, None, None, None, is_list=False),
+    ListedTag("bare", None, None, None, None, is_list=False),
 ]
-"""Two of one artifact, and one of which SWR tells nothing but its name."""
+"""Two tags of one artifact, and one for which SWR lists only the name."""
 OBJECT: Final = "https://objects.example/layer?Expires=1&Signature=x"
 
 
 @dataclass(frozen=True)
 class Ask:
-    """A request, with the suite's credentials unless told otherwise. `announced`: its Content-Length, if it lies."""
+    """A request, by default with the suite's credentials. `announced` is a false Content-Length."""
 
     method: str
     target: str
@@ -63,7 +60,7 @@ class Ask:
 
 
 class StubSwr:
-    """All parts of an `SwrClient` in one; while it has an `error` every call raises that."""
+    """All parts of an `SwrClient` in one. Every call raises `error` if it is set."""
 
     def __init__(self, manifest: tuple[str, bytes] = ("application/vnd.example.thing+json", b"{}")) -> None:
         self.regions = {PROJECT: RegionHosts("http://127.0.0.1:1")}
@@ -76,11 +73,11 @@ class StubSwr:
         self.outage: AdapterError | None = None
         self._manifest = manifest
 
-    def _come(self, *_: Any) -> None:
+    def _raise_error(self, *_: Any) -> None:
         if self.error is not None:
             raise self.error
 
-    check = confirm = create = check_writable = cancel = delete_tag = authorize = _come
+    check = confirm = create = refuse_unwritable = cancel = delete_tag = authorize = _raise_error
 
     def report_outage(self, *_: Any) -> None:
         if self.outage is not None:
@@ -90,7 +87,7 @@ class StubSwr:
         return True
 
     def all(self, *_: Any) -> list[Organization]:
-        self._come()
+        self._raise_error()
         return ORGANIZATIONS
 
     def named(self, _: Any, names: Iterable[str]) -> list[Organization]:
@@ -100,19 +97,19 @@ class StubSwr:
         return True
 
     def repositories(self, *_: Any) -> list[ListedRepository]:
-        self._come()
+        self._raise_error()
         return REPOSITORIES
 
     def repository(self, credentials: Credentials, name: RepositoryName) -> Repository:
         return Repository(credentials, name)
 
     def tags(self, *_: Any) -> list[ListedTag]:
-        self._come()
+        self._raise_error()
         return TAGS
 
     def exchange(self, *_: Any, **__: Any) -> requests.Response:
-        """The registry's list of tags, the one that is asked for here."""
-        self._come()
+        """The registry's tag list, the only use of `exchange` here."""
+        self._raise_error()
         response = requests.Response()
         response.status_code = 200
         document = json.dumps({"name": "team/app", "tags": [tag.name for tag in TAGS]}).encode()
@@ -120,20 +117,20 @@ class StubSwr:
         return response
 
     def manifest(self, *_: Any, head: bool) -> Manifest:
-        self._come()
+        self._raise_error()
         media_type, data = self._manifest
         return Manifest(media_type, digest_of(data), len(data), None if head else data)
 
     def put_manifest(self, *called: Any) -> str:
-        self._come()
+        self._raise_error()
         return digest_of(called[2])
 
     def blob(self, *_: Any) -> Blob:
-        self._come()
+        self._raise_error()
         return Blob(len(LAYER))
 
     def open_blob(self, *called: Any) -> requests.Response:
-        self._come()
+        self._raise_error()
         response = requests.Response()
         part = len(called) > 2 and called[2]
         response.status_code = 206 if part else 200
@@ -146,15 +143,15 @@ class StubSwr:
         return response
 
     def blob_place(self, *_: Any) -> str:
-        self._come()
+        self._raise_error()
         return OBJECT
 
     def mount(self, *_: Any) -> Mounting:
-        self._come()
+        self._raise_error()
         return Mounting(done=True)
 
     def start(self, *_: Any) -> str:
-        self._come()
+        self._raise_error()
         return "/v2/team/app/blobs/uploads/x?_state=y"
 
     def chunk(self, *_: Any) -> str:
@@ -164,19 +161,19 @@ class StubSwr:
         return self.start(), None
 
     def finish(self, *_: Any) -> None:
-        self._come()
+        self._raise_error()
 
 
 class Stubbed:
-    """The door before one `StubSwr`; `told` has the kinds of the errors that it has answered with.
+    """A client of the application. `error_classes` are the classes of the errors in its responses.
 
-    `calls`: requests with credentials that it takes at once.
+    `calls` is the limit of concurrent requests with credentials.
     """
 
     def __init__(
         self, swr: StubSwr | None = None, *, defect: bool = False, calls: int = CALLS, **settings: Any
     ) -> None:
-        self.told: set[str] = set()
+        self.error_classes: set[str] = set()
         with patch("adapter.contract.app.CALLS", calls), patch("adapter.contract.app.CHECKS", calls):
             app = create_contract_app(Settings(**settings), cast("SwrClient", swr or StubSwr()))
         if defect:
@@ -187,12 +184,12 @@ class Stubbed:
     def _serve(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         answer = self._app(environ, start_response)
         if "adapter.error" in environ:
-            self.told.add(str(environ["adapter.error"]).partition(":")[0])
+            self.error_classes.add(str(environ["adapter.error"]).partition(":")[0])
         return answer
 
     @staticmethod
     def _fail() -> None:
-        raise RuntimeError("a defect, as ordered")
+        raise RuntimeError("unhandled")
 
     def ask(self, ask: Ask) -> Exchanged:
         headers = dict(ask.headers)
@@ -211,11 +208,11 @@ class Stubbed:
         return Exchanged(ask.method, ask.target, tuple(headers.items()), ask.body, response.status_code, answered, body)
 
     def open(self, target: str, environ: Mapping[str, Any] | None = None) -> TestResponse:
-        """The answer to a GET, which is not taken before it is read; `environ` is what a server adds."""
+        """The response to a GET, whose body is not read; `environ` is what a server adds."""
         return self._client.open(target, headers={"Authorization": basic()}, environ_overrides=dict(environ or {}))
 
     def location(self, chunk: bytes = b"") -> str:
-        """That of an upload, after a chunk if there is one."""
+        """The location of a new upload, after `chunk` if there is one."""
         answer = self.ask(Ask("POST", "/v2/team/app/blobs/uploads/"))
         if chunk:
             answer = self.ask(Ask("PATCH", dict(answer.answered)["Location"], chunk))

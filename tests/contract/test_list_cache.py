@@ -15,24 +15,35 @@ from tests.credentials import ACCESS_ID, LOGIN_KEY, OTHER_ACCESS_KEY, OTHER_SECR
 MINE = parse_credentials(ACCESS_ID, SECRET_KEY, [PROJECT])
 
 
-class Source:
-    """Lists that differ each time."""
+class Reader:
+    """Reads lists that differ each time: the n-th fetched list is `[n]`."""
 
-    def __init__(self) -> None:
-        self.asked = 0
+    def __init__(self, cache: ListCache[int]) -> None:
+        self.cache = cache
+        self.fetched = 0
 
-    def __call__(self) -> list[int]:
-        self.asked += 1
-        return [self.asked]
+    def fetch(self) -> list[int]:
+        self.fetched += 1
+        return [self.fetched]
+
+    def first(self, name: str, size: int | None = 0, credentials: Credentials = MINE) -> int:
+        """Requests the first page, of `size` entries; with 0 there are more pages."""
+        return self.cache.read(credentials, name, self.fetch, first=True, size=size)[0]
+
+    def later(self, name: str, size: int | None = 0, credentials: Credentials = MINE) -> int:
+        return self.cache.read(credentials, name, self.fetch, first=False, size=size)[0]
+
+    def put(self, name: str, entries: list[int]) -> None:
+        self.cache.read(MINE, name, lambda: entries, first=True, size=0)
 
 
-def test_a_first_page_is_asked_for_and_the_others_follow_it() -> None:
-    seen, source = ListCache[int](), Source()
-    assert seen.read(MINE, "a", source, first=True, size=0) == [1]
-    assert seen.read(MINE, "a", source, first=False, size=0) == [1]
-    assert seen.read(MINE, "a", source, first=True, size=0) == [2]
-    assert seen.read(MINE, "a", source, first=False, size=0) == [2]
-    assert source.asked == 2
+@pytest.fixture
+def reader() -> Reader:
+    return Reader(ListCache())
+
+
+def test_first_page_is_fetched_and_later_ones_are_cached(reader: Reader) -> None:
+    assert [reader.first("a"), reader.later("a"), reader.first("a"), reader.later("a")] == [1, 1, 2, 2]
 
 
 @pytest.mark.parametrize(
@@ -44,136 +55,120 @@ def test_a_first_page_is_asked_for_and_the_others_follow_it() -> None:
         parse_credentials(f"{PROJECT}_x@{ACCESS_ID.partition('@')[2]}", SECRET_KEY, [PROJECT]),
     ],
 )
-def test_other_credentials_have_lists_of_their_own(other: Credentials) -> None:
-    seen, source = ListCache[int](), Source()
-    assert seen.read(MINE, "a", source, first=True, size=0) == [1]
-    assert seen.read(other, "a", source, first=False, size=0) == [2]
-    assert seen.read(MINE, "b", source, first=False, size=0) == [3]
-    assert seen.read(MINE, "a", source, first=False, size=0) == [1]
+def test_other_credentials_and_names_have_their_own_lists(reader: Reader, other: Credentials) -> None:
+    assert reader.first("a") == 1
+    assert reader.later("a", credentials=other) == 2
+    assert reader.later("b") == 3
+    assert reader.later("a") == 1
+
+
+@pytest.mark.parametrize("size", [1, 10, None])
+def test_list_of_one_page_is_not_cached(reader: Reader, size: int | None) -> None:
+    assert [reader.first("a", size), reader.later("a", size)] == [1, 2]
+
+
+def test_newer_list_of_one_page_replaces_the_cached_one(reader: Reader) -> None:
+    reader.first("a")
+    reader.first("a", size=None)
+    assert reader.later("a") == 2
+
+
+def test_error_is_not_cached(reader: Reader) -> None:
+    def fail() -> list[int]:
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        reader.cache.read(MINE, "a", fail, first=True, size=0)
+    assert reader.later("a") == 1
+
+
+def test_list_expires() -> None:
+    now = [0.0]
+    reader = Reader(ListCache(ttl_seconds=10, clock=lambda: now[0]))
+    reader.first("a")
+    now[0] = 5.0
+    reader.first("b")
+    now[0] = 9.9
+    assert reader.later("a") == 1
+    now[0] = 10.0
+    assert [reader.later("a"), reader.later("b")] == [3, 2]
+
+
+def test_oldest_list_is_dropped_and_the_latest_kept_whatever_its_weight() -> None:
+    reader = Reader(ListCache(max_weight=5))
+    assert [reader.first(name) for name in "abc"] == [1, 2, 3]
+    assert [reader.later("b"), reader.later("a")] == [2, 4]
+    reader.put("long", list(range(99)))
+    assert len(reader.cache.read(MINE, "long", reader.fetch, first=False, size=0)) == 99
+    assert reader.later("a") == 5
+
+
+def test_weight_of_entries() -> None:
+    reader = Reader(ListCache(lambda entry: entry, max_weight=20))
+    reader.put("light", [2, 2])
+    reader.put("heavy", [14])
+    assert reader.later("light") == 2
+    reader.put("one more", [0])
+    assert reader.later("heavy") == 14
+    assert reader.fetched == 0
+    assert reader.later("light") == 1
+
+
+def test_replaced_and_expired_lists_weigh_nothing() -> None:
+    now = [0.0]
+    reader = Reader(ListCache(max_weight=6, ttl_seconds=10, clock=lambda: now[0]))
+    for name in [*"aaaaaaaaa", "b"]:
+        reader.first(name)
+    now[0] = 10.0
+    expected = [reader.first(name) for name in "cde"]
+    assert [reader.later(name) for name in "cde"] == expected
 
 
 class Flight:
-    """A call that has begun and not ended; who asks meanwhile waits for it, as `arrived` tells of them."""
+    """A fetch that has started and not ended."""
 
-    def __init__(self, seen: ListCache[int], fetch: Callable[[], list[int]]) -> None:
-        self.seen = seen
-        self.begun, self.over = threading.Event(), threading.Event()
+    def __init__(self, cache: ListCache[int], fetch: Callable[[], list[int]]) -> None:
+        self.started, self.end = threading.Event(), threading.Event()
+        self._cache = cache
         self._fetch = fetch
 
     def __call__(self) -> list[int]:
-        self.begun.set()
-        assert self.over.wait(10)
+        self.started.set()
+        assert self.end.wait(10)
         return self._fetch()
 
-    def arrived(self, count: int) -> None:
+    def wait_for(self, count: int) -> None:
+        """Waits until `count` threads wait for a fetch."""
         until = time.monotonic() + 10
-        while sum(len(each._condition._waiters) for each in list(self.seen._flights._running.values())) < count:  # type: ignore[attr-defined, misc]
+        while sum(len(each._condition._waiters) for each in list(self._cache._flights._running.values())) < count:  # type: ignore[attr-defined, misc]
             assert time.monotonic() < until
             time.sleep(0.005)
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_it_is_fetched_once_for_all_who_ask_meanwhile(fails: bool) -> None:
-    """And once more for all who want to know how it is now: the call under way may have looked before their push."""
-    seen, source = ListCache[int](), Source()
+def test_concurrent_requests_share_fetches(reader: Reader, fails: bool) -> None:
+    """Later pages share the running fetch. First pages share the next one: the running one may miss their push."""
 
-    def old() -> list[int]:
+    def running() -> list[int]:
         if fails:
             raise RepositoryUnknown("not yet")
-        return source()
+        return reader.fetch()
 
-    def now_known() -> list[int]:
-        # Those who ask for a first page have come a second time.
-        flight.arrived(3)
-        return source()
+    def following() -> list[int]:
+        # The other three requests for a first page have come back.
+        flight.wait_for(3)
+        return reader.fetch()
 
-    flight = Flight(seen, old)
+    flight = Flight(reader.cache, running)
     with ThreadPoolExecutor(9) as pool:
-        first = pool.submit(seen.read, MINE, "a", flight, first=True, size=0)
-        assert flight.begun.wait(10)
-        others = [pool.submit(seen.read, MINE, "a", now_known, first=number % 2 == 0, size=0) for number in range(8)]
-        flight.arrived(8)
-        flight.over.set()
+        first = pool.submit(reader.cache.read, MINE, "a", flight, first=True, size=0)
+        assert flight.started.wait(10)
+        others = [
+            pool.submit(reader.cache.read, MINE, "a", following, first=number % 2 == 0, size=0) for number in range(8)
+        ]
+        flight.wait_for(8)
+        flight.end.set()
         outcomes = [each.exception() or each.result() for each in (first, *others)]
-    then, now = outcomes[0::2], outcomes[1::2]
-    assert all(isinstance(each, RepositoryUnknown) if fails else each == [1] for each in then)
-    assert now == [[1 if fails else 2]] * 4
-    assert source.asked == (1 if fails else 2)
-
-
-def test_what_fits_on_its_page_is_not_kept() -> None:
-    seen, source = ListCache[int](), Source()
-    for size in (1, 10, None):
-        asked = source.asked
-        seen.read(MINE, "a", source, first=True, size=size)
-        seen.read(MINE, "a", source, first=False, size=size)
-        assert source.asked == asked + 2
-
-
-def test_no_older_list_is_kept_than_the_last_that_was_fetched() -> None:
-    seen, source = ListCache[int](), Source()
-    seen.read(MINE, "a", source, first=True, size=0)
-    seen.read(MINE, "a", source, first=True, size=None)
-    assert seen.read(MINE, "a", source, first=False, size=0) == [2]
-
-
-def test_a_failure_is_not_kept() -> None:
-    seen, source = ListCache[int](), Source()
-
-    def fails() -> list[int]:
-        raise ValueError
-
-    with pytest.raises(ValueError):
-        seen.read(MINE, "a", fails, first=True, size=0)
-    assert seen.read(MINE, "a", source, first=False, size=0) == [1]
-
-
-def test_after_a_while_it_is_asked_again() -> None:
-    now = [0.0]
-    seen, source = ListCache[int](seconds=10, clock=lambda: now[0]), Source()
-    seen.read(MINE, "a", source, first=True, size=0)
-    now[0] = 5.0
-    seen.read(MINE, "b", source, first=True, size=0)
-    now[0] = 9.9
-    assert seen.read(MINE, "a", source, first=False, size=0) == [1]
-    now[0] = 10.0
-    assert seen.read(MINE, "a", source, first=False, size=0) == [3]
-    assert seen.read(MINE, "b", source, first=False, size=0) == [2]
-
-
-def test_so_many_entries_are_kept_and_the_last_list_in_any_case() -> None:
-    seen, source = ListCache[int](most=5), Source()
-    seen.read(MINE, "a", source, first=True, size=0)
-    seen.read(MINE, "b", source, first=True, size=0)
-    seen.read(MINE, "c", source, first=True, size=0)
-    assert seen.read(MINE, "b", source, first=False, size=0) == [2]
-    assert seen.read(MINE, "a", source, first=False, size=0) == [4]
-    seen.read(MINE, "long", lambda: list(range(99)), first=True, size=0)
-    assert len(seen.read(MINE, "long", source, first=False, size=0)) == 99
-    assert seen.read(MINE, "a", source, first=False, size=0) == [5]
-
-
-def test_an_entry_weighs_what_it_stands_for() -> None:
-    seen, source = ListCache[int](lambda entry: entry, most=20), Source()
-    seen.read(MINE, "light", lambda: [2, 2], first=True, size=0)
-    seen.read(MINE, "heavy", lambda: [14], first=True, size=0)
-    assert seen.read(MINE, "light", source, first=False, size=0) == [2, 2]
-    seen.read(MINE, "one more", lambda: [0], first=True, size=0)
-    assert seen.read(MINE, "heavy", source, first=False, size=0) == [14]
-    assert source.asked == 0
-    assert seen.read(MINE, "light", source, first=False, size=0) == [1]
-
-
-def test_what_has_gone_weighs_nothing() -> None:
-    now = [0.0]
-    seen, source = ListCache[int](most=6, seconds=10, clock=lambda: now[0]), Source()
-    for _ in range(9):
-        seen.read(MINE, "again", source, first=True, size=0)
-    seen.read(MINE, "a", source, first=True, size=0)
-    now[0] = 10.0
-    for name in ("b", "c", "d"):
-        seen.read(MINE, name, source, first=True, size=0)
-    asked = source.asked
-    for name in ("b", "c", "d"):
-        seen.read(MINE, name, source, first=False, size=0)
-    assert source.asked == asked
+    assert all(isinstance(each, RepositoryUnknown) if fails else each == [1] for each in outcomes[0::2])
+    assert outcomes[1::2] == [[1 if fails else 2]] * 4
+    assert reader.fetched == (1 if fails else 2)

@@ -58,7 +58,7 @@ def run() -> Run:
 
     def ask(door: Stubbed, asks: list[Ask]) -> None:
         exchanges.extend(map(door.ask, asks))
-        raised.update(door.told)
+        raised.update(door.error_classes)
 
     for media_type, document in MANIFESTS.items():
         door = Stubbed(StubSwr((media_type, json.dumps(document).encode())))
@@ -191,7 +191,7 @@ def test_only_malformed_requests_differ_from_the_document(
     for status, kind, ask in refusals(door):
         exchanged = door.ask(ask)
         assert exchanged.status == status, (kind, shown(exchanged), exchanged.body)
-        assert kind in door.told
+        assert kind in door.error_classes
         assert bool(request_faults(exchanged)) is by_form, (shown(exchanged), request_faults(exchanged))
 
 

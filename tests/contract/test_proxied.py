@@ -1,4 +1,4 @@
-"""The way to SWR in guarded networks: a CONNECT proxy, with a password, and a proxy that opens TLS."""
+"""Restricted networks: a CONNECT proxy, with and without a password, and a proxy that decrypts TLS."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tests.running import RunningSandbox, running_adapter
 from tests.services import answers, free_ports
 
 FAR = "127.0.0.3"
-"""A host that is not asked directly: loopback's own names never go to a proxy."""
+"""Not `127.0.0.1`: requests to it never go to a proxy."""
 USER, PASSWORD = "adapter", "proxy-password-canary"
 
 
 @dataclass(frozen=True)
 class Far:
-    """SWR behind TLS on another host, and the file with the CA that issued its certificate."""
+    """SWR with TLS on another host, and the file with the CA of its certificate."""
 
     regions: dict[str, dict[str, str]]
     ca: Path
@@ -88,7 +88,7 @@ def tinyproxy(folder: Path, *lines: str) -> Iterator[Proxy]:
 
 @pytest.fixture
 def swr(sandbox: RunningSandbox) -> RunningSandbox:
-    """Its addresses are none that can be reached from here, so it must not name them."""
+    """Its own addresses are not reachable through the proxy, so responses must not have them."""
     return put_back(sandbox, location="relative", blob_redirect="off")
 
 
@@ -106,7 +106,7 @@ def test_through_a_proxy(far: Far, swr: RunningSandbox, repository: str, tmp_pat
         assert proxy.connects >= 2, "registry and management API are two hosts"
 
 
-def test_a_proxy_with_a_password(far: Far, swr: RunningSandbox, repository: str, tmp_path: Path) -> None:
+def test_proxy_with_a_password(far: Far, swr: RunningSandbox, repository: str, tmp_path: Path) -> None:
     with tinyproxy(tmp_path, f"BasicAuth {USER} {PASSWORD}") as proxy:
         right = proxy.url.replace("//", f"//{USER}:{PASSWORD}@")
         with running_adapter(far.regions, ca_bundle=far.ca, proxy=right, log_level="debug") as adapter:
@@ -116,7 +116,7 @@ def test_a_proxy_with_a_password(far: Far, swr: RunningSandbox, repository: str,
             refused(check(Door(adapter.contract)), 502, "the proxy requires other credentials", "SWR_ADAPTER_PROXY")
 
 
-def test_the_usual_variables(
+def test_environment_variables(
     far: Far, swr: RunningSandbox, repository: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with tinyproxy(tmp_path) as proxy:
@@ -131,18 +131,18 @@ def test_the_usual_variables(
         assert proxy.connects == before
 
 
-def test_a_certificate_that_nobody_knows(far: Far, swr: RunningSandbox) -> None:
-    """As where a proxy opens TLS: the sentence says which setting takes its CA."""
+def test_unknown_certificate(far: Far, swr: RunningSandbox) -> None:
+    """As of a proxy that decrypts TLS: the message has the setting for its CA."""
     with running_adapter(far.regions) as adapter:
         refused(check(Door(adapter.contract)), 502, f"certificate of {FAR}", "SWR_ADAPTER_CA_BUNDLE")
 
 
-def test_a_proxy_that_is_not_there(far: Far, swr: RunningSandbox) -> None:
+def test_unreachable_proxy(far: Far, swr: RunningSandbox) -> None:
     (port,) = free_ports(1)
     with running_adapter(far.regions, ca_bundle=far.ca, proxy=f"http://127.0.0.1:{port}") as adapter:
         refused(check(Door(adapter.contract)), 502, "the proxy did not connect")
 
 
 def check(door: Door) -> Answer:
-    """Harbor's health check, which gives up soonest."""
+    """Harbor's health check, which is retried least."""
     return door.ask("GET", "/v2/", timeout=60.0)

@@ -1,4 +1,4 @@
-"""Transfers take no more than their share of the threads."""
+"""Transfers use no more than their share of the threads. `tests/attacks/test_slots.py` has the rules of slots."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from tests.contract.http import Door, digest_of, eventually, read_answer, refuse
 from tests.credentials import ACCESS_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT, basic
 from tests.running import RunningSandbox
 
-NUMBER = 4
+THREADS = 4
 SHARE = 3
-"""Of these slots one credential gets so many: the last quarter is for others."""
+"""Slots of one tenant: the last quarter is reserved for others."""
 HARBOR = {"User-Agent": "harbor-registry-client"}
 DATA = os.urandom(3 << 20)
 
 
 @contextmanager
 def full(door: Door, swr: RunningSandbox, repository: str) -> Iterator[list[socket.socket]]:
-    """As many uploads as one account may have, of which a part has reached SWR and the rest is still to come."""
+    """As many uploads in progress as one tenant may have."""
     with ExitStack() as stack:
         yield [stack.enter_context(under_way(door, swr, repository, DATA, 2 << 20)) for _ in range(SHARE)]
 
 
-def test_one_more_is_told_to_come_again(start: Start, swr: RunningSandbox, repository: str) -> None:
-    door = Door(start(threads=NUMBER).contract)
+def test_one_transfer_too_many(start: Start, swr: RunningSandbox, repository: str) -> None:
+    door = Door(start(threads=THREADS).contract)
     small = door.push(repository, b"a blob that is there")
     location = door.start(repository)
     with full(door, swr, repository) as connections:
@@ -40,13 +40,13 @@ def test_one_more_is_told_to_come_again(start: Start, swr: RunningSandbox, repos
             door.ask("GET", f"/v2/{repository}/blobs/{small}"),
             door.ask("POST", f"/v2/{repository}-2/blobs/uploads/?mount={small}&from={repository}", b"", HARBOR),
         ):
-            words = f"{SHARE} of {NUMBER} transfers (limit, SWR_ADAPTER_THREADS) are in progress"
+            words = f"{SHARE} of {THREADS} transfers (limit, SWR_ADAPTER_THREADS) are in progress"
             refused(answer, 503, words, code="TOOMANYREQUESTS")
             assert int(answer.header("Retry-After")) > 0
-        # Another account has a slot, though no permission.
+        # Another tenant gets a slot, though it has no permission.
         other = basic(f"{PROJECT}@{OTHER_ACCESS_KEY}", OTHER_SECRET_KEY)
         refused(door.ask("GET", f"/v2/{repository}/blobs/{small}", authorization=other), {403, 404})
-        # Whatever moves no blob goes on.
+        # Requests that transfer no blob are served.
         assert door.ask("HEAD", f"/v2/{repository}/blobs/{small}").status == 200
         assert door.ask("GET", "/v2/").status == 200
         assert door.ask("POST", f"/v2/{repository}/blobs/uploads/", b"").status == 202
@@ -58,9 +58,9 @@ def test_one_more_is_told_to_come_again(start: Start, swr: RunningSandbox, repos
 
 
 @pytest.mark.parametrize("end", ["refused", "cut", "damaged"])
-def test_what_fails_gives_its_place_back(start: Start, swr: RunningSandbox, repository: str, end: str) -> None:
-    door = Door(start(threads=NUMBER).contract)
-    for _ in range(NUMBER + 1):
+def test_failed_transfers_release_their_slots(start: Start, swr: RunningSandbox, repository: str, end: str) -> None:
+    door = Door(start(threads=THREADS).contract)
+    for _ in range(THREADS + 1):
         if end == "refused":
             refused(door.ask("GET", f"/v2/{repository}/blobs/{digest_of(b'absent')}"), 404)
         elif end == "damaged":
@@ -73,23 +73,9 @@ def test_what_fails_gives_its_place_back(start: Start, swr: RunningSandbox, repo
     eventually(lambda: door.put(door.start(repository), digest_of(DATA), DATA).status == 201)
 
 
-def test_downloads_take_places_and_give_them_back(start: Start, swr: RunningSandbox, repository: str) -> None:
-    door = Door(start(threads=NUMBER).contract)
-    data = os.urandom(24 << 20)
-    target = f"/v2/{repository}/blobs/{door.push(repository, data)}"
-    with ExitStack() as stack:
-        for _ in range(SHARE):
-            connection = stack.enter_context(door.open())
-            connection.sendall(door.head("GET", target))
-            assert connection.recv(12) == b"HTTP/1.1 200"
-        refused(door.ask("GET", target), 503, code="TOOMANYREQUESTS")
-    eventually(lambda: door.ask("GET", target).status == 200)
-    assert door.ask("GET", target).body == data
-
-
-def test_a_tenant_has_a_limit_of_its_own(start: Start, swr: RunningSandbox, repository: str) -> None:
+def test_limit_of_a_tenant(start: Start, swr: RunningSandbox, repository: str) -> None:
     tenants = json.dumps({"acme": [ACCESS_KEY, OTHER_ACCESS_KEY]})
-    door = Door(start(threads=NUMBER, transfers_per_tenant=1, tenants=tenants).contract)
+    door = Door(start(threads=THREADS, transfers_per_tenant=1, tenants=tenants).contract)
     location = door.start(repository)
     with under_way(door, swr, repository, DATA, 2 << 20):
         answer = refused(door.put(location, digest_of(DATA), DATA), 503, "1 transfers of this tenant")

@@ -1,4 +1,4 @@
-"""The contract door with TLS: AK and SK would otherwise cross in clear."""
+"""The contract listener with TLS: otherwise AK and SK are sent in plain text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from tests.contract.http import (
     Door,
     digest_of,
     eventually,
-    holds_nothing,
     pieces,
     read_answer,
     refused,
@@ -52,29 +51,21 @@ def door(adapter: RunningAdapter, certificate: Certificate, swr: RunningSandbox)
     return Door(adapter.contract, context=certificate.context)
 
 
-def test_both_ways(door: Door, swr: RunningSandbox, repository: str) -> None:
+def test_uploads_and_downloads(door: Door, swr: RunningSandbox, repository: str) -> None:
     for data in (b"", SMALL, LARGE):
         digest = door.push(repository, data)
         assert swr.store.read_blob(repository, digest) == data
         assert door.ask("GET", f"/v2/{repository}/blobs/{digest}").body == data
+    refused(door.put(door.start(repository), digest_of(LARGE + b"x"), LARGE), 400, code="DIGEST_INVALID")
+    whole, part, head = one_by_one(door, f"/v2/{repository}/blobs/{swr.store.put_blob(repository, BLOB)}")
+    assert (whole.body, part.body, head.status) == (BLOB, BLOB[1000:2_000_000], 200)
     answer = door.ask("PATCH", door.start(repository), pieces(LARGE, 40_000))
     assert door.put(answer.header("Location"), digest_of(LARGE), b"").status == 201
 
 
-def test_downloads_past_the_server(door: Door, swr: RunningSandbox, repository: str) -> None:
-    digest = swr.store.put_blob(repository, BLOB)
-    whole, some, short = one_by_one(door, f"/v2/{repository}/blobs/{digest}")
-    assert (whole.body, some.body, short.status) == (BLOB, BLOB[1000:2_000_000], 200)
-
-
-def test_a_damaged_body(door: Door, swr: RunningSandbox, repository: str) -> None:
-    refused(door.put(door.start(repository), digest_of(LARGE + b"x"), LARGE), 400, code="DIGEST_INVALID")
-    holds_nothing(swr, repository, digest_of(LARGE))
-
-
 @pytest.mark.parametrize("polite", [True, False], ids=["close_notify", "cut"])
 @pytest.mark.parametrize("sent", [0, 1, 350_000, len(LARGE) - 1])
-def test_a_body_that_ends_early(door: Door, swr: RunningSandbox, repository: str, sent: int, polite: bool) -> None:
+def test_truncated_body(door: Door, swr: RunningSandbox, repository: str, sent: int, polite: bool) -> None:
     target = with_query(door.start(repository), digest=digest_of(LARGE))
     connection = door.open()
     assert isinstance(connection, ssl.SSLSocket)
@@ -88,7 +79,7 @@ def test_a_body_that_ends_early(door: Door, swr: RunningSandbox, repository: str
     assert not swr.store.has_blob(repository, digest_of(LARGE))
 
 
-def test_a_refusal_reaches_a_client_that_still_sends(door: Door, repository: str) -> None:
+def test_response_reaches_a_client_that_is_still_sending(door: Door, repository: str) -> None:
     for _ in range(10):
         with door.open() as connection:
             head = door.head(
@@ -101,19 +92,14 @@ def test_a_refusal_reaches_a_client_that_still_sends(door: Door, repository: str
 
 
 @pytest.mark.parametrize("said", [b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01", b"\0" * 600, b""])
-def test_what_is_no_tls(door: Door, said: bytes) -> None:
-    """It is dropped in bounded time, and nobody else notices."""
+def test_other_protocols_on_the_tls_port(door: Door, said: bytes) -> None:
+    """The connection ends soon, and others are served meanwhile."""
     with socket.create_connection(door.address, 10) as connection:
         connection.sendall(said)
         assert door.ask("GET", "/api/version").status == 200
         with suppress(ConnectionResetError):
             while connection.recv(65536):
                 pass
-
-
-def test_the_other_doors_speak_plain_http(adapter: RunningAdapter) -> None:
-    assert Door(adapter.operations).ask("GET", "/probe/healthy").status == 200
-    assert Door(adapter.provider).ask("GET", "/").status >= 400
 
 
 def test_tls_on_the_plain_port(door: Door, usual_adapter: RunningAdapter) -> None:
@@ -123,7 +109,7 @@ def test_tls_on_the_plain_port(door: Door, usual_adapter: RunningAdapter) -> Non
     assert plain.ask("GET", "/api/version").status == 200
 
 
-def test_a_client_that_shares_no_code(
+def test_skopeo(
     door: Door,
     certificate: Certificate,
     swr: RunningSandbox,
@@ -141,10 +127,10 @@ def test_a_client_that_shares_no_code(
     assert swr.store.tags(repository) == {"v1": image.digest}
 
 
-def test_clients_that_leave_in_the_handshake_do_not_end_it(
+def test_clients_that_disconnect_in_the_handshake_do_not_end_the_process(
     certificate: Certificate, regions: dict[str, dict[str, str]], swr: RunningSandbox, repository: str
 ) -> None:
-    """A probe by TCP: each must count as gone once, or the process ends before its transfers do."""
+    """TCP probes: each must be counted once, or the process ends before its transfers."""
     with running_adapter(regions, tls_certificate=certificate.chain, tls_key=certificate.key) as adapter:
         door = Door(adapter.contract, context=certificate.context)
         for _ in range(8):
@@ -163,7 +149,7 @@ def test_clients_that_leave_in_the_handshake_do_not_end_it(
         assert answer.status == 201
 
 
-def test_a_certificate_that_is_half_renewed_ends_nothing(
+def test_incomplete_renewal_of_the_certificate_ends_nothing(
     certificate: Certificate, regions: dict[str, dict[str, str]], swr: RunningSandbox
 ) -> None:
     with running_adapter(regions, tls_certificate=certificate.chain, tls_key=certificate.key) as adapter:
@@ -177,7 +163,7 @@ def test_a_certificate_that_is_half_renewed_ends_nothing(
     certificate.renew()
 
 
-def test_a_renewed_certificate_is_taken_up(adapter: RunningAdapter, certificate: Certificate, door: Door) -> None:
+def test_renewed_certificate_is_used(adapter: RunningAdapter, certificate: Certificate, door: Door) -> None:
     before = certificate.context
     certificate.renew()
     assert Door(adapter.contract, context=certificate.context).ask("GET", "/api/version").status == 200

@@ -287,7 +287,7 @@ class TestLimits:
 
     @pytest.mark.parametrize("mode", ["auto", "copy"])
     def test_copy_needs_a_slot(self, swr: RunningSandbox, mode: str) -> None:
-        adapter, full = Adapter(swr, mode), partial(Slots(0, "transfers").take, ME)
+        adapter, full = Adapter(swr, mode), partial(Slots(0, "transfers").reserve, ME)
         assert adapter.offer() == SOURCE
         with pytest.raises(Busy):
             adapter.mount(transfer=full)

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.contract.responses import harbor_body, oci_body
+from adapter.contract.error_responses import harbor_body, oci_body
 from adapter.errors import Denied, OrganizationQuota
 
 
-def test_oci() -> None:
+def test_oci_envelope() -> None:
     error = OrganizationQuota("no more", swr_code="SVCSTG.SWR.4000097", swr_message="too many", request_id="swr-1")
     assert json.loads(oci_body(error, "ours-1")) == {
         "errors": [
@@ -29,14 +29,14 @@ def test_oci() -> None:
     }
 
 
-@pytest.mark.parametrize(("swr", "ids"), [(None, "[request r]"), ("swr-1", "[request r, SWR's request swr-1]")])
-def test_harbor(swr: str | None, ids: str) -> None:
+@pytest.mark.parametrize(("swr", "ids"), [(None, "[request ID r]"), ("swr-1", "[request ID r, SWR request ID swr-1]")])
+def test_harbor_envelope(swr: str | None, ids: str) -> None:
     (entry,) = json.loads(harbor_body(Denied("not yours", request_id=swr), "r"))["errors"]
     assert entry == {"code": "DENIED", "message": f"not yours {ids}"}
 
 
 @given(st.text(), st.text(), st.text())
-def test_a_body_is_a_line_that_is_no_format(sentence: str, message: str, request_id: str) -> None:
+def test_body_is_one_line_without_percent_signs(sentence: str, message: str, request_id: str) -> None:
     for body in (oci_body, harbor_body):
         text = body(Denied(sentence, swr_message=message, request_id=request_id), "r").decode()
         assert text.isascii()
@@ -46,13 +46,10 @@ def test_a_body_is_a_line_that_is_no_format(sentence: str, message: str, request
 
 
 @pytest.mark.parametrize("body", [oci_body, harbor_body])
-def test_foreign_words_are_ascii(body: Callable[[Denied, str], bytes]) -> None:
-    """In the raw answer, and in what its JSON means."""
-    answer = body(Denied("fehlt für Köln: 100 %", swr_message="命名 %s", request_id="é"), "r")
-    assert answer.isascii()
-    assert "fehlt fuer Koeln: 100 percent" in str(json.loads(answer))
-
-
-def test_foreign_letters_can_be_told() -> None:
-    (entry,) = json.loads(oci_body(Denied("x", swr_message="命名 %s"), "r"))["errors"]
-    assert entry["detail"]["swr_message"] == "<U+547D><U+540D> (percent)s"
+def test_foreign_text_is_ascii(body: Callable[[Denied, str], bytes]) -> None:
+    """In the response, and in what its JSON means."""
+    response = body(Denied("fehlt für Köln: 100 %", swr_message="命名 %s", request_id="é"), "r")
+    assert response.isascii()
+    assert "fehlt fuer Koeln: 100 percent" in str(json.loads(response))
+    if body is oci_body:
+        assert json.loads(response)["errors"][0]["detail"]["swr_message"] == "<U+547D><U+540D> (percent)s"
