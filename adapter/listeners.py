@@ -16,8 +16,8 @@ from concurrent import futures
 from dataclasses import dataclass
 from typing import Any, Final
 
-from adapter.certificate import Certificate
 from adapter.errors import AdapterError
+from adapter.server_certificate import Certificate
 
 MAX_LINE_BYTES: Final = 8190
 """Bytes of a request line, unless the listener has another limit."""

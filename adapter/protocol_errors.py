@@ -13,7 +13,7 @@ from typing import Final
 from gunicorn.http import errors as server
 
 from adapter.errors import AdapterError, InternalError, InvalidRequest
-from adapter.heads import MAX_HEADER_BYTES, MAX_HEADERS, MAX_HEADERS_BYTES, HostMissing
+from adapter.request_heads import MAX_HEADER_BYTES, MAX_HEADERS, MAX_HEADERS_BYTES, HostMissing
 
 
 class RequestLineTooLong(InvalidRequest):

@@ -13,16 +13,16 @@ from typing import Any, Final
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from adapter.certificate import Certificate
 from adapter.contract import create_contract_app
-from adapter.contract.error_responses import harbor_body, oci_body
+from adapter.contract.error_bodies import harbor_body, oci_body
 from adapter.documents import DocumentMemory
 from adapter.errors import AdapterError
-from adapter.heads import MAX_HEADER_BYTES, MAX_HEADERS
 from adapter.listeners import Limits, ListenerConfig
 from adapter.operations import create_operations_app
 from adapter.operations.logs import RequestLog, StartResponse, WsgiApp, configure
 from adapter.provider import create_provider_app, threads
+from adapter.request_heads import MAX_HEADER_BYTES, MAX_HEADERS
+from adapter.server_certificate import Certificate
 from adapter.settings import SPARE_THREADS, Settings, SettingsError, table
 from adapter.swr.client import SwrClient
 from adapter.worker import worker_class
@@ -135,7 +135,7 @@ class Server(BaseApplication):
             "threads": sum(each.threads for each in listeners.values()),
             "keepalive": KEEP_ALIVE_SECONDS,
             "graceful_timeout": round(settings.grace_period),
-            # Each listener has its own limit (`adapter.heads`).
+            # Each listener has its own limit (`adapter.request_heads`).
             "limit_request_line": 0,
             "limit_request_fields": MAX_HEADERS,
             "limit_request_field_size": MAX_HEADER_BYTES,

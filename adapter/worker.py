@@ -22,10 +22,10 @@ from collections.abc import Mapping
 from concurrent import futures
 from typing import Any, ClassVar, Final
 
-from adapter.certificate import Certificate
-from adapter.connection import Connection, PacedSocket, PacedTLSSocket
+from adapter.client_connection import Connection, PacedSocket, PacedTLSSocket
 from adapter.listeners import MAX_HEADS_BYTES, PAUSE_SECONDS, Listener, ListenerConfig, ListenerPools
 from adapter.request_worker import NEEDS_INPUT, NEEDS_ROOM, RequestWorker
+from adapter.server_certificate import Certificate
 
 SILENCE_SECONDS: Final = 1.0
 """Silence of a client after its last response that ends the connection before `LINGER_SECONDS` are over."""

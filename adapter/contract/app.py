@@ -6,7 +6,7 @@ import threading
 
 from flask import Flask
 
-from adapter.contract import blobs, deletion, manifests, projects, repositories, system, tags, uploads
+from adapter.contract import blobs, manifests, projects, repositories, system, tags, uploads
 from adapter.contract.concurrency import (
     CALLS,
     CHECKS,
@@ -17,7 +17,7 @@ from adapter.contract.concurrency import (
     Slots,
     limit_requests,
 )
-from adapter.contract.error_responses import register_error_handlers
+from adapter.contract.error_bodies import register_error_handlers
 from adapter.manifests.service import ManifestService
 from adapter.settings import Settings
 from adapter.swr.client import SwrClient
@@ -71,7 +71,7 @@ def _register_routes(app: Flask, settings: Settings, swr: SwrClient, tenants: Te
         blobs.create_blueprint(swr, slots, locations, settings.blob_redirects),
         uploads.create_blueprint(swr, transfers, mounts, slots, settings.public_url),
         tags.create_blueprint(swr),
-        deletion.create_blueprint(swr, service),
+        manifests.create_deletion_blueprint(swr, service),
         projects.create_blueprint(swr),
         repositories.create_blueprint(swr, service, mounts),
     ):

@@ -7,18 +7,26 @@ from typing import Final
 
 from flask import Blueprint, Request, Response, request
 
-from adapter.contract.auth import repository_of
+from adapter.contract.auth import project_repository_of, repository_of
 from adapter.contract.headers import API_VERSION, empty_response
 from adapter.documents import TooManyValues, parse_json
-from adapter.errors import DigestInvalid, ManifestInvalid, ManifestUnknown, TagInvalid
+from adapter.errors import (
+    DeletionRefused,
+    DigestInvalid,
+    ManifestInvalid,
+    ManifestUnknown,
+    RepositoryUnknown,
+    TagInvalid,
+)
 from adapter.manifests.conversion import Document
 from adapter.manifests.forms import Form, form_of
 from adapter.manifests.preserved_original import MAX_MANIFEST_BYTES
 from adapter.manifests.service import ManifestService, Stored
-from adapter.references import algorithm_of, check_reference, digest_of, is_digest
+from adapter.references import algorithm_of, check_reference, check_tag, digest_of, is_digest
 from adapter.swr.client import SwrClient
 from adapter.swr.manifest_validation import Manifest
 from adapter.swr.media_types import ACCEPT
+from adapter.swr.repository import Repository
 from adapter.transfer.request_body import read_all, reject_larger
 from adapter.transfer.verified_body import check_supported
 
@@ -96,3 +104,40 @@ def inspect(data: bytes, content_type: str | None) -> tuple[str, Form]:
     if not isinstance(media_type, str) or not _MEDIA_TYPE.fullmatch(media_type):
         raise ManifestInvalid("missing or invalid media type: set Content-Type to the media type of the manifest")
     return media_type, form_of(document)
+
+
+def create_deletion_blueprint(swr: SwrClient, manifests: ManifestService) -> Blueprint:
+    """Two routes. By digest a manifest is deleted with all its tags, by tag only that tag."""
+    blueprint = Blueprint("deletion", __name__)
+
+    def delete_all_tags(repository: Repository, digest: str) -> None:
+        try:
+            swr.deletion.manifest(repository, digest)
+        except (ManifestUnknown, RepositoryUnknown) as unknown:
+            # A preserved original is a blob. GET still serves it, so 404 would be wrong; no API of SWR deletes blobs.
+            if not manifests.is_preserved(repository, digest):
+                raise
+            raise DeletionRefused(
+                f"no tag of {repository} refers to {digest}, and SWR deletes only by tag: nothing was deleted; to "
+                "delete the remaining blob, delete the repository in the SWR console",
+                **unknown.of_swr(),
+            ) from unknown
+
+    @blueprint.route("/v2/<path:name>/manifests/<reference>", methods=["DELETE"])
+    def manifest(name: str, reference: str) -> Response:
+        repository, reference = repository_of(request, swr, name), check_reference(reference)
+        if is_digest(reference):
+            delete_all_tags(repository, reference)
+        else:
+            swr.deletion.tag(repository, reference)
+        return empty_response(202, {})
+
+    @blueprint.route(
+        "/api/v2.0/projects/<project>/repositories/<path:name>/artifacts/<reference>/tags/<tag>", methods=["DELETE"]
+    )
+    def tag(project: str, name: str, reference: str, tag: str) -> Response:
+        repository = project_repository_of(request, swr, project, name)
+        swr.deletion.tag_of(repository, check_reference(reference), check_tag(tag))
+        return empty_response(200, {}, on_v2=False)
+
+    return blueprint

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, jsonify, request
 
 from adapter.contract.auth import credentials_of
-from adapter.contract.error_responses import harbor_body
+from adapter.contract.error_bodies import harbor_body
 from adapter.contract.headers import API_VERSION
 from adapter.errors import CredentialsError, Throttled, UpstreamError
 from adapter.swr.client import SwrClient

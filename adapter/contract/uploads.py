@@ -22,8 +22,9 @@ from adapter.swr.repository import Repository
 from adapter.transfer.body_source import source_of
 from adapter.transfer.mount import Mounts, Transfer
 from adapter.transfer.request_body import announced_length
+from adapter.transfer.session_token import sign_session, verify_session
 from adapter.transfer.upload import Incoming, Uploads
-from adapter.transfer.upload_session import UploadSession, parse_content_range, sign_session, verify_session
+from adapter.transfer.upload_session import UploadSession, parse_content_range
 from adapter.transfer.verified_body import check_supported
 
 HARBOR_USER_AGENT: Final = "harbor-registry-client"

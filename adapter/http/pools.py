@@ -20,9 +20,9 @@ from requests.adapters import HTTPAdapter
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import ProxyManager
 
-from adapter.http.connections import BLOCK_BYTES, PlainConnection, TLSConnection
 from adapter.http.resolver import Resolver
 from adapter.http.tls import tls_context
+from adapter.http.upstream_connections import BLOCK_BYTES, PlainConnection, TLSConnection
 from adapter.settings import LOOPBACK
 
 _IDLE_CHECK_SECONDS: Final = 5.0

@@ -18,6 +18,7 @@ from typing import Final
 from adapter.errors import BlobUnknown, ManifestInvalid, ManifestUnknown, TypeRefused
 from adapter.manifests.capabilities import Capabilities
 from adapter.manifests.conversion import Document, images_in
+from adapter.manifests.conversion_policy import ConversionPolicy, has_alternative
 from adapter.manifests.descriptors import printable
 from adapter.manifests.docker_fallback import MAX_CHILDREN, DockerFallback
 from adapter.manifests.forms import Form
@@ -61,6 +62,7 @@ class ManifestService:
         self._convert = convert
         self._preserved = PreservedOriginals(swr)
         self._capabilities = Capabilities(swr.state)
+        self._policy = ConversionPolicy(self._capabilities, enabled=convert)
         self._docker_fallback = DockerFallback(swr.registry, self._preserved, self._capabilities)
 
     # Pull
@@ -123,35 +125,24 @@ class ManifestService:
 
         Raises `TypeRefused` for what SWR accepts in no format, `ManifestInvalid`, `OrganizationUnknown`.
         """
-        original = self._original(pushed, form)
+        original = self._policy.original(pushed, form)
         if original is None:
             try:
                 return Stored(self._put(repository, reference, pushed))
             except ManifestInvalid as error:
                 raise _explained(repository, reference, pushed, form, error) from error
-        # Under a digest everything can be preserved. Under a tag only images can be converted.
-        has_alternative = form.kind != "other" or is_digest(reference)
-        may_skip = form.convertible or (form.kind == "other" and is_digest(reference))
-        age = self._capabilities.rejection_age(repository.credentials, form.key) if may_skip else None
+        age = self._policy.rejection_age(repository, reference, form)
         rejection = None
         if age is None:
             try:
                 return Stored(self._put_original(repository, reference, pushed, original))
             except TypeRefused as error:
-                if not has_alternative:
+                if not has_alternative(form, reference):
                     raise _explained(repository, reference, pushed, form, error) from error
                 rejection = error
         if is_digest(reference):
             return self._preserve(repository, original, form, age)
         return self._push_converted(repository, reference, original, form, rejection, age)
-
-    def _original(self, pushed: Document, form: Form) -> Document | None:
-        """The manifest as an original; None for what has no alternative format: Docker's types, and a document that is
-        not what its type says."""
-        sent = pushed.media_type.partition(";")[0].strip().lower()
-        if not self._convert or form.media_type is None or form.media_type != sent:
-            return None
-        return Document(form.media_type, pushed.digest, pushed.data)
 
     def _put(self, repository: Repository, reference: str, pushed: Document) -> str:
         digest = self._registry.put_manifest(repository, reference, pushed.data, pushed.media_type, pushed.digest)

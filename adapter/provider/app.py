@@ -13,7 +13,7 @@ from adapter.provider.core_client import CoreClient
 from adapter.provider.endpoints import Endpoints, stored_form
 from adapter.provider.handler import Handler
 from adapter.provider.proxying import close_after_response
-from adapter.provider.responses import error_body
+from adapter.provider.response_translation import error_body
 from adapter.provider.threads import CountingMiddleware, ThreadLimits
 from adapter.settings import Settings
 from adapter.swr.client import SwrClient

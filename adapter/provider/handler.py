@@ -15,12 +15,12 @@ from adapter.provider import headers, proxying, routes
 from adapter.provider.constants import MASK
 from adapter.provider.core_client import CoreClient, CoreResponse
 from adapter.provider.core_responses import BLOCK_BYTES
+from adapter.provider.endpoint_lookup import LookupFailed, is_authorized, stored_endpoint
 from adapter.provider.endpoints import Endpoints
 from adapter.provider.json_edit import dump, max_values, parse, unescape_ascii
-from adapter.provider.lookups import LookupFailed, is_authorized, stored_endpoint
 from adapter.provider.pages import Pages
-from adapter.provider.requests import RequestTranslation, TranslatedRequest, endpoint_of, needs_stored
-from adapter.provider.responses import EndpointRegions, ResponseTranslation, add_reason
+from adapter.provider.request_translation import RequestTranslation, TranslatedRequest, endpoint_of, needs_stored
+from adapter.provider.response_translation import EndpointRegions, ResponseTranslation, add_reason
 from adapter.provider.routes import Kind, Route
 from adapter.provider.threads import (
     MAX_FULL_TIME,

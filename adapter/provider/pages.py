@@ -11,11 +11,11 @@ from adapter.errors import AdapterError, Unexpected
 from adapter.provider import headers, proxying
 from adapter.provider.constants import CARRIERS, is_one_of
 from adapter.provider.core_client import Body, CoreClient, CoreResponse
+from adapter.provider.endpoint_lookup import LookupFailed, stored_endpoint
 from adapter.provider.json_edit import edit
 from adapter.provider.json_stream import edit_items
-from adapter.provider.lookups import LookupFailed, stored_endpoint
 from adapter.provider.query_filters import restore_links, translate_query
-from adapter.provider.responses import ResponseTranslation
+from adapter.provider.response_translation import ResponseTranslation
 from adapter.provider.routes import Kind, Route
 
 MAX_BYTES: Final = 4 << 20

@@ -16,7 +16,7 @@ from adapter.provider import headers
 from adapter.provider.core_client import Body, CoreClient, CoreResponse, mapped_errors
 from adapter.provider.core_responses import BLOCK_BYTES
 from adapter.provider.headers import Headers
-from adapter.provider.incoming import Incoming
+from adapter.provider.request_bodies import Incoming
 from adapter.provider.routes import is_routed_to_adapter, origin_form
 from adapter.provider.threads import ThreadLimits, has_body
 from adapter.transfer.request_body import announced_length

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from adapter.errors import Busy
-from adapter.provider.incoming import has_arrived
+from adapter.provider.request_bodies import has_arrived
 from adapter.transfer.request_body import announced_length
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]

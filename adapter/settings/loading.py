@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from adapter import certificate
+from adapter import server_certificate
 from adapter.settings.row import Row
 from adapter.settings.table import PREFIX, Settings, table
 from adapter.settings.values import LOOPBACK
@@ -90,7 +90,7 @@ def _check_tls(settings: Settings) -> None:
         present, missing = ("KEY", "CERTIFICATE") if chain is None else ("CERTIFICATE", "KEY")
         raise SettingsError(f"only {PREFIX}TLS_{present} is set: set {PREFIX}TLS_{missing} too, or neither")
     try:
-        certificate.load(chain, key)
+        server_certificate.load(chain, key)
     except ValueError as error:
         raise SettingsError(f"invalid {PREFIX}TLS_CERTIFICATE or {PREFIX}TLS_KEY: {error}") from None
     if settings.public_url is not None and urlsplit(settings.public_url).scheme == "http":

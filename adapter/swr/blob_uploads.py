@@ -28,7 +28,7 @@ from adapter.errors import (
     UploadUnknown,
 )
 from adapter.references import RepositoryName
-from adapter.swr.errors import error_for
+from adapter.swr.error_codes import error_for
 from adapter.swr.registry import Registry
 from adapter.swr.registry_requests import COMPLETE
 from adapter.swr.repository import Repository

@@ -30,7 +30,7 @@ from adapter.errors import (
 from adapter.references import is_digest
 from adapter.swr.annotations import original_digest_of
 from adapter.swr.catalog import Catalog, ListedTag
-from adapter.swr.errors import error_for
+from adapter.swr.error_codes import error_for
 from adapter.swr.management import Management
 from adapter.swr.media_types import ACCEPT
 from adapter.swr.registry import Registry

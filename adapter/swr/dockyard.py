@@ -15,7 +15,7 @@ import requests
 from adapter.credentials import Credentials
 from adapter.errors import AdapterError, Unexpected
 from adapter.settings import RegionHosts
-from adapter.swr.errors import error_for
+from adapter.swr.error_codes import error_for
 from adapter.swr.management import raise_unless_created
 from adapter.swr.models import Organization, parse_organizations
 from adapter.swr.pagination import RawPage

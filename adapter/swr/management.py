@@ -24,10 +24,10 @@ from adapter.errors import (
 from adapter.references import RepositoryName
 from adapter.settings import RegionHosts
 from adapter.state import State
-from adapter.swr import signing
+from adapter.swr import request_signing
 from adapter.swr.auth_failures import AuthFailures
+from adapter.swr.error_codes import error_for, management_error_for
 from adapter.swr.error_response import ErrorResponse
-from adapter.swr.errors import error_for, management_error_for
 from adapter.swr.models import Organization, parse_organization, parse_organizations
 from adapter.swr.pagination import RawPage
 from adapter.swr.repository import Repository
@@ -45,7 +45,7 @@ def sdk_signer(credentials: Credentials) -> Signer:
         assert credentials.secret_key is not None  # noqa: S101 - see `Management.serves`
         body = request.body if isinstance(request.body, bytes) else b""
         # Proxies may change any other header.
-        signed = signing.sign(
+        signed = request_signing.sign(
             str(request.method),
             str(request.url),
             {"Content-Type": request.headers["Content-Type"]},

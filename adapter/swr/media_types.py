@@ -11,8 +11,8 @@ from werkzeug.http import parse_accept_header
 from adapter.documents import parse_json
 from adapter.errors import AdapterError, InvalidRequest, ManifestInvalid, TypeRefused
 from adapter.references import RepositoryName, is_digest
+from adapter.swr.error_codes import error_for
 from adapter.swr.error_response import ErrorResponse
-from adapter.swr.errors import error_for
 
 OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"

@@ -11,8 +11,8 @@ import requests
 from urllib3.exceptions import LocationValueError, SSLError
 
 from adapter.errors import AdapterError, CertificateUntrusted, TimedOut, Unexpected, Unreachable
-from adapter.http.connections import LocalAddress, PrematureSuccess
 from adapter.http.strict_response import InvalidHeader
+from adapter.http.upstream_connections import LocalAddress, PrematureSuccess
 
 LOCAL_REDIRECT: Final = (
     "SWR redirected a blob download to {host}, a loopback or link-local address: if the object store is there, add the "

@@ -18,8 +18,8 @@ from adapter.numerals import whole_number
 from adapter.references import algorithm_of, digest_of
 from adapter.settings import RegionHosts
 from adapter.swr.annotations import original_digest_of
+from adapter.swr.error_codes import error_for, registry_error_for
 from adapter.swr.error_response import has_registry_headers
-from adapter.swr.errors import error_for, registry_error_for
 from adapter.swr.manifest_validation import Manifest, Source, announced_digest, manifest_from_head, validated
 from adapter.swr.media_types import (
     ACCEPT,

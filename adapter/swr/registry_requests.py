@@ -28,8 +28,8 @@ from adapter.errors import (
 )
 from adapter.references import RepositoryName
 from adapter.settings import RegionHosts
+from adapter.swr.error_codes import error_for, registry_error_for
 from adapter.swr.error_response import parse_error_response
-from adapter.swr.errors import error_for, registry_error_for
 from adapter.swr.manifest_validation import Manifest as Manifest
 from adapter.swr.organizations import Organizations
 from adapter.swr.repository import Repository

@@ -28,7 +28,7 @@ from adapter.errors import (
     Unexpected,
 )
 from adapter.references import check_tag
-from adapter.swr.errors import error_for
+from adapter.swr.error_codes import error_for
 from adapter.swr.pagination import RETRY_AFTER_SECONDS
 from adapter.swr.registry import Registry
 from adapter.swr.repository import Repository

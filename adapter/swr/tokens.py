@@ -33,9 +33,9 @@ from adapter.references import RepositoryName
 from adapter.settings import RegionHosts
 from adapter.state import State
 from adapter.state.singleflight import SingleFlight
-from adapter.swr.accepted import Accepted
+from adapter.swr.accepted_credentials import Accepted
 from adapter.swr.auth_failures import AuthFailures
-from adapter.swr.errors import error_for
+from adapter.swr.error_codes import error_for
 from adapter.swr.repository import Repository
 from adapter.swr.response_body import error_response_of, read_document
 from adapter.swr.retry import IDEMPOTENT, MOUNT, RetryPolicy, max_duration

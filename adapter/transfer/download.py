@@ -13,7 +13,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from adapter.errors import Unexpected
-from adapter.http.connections import BLOCK_BYTES
+from adapter.http.upstream_connections import BLOCK_BYTES
 from adapter.numerals import whole_number
 from adapter.swr.body_reader import body_reader_for
 

@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 
-from adapter.heads import MAX_HEADERS, MAX_HEADERS_BYTES, Head
 from adapter.listeners import (
     OPERATIONS_CONNECTIONS,
     DescriptorReserve,
@@ -25,6 +24,7 @@ from adapter.listeners import (
     Listener,
     ListenerConfig,
 )
+from adapter.request_heads import MAX_HEADERS, MAX_HEADERS_BYTES, Head
 from adapter.server import MAX_CONTRACT_LINE_BYTES, PROVIDER_THREADS
 from adapter.settings import SPARE_THREADS
 from adapter.worker import Worker

@@ -21,9 +21,9 @@ from gunicorn.http.unreader import SocketUnreader
 from werkzeug import Response
 
 from adapter.errors import SizeInvalid
-from adapter.provider import incoming, proxying
-from adapter.provider.incoming import Incoming
+from adapter.provider import proxying, request_bodies
 from adapter.provider.query_filters import restore_links
+from adapter.provider.request_bodies import Incoming
 from adapter.provider.threads import MAX_BODIES, MAX_FULL_TIME, THREADS
 from adapter.transfer.request_body import Pace
 from tests.conftest import StartAdapter
@@ -183,7 +183,7 @@ def test_response_that_is_too_slow_is_aborted(monkeypatch: pytest.MonkeyPatch) -
 
 def test_chunked_body_that_trickles_is_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
     """gunicorn's own reader waits again for each byte."""
-    monkeypatch.setattr(incoming, "PACE", Pace(0.3, math.inf))
+    monkeypatch.setattr(request_bodies, "PACE", Pace(0.3, math.inf))
     server, client = socket.socketpair()
     stop = threading.Event()
 

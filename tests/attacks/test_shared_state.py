@@ -14,7 +14,7 @@ import pytest
 from adapter.credentials import Credentials
 from adapter.references import RepositoryName
 from adapter.state import MemoryState, RedisClient, RedisUnavailable, SharedState
-from adapter.swr.accepted import Accepted
+from adapter.swr.accepted_credentials import Accepted
 from adapter.swr.client import SwrClient
 from adapter.swr.rate_limit import RateLimit
 from adapter.swr.repository import Repository

@@ -16,7 +16,7 @@ import pytest
 import trustme
 from pytest_httpserver import HTTPServer
 
-from adapter.provider import core_client, lookups
+from adapter.provider import core_client, endpoint_lookup
 from adapter.provider.core_client import CoreClient
 from tests.conftest import StartAdapter
 from tests.contract.http import eventually
@@ -122,7 +122,7 @@ def test_lookup_and_request_share_one_time_limit(first_seconds: float, in_front_
 
 
 def test_lookup_has_a_limit_of_its_own(monkeypatch: pytest.MonkeyPatch, in_front_of: InFrontOf) -> None:
-    monkeypatch.setattr(lookups, "TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(endpoint_lookup, "TIMEOUT_SECONDS", 0.1)
     with raw_core(after(0.7, STORED), sends(JSON + EMPTY_LIST)) as url:
         response = in_front_of(url, **SHORT).put(f"{API}/registries/4", json=CHANGE)
     assert (response.status_code, message(response)) == (502, LATE)

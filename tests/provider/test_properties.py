@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from adapter.provider.constants import NAME, NAMES
 from adapter.provider.endpoints import Endpoints
-from adapter.provider.requests import RequestTranslation
-from adapter.provider.responses import EndpointRegions, ResponseTranslation
+from adapter.provider.request_translation import RequestTranslation
+from adapter.provider.response_translation import EndpointRegions, ResponseTranslation
 from adapter.swr.client import BUILT_IN_REGIONS
 
 relaxed = settings(deadline=None)

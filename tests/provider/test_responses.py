@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from werkzeug import Response
 
-from adapter.provider.responses import UNHEALTHY, EndpointRegions, add_reason, error_body
+from adapter.provider.response_translation import UNHEALTHY, EndpointRegions, add_reason, error_body
 from tests.conftest import StartAdapter
 from tests.credentials import SECRET_KEY, basic
 from tests.provider.forms import created

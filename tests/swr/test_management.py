@@ -18,7 +18,7 @@ from adapter.errors import (
     Unavailable,
     Unexpected,
 )
-from adapter.swr import signing
+from adapter.swr import request_signing
 from adapter.swr.client import SwrClient
 from adapter.swr.models import Organization
 from tests.credentials import ACCESS_KEY, SECRET_KEY
@@ -155,7 +155,7 @@ def test_the_signature_covers_what_was_sent(swr: Swr, client: SwrClient, credent
     swr.answer("POST", NAMESPACES, 201)
     client.management.create_organization(credentials, "team")
     (request,) = swr.seen
-    expected = signing.sign(
+    expected = request_signing.sign(
         "POST",
         request.url,
         {"Content-Type": request.headers["Content-Type"]},
@@ -174,7 +174,7 @@ def test_each_attempt_has_its_own_signature(
 ) -> None:
     dates = ["20200608T023900Z", "20200608T023901Z"]
     left = iter(dates)
-    monkeypatch.setattr(signing, "timestamp", lambda _: next(left))
+    monkeypatch.setattr(request_signing, "timestamp", lambda _: next(left))
     swr.answer("GET", NAMESPACES, 503, {"namespaces": []})
     client.management.organizations(credentials)
     assert [request.headers["X-Sdk-Date"] for request in swr.seen] == dates
@@ -182,7 +182,7 @@ def test_each_attempt_has_its_own_signature(
 
 def test_aws4_signs_with_the_library(swr: Swr, credentials: Credentials) -> None:
     swr.answer("GET", NAMESPACES, {"namespaces": []})
-    client_of(swr, signing="aws4").management.organizations(credentials)
+    client_of(swr, request_signing="aws4").management.organizations(credentials)
     (request,) = swr.seen
     authorization = request.headers["Authorization"]
     assert authorization.startswith(f"AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/")

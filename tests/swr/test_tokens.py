@@ -13,7 +13,7 @@ from werkzeug import Request, Response
 from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import CredentialsRefused, Denied, OrganizationUnknown, Unexpected
 from adapter.references import RepositoryName
-from adapter.swr.accepted import TTL_SECONDS, Accepted
+from adapter.swr.accepted_credentials import TTL_SECONDS, Accepted
 from adapter.swr.client import SwrClient
 from adapter.swr.rate_limit import RateLimit
 from adapter.swr.repository import Repository

@@ -19,9 +19,9 @@ from urllib.parse import parse_qs
 
 from gunicorn.app.base import BaseApplication
 
-from adapter.certificate import Certificate
 from adapter.errors import SizeInvalid
 from adapter.listeners import ListenerConfig
+from adapter.server_certificate import Certificate
 from adapter.transfer.body_source import Source, StreamSource, source_of
 from adapter.transfer.request_body import BLOB, Body, Pace, announced_length
 from adapter.worker import worker_class

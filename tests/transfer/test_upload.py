@@ -337,5 +337,5 @@ def test_size_of_a_layer_is_limited(session: UploadSession) -> None:
 
 def test_success_before_the_last_byte_is_not_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upload, "MAX_BUFFERED_BYTES", 0)
-    with pytest.raises(Unexpected, match="before the whole body was sent"):
+    with pytest.raises(Unexpected, match="before all of it was sent"):
         uploads_of(Recorder(take=0)).finish(START, DIGEST, incoming(DATA, length=10))

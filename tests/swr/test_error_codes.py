@@ -7,8 +7,7 @@ import pytest
 
 from adapter import errors
 from adapter.errors import AdapterError
-from adapter.swr.error_response import ErrorResponse, is_gateway_code, parse_error_response
-from adapter.swr.errors import (
+from adapter.swr.error_codes import (
     _BY_NUMBER,
     _BY_OCI_CODE,
     _LAYER_SIZE,
@@ -17,6 +16,7 @@ from adapter.swr.errors import (
     management_error_for,
     registry_error_for,
 )
+from adapter.swr.error_response import ErrorResponse, is_gateway_code, parse_error_response
 
 
 def refused(status: int, body: Any, headers: dict[str, str] | None = None) -> AdapterError:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.contract.error_responses import harbor_body, oci_body
+from adapter.contract.error_bodies import harbor_body, oci_body
 from adapter.errors import Denied, OrganizationQuota
 
 

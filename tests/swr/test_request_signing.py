@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.swr.signing import canonical_path, canonical_request, encode_query, sign, signature, timestamp
+from adapter.swr.request_signing import canonical_path, canonical_request, encode_query, sign, signature, timestamp
 
 HOST = "service.endpoint.myhuaweicloud.com"
 URL = f"https://{HOST}/resources?size=1"

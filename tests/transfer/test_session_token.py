@@ -16,8 +16,9 @@ from adapter.credentials import parse_credentials
 from adapter.errors import Unexpected, UploadUnknown
 from adapter.references import RepositoryName
 from adapter.swr.repository import Repository
-from adapter.transfer import upload_session
-from adapter.transfer.upload_session import UploadSession, sign_session, verify_session
+from adapter.transfer import session_token
+from adapter.transfer.session_token import sign_session, verify_session
+from adapter.transfer.upload_session import UploadSession
 from tests.credentials import ACCESS_ID, LOGIN_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, SECRET_KEY
 
 CREDENTIALS = parse_credentials(ACCESS_ID, SECRET_KEY, ["eu-de"])
@@ -60,7 +61,7 @@ def test_form_of_a_token_outlives_an_update() -> None:
         *(payload(r=name) for name in ("org/a", "a/b", "org/a/b/", "")),
         *(payload(d=doubtful) for doubtful in (0, 1, "", "true")),
         *(payload(i=number) for number in ("x\r\ny", "a" * 37, "", "G")),
-        *(payload(l=location) for location in [*WRONG_LOCATIONS, "/" * (upload_session.MAX_LOCATION_BYTES + 1)]),
+        *(payload(l=location) for location in [*WRONG_LOCATIONS, "/" * (session_token.MAX_LOCATION_BYTES + 1)]),
         *(b"", b"{", b"{}", b"[]", b"null", b'""', b"\xff", b"[" * 5_000),
     ],
 )
@@ -83,7 +84,7 @@ class TestWorkBeforeVerification:
             sizes.append(len(data))
             return json.loads(data)
 
-        monkeypatch.setattr(upload_session, "json", SimpleNamespace(loads=loads, dumps=json.dumps))
+        monkeypatch.setattr(session_token, "json", SimpleNamespace(loads=loads, dumps=json.dumps))
         monkeypatch.setattr(zlib, "decompress", lambda data: pytest.fail("a token was decompressed"))
         return sizes
 
@@ -93,7 +94,7 @@ class TestWorkBeforeVerification:
         for token in (inflating, token_of(bomb)):
             with pytest.raises(UploadUnknown):
                 verify_session(token, REPOSITORY)
-        assert all(size <= upload_session.MAX_TOKEN_BYTES for size in decoded)
+        assert all(size <= session_token.MAX_TOKEN_BYTES for size in decoded)
 
     @pytest.mark.parametrize(
         ("token", "repository"),
@@ -111,14 +112,14 @@ class TestWorkBeforeVerification:
 
 def test_longest_token_fits_into_a_request_line() -> None:
     longest = Repository(CREDENTIALS, RepositoryName("o" * 64, "r" * (255 - 65)))
-    location = "/" + "x" * (upload_session.MAX_LOCATION_BYTES - 1)
+    location = "/" + "x" * (session_token.MAX_LOCATION_BYTES - 1)
     token = sign_session(UploadSession(longest, location, (1 << 62) - 1))
     assert verify_session(token, longest).location == location
     line = f"PATCH /v2/{longest}/blobs/uploads/{token}?digest=sha512%3A{'a' * 128} HTTP/1.1"
     assert len(line) < 8190
 
 
-@pytest.mark.parametrize("location", ["/" + "x" * upload_session.MAX_LOCATION_BYTES, "/" + "\\" * 4000])
+@pytest.mark.parametrize("location", ["/" + "x" * session_token.MAX_LOCATION_BYTES, "/" + "\\" * 4000])
 def test_location_that_no_client_could_send_is_rejected(location: str) -> None:
     with pytest.raises(Unexpected, match="an upload location of"):
         sign_session(UploadSession(REPOSITORY, location))

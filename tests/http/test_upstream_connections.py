@@ -17,8 +17,8 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from adapter.errors import TimedOut, Unexpected, UpstreamError
 from adapter.http import pools, tls
-from adapter.http.connections import _EarlyResponseMixin
 from adapter.http.pools import PooledAdapter
+from adapter.http.upstream_connections import _EarlyResponseMixin
 from adapter.settings import SPARE_THREADS, Settings
 from adapter.swr.response_body import error_response_of, read_document, settle
 from adapter.swr.retry import IDEMPOTENT, STREAMED_UPLOAD
