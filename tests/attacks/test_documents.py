@@ -134,7 +134,7 @@ class TestOrder:
     def test_an_organization_that_is_missing(self, adapter: RunningAdapter, swr: RunningSandbox) -> None:
         door = Door(adapter.contract)
         answer = door.raw(put_head(door, "v1", 1000, "nowhere/app"))
-        refused(answer, 404, "'nowhere' does not exist in SWR", code="NAME_UNKNOWN")
+        refused(answer, 404, "'nowhere' not found in SWR", code="NAME_UNKNOWN")
 
     def test_it_costs_no_request_more(self, adapter: RunningAdapter, swr: RunningSandbox) -> None:
         door = Door(adapter.contract)

@@ -77,7 +77,7 @@ class StubSwr:
         if self.error is not None:
             raise self.error
 
-    check = confirm = create = refuse_unwritable = cancel = delete_tag = authorize = _raise_error
+    check = confirm = create = check_writable = cancel = delete_tag = authorize = _raise_error
 
     def report_outage(self, *_: Any) -> None:
         if self.outage is not None:

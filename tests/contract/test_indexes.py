@@ -59,7 +59,7 @@ class TestPush:
             assert door.ask("HEAD", f"/v2/{repository}/manifests/{child.digest}").status == 404
             answer = put(door, repository, child.digest, child)
             assert (answer.status, answer.header("Docker-Content-Digest")) == (201, child.digest)
-            assert answer.header("Warning").startswith(f'299 - "SWR rejected this {OCI_MANIFEST}: it is kept')
+            assert answer.header("Warning").startswith(f'299 - "SWR rejected this {OCI_MANIFEST}: stored as a blob')
             assert door.ask("HEAD", f"/v2/{repository}/manifests/{child.digest}").status == 200
         before = len(own_adapter.service.output)
         answer = put(door, repository, "v1", index)

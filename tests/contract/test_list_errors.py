@@ -16,7 +16,7 @@ class TestPermissions:
         """403 for an organization, because an empty list of SWR may also mean a lost permission."""
         for client in (door, key_door):
             answer = client.ask("GET", "/api/v2.0/projects/missing/repositories")
-            refused(answer, 403, "does not exist in SWR, or is not yours", code="DENIED")
+            refused(answer, 403, "not found in SWR, or owned by another account", code="DENIED")
             refused(client.ask("GET", of("missing/app")), 404)
             refused(client.ask("GET", of("team/missing")), 404)
 
@@ -87,7 +87,7 @@ class TestIncompleteLists:
             ("DELETE", f"{of('team/app')}/v1/tags/v1"),
         ):
             answer = door.ask(method, target)
-            refused(answer, 502, "management API is not where", "`api` of eu-de in SWR_ADAPTER_REGIONS")
+            refused(answer, 502, "no SWR management API", "`api` of eu-de in SWR_ADAPTER_REGIONS")
         assert swr.store.tags("team/app")
 
     @pytest.mark.parametrize("target", [PROJECTS, of("team/r1"), "/v2/_catalog", "/v2/team/r1/tags/list"])
@@ -99,5 +99,5 @@ class TestIncompleteLists:
         for repository in ("team/r0", "team/r1", "team/r2"):
             seed(swr, repository, "v1", "v2", "v3")
         answer = refused(request.getfixturevalue(client).ask("GET", target), 503)
-        assert "ends after 2 of 3 announced entries" in answer.message or "broke off after 2 tags" in answer.message
+        assert "is incomplete (2 of 3 announced entries)" in answer.message or "broke off after 2 tags" in answer.message
         assert answer.header("Retry-After") == "10"

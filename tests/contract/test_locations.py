@@ -42,7 +42,7 @@ def test_other_credentials(door: Door, repository: str, method: str) -> None:
     """A wrong secret is reported as that: it is the key of the signature, so no location is valid with it."""
     target = with_query(door.start(repository), digest=digest_of(SMALL))
     answer = door.ask(method, target, body_of(method), authorization=OTHER)
-    refused(answer, 404, "not yours", code="NAME_UNKNOWN")
+    refused(answer, 404, "owned by another account", code="NAME_UNKNOWN")
     answer = door.ask(method, target, body_of(method), authorization=basic(ACCESS_ID, "0" * 64))
     refused(answer, 401, code="UNAUTHORIZED")
     assert answer.header("WWW-Authenticate")

@@ -86,7 +86,7 @@ class TestCreationByUpload:
         target = f"/v2/{name}/app/{path.format(digest=digest_of(SMALL))}"
         body = b'{"mediaType":"a/b"}' if method == "PUT" else None
         answer = door.ask(method, target, body, authorization=basic(secret=secret))
-        refused(answer, 404, "organization", "does not exist", code="NAME_UNKNOWN")
+        refused(answer, 404, "organization", "not found", code="NAME_UNKNOWN")
         if method == "GET":
             assert f"'{name}'" in answer.message
             assert door.ask("HEAD", target, authorization=basic(secret=secret)).status in {404, 405}
@@ -98,7 +98,7 @@ class TestCreationErrors:
     @ways
     def test_quota(self, door: Door, swr: RunningSandbox, name: str, way: Way) -> None:
         put_back(swr, organizations=1)
-        answer = refused(way(door, name), 403, "quota", "5 by default", "use one that exists", code="DENIED")
+        answer = refused(way(door, name), 403, "quota", "default: 5", "use an existing organization", code="DENIED")
         assert "SVCSTG.SWR.4000097" in answer.message
         assert swr.store.organization(name) is None
 
@@ -119,7 +119,7 @@ class TestCreationErrors:
     @ways
     @pytest.mark.parametrize(("invalid", "status"), [("library", 403), ("1team", 400)])
     def test_names_that_swr_rejects(self, door: Door, swr: RunningSandbox, way: Way, invalid: str, status: int) -> None:
-        refused(way(door, invalid), status, "destination namespace" if way is upload or status == 403 else "lower-case")
+        refused(way(door, invalid), status, "destination namespace" if way is upload or status == 403 else "lowercase")
         assert asked(swr, "POST", "/namespaces") == []
 
     def test_name_that_only_this_swr_reserves(self, door: Door, swr: RunningSandbox, name: str) -> None:
@@ -133,7 +133,7 @@ class TestCreationErrors:
 
     def test_read_only_organization(self, door: Door, swr: RunningSandbox, name: str) -> None:
         swr.store.create_organization(name, OTHER_TENANT, auth={ACCESS_KEY: 1})
-        refused(create(door, name), 403, name, "only read", "permission")
+        refused(create(door, name), 403, name, "read-only", "permission")
         refused(upload(door, name), 403, f"{name}/app", "permission", code="DENIED")
         assert door.ask("HEAD", f"/v2/{name}/app/manifests/v1").status == 404
 
@@ -150,14 +150,14 @@ class TestCreationErrors:
 
     def test_wrong_secret_after_a_creation(self, door: Door, swr: RunningSandbox, name: str, wrong: str) -> None:
         assert create(door, name).status == 201
-        refused(create(door, name, authorization=wrong), 401, "refuses the credentials")
+        refused(create(door, name, authorization=wrong), 401, "rejected the credentials")
         assert bad_signatures(swr) == {"count": 0, "locked": []}
 
     @pytest.mark.parametrize("invalid", ["", " ", "UPPER", "a..b", "a/b", "ümlaut", "a\nb", "a\x00b", "%2e", "a" * 65])
     def test_invalid_names(self, door: Door, swr: RunningSandbox, invalid: str) -> None:
         with silent(swr):
             answer = create(door, invalid)
-        refused(answer, 400, "cannot be an SWR organization", "lower-case", code="NAME_INVALID")
+        refused(answer, 400, "invalid SWR organization name", "lowercase", code="NAME_INVALID")
 
     @pytest.mark.parametrize(
         "body", [b"", b"{", b"[]", b"null", b"17", b"{}", b"\xff\xfe", b"[" * 60_000, b'{"project_name": ["a"]}']

@@ -81,7 +81,7 @@ class TestCreation:
         client = Door(door.url, wrong)
         with client.open(5) as connection:
             connection.sendall(client.head("POST", "/api/v2.0/projects", "Content-Length: 65000"))
-            refused(read_answer(connection), 401, "refuses the credentials")
+            refused(read_answer(connection), 401, "rejected the credentials")
 
 
 class FlightWithGap(SingleFlight[None]):
@@ -167,7 +167,7 @@ class TestListing:
 
     def test_read_only_organization_is_an_error_before_a_push(self, door: Door, swr: RunningSandbox) -> None:
         swr.store.create_organization("readable", OTHER_TENANT, auth={ACCESS_KEY: 1})
-        refused(projects(door, "q=name%3D%7B%27readable%27%7D"), 403, "readable", "only read", "permission")
+        refused(projects(door, "q=name%3D%7B%27readable%27%7D"), 403, "readable", "read-only", "permission")
         assert names(projects(door, "name=readable")) == ["readable"]
 
 

@@ -91,4 +91,4 @@ class TestLimits:
 
     def test_limit_of_swr(self, door: Door, swr: RunningSandbox, repository: str) -> None:
         put_back(swr, max_layer_bytes=1000)
-        refused(door.put(door.start(repository), digest_of(LARGE), LARGE), 413, "larger than SWR takes")
+        refused(door.put(door.start(repository), digest_of(LARGE), LARGE), 413, "exceeds SWR's size limit")

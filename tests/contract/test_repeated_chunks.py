@@ -109,7 +109,7 @@ def test_through_another_replica(door: Door, swr: RunningSandbox, repository: st
 
 def test_response_to_a_gap_has_the_next_location(door: Door, swr: RunningSandbox, repository: str, second: str) -> None:
     with silent(swr):
-        answer = refused(send(door, second, SECOND, 300_001), 416, "stands at 300000", code="RANGE_INVALID")
+        answer = refused(send(door, second, SECOND, 300_001), 416, "is at byte 300000", code="RANGE_INVALID")
         assert answer.header("Range") == "0-299999"
     answer = send(door, answer.header("Location"), SECOND, len(FIRST))
     assert answer.status == 202, answer.body

@@ -32,7 +32,7 @@ class Replicas:
         return Door(one.contract), Door(other.contract)
 
     def warnings(self) -> list[int]:
-        return [adapter.service.output.count("goes on alone") for adapter in self.adapters]
+        return [adapter.service.output.count("continuing with local state") for adapter in self.adapters]
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ class TestShared:
         wrong = basic(ACCESS_ID, WRONG_SECRET)
         first = refused(one.ask("GET", "/v2/", authorization=wrong), 401)
         with silent(swr):
-            again = refused(other.ask("GET", "/v2/", authorization=wrong), 401, "refuses the credentials")
+            again = refused(other.ask("GET", "/v2/", authorization=wrong), 401, "rejected the credentials")
             refused(other.ask("GET", "/api/v2.0/projects", authorization=wrong), 401)
         assert again.error["code"] == first.error["code"]
         assert other.ask("GET", "/v2/").status == 200
@@ -186,7 +186,7 @@ class TestWithoutRedis:
         door.push("team/first", LARGE)
         assert places(door) == ["team/first"]
         assert mount(door, "team/second", "team/first").status == 201
-        assert adapter.service.output.count("goes on alone") == 1
+        assert adapter.service.output.count("continuing with local state") == 1
         assert STATE_PASSWORD not in adapter.service.output
 
     def test_wrong_password(self, start: Start, redis: RedisServer, swr: RunningSandbox) -> None:
@@ -194,7 +194,7 @@ class TestWithoutRedis:
         door = Door(adapter.contract)
         door.push("team/first", LARGE)
         assert places(door) == ["team/first"]
-        assert adapter.service.output.count("refuses the password") == 1
+        assert adapter.service.output.count("rejected the password") == 1
         assert STATE_PASSWORD.removeprefix("CANARY") not in adapter.service.output
 
 

@@ -84,7 +84,7 @@ class TestCheck:
 
     @pytest.mark.parametrize(
         ("status", "body", "words"),
-        [(500, "broken", ("SWR",)), (200, "<html>a portal</html>", ("token", "is it an SWR registry?"))],
+        [(500, "broken", ("SWR",)), (200, "<html>a portal</html>", ("token", "check the `registry`"))],
     )
     def test_healthy_only_while_swr_responds(
         self, door: Door, swr: RunningSandbox, status: int, body: str, words: tuple[str, ...]
@@ -124,9 +124,9 @@ class TestWrongSecret:
         assert answer.error["detail"]["swr_code"] == "DENIED"
         for path in (LABELS, "/api/v2.0/projects?q=name%3D%7B%27a%27%7D"):
             answer = door.ask("GET", path, authorization=wrong)
-            refused(answer, 401, "refuses the credentials", "login key", code="UNAUTHORIZED")
+            refused(answer, 401, "rejected the credentials", "login key", code="UNAUTHORIZED")
         unknown = basic(f"eu-de@{ACCESS_KEY}{number}")
-        refused(door.ask("GET", "/v2/", authorization=unknown), 401, "refuses the credentials")
+        refused(door.ask("GET", "/v2/", authorization=unknown), 401, "rejected the credentials")
 
     def test_repeated_checks_cost_few_requests(self, door: Door, swr: RunningSandbox, wrong: str) -> None:
         assert {door.ask("GET", "/v2/", authorization=wrong).status for _ in range(10)} == {401}
@@ -195,6 +195,6 @@ def test_unreachable_swr_is_reported_in_time_and_labels_do_not_wait(start: Start
     (port,) = free_ports(1)
     nowhere = f"http://127.0.0.1:{port}"
     door = Door(start({PROJECT: {"registry": nowhere, "api": nowhere}}).contract)
-    refused(door.ask("GET", "/v2/", timeout=13), {502, 503, 504}, "127.0.0.1", "refuses the connection")
+    refused(door.ask("GET", "/v2/", timeout=13), {502, 503, 504}, "127.0.0.1", "connection refused")
     answer = door.ask("GET", LABELS, timeout=13)
     assert (answer.status, answer.json) == (200, [])
