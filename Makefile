@@ -23,7 +23,7 @@ help: ## this list
 	touch $@
 
 .PHONY: demo
-demo: .venv/.done ## replicate real images into the embedded SWR stand-in (KEEP=1 leaves it running)
+demo: .venv/.done ## replicate real images into the SWR sandbox (KEEP=1 leaves it running)
 	$(BIN)/python -m adapter demo $(if $(KEEP),--keep)
 
 .PHONY: lint

@@ -14,7 +14,7 @@ from tests.credentials import canaries
 SHAPES = {
     "a token": re.compile(r"eyJ[\w-]{8,}\."),
     "upload state": re.compile(r"_state=[^…\s&\"']{4,}"),
-    "a sealed location": re.compile(r"/blobs/uploads/+[^…\s\"'<{/$]{40,}"),
+    "the token of an upload location": re.compile(r"/blobs/uploads/+[^…\s\"'<{/$]{40,}"),
 }
 """Secrets by their form; searched only in the logs of services, because a failing test prints what it compares."""
 

@@ -31,7 +31,7 @@ HARBOR_USER_AGENT: Final = "harbor-registry-client"
 """The `User-Agent` of Harbor's client, without its version (`docs/facts/harbor.md D.1`)."""
 
 _UPLOADS: Final = "/v2/<path:name>/blobs/uploads/"
-_UPLOAD: Final = f"{_UPLOADS}<sealed>"
+_UPLOAD: Final = f"{_UPLOADS}<token>"
 
 
 def create_blueprint(
@@ -40,8 +40,8 @@ def create_blueprint(
     """POST opens an upload; GET, PATCH, PUT and DELETE are requests to its location."""
     blueprint = Blueprint("uploads", __name__)
 
-    def session_of(name: str, sealed: str) -> UploadSession:
-        return _unsealed(swr, repository_of(request, swr, name), sealed)
+    def session_of(name: str, token: str) -> UploadSession:
+        return _verified_session(swr, repository_of(request, swr, name), token)
 
     def transfer_to(repository: Repository) -> AbstractContextManager[None]:
         return authorized_transfer(swr, slots, repository)
@@ -60,27 +60,27 @@ def create_blueprint(
         return _created(repository, digest) if session is None else _upload_response(session, public_url)
 
     @blueprint.route(_UPLOAD, methods=["PATCH"])
-    def chunk(name: str, sealed: str) -> Response:
-        session = session_of(name, sealed)
+    def chunk(name: str, token: str) -> Response:
+        session = session_of(name, token)
         with _location_in_range_error(transfers, session, public_url), transfer_to(session.repository):
             return _upload_response(transfers.chunk(session, incoming_of(request)), public_url)
 
     @blueprint.route(_UPLOAD, methods=["PUT"])
-    def finish(name: str, sealed: str) -> Response:
-        session = session_of(name, sealed)
+    def finish(name: str, token: str) -> Response:
+        session = session_of(name, token)
         digest = _required_digest(request)
         with _location_in_range_error(transfers, session, public_url), transfer_to(session.repository):
             transfers.finish(session, digest, incoming_of(request))
         return _created(session.repository, digest)
 
     @blueprint.route(_UPLOAD, methods=["GET"])
-    def status(name: str, sealed: str) -> Response:
-        session = session_of(name, sealed)
+    def status(name: str, token: str) -> Response:
+        session = session_of(name, token)
         return _upload_response(transfers.status(session, harbor=_is_harbor(request)), public_url, 204)
 
     @blueprint.route(_UPLOAD, methods=["DELETE"])
-    def cancel(name: str, sealed: str) -> Response:
-        transfers.cancel(session_of(name, sealed))
+    def cancel(name: str, token: str) -> Response:
+        transfers.cancel(session_of(name, token))
         return empty_response(204, {})
 
     return blueprint
@@ -94,13 +94,13 @@ def _required_digest(incoming: Request) -> str:
     return check_supported(digest)
 
 
-def _unsealed(swr: SwrClient, repository: Repository, sealed: str) -> UploadSession:
+def _verified_session(swr: SwrClient, repository: Repository, token: str) -> UploadSession:
     """The session in a location. Raises `UploadUnknown`, or SWR's error if the credentials are wrong.
 
     The secret is the key of the location's signature, so with a wrong secret every location looks invalid.
     """
     try:
-        return verify_session(sealed, repository)
+        return verify_session(token, repository)
     except UploadUnknown:
         swr.registry.authorize(repository)
         raise

@@ -107,7 +107,7 @@ def manifest_from_head(response: requests.Response, reference: str) -> Manifest 
     """
     settle(response)
     if response.status_code == 404 and has_registry_headers(response.headers):
-        raise ManifestUnknown(f"manifest {reference} not found")
+        raise ManifestUnknown(f"the repository has no manifest {reference}")
     if response.status_code != 200:
         return None
     digest = announced_digest(response)

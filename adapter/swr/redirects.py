@@ -31,7 +31,7 @@ _MISSING_OBJECT: Final = b"NoSuchKey"
 class UrlRejected(Unexpected):
     """The object store rejected the URL that SWR returned, which may have expired."""
 
-    id = "address-refused"
+    id = "object-denied"
 
 
 class Redirects:

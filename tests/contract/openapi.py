@@ -279,6 +279,6 @@ def faults(exchanged: Exchanged) -> list[str]:
 
 
 def shown(exchanged: Exchanged) -> str:
-    """The path for a message, without the sealed part."""
+    """The path for a message, without the token."""
     path = exchanged.target.partition("?")[0]
     return re.sub(r"(/blobs/uploads/)[^/]+", r"\1…", path)[:200]

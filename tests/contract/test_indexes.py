@@ -66,7 +66,7 @@ class TestPush:
         own = swr.store.tags(repository)["v1"]
         assert (answer.status, answer.header("Docker-Content-Digest")) == (201, index.digest)
         assert answer.header("Location") == f"/v2/{repository}/manifests/{index.digest}"
-        warning = f'299 - "SWR rejected this {OCI_INDEX}: it has this image as {DOCKER_LIST} {own}"'
+        warning = f'299 - "SWR rejected this {OCI_INDEX}: stored as {DOCKER_LIST} {own}"'
         assert answer.header("Warning") == warning
         lines = own_adapter.service.output[before:].splitlines()
         (logged,) = [line for line in lines if "SWR rejected this" in line]

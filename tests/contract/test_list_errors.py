@@ -99,5 +99,7 @@ class TestIncompleteLists:
         for repository in ("team/r0", "team/r1", "team/r2"):
             seed(swr, repository, "v1", "v2", "v3")
         answer = refused(request.getfixturevalue(client).ask("GET", target), 503)
-        assert "is incomplete (2 of 3 announced entries)" in answer.message or "broke off after 2 tags" in answer.message
+        assert (
+            "is incomplete (2 of 3 announced entries)" in answer.message or "broke off after 2 tags" in answer.message
+        )
         assert answer.header("Retry-After") == "10"

@@ -25,10 +25,10 @@ def body_of(method: str) -> bytes | None:
 @pytest.mark.parametrize("how", ["cut", "changed", "of another repository", "made up"])
 def test_invalid_location(door: Door, swr: RunningSandbox, repository: str, method: str, how: str) -> None:
     location = door.ask("PATCH", door.start(repository), SMALL).header("Location")
-    sealed = location.rpartition("/")[2]
+    token = location.rpartition("/")[2]
     invalid = {
         "cut": location[:-3],
-        "changed": location.replace(sealed, sealed[:9] + ("A" if sealed[9] != "A" else "B") + sealed[10:]),
+        "changed": location.replace(token, token[:9] + ("A" if token[9] != "A" else "B") + token[10:]),
         "of another repository": location.replace(repository, f"{repository}-other"),
         "made up": f"/v2/{repository}/blobs/uploads/6f2d3c1a-0000-4000-8000-000000000000",
     }[how]
