@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Final
 from gunicorn.workers.gthread import ThreadWorker
 
 from adapter import protocol_errors
-from adapter.client_connection import Connection, Exchange
 from adapter.errors import InternalError
+from adapter.inbound_connection import Connection, Exchange
 from adapter.operations.logs import StartResponse, WsgiApp, log_rejected
 from adapter.protocol_errors import INVALID_RESPONSE
 

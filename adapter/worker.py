@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from concurrent import futures
 from typing import Any, ClassVar, Final
 
-from adapter.client_connection import Connection, PacedSocket, PacedTLSSocket
+from adapter.inbound_connection import Connection, PacedSocket, PacedTLSSocket
 from adapter.listeners import MAX_HEADS_BYTES, PAUSE_SECONDS, Listener, ListenerConfig, ListenerPools
 from adapter.request_worker import NEEDS_INPUT, NEEDS_ROOM, RequestWorker
 from adapter.server_certificate import Certificate

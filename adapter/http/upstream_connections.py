@@ -22,7 +22,7 @@ from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NameReso
 from urllib3.util.wait import wait_for_read
 
 from adapter.http.addresses import is_local
-from adapter.http.disconnect import DISCONNECT_POLL_SECONDS, raise_if_disconnected
+from adapter.http.client_disconnect import DISCONNECT_POLL_SECONDS, raise_if_disconnected
 from adapter.http.resolver import Resolver
 from adapter.http.strict_response import StrictResponse
 from adapter.http.tls import TLSSocket, has_data

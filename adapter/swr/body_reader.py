@@ -19,7 +19,7 @@ from typing import Any, Final
 import requests
 from urllib3.util.wait import wait_for_read
 
-from adapter.http.disconnect import DISCONNECT_POLL_SECONDS, client_disconnected
+from adapter.http.client_disconnect import DISCONNECT_POLL_SECONDS, client_disconnected
 from adapter.http.tls import TLSSocket, has_data
 
 LAST_BYTES: Final = 1

@@ -17,7 +17,7 @@ from cachetools import TLRUCache
 
 from adapter.credentials import hidden
 from adapter.errors import Throttled
-from adapter.http.disconnect import interruptible_sleep
+from adapter.http.client_disconnect import interruptible_sleep
 from adapter.state import RedisClient, RedisUnavailable, UnexpectedReply
 from adapter.state.shared import PREFIX
 from adapter.swr.tenants import Tenants

@@ -29,7 +29,7 @@ from adapter.errors import (
 from adapter.references import RepositoryName
 from adapter.settings import RegionHosts
 from adapter.swr.error_codes import error_for, registry_error_for
-from adapter.swr.error_response import parse_error_response
+from adapter.swr.error_response import ErrorResponse, parse_error_response
 from adapter.swr.manifest_validation import Manifest as Manifest
 from adapter.swr.organizations import Organizations
 from adapter.swr.repository import Repository
@@ -74,8 +74,7 @@ class RegistryRequests:
         policy: RetryPolicy = IDEMPOTENT,
         source: RepositoryName | None = None,
     ) -> requests.Response:
-        """Sends one request with a token. `path` starts with `/` and may include a query; `source` is a repository that
-        the token must allow to read too.
+        """Sends one request with a token that may also read `source`. `path` starts with `/` and may have a query.
 
         Raises `OrganizationUnknown`, `Denied`, `CredentialsRefused`, as `Transport.send` does, and `Unexpected` for a
         404 that is not a registry's. Returns a response of any other status.
@@ -110,16 +109,8 @@ class RegistryRequests:
                 continue
             break
         if response.status_code == 401 and not repeatable:
-            # The upload was started with this token, so the token has expired since: no permission is missing.
-            raise Unavailable(
-                "SWR's token expired before the upload: send the upload again", **error_response_of(response).details()
-            )
-        error_response = error_response_of(response)
-        if method == "HEAD" and (again := send("GET", token)).status_code in (401, 403):
-            # A response to HEAD has no message, which tells a missing organization from a blocked account.
-            error_response = error_response_of(again)
-        elif method == "HEAD":
-            again.close()
+            raise _expired(response)
+        error_response = error_response_of(response) if method != "HEAD" else _explained(response, send("GET", token))
         raise self._denial(repository, error_for(error_response), writing=writing)
 
     @staticmethod
@@ -211,3 +202,19 @@ def narrowed(error: AdapterError, kind: type[NotFound], sentence: str) -> Adapte
     if not isinstance(error, NotFound) or isinstance(error, OrganizationUnknown):
         return error
     return kind(sentence, **error.of_swr())
+
+
+def _explained(response: requests.Response, again: requests.Response) -> ErrorResponse:
+    """The rejection of a HEAD request. It has no message, which tells a missing organization from a blocked account;
+    the response to the same request as a GET has one."""
+    if again.status_code in (401, 403):
+        settle(response)
+        return error_response_of(again)
+    again.close()
+    return error_response_of(response)
+
+
+def _expired(response: requests.Response) -> Unavailable:
+    """The upload was started with this token, so the token has expired since: no permission is missing."""
+    details = error_response_of(response).details()
+    return Unavailable("SWR's token expired before the upload: send the upload again", **details)

@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError
 from adapter import __version__
 from adapter.errors import AdapterError, CertificateUntrusted, InvalidRequest, TimedOut, Unexpected, Unreachable
 from adapter.http import request_context
-from adapter.http.disconnect import cancel_on_disconnect, interruptible_sleep
+from adapter.http.client_disconnect import cancel_on_disconnect, interruptible_sleep
 from adapter.http.pools import PooledAdapter, proxies_for
 from adapter.http.upstream_connections import OutgoingRequest, sending
 from adapter.settings import SPARE_THREADS, Settings

@@ -17,7 +17,7 @@ from typing import cast
 import pytest
 from gunicorn.config import Config
 
-from adapter.client_connection import Connection, PacedSocket, PacedTLSSocket
+from adapter.inbound_connection import Connection, PacedSocket, PacedTLSSocket
 from adapter.listeners import Listener
 from adapter.transfer.request_body import BLOB, Pace
 from tests.certificates import Certificate

@@ -16,7 +16,7 @@ from typing import Any, Final
 from gunicorn.sock import ssl_wrap_socket
 from gunicorn.workers.gthread import TConn
 
-from adapter.http.disconnect import peer_closed
+from adapter.http.client_disconnect import peer_closed
 from adapter.listeners import Listener
 from adapter.request_heads import BoundedParser, Head, Unreader
 from adapter.transfer.request_body import DOCUMENT, Pace
