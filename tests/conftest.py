@@ -5,12 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import hypothesis
 import pytest
 
+from adapter.http import request_context
+from adapter.http.request_context import RequestContext
 from adapter.sandbox.recordings.blobs import Blobs
 from adapter.sandbox.recordings.images import Image, images
+from adapter.settings import Settings
+from adapter.swr.transport import Transport
+from tests.attacks.raw import RawServer, raw_server
+from tests.certificates import Certificate
 from tests.credentials import PROJECT
 from tests.running import RunningAdapter, RunningSandbox, running_adapter, running_sandbox
 
@@ -50,3 +57,32 @@ def adapter(sandbox: RunningSandbox) -> Iterator[StartAdapter]:
             return stack.enter_context(running_adapter(regions, **settings))
 
         yield start
+
+
+@pytest.fixture
+def certificate(request: pytest.FixtureRequest, tmp_path: Path) -> Certificate | None:
+    """The certificate of `raw`, if a test with `PLAIN_AND_TLS` runs over TLS."""
+    return Certificate(tmp_path) if getattr(request, "param", "plain") == "tls" else None
+
+
+@pytest.fixture
+def raw(certificate: Certificate | None) -> Iterator[RawServer]:
+    with raw_server(certificate=certificate) as server:
+        yield server
+
+
+@pytest.fixture
+def transport(certificate: Certificate | None) -> Iterator[Transport]:
+    """The transport of the SWR client, which trusts `certificate` and has no rate limit."""
+    bundle = certificate.authority if certificate else None
+    with Transport(Settings(requests_per_second=0, ca_bundle=bundle)) as found:
+        yield found
+
+
+@pytest.fixture
+def context() -> Iterator[RequestContext]:
+    """The context of the request that is being served, in this thread."""
+    found = RequestContext()
+    token = request_context.current_request.set(found)
+    yield found
+    request_context.current_request.reset(token)

@@ -1,7 +1,6 @@
-"""Bodies that SWR, or core, cuts: the client must not take a part for the whole, whatever it speaks.
+"""Bodies that SWR or Harbor core cut off: the client must notice it, also with HTTP/1.0.
 
-nginx speaks HTTP/1.0 to what is behind it unless it is told otherwise: no chunks, so without a length the end of the
-connection is the end of the body.
+By default nginx sends HTTP/1.0 to its upstream: no chunks, so without a length the end of the connection ends the body.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ PATHS = {"contract": f"/v2/team/app/blobs/{digest_of(BLOB)}", "provider": "/api/
 
 
 def answer(request: bytes, body: bytes) -> bytes:
-    """SWR's to a token request, to the HEAD of a blob without its length, and to all else."""
+    """The response to a token request, to HEAD of a blob (without its length), or to another request."""
     if TOKEN_PATH.encode() in request:
         document = json.dumps({"token": jwt()}).encode()
         return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(document) + document
@@ -34,13 +33,13 @@ def answer(request: bytes, body: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def bodies() -> list[bytes]:
-    """The one that is answered with comes last."""
+    """The last one is the current response."""
     return [WHOLE]
 
 
 @pytest.fixture(scope="module")
 def adapter(bodies: list[bytes]) -> Iterator[RunningAdapter]:
-    """Before one socket that plays SWR and Harbor's core."""
+    """An adapter with one server as SWR and Harbor core."""
     with raw_core(lambda connection, request: connection.sendall(answer(request, bodies[-1]))) as url:
         regions = {"eu-de": {"registry": url, "api": NOBODY}}
         with running_adapter(regions, harbor_core_url=url) as running:
@@ -48,7 +47,7 @@ def adapter(bodies: list[bytes]) -> Iterator[RunningAdapter]:
 
 
 def received(door: Door, version: bytes, path: str) -> tuple[bytes, bool]:
-    """All bytes of the answer, and whether the connection was reset."""
+    """All bytes of the response, and whether the connection was reset."""
     got = b""
     with door.open() as connection:
         connection.sendall(door.head("GET", path).replace(b"HTTP/1.1", version))
@@ -64,7 +63,9 @@ def received(door: Door, version: bytes, path: str) -> tuple[bytes, bool]:
 
 @pytest.mark.parametrize("port", ["contract", "provider"])
 class TestCut:
-    def test_http_1_0(self, adapter: RunningAdapter, bodies: list[bytes], port: str) -> None:
+    def test_a_cut_body_resets_an_http_1_0_connection(
+        self, adapter: RunningAdapter, bodies: list[bytes], port: str
+    ) -> None:
         door = Door(getattr(adapter, port))
         bodies.append(WHOLE)
         got, reset = received(door, b"HTTP/1.0", PATHS[port])
@@ -74,7 +75,7 @@ class TestCut:
         got, reset = received(door, b"HTTP/1.0", PATHS[port])
         assert reset, got
 
-    def test_http_1_1(self, adapter: RunningAdapter, bodies: list[bytes], port: str) -> None:
+    def test_a_cut_body_has_no_last_chunk(self, adapter: RunningAdapter, bodies: list[bytes], port: str) -> None:
         door = Door(getattr(adapter, port))
         bodies.append(CUT)
         got, _ = received(door, b"HTTP/1.1", PATHS[port])

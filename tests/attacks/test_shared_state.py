@@ -1,4 +1,4 @@
-"""A Redis that answers oddly, and values in it that nobody here wrote, cost no request and no waiting."""
+"""A Redis with invalid replies or values: no request fails or waits."""
 
 from __future__ import annotations
 
@@ -46,17 +46,13 @@ REPLIES = {
     "an endless length": b"$" + b"9" * 5000 + b"\r\n",
     "an error": b"-WRONGTYPE of value\r\n",
     "a half": b"*2\r\n:1\r\n",
+    "too large": b"$65537\r\n" + b"x" * 65537 + b"\r\n",
 }
 
 
-def replying(reply: bytes) -> contextlib.AbstractContextManager[str]:
-    """A server that gives the same reply to whatever it is sent, as a URL."""
-    return serving(lambda connection: connection.sendall(reply))
-
-
 @contextlib.contextmanager
-def serving(reply: Callable[[socket.socket], object]) -> Iterator[str]:
-    """A server that does this with a connection for whatever it is sent, as a URL."""
+def serving(reply: bytes | Callable[[socket.socket], object]) -> Iterator[str]:
+    """The URL of a server that sends this reply to each command, or calls this function with the connection."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -68,7 +64,7 @@ def serving(reply: Callable[[socket.socket], object]) -> Iterator[str]:
         def answer(connection: socket.socket) -> None:
             with connection, contextlib.suppress(OSError):
                 while connection.recv(1 << 16):
-                    reply(connection)
+                    connection.sendall(reply) if isinstance(reply, bytes) else reply(connection)
 
         threading.Thread(target=serve, daemon=True).start()
         yield f"redis://127.0.0.1:{listener.getsockname()[1]}"
@@ -76,34 +72,34 @@ def serving(reply: Callable[[socket.socket], object]) -> Iterator[str]:
 
 
 @pytest.fixture
-def rests(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long who waits for a turn was told to wait; nobody does."""
+def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The waits for a turn, which take no time."""
     seconds: list[float] = []
     monkeypatch.setattr("adapter.swr.rate_limit.interruptible_sleep", seconds.append)
     return seconds
 
 
 @pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES.keys())
-def test_an_odd_reply_is_none(reply: bytes, rests: list[float]) -> None:
-    with replying(reply) as url:
+def test_an_invalid_reply_is_ignored(reply: bytes, sleeps: list[float]) -> None:
+    with serving(reply) as url:
         RateLimit(10, RedisClient(url)).take("eu-de/AK", 5)
-        assert rests == [0]
+        assert sleeps == [0]
         state = SharedState(RedisClient(url))
         assert state.get("a") in (None, b"hello", b"OK")
         state.put("a", b"1", 10)
         state.drop("a")
 
 
-def test_a_turn_that_comes_too_late_for_the_caller_is_odd(rests: list[float]) -> None:
-    """The server was told how long the caller has."""
-    with replying(b"*2\r\n:1\r\n:9000000\r\n") as url:
-        RateLimit(10, RedisClient(url)).take("eu-de/AK", 10)
-        RateLimit(10, RedisClient(url)).take("eu-de/AK", 5)
-    assert rests == [9, 0]
+def test_a_turn_after_the_longest_wait_of_the_caller_is_ignored(sleeps: list[float]) -> None:
+    """The server knows the longest wait."""
+    with serving(b"*2\r\n:1\r\n:9000000\r\n") as url:
+        for longest in (10, 5):
+            RateLimit(10, RedisClient(url)).take("eu-de/AK", longest)
+    assert sleeps == [9, 0]
 
 
-def test_a_server_that_replies_oddly_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
-    with replying(b":5\r\n") as url:
+def test_a_server_with_invalid_replies_is_not_used_again(caplog: pytest.LogCaptureFixture) -> None:
+    with serving(b":5\r\n") as url:
         link = RedisClient(url)
         assert SharedState(link).get("a") is None
         with pytest.raises(RedisUnavailable):
@@ -111,12 +107,7 @@ def test_a_server_that_replies_oddly_is_left_alone(caplog: pytest.LogCaptureFixt
     assert "returned an unexpected reply (UnexpectedReply)" in caplog.text
 
 
-def test_a_value_that_is_too_large_is_none() -> None:
-    with replying(b"$65537\r\n" + b"x" * 65537 + b"\r\n") as url:
-        assert SharedState(RedisClient(url)).get("a") is None
-
-
-def test_a_reply_that_trickles_is_given_up() -> None:
+def test_a_slow_reply_times_out() -> None:
     sent: list[int] = []
 
     def trickle(connection: socket.socket) -> None:
@@ -136,7 +127,7 @@ def test_a_reply_that_trickles_is_given_up() -> None:
     [(b"$2000000000\r\n", b"x" * 65536), (b"+", b"x" * 65536), (b"*1000000000\r\n", b":1\r\n" * 16384)],
     ids=["a text", "a line", "a list"],
 )
-def test_a_reply_without_end_is_not_kept(start: bytes, more: bytes) -> None:
+def test_an_endless_reply_is_not_kept(start: bytes, more: bytes) -> None:
     sent: list[int] = []
 
     def endless(connection: socket.socket) -> None:
@@ -145,11 +136,11 @@ def test_a_reply_without_end_is_not_kept(start: bytes, more: bytes) -> None:
 
     with serving(endless) as url:
         assert SharedState(RedisClient(url)).get("a") is None
-        # What was read, and what the system's buffers take.
+        # What was read, and what the buffers of the kernel take.
         assert sum(sent) < 16 << 20
 
 
-# Values that nobody here wrote
+# Values that the adapter did not write
 
 REFUSED = {"kind": "CredentialsRefused", "sentence": "no"}
 VALUES = {
@@ -167,8 +158,8 @@ VALUES = {
 }
 
 
-class Says(MemoryState):
-    """Has the same value under every key."""
+class Store(MemoryState):
+    """Returns one value for each key."""
 
     def __init__(self, value: bytes) -> None:
         super().__init__()
@@ -179,8 +170,8 @@ class Says(MemoryState):
 
 
 @pytest.fixture(params=VALUES.values(), ids=list(VALUES))
-def odd(request: pytest.FixtureRequest) -> Says:
-    return Says(request.param)
+def odd(request: pytest.FixtureRequest) -> Store:
+    return Store(request.param)
 
 
 ASKS = [
@@ -198,14 +189,14 @@ ASKS = [
 
 
 @pytest.mark.parametrize("ask", ASKS, ids=lambda ask: f"{ask.method} {ask.target[:60]}")
-def test_no_value_fails_a_request(odd: Says, ask: Ask) -> None:
+def test_an_invalid_value_fails_no_request(odd: Store, ask: Ask) -> None:
     stub = StubSwr()
     stub.state = odd
     assert Stubbed(stub).ask(ask).status < 500
 
 
-def test_what_is_read_of_credentials_is_checked(
-    odd: Says,
+def test_an_invalid_value_accepts_no_credentials(
+    odd: Store,
     swr: Swr,  # noqa: F811
     client: SwrClient,  # noqa: F811
     credentials: Credentials,  # noqa: F811

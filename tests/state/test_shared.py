@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,13 @@ from adapter.state import MemoryState, RedisClient, SharedState, State, open_sta
 from adapter.state.redis_client import RETRY_SECONDS
 from adapter.state.shared import PREFIX
 from adapter.swr.rate_limit import RateLimit
+from tests.clock import Clock
 from tests.contract.http import eventually
 from tests.credentials import STATE_PASSWORD
 from tests.state.server import RedisServer, running_redis
-from tests.state.test_link import Clock
 
 
-def test_the_setting_decides() -> None:
+def test_the_setting_selects_the_store() -> None:
     assert isinstance(open_state("memory://")[0], MemoryState)
     assert open_state("memory://")[1] is None
     state, link = open_state("redis://127.0.0.1:1")
@@ -23,31 +24,25 @@ def test_the_setting_decides() -> None:
     assert isinstance(link, RedisClient)
 
 
-def test_two_replicas_see_the_same(server: RedisServer) -> None:
+def test_a_value_is_shared_until_it_expires_or_is_dropped(server: RedisServer) -> None:
     one, other = SharedState(RedisClient(server.url)), SharedState(RedisClient(server.url))
     one.put("a", b"\x00\xff", 10)
+    assert server.names() == ["harbor-swr-adapter:1:a"]
     assert other.get("a") == b"\x00\xff"
     other.drop("a")
     assert one.get("a") is None
-    assert one.get("never there") is None
-
-
-def test_a_value_lives_for_its_time(server: RedisServer) -> None:
-    state = SharedState(RedisClient(server.url))
-    state.put("a", b"1", 0.05)
-    state.put("b", b"1", 60)
-    eventually(lambda: state.get("a") is None)
-    assert state.get("b") == b"1"
+    one.put("a", b"1", 0.05)
+    one.put("b", b"1", 60)
+    eventually(lambda: other.get("a") is None)
+    assert other.get("b") == b"1"
     assert 0 < int(server.client.pttl(PREFIX + "b")) <= 60_000
+    # A value of another type.
+    server.client.lpush(PREFIX + "c", "x")
+    assert one.get("c") is None
 
 
-def test_keys_are_set_apart_from_what_else_is_there(server: RedisServer) -> None:
-    SharedState(RedisClient(server.url)).put("a", b"1", 10)
-    assert server.names() == ["harbor-swr-adapter:1:a"]
-
-
-def test_without_the_server_it_is_memory(server: RedisServer) -> None:
-    clock = Clock()
+def test_memory_is_used_without_the_server(server: RedisServer) -> None:
+    clock = Clock(time.monotonic())
     state = SharedState(RedisClient(server.url, clock))
     state.put("before", b"1", 60)
     server.kill()
@@ -60,13 +55,13 @@ def test_without_the_server_it_is_memory(server: RedisServer) -> None:
     assert state.get("meanwhile") is None
     state.put("meanwhile", b"3", 60)
     server.start()
-    clock.ahead += RETRY_SECONDS + 1
+    clock.now += RETRY_SECONDS + 1
     state.put("after", b"4", 60)
     assert state.get("after") == b"4"
     assert server.names() == [PREFIX + "after"]
 
 
-def test_a_full_server_costs_no_request() -> None:
+def test_a_full_server_fails_no_request() -> None:
     with running_redis(options={"maxmemory": "1", "maxmemory-policy": "noeviction"}) as server:
         state: State = SharedState(RedisClient(server.url))
         state.put("a", b"1", 60)
@@ -80,7 +75,7 @@ ACL = (
 )
 
 
-def test_the_permissions_on_the_page_are_enough(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_documented_permissions_are_sufficient(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     assert ACL in Path("docs/replicas.md").read_text()
     words = ACL.replace("PASSWORD", STATE_PASSWORD).split()
     administrator: Any = server.client
@@ -96,12 +91,6 @@ def test_the_permissions_on_the_page_are_enough(server: RedisServer, caplog: pyt
             RateLimit(100, link).take("a", 1)
         return [name.split(":")[2] for name in server.names()]
 
-    # What was spent is forgotten after a second.
+    # The turns expire after a second.
     eventually(lambda: spent() == ["rate-limit"])
     assert caplog.records == []
-
-
-def test_a_key_of_another_kind_costs_no_request(server: RedisServer) -> None:
-    server.client.lpush(PREFIX + "a", "x")
-    state = SharedState(RedisClient(server.url))
-    assert state.get("a") is None

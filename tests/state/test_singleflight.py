@@ -12,48 +12,21 @@ from adapter.state.singleflight import SingleFlight
 from adapter.swr.retry import HEALTH_CHECK, IDEMPOTENT, max_duration
 
 
-def test_one_call_for_all_who_ask_meanwhile() -> None:
-    flights: SingleFlight[int] = SingleFlight()
-    begun, release, calls = threading.Event(), threading.Event(), []
-
-    def slow() -> int:
-        calls.append(1)
-        begun.set()
-        assert release.wait(10)
-        return 7
-
-    with ThreadPoolExecutor(9) as pool:
-        first = pool.submit(flights.do, "key", slow, timeout=10)
-        assert begun.wait(10)
-        others = [pool.submit(flights.do, "key", slow, timeout=10) for _ in range(8)]
-        while len(flights._running) != 1:
-            pass
-        release.set()
-        assert first.result(10) == (7, True)
-        results = [other.result(10) for other in others]
-    assert {value for value, _ in results} == {7}
-    # Who came while it ran shared it; a thread that came later made its own.
-    assert len(calls) == 1 + sum(1 for _, ours in results if ours)
-
-
-def test_an_error_reaches_everybody_and_is_not_kept() -> None:
+@pytest.mark.parametrize("error", [ValueError, TimeoutError])
+def test_an_error_is_raised_and_not_kept(error: type[Exception]) -> None:
     flights: SingleFlight[int] = SingleFlight()
 
     def fail() -> int:
-        raise ValueError("no")
+        raise error("of the call")
 
-    with pytest.raises(ValueError, match="no"):
+    with pytest.raises(error, match="of the call"):
         flights.do("key", fail, timeout=10)
     assert flights.do("key", lambda: 3, timeout=10) == (3, True)
-
-
-def test_keys_do_not_meet() -> None:
-    flights: SingleFlight[int] = SingleFlight()
     assert flights.do("a", lambda: flights.do("b", lambda: 1, timeout=10)[0] + 1, timeout=10) == (2, True)
 
 
-def test_nobody_joins_a_call_that_was_left() -> None:
-    """Who waits for it already gets its value, and its end ends no other."""
+def test_an_abandoned_call_is_not_joined() -> None:
+    """Callers that wait for it already get its value, and its end does not end the new call."""
     flights: SingleFlight[int] = SingleFlight()
     begun, release = [threading.Event() for _ in range(2)], [threading.Event() for _ in range(2)]
 
@@ -79,38 +52,33 @@ def test_nobody_joins_a_call_that_was_left() -> None:
 
 
 @pytest.mark.timeout(20)
-def test_who_waits_keeps_its_own_deadline() -> None:
-    """The call may have begun with more time. Its own maker is not told to end, and others go on waiting."""
+def test_concurrent_calls_share_a_result_within_their_own_timeouts() -> None:
+    """A call whose own timeout is over ends neither the shared call nor the wait of another caller."""
     flights: SingleFlight[int] = SingleFlight()
-    begun, release = threading.Event(), threading.Event()
+    begun, release, calls = threading.Event(), threading.Event(), []
 
     def slow() -> int:
+        calls.append(1)
         begun.set()
         assert release.wait(10)
         return 7
 
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(9) as pool:
         first = pool.submit(flights.do, "key", slow, timeout=0)
         assert begun.wait(10)
-        patient = pool.submit(flights.do, "key", slow, timeout=10)
+        others = [pool.submit(flights.do, "key", slow, timeout=10) for _ in range(8)]
         for timeout in (0.01, 0, -5):
             with pytest.raises(TimedOut):
                 flights.do("key", slow, timeout=timeout)
         release.set()
-        assert (first.result(10), patient.result(10)) == ((7, True), (7, False))
+        assert first.result(10) == (7, True)
+        results = [other.result(10) for other in others]
+    assert {value for value, _ in results} == {7}
+    # A thread that comes after the first call has ended makes its own call.
+    assert len(calls) == 1 + sum(1 for _, own in results if own)
 
 
-def test_an_error_that_is_a_timeout_of_the_call_is_told_as_that() -> None:
-    flights: SingleFlight[int] = SingleFlight()
-
-    def fail() -> int:
-        raise TimeoutError("the call's own")
-
-    with pytest.raises(TimeoutError, match="the call's own"):
-        flights.do("key", fail, timeout=1)
-
-
-def test_how_long_a_caller_waits() -> None:
+def test_the_longest_duration_of_a_policy_is_known() -> None:
     assert max_duration(IDEMPOTENT) == IDEMPOTENT.total_seconds + IDEMPOTENT.queue_seconds
     assert max_duration(HEALTH_CHECK) == HEALTH_CHECK.total_seconds
     assert 4 < max_duration(replace(IDEMPOTENT, deadline=time.monotonic() + 5)) <= 5

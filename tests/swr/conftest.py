@@ -6,7 +6,9 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from adapter.credentials import Credentials, parse_credentials
+from adapter.references import RepositoryName
 from adapter.swr.client import SwrClient
+from adapter.swr.repository import Repository
 from tests.credentials import ACCESS_ID, LOGIN_KEY, SECRET_KEY
 from tests.swr.scripted import Swr, client_of
 
@@ -37,5 +39,10 @@ def credentials() -> Credentials:
 
 @pytest.fixture
 def key_only() -> Credentials:
-    """The same account, entered with its login key."""
+    """The credentials of that account with the login key instead of the SK."""
     return parse_credentials(ACCESS_ID, LOGIN_KEY, ["eu-de"])
+
+
+@pytest.fixture
+def repository(credentials: Credentials) -> Repository:
+    return Repository(credentials, RepositoryName("org", "repo"))

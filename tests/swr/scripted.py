@@ -1,4 +1,4 @@
-"""SWR with scripted answers."""
+"""A server with scripted responses of SWR."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ TOKEN_PATH = "/swr/auth/v2/registry/auth/"
 
 
 def jwt(life: int = 900) -> str:
-    """A token that has the form of a JWT."""
+    """A token in the format of a JWT."""
     claims = {"iat": int(time.time()), "exp": int(time.time()) + life}
     parts = ({"alg": "none"}, claims)
     return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts) + ".x"
 
 
 class Swr:
-    """One server that plays registry and management API; `seen` are the requests, in order."""
+    """One server for registry and management API; `seen` are the requests, in order."""
 
     def __init__(self, server: HTTPServer) -> None:
         self.server = server
@@ -37,11 +37,11 @@ class Swr:
         server.expect_request(re.compile(".*")).respond_with_handler(self._dispatch)
 
     def answer(self, method: str, path: str, *handlers: Handler | Response | int | dict[str, Any]) -> None:
-        """What is answered, one after the other; the last one stays."""
+        """Sets the responses, one for each request; the last one is repeated."""
         self._answers[method, path] = [_handler(each) for each in handlers]
 
     def grant(self) -> None:
-        """The token endpoint says yes."""
+        """Lets the token endpoint issue tokens."""
         self.answer("GET", TOKEN_PATH, {"token": jwt()})
 
     def count(self, method: str, path: str) -> int:
@@ -56,12 +56,19 @@ class Swr:
         return (handlers.pop(0) if len(handlers) > 1 else handlers[0])(request)
 
 
+def error(status: int, message: str, code: str = "DENIED") -> Response:
+    """An error in the format of the registry and of the token endpoint."""
+    return Response(json.dumps({"errors": [{"code": code, "message": message}]}), status)
+
+
 def absence(path: str = "/v2/") -> Response:
-    """A 404 as who must know says it on the registry; elsewhere a bare one."""
+    """A 404 of the registry for a missing object; of another API, a 404 without a body."""
     if path.startswith(("/v2/manage", "/dockyard", "/swr")):
         return Response(status=404)
-    body = json.dumps({"errors": [{"code": "NOT_FOUND", "message": "not here"}]})
-    return Response(body, 404, {"Docker-Distribution-Api-Version": "registry/2.0"}, content_type="application/json")
+    found = error(404, "not here", "NOT_FOUND")
+    found.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
+    found.content_type = "application/json"
+    return found
 
 
 def _handler(answer: Handler | Response | int | dict[str, Any]) -> Handler:
@@ -75,6 +82,11 @@ def _handler(answer: Handler | Response | int | dict[str, Any]) -> Handler:
         data, status, headers = answer.get_data(), answer.status_code, answer.headers.to_wsgi_list()
         return lambda _: Response(data, status, headers)
     return answer
+
+
+def scopeless_only(response: Response) -> Handler:
+    """A token endpoint that issues a token without a scope, and returns `response` for one with a scope."""
+    return lambda request: response if "scope" in request.args else Response(json.dumps({"token": jwt()}))
 
 
 def client_of(swr: Swr, **settings: Any) -> SwrClient:

@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import json
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from adapter.credentials import Credentials, parse_credentials
 from adapter.errors import AccountBlocked, AdapterError, ClockWrong, CredentialsRefused, Unavailable
-from adapter.state import MemoryState, State
+from adapter.state import MemoryState
 from adapter.swr.auth_failures import TTL_SECONDS, AuthFailures
+from tests.clock import Clock
 from tests.credentials import ACCESS_ID, OTHER_ACCESS_KEY, PROJECT, SECRET_KEY, WRONG_SECRET
 
 
@@ -20,136 +19,96 @@ def credentials(secret: str = WRONG_SECRET, access_id: str = ACCESS_ID) -> Crede
 REFUSED = CredentialsRefused("SWR refuses it", swr_code="DENIED", swr_message="Authenticate Error", request_id="r1")
 
 
-def raised(refusals: AuthFailures, who: Credentials) -> AdapterError | None:
+def cached(failures: AuthFailures, whose: Credentials) -> AdapterError | None:
     try:
-        refusals.raise_cached(who)
+        failures.raise_cached(whose)
     except AdapterError as error:
         return error
     return None
 
 
-def test_another_replica_says_the_same() -> None:
+def test_a_failure_is_shared_for_its_credentials_and_listener() -> None:
     state = MemoryState()
     AuthFailures(state, "registry").remember(credentials(), REFUSED)
-    error = raised(AuthFailures(state, "registry"), credentials())
+    error = cached(AuthFailures(state, "registry"), credentials())
     assert type(error) is CredentialsRefused
     assert (error.sentence, error.of_swr()) == (REFUSED.sentence, REFUSED.of_swr())
-
-
-def test_a_blocked_account_is_told_as_that() -> None:
-    refusals = AuthFailures(MemoryState(), "api")
-    refusals.remember(credentials(), AccountBlocked("wait"))
-    assert type(raised(refusals, credentials())) is AccountBlocked
+    assert cached(AuthFailures(state, "api"), credentials()) is None
+    for other in (credentials(SECRET_KEY), credentials(WRONG_SECRET, f"{PROJECT}@{OTHER_ACCESS_KEY}")):
+        assert cached(AuthFailures(state, "registry"), other) is None
 
 
 @pytest.mark.parametrize(
-    "other",
-    [credentials(SECRET_KEY), credentials(WRONG_SECRET, f"{PROJECT}@{OTHER_ACCESS_KEY}")],
-    ids=["the right secret", "another AK"],
+    ("error", "here", "elsewhere"),
+    [
+        (AccountBlocked("wait"), AccountBlocked, AccountBlocked),
+        # The clock is wrong on this machine alone.
+        (ClockWrong("set it"), ClockWrong, None),
+        (Unavailable("SWR is not available"), None, None),
+    ],
 )
-def test_it_is_said_to_nobody_else(other: Credentials) -> None:
-    refusals = AuthFailures(MemoryState(), "registry")
-    refusals.remember(credentials(), REFUSED)
-    assert raised(refusals, other) is None
-
-
-def test_what_one_door_refuses_another_may_take() -> None:
+def test_a_failure_keeps_its_kind(
+    error: AdapterError, here: type[AdapterError] | None, elsewhere: type[AdapterError] | None
+) -> None:
     state = MemoryState()
-    AuthFailures(state, "api").remember(credentials(), REFUSED)
-    assert raised(AuthFailures(state, "registry"), credentials()) is None
+    failures = AuthFailures(state, "api")
+    failures.remember(credentials(), error)
+    for each, kind in ((failures, here), (AuthFailures(state, "api"), elsewhere)):
+        found = cached(each, credentials())
+        assert (type(found) if found else None) is kind
 
 
-def test_it_is_forgotten_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr("adapter.state.memory.time.monotonic", lambda: now[0])
-    refusals = AuthFailures(MemoryState(), "registry")
-    refusals.remember(credentials(), REFUSED)
-    now[0] += TTL_SECONDS - 0.1
-    assert raised(refusals, credentials())
-    now[0] += 0.2
-    assert raised(refusals, credentials()) is None
+def test_a_failure_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr("adapter.state.memory.time", clock)
+    failures = AuthFailures(MemoryState(), "registry")
+    failures.remember(credentials(), REFUSED)
+    clock.now += TTL_SECONDS - 0.1
+    assert cached(failures, credentials())
+    clock.now += 0.2
+    assert cached(failures, credentials()) is None
 
 
-def test_a_wrong_clock_is_this_machines_alone() -> None:
-    state = MemoryState()
-    refusals = AuthFailures(state, "api")
-    refusals.remember(credentials(), ClockWrong("set it"))
-    assert type(raised(refusals, credentials())) is ClockWrong
-    assert raised(AuthFailures(state, "api"), credentials()) is None
+class Store(MemoryState):
+    """Returns one value for every key, and keeps what is written."""
 
-
-def test_what_is_no_refusal_is_not_kept() -> None:
-    refusals = AuthFailures(MemoryState(), "registry")
-    refusals.remember(credentials(), Unavailable("SWR is away"))
-    assert raised(refusals, credentials()) is None
-
-
-class Planted:
-    """A store whose values somebody else wrote."""
-
-    def __init__(self, value: bytes) -> None:
-        self._value = value
+    def __init__(self, value: bytes | None = None) -> None:
+        super().__init__()
+        self.value = value
+        self.written = ""
 
     def get(self, key: str) -> bytes | None:
-        return self._value
+        return self.value
 
     def put(self, key: str, value: bytes, seconds: float) -> None:
-        raise AssertionError
+        self.written += key + value.decode()
 
-    def drop(self, key: str) -> None:
-        raise AssertionError
+
+def encoded(kind: object, sentence: object = "x", **fields: object) -> bytes:
+    return json.dumps({"kind": kind, "sentence": sentence, **fields}).encode()
 
 
 @pytest.mark.parametrize(
     "value",
     [
-        b"",
-        b"\xff",
-        b"[" * 100_000,
-        b"null",
-        b"[]",
-        b"{}",
-        json.dumps({"kind": "Unavailable", "sentence": "x"}).encode(),
-        json.dumps({"kind": "Exception", "sentence": "x"}).encode(),
-        json.dumps({"kind": ["CredentialsRefused"], "sentence": "x"}).encode(),
-        json.dumps({"kind": "CredentialsRefused", "sentence": 1}).encode(),
+        *(b"", b"\xff", b"[" * 100_000, b"null", b"[]", b"{}"),
+        *(encoded("Unavailable"), encoded("Exception"), encoded(["CredentialsRefused"])),
+        encoded("CredentialsRefused", 1),
     ],
 )
-def test_foreign_values_are_no_answer(value: bytes) -> None:
-    state: State = Planted(value)
-    assert raised(AuthFailures(state, "registry"), credentials()) is None
+def test_an_invalid_value_in_the_store_is_no_failure(value: bytes) -> None:
+    assert cached(AuthFailures(Store(value), "registry"), credentials()) is None
 
 
-def test_only_texts_are_taken_from_a_store() -> None:
-    planted = {"kind": "CredentialsRefused", "sentence": "x", "swr_code": {"a": 1}, "headers": {"X": "y"}}
-    error = raised(AuthFailures(Planted(json.dumps(planted).encode()), "registry"), credentials())
+def test_fields_in_the_store_other_than_strings_are_left_out() -> None:
+    planted = encoded("CredentialsRefused", swr_code={"a": 1}, headers={"X": "y"})
+    error = cached(AuthFailures(Store(planted), "registry"), credentials())
     assert error is not None
     assert (error.swr_code, error.headers) == (None, {})
 
 
-def test_no_secret_is_in_a_key_or_value() -> None:
-    class Seen(MemoryState):
-        def put(self, key: str, value: bytes, seconds: float) -> None:
-            written.append(key + value.decode())
-
-    written: list[str] = []
-    AuthFailures(Seen(), "registry").remember(credentials(), REFUSED)
-    assert written
-    assert not any(secret in text for text in written for secret in (WRONG_SECRET, credentials().login_key))
-
-
-def test_many_threads_get_their_own_answer() -> None:
-    refusals = AuthFailures(MemoryState(), "registry")
-    people = [credentials(f"{WRONG_SECRET}{number}") for number in range(8)]
-    start = threading.Barrier(len(people))
-
-    def work(number: int) -> None:
-        start.wait()
-        for _ in range(200):
-            refusals.remember(people[number], CredentialsRefused(f"refused {number}"))
-            error = raised(refusals, people[number])
-            assert error is not None
-            assert error.sentence == f"refused {number}"
-
-    with ThreadPoolExecutor(len(people)) as pool:
-        list(pool.map(work, range(len(people))))
+def test_the_store_contains_no_secret() -> None:
+    store = Store()
+    AuthFailures(store, "registry").remember(credentials(), REFUSED)
+    assert store.written
+    assert not any(secret in store.written for secret in (WRONG_SECRET, credentials().login_key))

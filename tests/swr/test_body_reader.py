@@ -1,4 +1,4 @@
-"""Content that is received past urllib3: plain and over TLS, from raw servers."""
+"""Content that is received without urllib3, plain and over TLS."""
 
 from __future__ import annotations
 
@@ -6,69 +6,47 @@ import contextlib
 import random
 import select
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 import requests
 from urllib3.exceptions import HTTPError
 
-from adapter.http import request_context
-from adapter.settings import Settings
+from adapter.http.request_context import RequestContext
 from adapter.swr import body_reader
 from adapter.swr.body_reader import LAST_BYTES, BodyReader, body_reader_for
 from adapter.swr.retry import IDEMPOTENT
 from adapter.swr.transport import Transport
 from adapter.transfer.download import Download
-from tests.certificates import Certificate
+from tests.attacks.raw import PLAIN_AND_TLS, RawServer
 
 DATA = random.Random(8).randbytes((3 << 20) + 4567)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(DATA)
+PLACES = pytest.mark.parametrize("place", [0, 1, 300_000, len(DATA) - LAST_BYTES], ids=str)
 
-Serve = Callable[[socket.socket], None]
-Ask = Callable[[], requests.Response]
-
-
-@pytest.fixture(params=["plain", "tls"])
-def certificate(request: pytest.FixtureRequest, tmp_path: Path) -> Certificate | None:
-    return Certificate(tmp_path) if request.param == "tls" else None
+Ask = Callable[..., requests.Response]
 
 
-@contextlib.contextmanager
-def server_of(serve: Serve, certificate: Certificate | None, requests_: int = 1) -> Iterator[tuple[Transport, Ask]]:
-    """Serves one connection, so many requests on it; gives a client, and what asks."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
+@pytest.fixture
+def ask(raw: RawServer, transport: Transport) -> Iterator[Ask]:
+    """Gets a response with these bytes, `count` times; the rest of `DATA` follows once `wait` is set."""
+    with contextlib.ExitStack() as stack:
 
-        def run() -> None:
-            with contextlib.suppress(OSError):
-                plain, _ = listener.accept()
-                plain.settimeout(10)
-                with plain if certificate is None else secured(plain, certificate) as connection:
-                    for _ in range(requests_):
-                        if connection.recv(65536):
-                            serve(connection)
+        def send(data: bytes = HEAD + DATA, count: int = 1, wait: threading.Event | None = None) -> requests.Response:
+            def respond(connection: socket.socket) -> None:
+                for number in range(count):
+                    if not number or connection.recv(65536):
+                        connection.sendall(data)
+                if wait is not None:
+                    wait.wait(10)
+                    connection.sendall(DATA[len(data) - len(HEAD) :])
 
-        thread = threading.Thread(target=run)
-        thread.start()
-        settings = Settings(ca_bundle=certificate.authority) if certificate else Settings()
-        with Transport(settings) as transport:
-            url = f"{'https' if certificate else 'http'}://127.0.0.1:{listener.getsockname()[1]}/"
-            yield transport, lambda: transport.send("GET", url, headers={}, access_key=None, policy=IDEMPOTENT)
-        thread.join(15)
-        assert not thread.is_alive()
+            raw.answer("GET", respond)
+            response = transport.send("GET", raw.url, headers={}, access_key=None, policy=IDEMPOTENT)
+            return stack.enter_context(contextlib.closing(response))
 
-
-def secured(plain: socket.socket, certificate: Certificate) -> ssl.SSLSocket:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate.chain, certificate.key)
-    return context.wrap_socket(plain, server_side=True)
-
-
-def whole(connection: socket.socket) -> None:
-    connection.sendall(HEAD + DATA)
+        yield send
 
 
 def opened(response: requests.Response) -> BodyReader:
@@ -77,124 +55,73 @@ def opened(response: requests.Response) -> BodyReader:
     return found
 
 
-def socket_of(response: requests.Response) -> socket.socket:
-    return opened(response)._connection
-
-
 def received(response: requests.Response, size: int = 1 << 20) -> bytes:
-    taken = opened(response)
+    reader = opened(response)
     buffer = memoryview(bytearray(size))
-    with taken.nonblocking():
-        data = bytearray(taken.first(size))
-        while taken.left and (count := taken.fill(buffer)):
+    with reader.nonblocking():
+        data = bytearray(reader.first(size))
+        while reader.left and (count := reader.fill(buffer)):
             data += buffer[:count]
-        if not taken.left:
-            taken.last()
-    if not taken.left:
+        if not reader.left:
+            reader.last()
+    if not reader.left:
         data += b"".join(response.raw.stream(1 << 20, decode_content=False))
     return bytes(data)
 
 
-@pytest.mark.parametrize("size", [1 << 20, 70_001])
-def test_all_of_it_and_the_connection_is_good_for_more(certificate: Certificate | None, size: int) -> None:
-    with server_of(whole, certificate, requests_=2) as (_, ask):
-        for _ in range(2):
-            response = ask()
-            assert received(response, size) == DATA
-            response.close()
+@PLAIN_AND_TLS
+@pytest.mark.parametrize(
+    ("length", "size"), [(len(DATA), 1 << 20), (len(DATA), 70_001), *((n, 1 << 20) for n in (2, 3, 5000, 9000, 20_000))]
+)
+def test_a_body_is_read_and_the_connection_reused(raw: RawServer, ask: Ask, length: int, size: int) -> None:
+    """A small body arrives with the head."""
+    response = ask(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (length, DATA[:length]), 2)
+    assert received(response, size) == DATA[:length]
+    response.close()
+    assert received(ask(), size) == DATA[:length]
+    assert len(raw.asked) == 1
 
 
-@pytest.mark.parametrize("size", [2, 3, 5000, 9000, 20_000])
-def test_one_that_came_along_with_the_head(certificate: Certificate | None, size: int) -> None:
-    def serve(connection: socket.socket) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (size, DATA[:size]))
-
-    with server_of(serve, certificate, requests_=2) as (_, ask):
-        for _ in range(2):
-            response = ask()
-            assert received(response) == DATA[:size]
-            response.close()
-
-
+@PLAIN_AND_TLS
 @pytest.mark.parametrize("end", [0, 1, 100_000, len(DATA) - LAST_BYTES, len(DATA) - 1], ids=str)
-def test_an_early_end(certificate: Certificate | None, end: int) -> None:
-    def cut(connection: socket.socket) -> None:
-        connection.sendall(HEAD + DATA[:end])
-        connection.shutdown(socket.SHUT_RDWR)
-
-    with (
-        server_of(cut, certificate) as (_, ask),
-        contextlib.closing(ask()) as response,
-        contextlib.suppress(HTTPError),
-    ):
+def test_an_early_end_is_left_to_urllib3(ask: Ask, end: int) -> None:
+    response = ask(HEAD + DATA[:end])
+    with contextlib.suppress(HTTPError):
         assert received(response) == DATA[:end]
-        assert end < len(DATA) - LAST_BYTES, "its end is urllib3's to judge"
+        assert end < len(DATA) - LAST_BYTES, "urllib3 raises at an end in its part"
 
 
-def test_what_comes_slowly_is_not_held_back(certificate: Certificate | None) -> None:
-    go = threading.Event()
-
-    def pausing(connection: socket.socket) -> None:
-        connection.sendall(HEAD + DATA[:200_000])
-        go.wait(10)
-        connection.sendall(DATA[200_000:])
-
-    with server_of(pausing, certificate) as (_, ask):
-        response = ask()
-        taken = opened(response)
-        buffer = memoryview(bytearray(1 << 20))
-        with taken.nonblocking():
-            data = bytearray(taken.first(10_000_000))
-            while len(data) < 200_000:
-                data += buffer[: taken.fill(buffer)]
-            go.set()
-            while taken.left:
-                data += buffer[: taken.fill(buffer)]
-        assert data == DATA[:-LAST_BYTES]
-        response.close()
+@PLAIN_AND_TLS
+def test_slow_content_is_returned_as_it_arrives(ask: Ask) -> None:
+    go_on = threading.Event()
+    reader = opened(ask(HEAD + DATA[:200_000], wait=go_on))
+    buffer = memoryview(bytearray(1 << 20))
+    with reader.nonblocking():
+        data = bytearray(reader.first(10_000_000))
+        while len(data) < 200_000:
+            data += buffer[: reader.fill(buffer)]
+        go_on.set()
+        while reader.left:
+            data += buffer[: reader.fill(buffer)]
+    assert data == DATA[:-LAST_BYTES]
 
 
-def stalling_at(place: int, over: threading.Event) -> Serve:
-    def stall(connection: socket.socket) -> None:
-        connection.sendall(HEAD + DATA[:place])
-        over.wait(10)
-
-    return stall
-
-
-PLACES = pytest.mark.parametrize("place", [0, 1, 300_000, len(DATA) - LAST_BYTES], ids=str)
-
-
+@PLAIN_AND_TLS
 @PLACES
-def test_swr_that_stalls_is_given_up(
-    certificate: Certificate | None, place: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("disconnects", [False, True], ids=["SWR stalls", "client disconnects"])
+def test_a_wait_for_content_ends(
+    ask: Ask, context: RequestContext, place: int, disconnects: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(body_reader, "STALL_SECONDS", 0.2)
-    over = threading.Event()
-    with server_of(stalling_at(place, over), certificate) as (_, ask):
-        response = ask()
-        with pytest.raises(TimeoutError, match="stopped sending"):
+    monkeypatch.setattr(body_reader, "DISCONNECT_POLL_SECONDS" if disconnects else "STALL_SECONDS", 0.1)
+    end = threading.Event()
+    response = ask(HEAD + DATA[:place], wait=end)
+    context.client, far = socket.socketpair()
+    with context.client, far:
+        if disconnects:
+            far.close()
+        with pytest.raises(ConnectionAbortedError if disconnects else TimeoutError):
             received(response)
-        over.set()
-        response.close()
-
-
-@PLACES
-def test_a_caller_that_leaves_waits_for_nothing(
-    certificate: Certificate | None, place: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(body_reader, "DISCONNECT_POLL_SECONDS", 0.05)
-    over = threading.Event()
-    ours, far = socket.socketpair()
-    with server_of(stalling_at(place, over), certificate) as (_, ask), ours:
-        response = ask()
-        token = request_context.current_request.set(request_context.RequestContext(ours))
-        far.close()
-        with pytest.raises(ConnectionAbortedError):
-            received(response)
-        request_context.current_request.reset(token)
-        over.set()
-        response.close()
+    end.set()
 
 
 @pytest.mark.parametrize(
@@ -206,70 +133,62 @@ def test_a_caller_that_leaves_waits_for_nothing(
     ],
     ids=["short", "chunked", "of unknown length"],
 )
-def test_others_are_left_to_urllib3(answer: bytes) -> None:
-    def other(connection: socket.socket) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\n" + answer)
-        connection.shutdown(socket.SHUT_WR)
-
-    with server_of(other, None) as (_, ask):
-        response = ask()
-        assert body_reader_for(response) is None
-        assert set(b"".join(response.raw.stream(1 << 20))) == {0}
-
-
-def test_insides_that_have_changed() -> None:
+def test_other_bodies_are_left_to_urllib3(ask: Ask, answer: bytes) -> None:
+    response = ask(b"HTTP/1.1 200 OK\r\n" + answer)
+    assert body_reader_for(response) is None
+    assert set(b"".join(response.raw.stream(1 << 20))) == {0}
     assert body_reader_for(requests.Response()) is None
 
 
 # As a download
 
 
-def test_a_download_goes_past_the_server(certificate: Certificate | None) -> None:
+@contextlib.contextmanager
+def client() -> Iterator[tuple[socket.socket, bytearray]]:
+    """The adapter's socket to a client, and what the client has received; all of it at the end."""
     ours, far = socket.socketpair()
-    told: list[int] = []
     passed = bytearray()
 
-    def take() -> None:
+    def receive() -> None:
         while block := far.recv(1 << 20):
             passed.extend(block)
 
-    with server_of(whole, certificate) as (_, ask), ours, far:
-        taker = threading.Thread(target=take)
-        taker.start()
-        download = Download(ask(), ours, told.append)
+    thread = threading.Thread(target=receive)
+    with far:
+        thread.start()
+        with ours:
+            yield ours, passed
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+@PLAIN_AND_TLS
+def test_a_download_is_sent_to_the_socket_of_the_client(ask: Ask) -> None:
+    counts: list[int] = []
+    with client() as (ours, passed):
+        download = Download(ask(), ours, counts.append)
         blocks = list(download)
         download.close()
-        ours.shutdown(socket.SHUT_RDWR)
-        taker.join(10)
     assert blocks[0] + passed + b"".join(blocks[1:]) == DATA
-    assert sum(told) == len(passed) > len(DATA) // 2
+    assert sum(counts) == len(passed) > len(DATA) // 2
 
 
 @pytest.mark.parametrize("end", [150_000, len(DATA) - LAST_BYTES, len(DATA) - 1])
-def test_a_download_that_swr_ends_early_is_cut(end: int) -> None:
-    def cut(connection: socket.socket) -> None:
-        connection.sendall(HEAD + DATA[:end])
-
-    ours, far = socket.socketpair()
-    with server_of(cut, None) as (_, ask), ours, far:
-        taker = threading.Thread(target=lambda: [None for _ in iter(lambda: far.recv(1 << 20), b"")])
-        taker.start()
-        download = Download(ask(), ours)
+def test_a_download_that_ends_early_raises(ask: Ask, end: int) -> None:
+    with client() as (ours, _):
+        download = Download(ask(HEAD + DATA[:end]), ours)
         with pytest.raises(ConnectionResetError):
             list(download)
         download.close()
-        ours.close()
-        taker.join(10)
-        assert not taker.is_alive()
 
 
-def test_the_caller_that_leaves_is_no_fault_of_swr() -> None:
+def test_a_client_that_disconnects_ends_the_download(ask: Ask) -> None:
     ours, far = socket.socketpair()
-    with server_of(whole, None) as (_, ask), ours:
+    with ours:
         download = Download(ask(), ours)
         far.close()
         with pytest.raises(BrokenPipeError):
             list(download)
-        connection = socket_of(download._response)
+        connection = opened(download._response)._connection
         download.close()
         assert connection.fileno() < 0 or select.select([connection], [], [], 0)

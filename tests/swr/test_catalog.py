@@ -32,7 +32,7 @@ from adapter.swr.client import SwrClient
 from adapter.swr.media_types import DOCKER_LIST
 from adapter.swr.repository import Repository
 from tests.credentials import OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PROJECT
-from tests.swr.scripted import TOKEN_PATH, Swr, client_of
+from tests.swr.scripted import TOKEN_PATH, Swr, client_of, error
 from tests.swr.test_management import ASTRAY, NAMESPACES, entry, refusal
 from tests.swr.test_models import DIGEST, repository, tag
 
@@ -82,7 +82,7 @@ def calls(catalog: Catalog, nested: Repository) -> list[Callable[[], object]]:
 # Repositories
 
 
-def test_repositories_of_an_organization(swr: Swr, catalog: Catalog, credentials: Credentials) -> None:
+def test_repositories_are_listed(swr: Swr, catalog: Catalog, credentials: Credentials) -> None:
     """SWR's filter may match too much."""
     others = repository(namespace="team2"), repository(name="b$c"), repository(name="NO")
     swr.answer("GET", REPOS, page(*others, repository(name="a")))
@@ -91,16 +91,13 @@ def test_repositories_of_an_organization(swr: Swr, catalog: Catalog, credentials
     order = {"order_column": "name", "order_type": "asc", "offset": "0", "limit": "100"}
     assert queries(swr, REPOS) == [{"namespace": "team", **order}]
     assert [request.path for request in swr.seen] == [TOKEN_PATH, REPOS]
-
-
-def test_all_repositories(swr: Swr, catalog: Catalog, credentials: Credentials) -> None:
-    swr.answer("GET", REPOS, page(repository(namespace="z"), repository(namespace="b")))
-    assert [str(each.repository) for each in catalog.repositories(credentials, None)] == ["b/app", "z/app"]
-    assert "namespace" not in queries(swr, REPOS)[0]
+    found = catalog.repositories(credentials, None)
+    assert [str(each.repository) for each in found] == ["team/a", "team/b/c", "team2/app"]
+    assert queries(swr, REPOS)[1] == order
 
 
 @pytest.mark.parametrize("answer", [page(), Response("null"), refusal(404, "SVCSTG.SWR.4040009")])
-def test_an_organization_without_repositories(
+def test_an_organization_without_repositories_has_an_empty_list(
     swr: Swr, catalog: Catalog, credentials: Credentials, answer: Response
 ) -> None:
     swr.answer("GET", REPOS, answer)
@@ -108,15 +105,22 @@ def test_an_organization_without_repositories(
     assert catalog.repositories(credentials, "team") == []
     with pytest.raises(Denied, match="'other' not found in SWR, or owned by another account"):
         catalog.repositories(credentials, "other")
-    for error, kind in ((ORGANIZATION_MISSING, OrganizationUnknown), *((each, Unexpected) for each in ASTRAY)):
-        swr.answer("GET", REPOS, error)
+    for refused, kind in ((ORGANIZATION_MISSING, OrganizationUnknown), *((each, Unexpected) for each in ASTRAY)):
+        swr.answer("GET", REPOS, refused)
         with pytest.raises(kind):
             catalog.repositories(credentials, "team")
 
 
-def test_nothing_is_signed_with_a_wrong_secret(swr: Swr, catalog: Catalog, nested: Repository) -> None:
-    swr.answer("GET", TOKEN_PATH, Response(json.dumps({"errors": [{"message": "Authenticate Error"}]}), 401))
-    for call in calls(catalog, nested) * 2:
+def test_nothing_is_signed_with_a_wrong_secret(
+    swr: Swr, client: SwrClient, catalog: Catalog, nested: Repository
+) -> None:
+    swr.answer("GET", TOKEN_PATH, error(401, "Authenticate Error"))
+    signed: list[Callable[[], object]] = [
+        *calls(catalog, nested),
+        lambda: client.organizations.all(nested.credentials),
+        lambda: client.organizations.create(nested.credentials, "team"),
+    ]
+    for call in signed * 2:
         with pytest.raises(CredentialsRefused):
             call()
     assert [request.path for request in swr.seen] == [TOKEN_PATH]
@@ -125,38 +129,44 @@ def test_nothing_is_signed_with_a_wrong_secret(swr: Swr, catalog: Catalog, neste
 # Tags
 
 
-def test_tags_of_a_nested_repository(swr: Swr, catalog: Catalog, nested: Repository) -> None:
-    swr.answer("GET", TAGS, page(tag(Tag="v2"), tag(Tag="v1"), tag(Tag="")))
+def test_tags_of_a_nested_repository_are_listed(
+    swr: Swr, catalog: Catalog, nested: Repository, by_key: Repository
+) -> None:
+    swr.answer("GET", TAGS, page(tag(Tag="v2"), tag(Tag="v1"), tag(Tag="")), refusal(404, "SVCSTG.SWR.4041057"))
     assert [each.name for each in catalog.tags(nested)] == ["v1", "v2"]
     assert queries(swr, TAGS) == [{"order_column": "tag", "order_type": "asc", "offset": "0", "limit": "100"}]
+    assert catalog.tags(nested) == []
+    swr.answer("GET", LISTS, {"name": "team/a/b", "tags": ["v2", "", "v1"]})
+    assert [(each.name, each.digest) for each in catalog.tags(by_key)] == [("v1", None), ("v2", None)]
+    assert swr.count("GET", LISTS) == 1
+
+
+COMMON: list[tuple[Response, type[AdapterError]]] = [
+    (refusal(404, "SVCSTG.SWR.4040113"), RepositoryUnknown),
+    (refusal(404, "X"), RepositoryUnknown),
+    *((answer, Unexpected) for answer in ASTRAY),
+    (ORGANIZATION_MISSING, OrganizationUnknown),
+    (refusal(403, "SVCSTG.SWR.4039001"), Denied),
+    (refusal(401, "APIG.0301"), CredentialsRefused),
+]
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind"),
+    ("method", "answer", "kind"),
     [
-        (refusal(404, "SVCSTG.SWR.4040113"), RepositoryUnknown),
-        (refusal(404, "X"), RepositoryUnknown),
-        *((answer, Unexpected) for answer in ASTRAY),
-        (ORGANIZATION_MISSING, OrganizationUnknown),
-        (refusal(403, "SVCSTG.SWR.4039001"), Denied),
-        (refusal(401, "APIG.0301"), CredentialsRefused),
-        (Response("<html>"), Unexpected),
-        (page(tag(digest="yesterday")), Unexpected),
-        (page(tag(), total=10**9), Unexpected),
+        *((method, *each) for method in ("GET", "DELETE") for each in COMMON),
+        *(("GET", answer, Unexpected) for answer in (Response("<html>"), page(tag(digest="yesterday")))),
+        ("GET", page(tag(), total=10**9), Unexpected),
+        *(("DELETE", refusal(404, f"SVCSTG.SWR.{n}"), ManifestUnknown) for n in (4040048, 4040115, 4041056)),
     ],
 )
-def test_errors_of_a_tag_list(
-    swr: Swr, catalog: Catalog, nested: Repository, answer: Response, kind: type[AdapterError]
+def test_an_error_for_a_tag_list_or_deletion_is_raised(
+    swr: Swr, catalog: Catalog, nested: Repository, method: str, answer: Response, kind: type[AdapterError]
 ) -> None:
-    swr.answer("GET", TAGS, answer)
+    swr.answer(method, TAGS if method == "GET" else TAG, answer)
     with pytest.raises(AdapterError) as caught:
-        catalog.tags(nested)
+        catalog.tags(nested) if method == "GET" else catalog.delete_tag(nested, "v1")
     assert type(caught.value) is kind
-
-
-def test_a_repository_without_a_tag_list_has_no_tags(swr: Swr, catalog: Catalog, nested: Repository) -> None:
-    swr.answer("GET", TAGS, refusal(404, "SVCSTG.SWR.4041057"))
-    assert catalog.tags(nested) == []
 
 
 # Queries that SWR may reject
@@ -164,14 +174,6 @@ def test_a_repository_without_a_tag_list_has_no_tags(swr: Swr, catalog: Catalog,
 
 def accepts(swr: Swr, path: str, answer: Response, accepted: Callable[[Request], bool]) -> None:
     swr.answer("GET", path, lambda each: answer if accepted(each) else refusal(400, "SVCSTG.SWR.4000014", "no such"))
-
-
-def test_rejected_parameters_are_left_out_from_then_on(swr: Swr, catalog: Catalog, nested: Repository) -> None:
-    accepts(swr, TAGS, page(tag()), lambda request: set(request.args) == {"offset", "limit"})
-    for _ in range(2):
-        assert [each.name for each in catalog.tags(nested)] == ["v1"]
-    sent = [sorted(set(each) - {"offset", "limit"}) for each in queries(swr, TAGS)]
-    assert sent == [["order_column", "order_type"], ["filter"], [], []]
 
 
 def test_the_accepted_query_is_remembered_for_each_account(
@@ -192,23 +194,23 @@ def test_the_accepted_query_is_remembered_for_each_account(
     assert [first_has_filter(other) for _ in range(2)] == [False, False]
 
 
-def test_the_accepted_query_is_forgotten_after_an_hour(
-    swr: Swr, catalog: Catalog, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+def test_other_queries_are_tried_if_swr_rejects_one(
+    swr: Swr, catalog: Catalog, nested: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "QUERY_TTL_SECONDS", 0.0)
-    accepts(swr, REPOS, page(), lambda request: "filter" in request.args)
-    for _ in range(2):
-        assert catalog.repositories(credentials, None) == []
-    assert ["filter" in each for each in queries(swr, REPOS)] == [False, True] * 2
-
-
-def test_other_queries_are_tried_if_swr_rejects_the_remembered_one(
-    swr: Swr, catalog: Catalog, nested: Repository
-) -> None:
-    for accepted in ("filter", "order_column"):
-        accepts(swr, TAGS, page(tag()), lambda request, accepted=accepted: accepted in request.args)  # type: ignore[misc]
+    def sent(accepted: Callable[[Request], bool]) -> list[str | None]:
+        """The first parameter other than offset and limit of each query."""
+        before = len(queries(swr, TAGS))
+        accepts(swr, TAGS, page(tag()), accepted)
         assert len(catalog.tags(nested)) == 1
-    assert ["filter" in each for each in queries(swr, TAGS)] == [False, True, True, False]
+        return [min(set(each) - {"offset", "limit"}, default=None) for each in queries(swr, TAGS)[before:]]
+
+    assert sent(lambda request: set(request.args) == {"offset", "limit"}) == ["order_column", "filter", None]
+    assert sent(lambda _: True) == [None]
+    assert sent(lambda request: "filter" in request.args) == [None, "order_column", "filter"]
+    assert sent(lambda request: "order_column" in request.args) == ["filter", "order_column"]
+    monkeypatch.setattr(module, "QUERY_TTL_SECONDS", 0.0)
+    for _ in range(2):
+        assert sent(lambda request: "filter" in request.args)[-2:] == ["order_column", "filter"]
     accepts(swr, TAGS, page(), lambda _: False)
     with pytest.raises(AdapterError, match="no such"):
         catalog.tags(nested)
@@ -217,10 +219,10 @@ def test_other_queries_are_tried_if_swr_rejects_the_remembered_one(
 # Costs
 
 
-def test_each_manifest_is_parsed_once(
+def test_a_manifest_in_a_tag_list_is_parsed_once(
     swr: Swr, catalog: Catalog, nested: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may have megabytes, and the list needs its type, its configuration and its original."""
+    """A manifest may have megabytes; the list needs its type, its configuration and its source."""
     index = {"schemaVersion": 2, "mediaType": DOCKER_LIST, "manifests": [], "annotations": {SOURCE_DIGEST: DIGEST}}
     manifests = [with_content_digest(json.dumps(index).encode()).decode(), '{"config": {"mediaType": "a/b"}}']
     swr.answer("GET", TAGS, page(*(tag(Tag=f"v{n}", manifest=each) for n, each in enumerate(manifests))))
@@ -255,9 +257,7 @@ def test_a_small_page_does_not_wait_for_a_large_one(swr: Swr, catalog: Catalog, 
         assert waiting.result(10) == 1
 
 
-def test_a_page_that_trickles_times_out(
-    swr: Swr, catalog: Catalog, nested: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_page_times_out(swr: Swr, catalog: Catalog, nested: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LIST_TIMEOUT_SECONDS", 0.3)
     stop = threading.Event()
 
@@ -275,7 +275,7 @@ def test_a_page_that_trickles_times_out(
 # With only the login key
 
 
-def test_dockyard_lists_repositories(swr: Swr, catalog: Catalog, key_only: Credentials) -> None:
+def test_dockyard_lists_repositories_with_the_login_key(swr: Swr, catalog: Catalog, key_only: Credentials) -> None:
     swr.answer("GET", DOCKYARD, page(repository(), repository(name="a/b")))
     assert [each.name for each in catalog.repositories(key_only, "team")] == ["a/b", "app"]
     (query,) = queries(swr, DOCKYARD)
@@ -289,13 +289,25 @@ def test_dockyard_lists_repositories(swr: Swr, catalog: Catalog, key_only: Crede
 @pytest.mark.parametrize(
     "answer", [404, 401, 405, 301, Response("<html>", content_type="text/html"), refusal(404, "X"), *ASTRAY]
 )
-def test_without_dockyard_the_sk_is_needed(swr: Swr, catalog: Catalog, key_only: Credentials, answer: Any) -> None:
+def test_without_dockyard_the_sk_is_required(swr: Swr, catalog: Catalog, key_only: Credentials, answer: Any) -> None:
     swr.answer("GET", DOCKYARD, answer)
     with pytest.raises(Denied, match="cannot list repositories with the login key alone: enter the SK"):
         catalog.repositories(key_only, "team")
 
 
-def test_without_dockyard_and_management_host_the_host_is_needed(swr: Swr, nested: Repository) -> None:
+def test_a_404_of_dockyard_with_a_code_means_missing(
+    swr: Swr, client: SwrClient, catalog: Catalog, key_only: Credentials
+) -> None:
+    """An empty list does not show who owns the organization."""
+    for code, kind in (("4040009", Denied), ("4040058", OrganizationUnknown)):
+        for path in (DOCKYARD, "/dockyard/v2/namespaces"):
+            swr.answer("GET", path, refusal(404, f"SVCSTG.SWR.{code}"))
+        with pytest.raises(kind):
+            catalog.repositories(key_only, "team")
+        assert client.organizations.all(key_only) == []
+
+
+def test_without_dockyard_and_management_host_the_host_is_required(swr: Swr, nested: Repository) -> None:
     """As in eu-ch2, whose host is unknown (`docs/facts/swr.md §1`)."""
     swr.grant()
     swr.answer("GET", DOCKYARD, 404)
@@ -303,24 +315,6 @@ def test_without_dockyard_and_management_host_the_host_is_needed(swr: Swr, neste
     for call in (calls(catalog, nested)[0], calls(catalog, nested)[2]):
         with pytest.raises(Denied, match="no management API configured for eu-de: set `api` of eu-de in"):
             call()
-
-
-@pytest.mark.parametrize(("code", "kind"), [("4040009", Denied), ("4040058", OrganizationUnknown)])
-def test_a_404_of_dockyard_with_a_code_means_missing(
-    swr: Swr, client: SwrClient, catalog: Catalog, key_only: Credentials, code: str, kind: type[AdapterError]
-) -> None:
-    """An empty list does not show who owns the organization."""
-    swr.answer("GET", DOCKYARD, refusal(404, f"SVCSTG.SWR.{code}"))
-    swr.answer("GET", "/dockyard/v2/namespaces", refusal(404, f"SVCSTG.SWR.{code}"))
-    with pytest.raises(kind):
-        catalog.repositories(key_only, "team")
-    assert client.organizations.all(key_only) == []
-
-
-def test_tags_have_only_names(swr: Swr, catalog: Catalog, by_key: Repository) -> None:
-    swr.answer("GET", LISTS, {"name": "team/a/b", "tags": ["v2", "", "v1"]})
-    assert [(each.name, each.digest) for each in catalog.tags(by_key)] == [("v1", None), ("v2", None)]
-    assert swr.count("GET", LISTS) == 1
 
 
 def test_a_repository_without_tags_is_looked_up(swr: Swr, catalog: Catalog, by_key: Repository) -> None:
@@ -358,25 +352,3 @@ def test_a_tag_is_deleted(swr: Swr, catalog: Catalog, nested: Repository, by_key
     with pytest.raises(Denied, match="login key alone"):
         catalog.delete_tag(by_key, "v1")
     assert swr.count("DELETE", TAG) == 2
-
-
-@pytest.mark.parametrize(
-    ("answer", "kind"),
-    [
-        (refusal(404, "SVCSTG.SWR.4040048"), ManifestUnknown),
-        (refusal(404, "SVCSTG.SWR.4040115"), ManifestUnknown),
-        (refusal(404, "SVCSTG.SWR.4041056"), ManifestUnknown),
-        (refusal(404, "SVCSTG.SWR.4040113"), RepositoryUnknown),
-        (refusal(404, "X"), RepositoryUnknown),
-        *((answer, Unexpected) for answer in ASTRAY),
-        (ORGANIZATION_MISSING, OrganizationUnknown),
-        (refusal(403, "SVCSTG.SWR.4039002"), Denied),
-    ],
-)
-def test_errors_of_a_deletion(
-    swr: Swr, catalog: Catalog, nested: Repository, answer: Response, kind: type[AdapterError]
-) -> None:
-    swr.answer("DELETE", TAG, answer)
-    with pytest.raises(AdapterError) as caught:
-        catalog.delete_tag(nested, "v1")
-    assert type(caught.value) is kind

@@ -10,13 +10,7 @@ from adapter.swr.circuit_breaker import (
     UNREACHABLE_SECONDS,
     CircuitBreaker,
 )
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 @pytest.fixture
@@ -29,7 +23,7 @@ def breaker(clock: Clock) -> CircuitBreaker:
     return CircuitBreaker(clock)
 
 
-def test_an_unreachable_host_is_said_at_once_then_one_request_probes(breaker: CircuitBreaker, clock: Clock) -> None:
+def test_an_unreachable_host_is_rejected_until_one_request_probes(breaker: CircuitBreaker, clock: Clock) -> None:
     assert breaker.rejection("a") is None
     breaker.note_unreachable("a", TimedOut("no connection to a within 5 s"), clock.now)
     refusal = breaker.rejection("a")
@@ -38,18 +32,18 @@ def test_an_unreachable_host_is_said_at_once_then_one_request_probes(breaker: Ci
     assert breaker.rejection("b") is None
     clock.now += UNREACHABLE_SECONDS
     assert breaker.rejection("a") is None
-    assert breaker.rejection("a") is not None, "one probes, the others wait for it"
+    assert breaker.rejection("a") is not None, "only one request probes"
     clock.now += PROBE_SECONDS
-    assert breaker.rejection("a") is None, "the probe has told nothing"
+    assert breaker.rejection("a") is None, "the probe has no result"
 
 
-def test_whoever_gets_through_ends_it(breaker: CircuitBreaker, clock: Clock) -> None:
+def test_a_reached_host_is_not_rejected(breaker: CircuitBreaker, clock: Clock) -> None:
     breaker.note_unreachable("a", Unreachable("x"), clock.now)
     breaker.note_reached("a")
     assert breaker.rejection("a") is None
 
 
-def test_one_that_others_reach_is_not_unreachable(breaker: CircuitBreaker, clock: Clock) -> None:
+def test_a_host_reached_meanwhile_is_not_rejected(breaker: CircuitBreaker, clock: Clock) -> None:
     begun = clock.now
     clock.now += 1
     breaker.note_reached("a")
@@ -60,7 +54,7 @@ def test_one_that_others_reach_is_not_unreachable(breaker: CircuitBreaker, clock
     assert breaker.rejection("a") is not None
 
 
-def test_5xx_are_a_credentials_own(breaker: CircuitBreaker, clock: Clock) -> None:
+def test_unavailable_counts_for_one_pair_of_credentials(breaker: CircuitBreaker, clock: Clock) -> None:
     breaker.note_unavailable("a", "one")
     assert breaker.is_unavailable("a", "one")
     assert not breaker.is_unavailable("a", "two")
@@ -73,7 +67,7 @@ def test_5xx_are_a_credentials_own(breaker: CircuitBreaker, clock: Clock) -> Non
     assert not breaker.is_unavailable("a", "one")
 
 
-def test_it_does_not_grow(breaker: CircuitBreaker) -> None:
+def test_the_number_of_entries_is_limited(breaker: CircuitBreaker) -> None:
     for number in range(3 * MAX_ENTRIES):
         breaker.note_unreachable(str(number), Unreachable("x"), 0)
         breaker.note_unavailable(str(number), "one")

@@ -31,7 +31,7 @@ from adapter.swr.models import Organization
 from adapter.swr.repository import Repository
 from adapter.swr.retry import BEST_EFFORT
 from adapter.swr.tokens import PUSH
-from tests.swr.scripted import TOKEN_PATH, Swr, client_of, jwt
+from tests.swr.scripted import TOKEN_PATH, Swr, client_of, error, jwt
 from tests.swr.test_management import NAMESPACES, entry, gateway, refusal
 
 DOCKYARD = "/dockyard/v2/namespaces"
@@ -47,73 +47,75 @@ def _granted(swr: Swr) -> None:
     swr.grant()
 
 
+class Creator:
+    """Creates the organization `team`."""
+
+    def __init__(self, swr: Swr, client: SwrClient, credentials: Credentials) -> None:
+        self.swr = swr
+        self.organizations = client.organizations
+        self.credentials = credentials
+        swr.answer("GET", TEAM, entry("team"))
+
+    def create(self, name: str = "team") -> None:
+        self.organizations.create(self.credentials, name)
+
+    @property
+    def posts(self) -> int:
+        return self.swr.count("POST", NAMESPACES)
+
+
+@pytest.fixture
+def creator(swr: Swr, client: SwrClient, credentials: Credentials) -> Creator:
+    return Creator(swr, client, credentials)
+
+
 def token(request: Request) -> Response:
-    """Of a token endpoint that knows no organization `gone` and denies access to `closed`."""
+    """Of a token endpoint for which `gone` does not exist and `closed` is not accessible."""
     messages = {"gone": "Image organization does not exist", "closed": "you do not have the permission"}
     for name, message in messages.items():
         if request.args.get("scope", "").startswith(f"repository:{name}/"):
-            return Response(json.dumps({"errors": [{"message": message}]}), 401)
+            return error(401, message)
     return Response(json.dumps({"token": jwt()}))
-
-
-def test_nothing_is_signed_with_a_wrong_secret(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
-    swr.answer("GET", TOKEN_PATH, Response(json.dumps({"errors": [{"message": "Authenticate Error"}]}), 401))
-    for _ in range(3):
-        with pytest.raises(CredentialsRefused):
-            client.organizations.all(credentials)
-        with pytest.raises(CredentialsRefused):
-            client.organizations.create(credentials, "team")
-    assert [request.path for request in swr.seen] == [TOKEN_PATH]
 
 
 # Creation
 
 
-def test_a_creation_right_after_another_sends_no_second_post(
-    swr: Swr, client: SwrClient, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_creation_right_after_another_sends_no_second_post(creator: Creator, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no gap between the end of a creation and the moment when it is remembered."""
-    swr.answer("POST", NAMESPACES, 201)
-    swr.answer("GET", TEAM, entry("team"))
-    flights = client.organizations._flights
+    creator.swr.answer("POST", NAMESPACES, 201)
+    flights = creator.organizations._flights
     do = flights.do
 
     def do_and_create(key: Hashable, function: Callable[[], None], *, timeout: float) -> tuple[None, bool]:
         monkeypatch.setattr(flights, "do", do)
         outcome = do(key, function, timeout=timeout)
         with contextlib.suppress(OrganizationExists):
-            client.organizations.create(credentials, "team")
+            creator.create()
         return outcome
 
     monkeypatch.setattr(flights, "do", do_and_create)
-    client.organizations.create(credentials, "team")
-    assert swr.count("POST", NAMESPACES) == 1
+    creator.create()
+    assert creator.posts == 1
 
 
-def test_a_second_creation_costs_a_look_up(
-    swr: Swr, client: SwrClient, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    swr.answer("POST", NAMESPACES, 201)
-    swr.answer("GET", TEAM, entry("team"))
-    client.organizations.create(credentials, "team")
+def test_a_second_creation_is_a_look_up(creator: Creator, monkeypatch: pytest.MonkeyPatch) -> None:
+    creator.swr.answer("POST", NAMESPACES, refusal(400, "SVCSTG.SWR.4000097"), 201)
+    # A failed creation is not remembered.
+    with pytest.raises(OrganizationQuota, match="quota"):
+        creator.create()
+    creator.create()
     with pytest.raises(OrganizationExists):
-        client.organizations.create(credentials, "team")
-    assert swr.count("POST", NAMESPACES) == 1
+        creator.create()
+    assert creator.posts == 2
     # If the organization was deleted meanwhile, it is created again.
-    swr.answer("GET", TEAM, MISSING)
-    client.organizations.create(credentials, "team")
-    assert swr.count("POST", NAMESPACES) == 2
+    creator.swr.answer("GET", TEAM, MISSING)
+    creator.create()
+    assert creator.posts == 3
     # Of several threads at the same time only the first creates it.
-    monkeypatch.setattr(client.organizations._flights, "do", lambda *_, **__: (None, False))
+    monkeypatch.setattr(creator.organizations._flights, "do", lambda *_, **__: (None, False))
     with pytest.raises(OrganizationExists, match="a moment ago"):
-        client.organizations.create(credentials, "team")
-
-
-def test_a_failed_creation_is_not_remembered(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
-    swr.answer("POST", NAMESPACES, refusal(400, "SVCSTG.SWR.4000097"))
-    for _ in range(2):
-        with pytest.raises(OrganizationQuota, match="quota"):
-            client.organizations.create(credentials, "team")
+        creator.create()
 
 
 @pytest.mark.parametrize(
@@ -125,39 +127,43 @@ def test_a_failed_creation_is_not_remembered(swr: Swr, client: SwrClient, creden
         (Response(json.dumps(entry("team", auth=1))), Denied, "read-only access"),
     ],
 )
-def test_409_for_a_creation(
-    swr: Swr, client: SwrClient, credentials: Credentials, found: Response, kind: type[AdapterError], message: str
+def test_409_for_a_creation_names_the_reason(
+    creator: Creator, found: Response, kind: type[AdapterError], message: str
 ) -> None:
-    swr.answer("POST", NAMESPACES, CONFLICT)
-    swr.answer("GET", TEAM, found)
+    creator.swr.answer("POST", NAMESPACES, CONFLICT)
+    creator.swr.answer("GET", TEAM, found)
     with pytest.raises(kind, match=message) as caught:
-        client.organizations.create(credentials, "team")
+        creator.create()
     assert caught.value.swr_code == (None if kind is Denied else "SVCSTG.SWR.4090060")
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"), [("library", OrganizationReserved), ("Team", NameInvalid), ("a/b", NameInvalid)]
-)
-def test_an_invalid_name_costs_no_request(
-    swr: Swr, client: SwrClient, credentials: Credentials, name: str, kind: type[AdapterError]
-) -> None:
-    with pytest.raises(kind):
-        client.organizations.create(credentials, name)
-    assert not swr.seen
+def test_a_name_that_may_not_be_created_causes_no_post(creator: Creator) -> None:
+    kinds = {"library": OrganizationReserved, "Team": NameInvalid, "a/b": NameInvalid}
+    for name, kind in kinds.items():
+        with pytest.raises(kind):
+            creator.create(name)
+    assert not creator.swr.seen
+    creator.organizations = client_of(creator.swr, create_namespaces=False).organizations
+    creator.swr.answer("GET", TEAM, MISSING, entry("team"))
+    with pytest.raises(CreationRefused, match="SWR_ADAPTER_CREATE_NAMESPACES"):
+        creator.create()
+    with pytest.raises(OrganizationExists):
+        creator.create()
+    assert creator.posts == 0
 
 
 @pytest.mark.parametrize("answer", [Response("", 201), CONFLICT], ids=["created", "exists"])
-def test_after_a_creation_nobody_waits_for_an_older_token_request(
+def test_no_token_request_from_before_a_creation_is_joined_after_it(
     swr: Swr, client: SwrClient, credentials: Credentials, answer: Response
 ) -> None:
-    """A token that was requested before the creation is denied after it; later requests must not join that one."""
+    """The earlier request is denied, because the organization did not exist when it was sent."""
     repositories = [Repository(credentials, RepositoryName(name, "app")) for name in ("team", "other")]
     requested, release = threading.Semaphore(0), threading.Event()
 
     def late(request: Request) -> Response:
         requested.release()
         assert release.wait(10)
-        return Response(json.dumps({"errors": [{"code": "DENIED", "message": "organization does not exist"}]}), 401)
+        return error(401, "organization does not exist")
 
     client.tokens.confirm(credentials)
     swr.answer("GET", TOKEN_PATH, late, late, token)
@@ -176,20 +182,10 @@ def test_after_a_creation_nobody_waits_for_an_older_token_request(
         assert all(isinstance(each.exception(10), OrganizationUnknown) for each in old)
 
 
-def test_creation_can_be_disabled(swr: Swr, credentials: Credentials) -> None:
-    swr.answer("GET", TEAM, MISSING, entry("team"))
-    client = client_of(swr, create_namespaces=False)
-    with pytest.raises(CreationRefused, match="SWR_ADAPTER_CREATE_NAMESPACES"):
-        client.organizations.create(credentials, "team")
-    with pytest.raises(OrganizationExists):
-        client.organizations.create(credentials, "team")
-    assert swr.count("POST", NAMESPACES) == 0
-
-
 # With only the login key
 
 
-def test_dockyard_lists_and_creates(swr: Swr, client: SwrClient, key_only: Credentials) -> None:
+def test_dockyard_lists_and_creates_with_the_login_key(swr: Swr, client: SwrClient, key_only: Credentials) -> None:
     swr.answer("GET", DOCKYARD, {"namespaces": [entry("a")]})
     swr.answer("POST", DOCKYARD, 201, CONFLICT)
     assert client.organizations.named(key_only, ["a", "b"]) == [Organization("a", 7, 5)]
@@ -234,16 +230,14 @@ def test_an_organization_is_found_without_the_permission_to_list(
         swr.answer("GET", path, NO_PERMISSION)
     found = client.organizations.named(credentials, ["a", "b", "c", "gone"])
     assert found == [Organization("a", 7, 5), Organization("c")]
-
-
-def test_a_locked_account_sends_no_request_for_each_name(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
+    swr.seen.clear()
     swr.answer("GET", NAMESPACES, LOCKED)
     with pytest.raises(AccountBlocked):
         client.organizations.named(credentials, ["a", "b"])
-    assert [request.path for request in swr.seen] == [TOKEN_PATH, NAMESPACES]
+    assert [request.path for request in swr.seen] == [NAMESPACES]
 
 
-def test_exists_is_true_if_the_look_up_fails(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
+def test_an_organization_exists_if_the_look_up_fails(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     swr.answer("GET", NAMESPACES, {"namespaces": [entry("a")]}, {"namespaces": [entry("a")]}, 501, LOCKED)
     found = [client.organizations.exists(credentials, name) for name in ("a", "b", "b", "b")]
     assert found == [True, False, True, True]
@@ -264,8 +258,17 @@ def test_check_needs_the_token_endpoint_first_and_ignores_the_rate_limit(
     assert swr.seen[-1].path == TOKEN_PATH
 
 
+def test_check_needs_a_valid_signature_but_no_permission(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
+    swr.answer("GET", NAMESPACES, NO_PERMISSION)
+    client.check(credentials)
+    for answer, kind in ((refusal(401, "APIG.0301"), CredentialsRefused), (LOCKED, AccountBlocked)):
+        swr.answer("GET", NAMESPACES, answer)
+        with pytest.raises(kind):
+            client.check(parse_credentials(f"eu-de@{kind.__name__}", "secret", ["eu-de"]))
+
+
 @pytest.mark.parametrize("answer", [Response("", 501), Response("<html>"), Response("", 404)])
-def test_check_passes_without_the_management_api(
+def test_an_outage_of_the_management_api_is_reported_after_the_check(
     swr: Swr, client: SwrClient, credentials: Credentials, answer: Response
 ) -> None:
     swr.answer("GET", NAMESPACES, answer, answer, {"namespaces": []})
@@ -283,16 +286,15 @@ def test_check_passes_without_the_management_api(
 
 def test_throttling_is_no_outage(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
     """A run repeats its requests for longer than the check lasts."""
-    swr.answer("GET", NAMESPACES, Response("", 501), throttled := Response("", 429, {"Retry-After": "60"}))
-    client.check(credentials)
-    client.report_outage(credentials)
-    swr.answer("GET", NAMESPACES, throttled, Response("", 501))
-    client.state.drop("api-outage:eu-de")
-    client.check(credentials)
-    client.report_outage(credentials)
+    throttled, failed = Response("", 429, {"Retry-After": "60"}), Response("", 501)
+    for answers in ((failed, throttled), (throttled, failed)):
+        client.state.drop("api-outage:eu-de")
+        swr.answer("GET", NAMESPACES, *answers)
+        client.check(credentials)
+        client.report_outage(credentials)
 
 
-def test_look_ups_that_any_client_can_cause_keep_to_the_rate_limit(
+def test_look_ups_for_any_client_keep_the_rate_limit(
     swr: Swr, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("adapter.swr.rate_limit.interruptible_sleep", lambda _: None)
@@ -306,15 +308,3 @@ def test_look_ups_that_any_client_can_cause_keep_to_the_rate_limit(
         with pytest.raises((CredentialsRefused, Throttled)):
             client.tokens.confirm(parse_credentials("eu-de@AK", f"secret{number}", ["eu-de"]), BEST_EFFORT)
     assert swr.count("GET", TOKEN_PATH) <= 4
-
-
-@pytest.mark.parametrize(
-    ("answer", "kind"),
-    [(NO_PERMISSION, None), (LOCKED, AccountBlocked), (refusal(401, "APIG.0301"), CredentialsRefused)],
-)
-def test_check_needs_a_valid_signature_but_no_permission(
-    swr: Swr, client: SwrClient, credentials: Credentials, answer: Response, kind: type[AdapterError] | None
-) -> None:
-    swr.answer("GET", NAMESPACES, answer)
-    with pytest.raises(kind) if kind else contextlib.nullcontext():
-        client.check(credentials)

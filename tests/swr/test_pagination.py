@@ -16,15 +16,13 @@ from adapter.swr.pagination import MAX_ENTRIES, MAX_PAGES, PAGE_SIZE, Page, Page
 class Server:
     """A list of names, sorted or latest push first.
 
-    `cap` shortens its pages. `with_total`: it sends the size of the list. `empty_is_404`: it answers 404 in place of an
-    empty page. `after[n]` changes the list after page n.
+    `cap` shortens its pages. `with_total`: it sends the size of the list. `after[n]` changes the list after page n.
     """
 
     names: list[str]
     cap: int = PAGE_SIZE
     with_total: bool = True
     sorted: bool = True
-    empty_is_404: bool = False
     after: dict[int, Callable[[list[str]], None]] = field(default_factory=dict)
     offsets: list[int] = field(default_factory=list)
 
@@ -33,8 +31,6 @@ class Server:
         listed = sorted(self.names) if self.sorted else self.names
         chosen = listed[offset : offset + min(limit, self.cap)]
         self.offsets.append(offset)
-        if self.empty_is_404 and offset and not chosen:
-            raise RepositoryUnknown("no such page")
         page = Page(chosen, len(chosen), len(listed) if self.with_total else None)
         if change := self.after.get(len(self.offsets)):
             change(self.names)
@@ -45,7 +41,7 @@ class Server:
 
 
 class Script:
-    """Pages, or 404 in place of None: one after the other, the last one repeatedly if `repeat`."""
+    """Returns these pages, or a 404 in place of None; then the last one again if `repeat`."""
 
     def __init__(self, *pages: Page[str] | None, repeat: bool = False) -> None:
         self._pages = list(pages)
@@ -61,6 +57,10 @@ class Script:
 
     def all(self) -> list[str]:
         return PagedList(self.fetch, str, "tags of a/b").all()
+
+
+def page(names: str | list[str], total: int | None = None) -> Page[str]:
+    return Page(list(names), len(names), total)
 
 
 def names(count: int) -> list[str]:
@@ -127,38 +127,92 @@ def test_pushes_alone_cost_no_second_reading(by_name: bool) -> None:
     assert len(server.offsets) == 5
 
 
-def test_pushes_that_fill_a_page_do_not_end_the_list() -> None:
-    server = Server(names(9), cap=2, with_total=False, sorted=False)
-    server.after[1] = lambda stored: stored.__setitem__(slice(0, 0), ["x", "y"])
-    assert set(names(9)) <= set(server.all())
-
-
-# Endless lists
+# Unusual pages
 
 
 @pytest.mark.parametrize(("count", "total"), [(1, None), (7, None), (99, None), (7, 7), (PAGE_SIZE, PAGE_SIZE)])
 def test_a_repeated_page_shorter_than_the_limit_is_the_whole_list(count: int, total: int | None) -> None:
     found = names(count)
     # In any order.
-    script = Script(*(Page(found[at:] + found[:at], count, total) for at in range(3)))
+    script = Script(*(page(found[at:] + found[:at], total) for at in range(3)))
     assert script.all() == found
     assert script.offsets == ([0] if total else [0, count, 2 * count])
 
 
+FULL, SEVEN = names(PAGE_SIZE), names(7)
+FELL = [page("a", 3), page("c", 2)]
+FELL_TO_THE_END = [page("a", 3), page("", 2)]
+SHORT = [page("a", 3), page("", 3)]
+
+
+@pytest.mark.parametrize(
+    ("pages", "expected"),
+    [
+        # Entries that are left out or listed twice are not missing.
+        ([Page(["a"], 3, 3)], ["a"]),
+        ([page("aa", 2)], ["a"]),
+        *(([page(SEVEN, total), page("xy", total), page("", total)], [*SEVEN, "x", "y"]) for total in (0, 1, 6)),
+        # A page that is empty by mistake is requested again.
+        ([page(SEVEN, 9), page("", 9), page(SEVEN, 9), page("xy", 9)], [*SEVEN, "x", "y"]),
+        # Without a total, a second 404 after a short page is the end.
+        ([page(SEVEN), None] * 2, SEVEN),
+        ([page(FULL, 101), None, page(FULL, 100)], FULL),
+        # The list stops changing.
+        ([*FELL, *FELL, page("ab", 2)], ["a", "b", "c"]),
+        ([*FELL_TO_THE_END, *SHORT, page("a", 1)], ["a"]),
+        # An entry of an earlier reading does not replace one that is missing now.
+        ([*FELL, page("a", 2), page("", 2), page("ab", 2)], ["a", "b", "c"]),
+    ],
+)
+def test_pages_are_joined_to_a_list(pages: list[Page[str] | None], expected: list[str]) -> None:
+    script = Script(*pages)
+    assert script.all() == expected
+    assert len(script.offsets) == len(pages)
+
+
+@pytest.mark.parametrize(
+    ("pages", "message"),
+    [
+        *(([page(SEVEN, total), page("xy", total), page("", total)] * 2, rf"\(9 of {total} ") for total in (10, 5_000)),
+        ([page(FULL), None] * 2, "breaks off after 100 entries"),
+        ([page(FULL, 150), None] * 2, r"tags of a/b is incomplete \(100 of 150 announced entries\)"),
+        ([page(SEVEN, 14)] * 4, r"incomplete \(7 of 14 announced entries\)"),
+        ([*FELL, None], "changed"),
+        (FELL * 3, r"tags of a/b changed during all 3 attempts"),
+        ([page("a", 4), page("b"), page("d", 3)] * 3, "changed"),
+        ([page("a", 4), page("c", 3), page("de", 4)] * 3, "changed"),
+        ([each for total in (2, 3, 4) for each in (page("a", total), page("", total))], "changed"),
+        ([*FELL_TO_THE_END, *SHORT, *SHORT], r"incomplete \(1 of 3"),
+        ([*FELL_TO_THE_END, *FELL_TO_THE_END, *SHORT], "changed"),
+    ],
+)
+def test_an_incomplete_or_changing_list_raises(pages: list[Page[str] | None], message: str) -> None:
+    """Harbor treats missing entries as deleted, also one that moved to an earlier page."""
+    script = Script(*pages)
+    with pytest.raises(Unavailable, match=message) as caught:
+        script.all()
+    assert caught.value.retry_after == 10.0
+    assert len(script.offsets) == len(pages)
+
+
 @pytest.mark.parametrize(("count", "total"), [(PAGE_SIZE, None), (PAGE_SIZE, 150), (7, 50_000)])
-def test_a_repeated_page_is_not_the_whole_list_if_there_may_be_more(count: int, total: int | None) -> None:
-    script = Script(Page(names(count), count, total), repeat=True)
+def test_an_endless_list_raises(count: int, total: int | None) -> None:
+    script = Script(page(names(count), total), repeat=True)
     with pytest.raises(Unexpected, match=f"returns the same page of {count} tags of a/b at every offset"):
         script.all()
     assert script.offsets == [0, count, 2 * count]
 
-
-def test_pages_in_a_circle_raise() -> None:
-    def fetch(offset: int, limit: int) -> Page[str]:
-        return Page([f"t{(offset + number) % 14}" for number in range(7)], 7, None)
+    def circle(offset: int, limit: int) -> Page[str]:
+        return page([f"t{(offset + number) % 14}" for number in range(7)])
 
     with pytest.raises(Unexpected, match="keeps returning the same pages"):
-        PagedList(fetch, str, "tags").all()
+        PagedList(circle, str, "tags").all()
+
+
+def test_the_latest_version_of_an_entry_is_returned() -> None:
+    answers = [Page([("a", 1), ("b", 1)], 2, 3), Page([("b", 2)], 1, 3), Page([("a", 1), ("b", 2), ("c", 1)], 3, 3)]
+    found = PagedList(lambda offset, limit: answers.pop(0), lambda pair: pair[0], "tags")
+    assert found.all() == [("a", 1), ("b", 2), ("c", 1)]
 
 
 def test_too_many_pages_raise() -> None:
@@ -178,119 +232,6 @@ def test_too_many_entries_raise(monkeypatch: pytest.MonkeyPatch) -> None:
         Server(names(60), with_total=False).all()
 
 
-# Totals
-
-
-@pytest.mark.parametrize("total", [10, 5_000])
-def test_a_list_that_ends_before_its_total_raises_after_a_second_reading(total: int) -> None:
-    """Harbor treats missing entries as deleted. An empty page may have been a mistake."""
-    pages = [Page(names(7), 7, total), Page(["x", "y"], 2, total), Page[str]([], 0, total)] * 2
-    script = Script(*pages)
-    with pytest.raises(Unavailable, match=rf"tags of a/b is incomplete \(9 of {total} announced entries\)") as caught:
-        script.all()
-    assert caught.value.retry_after == 10.0
-    assert script.offsets == [0, 7, 9] * 2
-
-
-@pytest.mark.parametrize("total", [0, 1, 6])
-def test_a_total_smaller_than_what_was_sent_is_ignored(total: int) -> None:
-    pages = [Page(names(9)[:7], 7, total), Page(names(9)[7:], 2, total), Page([], 0, total)]
-    assert Script(*pages).all() == names(9)
-
-
-def test_entries_that_are_left_out_or_listed_twice_are_not_missing() -> None:
-    for page in (Page(["a"], 3, 3), Page(["a", "a"], 2, 2)):
-        script = Script(page)
-        assert script.all() == ["a"]
-        assert script.offsets == [0]
-
-
-def test_the_latest_version_of_an_entry_counts() -> None:
-    answers = [Page([("a", 1), ("b", 1)], 2, 3), Page([("b", 2)], 1, 3), Page([("a", 1), ("b", 2), ("c", 1)], 3, 3)]
-    found = PagedList(lambda offset, limit: answers.pop(0), lambda pair: pair[0], "tags")
-    assert found.all() == [("a", 1), ("b", 2), ("c", 1)]
-
-
-def test_a_page_that_is_empty_by_mistake_is_requested_again() -> None:
-    first, rest = Page(names(7), 7, 9), Page(["x", "y"], 2, 9)
-    assert Script(first, Page([], 0, 9), first, rest).all() == [*names(7), "x", "y"]
-
-
-# Missing pages
-
-
-def test_a_missing_first_page_raises() -> None:
-    with pytest.raises(RepositoryUnknown):
-        Script(None).all()
-
-
-def test_a_deletion_that_removes_the_last_page_hides_nothing() -> None:
-    server = Server(names(PAGE_SIZE + 1), empty_is_404=True)
-    server.after[1] = lambda stored: stored.remove("t00007")
-    assert set(names(PAGE_SIZE + 1)) - {"t00007"} <= set(server.all())
-    assert server.offsets == [0, PAGE_SIZE, 0]
-
-
-def test_without_a_total_a_repeated_404_after_a_short_page_is_the_end() -> None:
-    server = Server(names(PAGE_SIZE - 1), with_total=False, empty_is_404=True)
-    assert server.all() == names(PAGE_SIZE - 1)
-    assert server.offsets == [0, PAGE_SIZE - 1] * 2
-
-
-@pytest.mark.parametrize(
-    ("pages", "message"),
-    [
-        ([Page(names(PAGE_SIZE), PAGE_SIZE, None), None] * 2, "breaks off after 100 entries"),
-        ([Page(names(PAGE_SIZE), PAGE_SIZE, 150), None] * 2, r"incomplete \(100 of 150 announced entries\)"),
-        ([Page(names(7), 7, 14)] * 4, r"incomplete \(7 of 14 announced entries\)"),
-        ([Page(["a"], 1, 3), Page(["c"], 1, 2), None], "changed"),
-    ],
-    ids=["no total", "total", "same page twice", "gone at the second reading"],
-)
-def test_a_missing_later_page_raises(pages: list[Page[str] | None], message: str) -> None:
-    with pytest.raises(Unavailable, match=message):
-        Script(*pages).all()
-
-
-# Totals that change
-
-FELL = [Page(["a"], 1, 3), Page(["c"], 1, 2)]
-FELL_TO_THE_END = [Page(["a"], 1, 3), Page[str]([], 0, 2)]
-SHORT = [Page(["a"], 1, 3), Page[str]([], 0, 3)]
-
-
-@pytest.mark.parametrize(
-    ("pages", "message"),
-    [
-        (FELL * 3, r"tags of a/b changed during all 3 attempts"),
-        ([Page(["a"], 1, 4), Page(["b"], 1, None), Page(["d"], 1, 3)] * 3, "changed"),
-        ([Page(["a"], 1, 4), Page(["c"], 1, 3), Page(["d", "e"], 2, 4)] * 3, "changed"),
-        ([page for total in (2, 3, 4) for page in (Page(["a"], 1, total), Page[str]([], 0, total))], "changed"),
-        ([*FELL_TO_THE_END, *SHORT, *SHORT], r"incomplete \(1 of 3"),
-        ([*FELL_TO_THE_END, *FELL_TO_THE_END, *SHORT], "changed"),
-    ],
-    ids=["falls", "falls across a page without", "falls and rises", "differs each time", "steady twice", "steady once"],
-)
-def test_a_list_that_keeps_changing_raises(pages: list[Page[str]], message: str) -> None:
-    """Harbor would treat an entry that moved to an earlier page as deleted."""
-    with pytest.raises(Unavailable, match=message) as caught:
-        Script(*pages).all()
-    assert caught.value.retry_after == 10.0
-
-
-@pytest.mark.parametrize(
-    ("pages", "found"),
-    [
-        ([*FELL, *FELL, Page(["a", "b"], 2, 2)], ["a", "b", "c"]),
-        ([*FELL_TO_THE_END, *SHORT, Page(["a"], 1, 1)], ["a"]),
-        # An entry of an earlier reading does not replace one that is missing now.
-        ([*FELL, Page(["a"], 1, 2), Page([], 0, 2), Page(["a", "b"], 2, 2)], ["a", "b", "c"]),
-    ],
-)
-def test_a_list_that_stops_changing_is_returned(pages: list[Page[str]], found: list[str]) -> None:
-    assert Script(*pages).all() == found
-
-
 # Parsing a page
 
 
@@ -302,19 +243,14 @@ def read(entry: object) -> str | None:
 @pytest.mark.parametrize(
     ("header", "total"),
     [
-        ("0-2/9", 9),
+        *((header, 9) for header in ("0-2/9", "items 0-2/9", " 0-2/ 9 ")),
         ("0-2/0", 0),
-        ("items 0-2/9", 9),
-        (" 0-2/ 9 ", 9),
         *((header, None) for header in ("0-2/*", "0-2", "0-2/-9", "0-2/" + "9" * 40, "nonsense", "", None)),
     ],
 )
-def test_content_range(header: str | None, total: int | None) -> None:
-    page = parse_page(RawPage(b'[{"n": "a"}, {"n": null}]', header), read, "tags")
-    assert (page.entries, page.sent, page.total) == (["a"], 2, total)
-
-
-def test_null_is_an_empty_list() -> None:
+def test_the_total_is_read_from_content_range(header: str | None, total: int | None) -> None:
+    found = parse_page(RawPage(b'[{"n": "a"}, {"n": null}]', header), read, "tags")
+    assert (found.entries, found.sent, found.total) == (["a"], 2, total)
     assert parse_page(RawPage(b"null", None), read, "tags") == Page([], 0, None)
 
 

@@ -1,77 +1,52 @@
-"""Time that a request waits in the adapter for its turn is not SWR's."""
+"""The time limit of a request to SWR excludes the time that the request waits in the adapter for its turn."""
 
 from __future__ import annotations
 
-import time
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import requests
 
-from adapter.errors import Throttled, TimedOut
+from adapter.errors import AdapterError, Throttled, TimedOut
 from adapter.settings import Settings
 from adapter.swr.rate_limit import RateLimit
 from adapter.swr.retry import IDEMPOTENT, RetryPolicy
 from adapter.swr.transport import Transport
+from tests.clock import Clock
+
+SHORT = RetryPolicy(total_seconds=4, statuses=frozenset(), retry_broken=True)
 
 
-class Queue:
-    """A rate limit that lets each attempt wait so long, an SWR that fails each in a second, and their clock."""
+@pytest.mark.parametrize(
+    ("wait", "policy", "error"), [(57, IDEMPOTENT, Throttled), (25, IDEMPOTENT, Throttled), (5, SHORT, TimedOut)]
+)
+def test_time_for_swr_excludes_the_wait_for_a_turn(
+    monkeypatch: pytest.MonkeyPatch, wait: float, policy: RetryPolicy, error: type[AdapterError]
+) -> None:
+    """Each attempt waits for its turn, and then fails after a second."""
+    clock = Clock()
+    left: list[float] = []
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, wait: float) -> None:
-        self.now = 1000.0
-        self.left: list[float] = []
-        """For SWR, in each attempt."""
-        self._wait = wait
-        monkeypatch.setattr("adapter.swr.transport.time", self)
-        monkeypatch.setattr("adapter.swr.transport.interruptible_sleep", self._pass)
-        monkeypatch.setattr(RateLimit, "take", lambda _, __, policy: self._take(policy))
-        monkeypatch.setattr(Transport, "_attempt", self._attempt)
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def time(self) -> float:
-        return time.time()
-
-    def _pass(self, seconds: float) -> None:
-        self.now += seconds
-
-    def _take(self, policy: float) -> None:
-        if self._wait > policy:
+    def take(_: object, __: object, limit: float) -> None:
+        if wait > limit:
             raise Throttled("no turn")
-        self._pass(self._wait)
+        clock.sleep(wait)
 
-    def _attempt(self, _: Any, __: Any, policy: RetryPolicy, *___: Any) -> requests.Response | TimedOut:
-        self.left.append(policy.total_seconds)
-        self._pass(1)
-        return TimedOut("nothing")
+    def attempt(*arguments: Any) -> requests.Response | TimedOut:
+        left.append(arguments[3].total_seconds)
+        clock.sleep(1)
+        return TimedOut("no response")
 
-    def ask(self, policy: RetryPolicy) -> None:
-        with Transport(Settings()) as transport:
-            transport.send("GET", "http://127.0.0.1:1/", headers={}, access_key="a", policy=policy)
-
-
-def test_swr_has_the_whole_time_after_a_long_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    queue = Queue(monkeypatch, 57)
-    with pytest.raises(Throttled):
-        queue.ask(IDEMPOTENT)
-    assert queue.left == [60]
-
-
-def test_each_attempt_waits_on_its_own_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    queue = Queue(monkeypatch, 5)
-    with pytest.raises(TimedOut):
-        queue.ask(RetryPolicy(total_seconds=4, statuses=frozenset(), retry_broken=True))
-    assert len(queue.left) > 1
-    assert queue.left[0] == 4
-    # A second for each attempt, and what lies between two.
-    assert all(earlier - 2 < later < earlier for earlier, later in zip(queue.left, queue.left[1:], strict=False))
-
-
-def test_all_waits_together_are_no_longer_than_one_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    queue = Queue(monkeypatch, 25)
-    with pytest.raises(Throttled):
-        queue.ask(IDEMPOTENT)
-    assert len(queue.left) == 2
-    assert queue.now <= 1000 + IDEMPOTENT.queue_seconds + IDEMPOTENT.total_seconds
+    monkeypatch.setattr("adapter.swr.transport.time", clock)
+    monkeypatch.setattr("adapter.swr.transport.interruptible_sleep", clock.sleep)
+    monkeypatch.setattr(RateLimit, "take", take)
+    monkeypatch.setattr(Transport, "_attempt", attempt)
+    with Transport(Settings()) as transport, pytest.raises(error):
+        transport.send("GET", "http://127.0.0.1:1/", headers={}, access_key="a", policy=policy)
+    assert left[0] == policy.total_seconds
+    assert len(left) == {57: 1, 25: 2}.get(int(wait), len(left))
+    assert policy is IDEMPOTENT or len(left) > 1
+    # An attempt takes a second, and the pause before the next one less than a second.
+    assert all(earlier - 2 < later < earlier for earlier, later in pairwise(left))
+    assert clock.now <= 1000 + policy.queue_seconds + policy.total_seconds

@@ -7,7 +7,6 @@ import pytest
 import requests
 from werkzeug import Request, Response
 
-from adapter.credentials import Credentials
 from adapter.errors import (
     AdapterError,
     Denied,
@@ -17,12 +16,11 @@ from adapter.errors import (
     Unavailable,
     Unexpected,
 )
-from adapter.references import RepositoryName
 from adapter.swr import tags
 from adapter.swr.client import SwrClient
 from adapter.swr.repository import Repository
 from adapter.swr.tags import parse_tags
-from tests.swr.scripted import TOKEN_PATH, Handler, Swr
+from tests.swr.scripted import TOKEN_PATH, Handler, Swr, error
 from tests.swr.test_management import ASTRAY, NAMESPACES, entry, refusal
 
 LIST = "/v2/org/repo/tags/list"
@@ -30,14 +28,14 @@ NEXT = f'<{LIST}?last=v2>; rel="next"'
 
 
 class Lister:
-    """Lists the tags of org/repo, for which `swr` returns the answers one after the other."""
+    """Lists the tags of a repository, for which `swr` returns the answers one after the other."""
 
-    def __init__(self, swr: Swr, client: SwrClient, credentials: Credentials) -> None:
+    def __init__(self, swr: Swr, client: SwrClient, repository: Repository) -> None:
         swr.grant()
         swr.answer("GET", NAMESPACES, {"namespaces": [entry("org")]})
         self.swr = swr
         self.client = client
-        self.repository = Repository(credentials, RepositoryName("org", "repo"))
+        self.repository = repository
 
     def names(self, *answers: Handler | Response | int) -> list[str]:
         if answers:
@@ -46,15 +44,12 @@ class Lister:
 
 
 @pytest.fixture
-def lister(swr: Swr, client: SwrClient, credentials: Credentials) -> Lister:
-    return Lister(swr, client, credentials)
+def lister(swr: Swr, client: SwrClient, repository: Repository) -> Lister:
+    return Lister(swr, client, repository)
 
 
 def page(*tags: str | None, link: str = "") -> Response:
     return Response(json.dumps({"name": "org/repo", "tags": list(tags)}), headers={"Link": link} if link else {})
-
-
-MISSING = Response(json.dumps({"errors": [{"code": "NAME_UNKNOWN", "message": "words"}]}), 404)
 
 
 def test_a_whole_list_costs_one_request(lister: Lister) -> None:
@@ -78,23 +73,29 @@ def test_pages_are_joined(lister: Lister, form: str, relation: str) -> None:
     assert [query.get("last") for query in queries] == [None, ["2"], ["4"]]
 
 
-@pytest.mark.parametrize("answer", ['{"name": "x", "tags": null}', '{"name": "x"}', '{"tags": ["", null]}'])
-def test_a_missing_repository_has_no_tags(lister: Lister, answer: str) -> None:
-    assert lister.names(Response(answer)) == []
+MISSING = error(404, "words", "NAME_UNKNOWN")
+OTHER_HOST = "`registry` of eu-de in SWR_ADAPTER_REGIONS"
 
 
-def test_a_404_for_the_first_page_means_a_missing_repository(lister: Lister) -> None:
-    with pytest.raises(RepositoryUnknown, match="org/repo"):
-        lister.names(MISSING)
-
-
-@pytest.mark.parametrize("answer", ASTRAY)
-def test_a_404_of_another_host_raises(lister: Lister, answer: Response) -> None:
-    with pytest.raises(Unexpected, match="`registry` of eu-de in SWR_ADAPTER_REGIONS"):
+@pytest.mark.parametrize(
+    ("answer", "kind", "message"),
+    [
+        (MISSING, RepositoryUnknown, "org/repo"),
+        *((answer, Unexpected, OTHER_HOST) for answer in ASTRAY),
+        (599, Unavailable, "599"),
+        *((page("v1", link=f'<{LIST}{query}>; rel="next"'), Unexpected, "never ends") for query in ("", "?last=v1")),
+    ],
+)
+def test_an_error_for_the_first_page_raises(
+    lister: Lister, answer: Response | int, kind: type[AdapterError], message: str
+) -> None:
+    with pytest.raises(AdapterError, match=message) as caught:
         lister.names(answer)
+    assert type(caught.value) is kind
+    assert lister.swr.count("GET", LIST) <= 2 or answer == 599
 
 
-def test_a_missing_organization(lister: Lister) -> None:
+def test_a_missing_organization_raises(lister: Lister) -> None:
     lister.swr.answer("GET", NAMESPACES, {"namespaces": []})
     with pytest.raises(Denied, match="'org'"):
         lister.names(401)
@@ -107,23 +108,12 @@ def test_the_list_is_read_again_after_a_404_for_a_later_page(lister: Lister) -> 
     first = page("v1", "v2", link=NEXT)
     assert lister.names(first, MISSING, first, page("v3")) == ["v1", "v2", "v3"]
     assert lister.swr.count("GET", LIST) == 4
-
-
-def test_two_404s_for_a_later_page_raise(lister: Lister) -> None:
-    first = page("v1", "v2", link=NEXT)
     with pytest.raises(Unavailable, match="broke off after 2 tags in all 2 attempts") as caught:
         lister.names(first, MISSING, first, MISSING)
     assert caught.value.retry_after == 10.0
 
 
-@pytest.mark.parametrize("link", [f'<{LIST}>; rel="next"', f"<{LIST}?last=v1>; rel=next"])
-def test_a_page_that_links_to_itself_raises(lister: Lister, link: str) -> None:
-    with pytest.raises(Unexpected, match="never ends"):
-        lister.names(page("v1", link=link))
-    assert lister.swr.count("GET", LIST) <= 2
-
-
-def test_limits_of_a_list(lister: Lister, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_beyond_its_limits_raises(lister: Lister, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tags, "MAX_PAGES", 20)
     with pytest.raises(Unexpected, match="never ends"):
         lister.names(lambda request: page("v1", link=f'<{LIST}?last={len(lister.swr.seen)}>; rel="next"'))
@@ -160,12 +150,6 @@ def test_a_link_header_costs_no_more_than_its_length(lister: Lister, part: str) 
     assert lister.client.tag_lister._next_path(lister.repository.credentials, response) is None
 
 
-def test_other_errors_pass(lister: Lister) -> None:
-    with pytest.raises(AdapterError) as caught:
-        lister.names(599)
-    assert type(caught.value) is Unavailable
-
-
 DOCUMENTS = ["", "[]", "{}", *(f'{{"tags":{each}}}' for each in ('{"a":1}', '"v1"', "[1]", "0", '""')), "[" * 99_999]
 
 
@@ -175,5 +159,12 @@ def test_an_invalid_list_raises(document: str) -> None:
         parse_tags(document.encode())
 
 
-def test_invalid_tags_are_left_out() -> None:
-    assert parse_tags(json.dumps({"tags": ["v1", " ", "a/b", "sha256:0", "x" * 129, "é"]}).encode()) == {"v1"}
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        *((text, set()) for text in ('{"name": "x", "tags": null}', '{"name": "x"}', '{"tags": ["", null]}')),
+        (json.dumps({"tags": ["v1", " ", "a/b", "sha256:0", "x" * 129, "é"]}), {"v1"}),
+    ],
+)
+def test_invalid_tags_are_left_out(document: str, expected: set[str]) -> None:
+    assert parse_tags(document.encode()) == expected

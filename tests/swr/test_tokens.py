@@ -4,6 +4,7 @@ import base64
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,99 +21,75 @@ from adapter.swr.repository import Repository
 from adapter.swr.token_response import DEFAULT_LIFETIME_SECONDS, MARGIN_SECONDS, lifetime_of
 from adapter.swr.tokens import PULL, PUSH
 from tests.credentials import ACCESS_ID, LOGIN_KEY, WRONG_SECRET
-from tests.swr.scripted import TOKEN_PATH, Swr, client_of, jwt
-
-REPOSITORY = RepositoryName("org", "repo")
+from tests.swr.scripted import TOKEN_PATH, Swr, client_of, error, jwt, scopeless_only
 
 
-def denied(message: str) -> Response:
-    return Response(json.dumps({"errors": [{"code": "DENIED", "message": message}]}), 401)
-
-
-def scopeless_only(message: str) -> Any:
-    """Says yes to the credentials and no to the scope."""
-
-    def answer(request: Request) -> Response:
-        return denied(message) if "scope" in request.args else Response(json.dumps({"token": jwt()}))
-
-    return answer
-
-
-def test_asks_with_get_its_own_scope_and_the_login_key(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
-    swr.grant()
-    client.tokens.bearer(Repository(credentials, REPOSITORY), PUSH)
+def test_a_token_is_requested_with_its_scope_and_the_login_key(
+    swr: Swr, client: SwrClient, repository: Repository
+) -> None:
+    token = jwt()
+    swr.answer("GET", TOKEN_PATH, {"token": token})
+    client.tokens.bearer(repository, PUSH)
     (request,) = swr.seen
     assert request.method == "GET"
     assert request.args.to_dict() == {"service": "dockyard", "scope": "repository:org/repo:pull,push"}
     assert request.authorization is not None
     assert (request.authorization.username, request.authorization.password) == (ACCESS_ID, LOGIN_KEY)
+    assert token not in repr(client.tokens._tokens)
 
 
-def test_a_token_is_kept_for_its_repository_and_actions(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
+def test_a_token_is_kept_for_its_repository_and_actions(swr: Swr, client: SwrClient, repository: Repository) -> None:
     swr.answer("GET", TOKEN_PATH, *({"token": jwt() + str(number)} for number in range(9)))
-    pull = client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
-    assert client.tokens.bearer(Repository(credentials, REPOSITORY), PULL) == pull
-    push = client.tokens.bearer(Repository(credentials, REPOSITORY), PUSH)
+    pull = client.tokens.bearer(repository, PULL)
+    assert client.tokens.bearer(repository, PULL) == pull
+    push = client.tokens.bearer(repository, PUSH)
     assert push != pull
-    assert client.tokens.bearer(Repository(credentials, RepositoryName("org", "other")), PULL) not in (pull, push)
+    other = replace(repository, name=RepositoryName("org", "other"))
+    assert client.tokens.bearer(other, PUSH) not in (pull, push)
+    assert client.tokens.bearer(other, PULL) == client.tokens.bearer(other, PUSH)
     assert len(swr.seen) == 3
-    client.tokens.forget(Repository(credentials, REPOSITORY))
-    assert client.tokens.bearer(Repository(credentials, REPOSITORY), PULL) not in (pull, push)
-
-
-def test_a_token_for_pushing_serves_pulling(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
-    swr.grant()
-    assert client.tokens.bearer(Repository(credentials, REPOSITORY), PUSH) == client.tokens.bearer(
-        Repository(credentials, REPOSITORY), PULL
-    )
-    assert len(swr.seen) == 1
-
-
-def test_accounts_do_not_share_tokens(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
-    swr.grant()
-    client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
-    swr.answer("GET", TOKEN_PATH, denied("Authenticate Error"))
+    client.tokens.forget(repository)
+    assert client.tokens.bearer(repository, PULL) not in (pull, push)
+    swr.answer("GET", TOKEN_PATH, {"token": jwt(life=20)})
+    expired = replace(repository, name=RepositoryName("org", "expired"))
+    for _ in range(2):
+        client.tokens.bearer(expired, PULL)
+    assert len(swr.seen) == 6
+    swr.answer("GET", TOKEN_PATH, error(401, "Authenticate Error"))
     with pytest.raises(CredentialsRefused):
-        client.tokens.bearer(Repository(parse_credentials(ACCESS_ID, WRONG_SECRET, ["eu-de"]), REPOSITORY), PULL)
+        client.tokens.bearer(replace(other, credentials=parse_credentials(ACCESS_ID, WRONG_SECRET, ["eu-de"])), PULL)
 
 
-def test_many_threads_ask_once(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
-    asked = threading.Event()
+def test_concurrent_threads_share_one_token_request(swr: Swr, client: SwrClient, repository: Repository) -> None:
+    release = threading.Event()
 
     def slow(_: Request) -> Response:
-        asked.wait(0.3)
+        release.wait(0.3)
         return Response(json.dumps({"token": jwt()}))
 
     swr.answer("GET", TOKEN_PATH, slow)
     with ThreadPoolExecutor(8) as pool:
-        tokens = set(pool.map(lambda _: client.tokens.bearer(Repository(credentials, REPOSITORY), PULL), range(8)))
+        tokens = set(pool.map(lambda _: client.tokens.bearer(repository, PULL), range(8)))
     assert len(tokens) == 1
     assert len(swr.seen) == 1
 
 
-def test_who_is_overtaken_takes_the_token_that_came_meanwhile(
-    swr: Swr, client: SwrClient, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+def test_a_token_that_was_issued_meanwhile_is_used(
+    swr: Swr, client: SwrClient, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between its look into the cache and its request another one asks from beginning to end."""
+    """Another thread requests it between the cache look-up and the request."""
     swr.grant()
     tokens: list[str] = []
     once = iter([True])
 
-    def overtaken(_: Credentials) -> None:
+    def issue_first(_: Credentials) -> None:
         if next(once, False):
-            tokens.append(client.tokens.bearer(Repository(credentials, REPOSITORY), PULL))
+            tokens.append(client.tokens.bearer(repository, PULL))
 
-    monkeypatch.setattr(client.tokens._auth_failures, "raise_cached", overtaken)
-    tokens.append(client.tokens.bearer(Repository(credentials, REPOSITORY), PULL))
+    monkeypatch.setattr(client.tokens._auth_failures, "raise_cached", issue_first)
+    tokens.append(client.tokens.bearer(repository, PULL))
     assert tokens[0] == tokens[1]
     assert len(swr.seen) == 1
-
-
-def test_an_expired_token_is_replaced(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
-    swr.answer("GET", TOKEN_PATH, {"token": jwt(life=20)})
-    client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
-    client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
-    assert len(swr.seen) == 2
 
 
 def unsigned(claims: dict[str, Any]) -> str:
@@ -136,59 +113,41 @@ def unsigned(claims: dict[str, Any]) -> str:
         ("a.W10.c", None, DEFAULT_LIFETIME_SECONDS - MARGIN_SECONDS),
     ],
 )
-def test_how_long_a_token_lives(token: str, expires_in: object, life: float) -> None:
+def test_the_lifetime_of_a_token_is_read(token: str, expires_in: object, life: float) -> None:
     assert lifetime_of(token, expires_in, 5000.0) == life
 
 
-def test_a_refusal_is_remembered_for_the_whole_credential(
-    swr: Swr, client: SwrClient, credentials: Credentials
-) -> None:
+def test_rejected_credentials_are_remembered(swr: Swr, client: SwrClient, repository: Repository) -> None:
     wrong = parse_credentials(ACCESS_ID, WRONG_SECRET, ["eu-de"])
-    swr.answer("GET", TOKEN_PATH, denied("Authenticate Error"))
+    swr.answer("GET", TOKEN_PATH, error(401, "Authenticate Error"))
     for _ in range(5):
         with pytest.raises(CredentialsRefused, match="rejected the credentials"):
             client.tokens.login(wrong)
         with pytest.raises(CredentialsRefused):
-            client.tokens.bearer(Repository(wrong, REPOSITORY), PULL)
+            client.tokens.bearer(replace(repository, credentials=wrong), PULL)
     assert len(swr.seen) == 1
     swr.grant()
-    client.tokens.login(credentials)
+    client.tokens.login(repository.credentials)
     assert len(swr.seen) == 2
 
 
-def test_a_yes_is_not_remembered_by_login(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
-    swr.answer("GET", TOKEN_PATH, {"token": jwt()}, denied("Authenticate Error"))
-    client.tokens.login(credentials)
-    with pytest.raises(CredentialsRefused):
-        client.tokens.login(credentials)
-
-
-def test_confirm_is_content_with_a_live_token(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
-    swr.grant()
-    client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
-    client.tokens.confirm(credentials)
-    assert len(swr.seen) == 1
-
-
-def test_confirm_does_not_trust_a_token_that_swr_refused_or_that_is_over(
-    swr: Swr, client: SwrClient, credentials: Credentials
-) -> None:
+def test_confirm_ignores_a_forgotten_or_expired_token(swr: Swr, client: SwrClient, repository: Repository) -> None:
     swr.answer("GET", TOKEN_PATH, {"token": jwt(life=900)}, {"token": jwt(life=20)})
-    client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
-    client.tokens.forget(Repository(credentials, REPOSITORY))
-    client.tokens.confirm(credentials)
-    client.tokens.confirm(credentials)
+    client.tokens.bearer(repository, PULL)
+    client.tokens.forget(repository)
+    client.tokens.confirm(repository.credentials)
+    client.tokens.confirm(repository.credentials)
     assert len(swr.seen) == 3
 
 
 # Which credentials SWR has accepted
 
 
-def test_credentials_are_accepted_with_a_token_and_until_they_are_refused(
+def test_credentials_are_accepted_from_a_token_until_a_rejection(
     swr: Swr, client: SwrClient, credentials: Credentials
 ) -> None:
     assert not client.tokens.accepted(credentials)
-    swr.answer("GET", TOKEN_PATH, {"token": jwt(life=20)}, denied("Authenticate Error"))
+    swr.answer("GET", TOKEN_PATH, {"token": jwt(life=20)}, error(401, "Authenticate Error"))
     client.tokens.login(credentials)
     assert client.tokens.accepted(credentials)
     assert not client.tokens.accepted(parse_credentials(ACCESS_ID, WRONG_SECRET, ["eu-de"]))
@@ -197,7 +156,9 @@ def test_credentials_are_accepted_with_a_token_and_until_they_are_refused(
     assert not client.tokens.accepted(credentials)
 
 
-def test_other_replicas_know_what_one_has_proven(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
+def test_accepted_credentials_are_shared_between_replicas(
+    swr: Swr, client: SwrClient, credentials: Credentials
+) -> None:
     swr.grant()
     client.tokens.login(credentials)
     state = client.state
@@ -207,43 +168,42 @@ def test_other_replicas_know_what_one_has_proven(swr: Swr, client: SwrClient, cr
     assert ACCESS_ID.partition("@")[2] not in str(state._values)  # type: ignore[attr-defined]
 
 
-def test_a_live_token_is_proof_after_the_hour(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
+def test_credentials_with_a_valid_token_are_accepted(swr: Swr, client: SwrClient, repository: Repository) -> None:
     swr.answer("GET", TOKEN_PATH, {"token": jwt(life=86_400)})
-    client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
-    client.tokens._accepted.withdraw(credentials)
-    assert client.tokens.accepted(credentials)
+    client.tokens.bearer(repository, PULL)
+    client.tokens._accepted.withdraw(repository.credentials)
+    assert client.tokens.accepted(repository.credentials)
 
 
-def test_made_up_secrets_do_not_count_for_the_access_key(
-    swr: Swr, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+def test_invented_secrets_do_not_count_for_the_access_key(
+    swr: Swr, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     charged: list[str] = []
     monkeypatch.setattr(RateLimit, "take", lambda _, account, __: charged.append(account))
     client = client_of(swr, requests_per_second=20.0)
-    swr.answer("GET", TOKEN_PATH, denied("Authenticate Error"))
+    swr.answer("GET", TOKEN_PATH, error(401, "Authenticate Error"))
     for number in range(3):
+        invented = parse_credentials(ACCESS_ID, f"{WRONG_SECRET}{number}", ["eu-de"])
         with pytest.raises(CredentialsRefused):
-            client.tokens.bearer(
-                Repository(parse_credentials(ACCESS_ID, f"{WRONG_SECRET}{number}", ["eu-de"]), REPOSITORY), PULL
-            )
+            client.tokens.bearer(replace(repository, credentials=invented), PULL)
     assert charged == ["eu-de/(not accepted)"] * 3
     swr.grant()
-    client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
-    client.tokens.bearer(Repository(credentials, RepositoryName("org", "other")), PULL)
-    assert charged[3:] == ["eu-de/(not accepted)", credentials.regional_key]
+    client.tokens.bearer(repository, PULL)
+    client.tokens.bearer(replace(repository, name=RepositoryName("org", "other")), PULL)
+    assert charged[3:] == ["eu-de/(not accepted)", repository.credentials.regional_key]
 
 
-def test_pull_that_is_refused_is_asked_with_push(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
-    """Whether SWR grants pulling alone, of a repository that does not exist yet, is not known."""
+def test_a_denied_pull_token_is_requested_with_push(swr: Swr, client: SwrClient, repository: Repository) -> None:
+    """It is unknown whether SWR issues a pull token for a repository that does not exist yet."""
 
     def answer(request: Request) -> Response:
         if request.args.get("scope", "").endswith(":pull"):
-            return denied("no")
+            return error(401, "no")
         return Response(json.dumps({"token": jwt()}))
 
     swr.answer("GET", TOKEN_PATH, answer)
-    client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
-    client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
+    client.tokens.bearer(repository, PULL)
+    client.tokens.bearer(repository, PULL)
     assert [request.args.get("scope", "")[-9:] for request in swr.seen] == ["repo:pull", "", "pull,push"]
 
 
@@ -251,11 +211,11 @@ def test_pull_that_is_refused_is_asked_with_push(swr: Swr, client: SwrClient, cr
     ("scoped", "right"),
     [
         (Response(json.dumps({"token": jwt()})), True),
-        (denied("Image organization does not exist"), True),
-        (denied("Authenticate Error"), False),
+        (error(401, "Image organization does not exist"), True),
+        (error(401, "Authenticate Error"), False),
     ],
 )
-def test_an_swr_that_wants_a_scope(
+def test_login_uses_a_scope_if_swr_requires_one(
     swr: Swr, client: SwrClient, credentials: Credentials, scoped: Response, right: bool
 ) -> None:
     def answer(request: Request) -> Response:
@@ -271,68 +231,56 @@ def test_an_swr_that_wants_a_scope(
             client.tokens.login(credentials)
 
 
-def test_a_missing_organization(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
-    swr.answer("GET", TOKEN_PATH, scopeless_only("Image organization does not exist"))
-    with pytest.raises(OrganizationUnknown):
-        client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
-
-
 @pytest.mark.parametrize("message", ["you do not have the permission", "no", "requested access is denied"])
-def test_401_for_a_scope_is_no_wrong_password(
-    swr: Swr, client: SwrClient, credentials: Credentials, message: str
+def test_401_for_a_scope_does_not_reject_the_credentials(
+    swr: Swr, client: SwrClient, repository: Repository, message: str
 ) -> None:
-    swr.answer("GET", TOKEN_PATH, scopeless_only(message))
+    swr.answer("GET", TOKEN_PATH, scopeless_only(error(401, message)))
     for _ in range(2):
         with pytest.raises(Denied):
-            client.tokens.bearer(Repository(credentials, REPOSITORY), PUSH)
-    client.tokens.login(credentials)
-
-
-def test_an_odd_401_that_is_a_wrong_password(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
+            client.tokens.bearer(repository, PUSH)
+    client.tokens.login(repository.credentials)
+    swr.answer("GET", TOKEN_PATH, scopeless_only(error(401, "Image organization does not exist")))
+    with pytest.raises(OrganizationUnknown):
+        client.tokens.bearer(repository, PULL)
+    swr.seen.clear()
     swr.answer("GET", TOKEN_PATH, Response("nope", 401))
     with pytest.raises(CredentialsRefused):
-        client.tokens.bearer(Repository(credentials, REPOSITORY), PUSH)
+        client.tokens.bearer(repository, PUSH)
     assert ["scope" in request.args for request in swr.seen] == [True, False]
 
 
 @pytest.mark.parametrize(
-    "answer",
-    [Response("<html>"), Response("{}"), Response("[]"), Response('{"token": 5}'), Response('{"token": "a\\nb"}')],
+    ("answer", "message"),
+    [
+        *((Response(text), "returned no token") for text in ("<html>", "{}", "[]", '{"token": 5}')),
+        (Response('{"token": "a\\nb"}'), "returned no token"),
+        (Response("", 404), "no token endpoint"),
+    ],
 )
-def test_no_token_in_the_answer(swr: Swr, client: SwrClient, credentials: Credentials, answer: Response) -> None:
-    swr.answer("GET", TOKEN_PATH, answer)
-    with pytest.raises(Unexpected, match="returned no token"):
-        client.tokens.login(credentials)
-
-
-def test_no_token_endpoint(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
-    swr.answer("GET", TOKEN_PATH, Response("", 404))
-    with pytest.raises(Unexpected, match="no token endpoint"):
-        client.tokens.login(credentials)
-
-
-def test_no_token_in_a_repr(swr: Swr, client: SwrClient, credentials: Credentials) -> None:
-    token = jwt()
-    swr.answer("GET", TOKEN_PATH, {"token": token})
-    client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
-    assert token not in repr(client.tokens._tokens)
-
-
-def test_confirm_does_not_search_the_tokens_of_others(
-    swr: Swr, client: SwrClient, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+def test_a_response_without_a_token_raises(
+    swr: Swr, client: SwrClient, credentials: Credentials, answer: Response, message: str
 ) -> None:
-    """Every signed request confirms, with a lock that all threads share."""
+    swr.answer("GET", TOKEN_PATH, answer)
+    with pytest.raises(Unexpected, match=message):
+        client.tokens.login(credentials)
+
+
+def test_confirm_does_not_search_other_tokens(
+    swr: Swr, client: SwrClient, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each signed request confirms the credentials, with a lock shared by all threads."""
     swr.grant()
-    client.tokens.bearer(Repository(credentials, REPOSITORY), PULL)
+    client.tokens.bearer(repository, PULL)
     monkeypatch.setattr("adapter.credentials.hashlib", None)
     monkeypatch.setattr(TLRUCache, "__iter__", lambda _: pytest.fail("all tokens were searched"))
     for _ in range(10):
-        client.tokens.confirm(credentials)
-        assert client.tokens.accepted(credentials)
+        client.tokens.confirm(repository.credentials)
+        assert client.tokens.accepted(repository.credentials)
     assert len(swr.seen) == 1
 
 
-def test_tokens_and_their_index_are_bounded(swr: Swr, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_tokens_is_limited(swr: Swr, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adapter.swr.tokens._MAX_TOKENS", 5)
     client = client_of(swr)
     swr.grant()

@@ -22,7 +22,7 @@ BASE = "https://swr.example:8443/v2/org/repo/blobs/uploads/"
         ("https://obs.example:443/x?Signature=a%3D", "https://obs.example:443/x?Signature=a%3D"),
     ],
 )
-def test_addresses(location: str, address: str) -> None:
+def test_a_location_is_resolved(location: str, address: str) -> None:
     assert resolve(BASE, location).geturl() == address
 
 
@@ -39,12 +39,12 @@ def test_addresses(location: str, address: str) -> None:
         "/a\r\nb",
     ],
 )
-def test_no_addresses(location: str | None) -> None:
+def test_an_invalid_location_raises(location: str | None) -> None:
     with pytest.raises(Unexpected):
         resolve(BASE, location)
 
 
 @given(st.text(max_size=40))
-def test_nothing_else_is_raised(location: str) -> None:
+def test_any_location_resolves_or_raises_unexpected(location: str) -> None:
     with contextlib.suppress(Unexpected):
         assert resolve(BASE, location).scheme in ("http", "https")
