@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
-import ssl
 from typing import Any
 
 import pytest
-import trustme
-from pytest_httpserver import HTTPServer
 
 from adapter.sandbox.recording import load, parse
 from adapter.sandbox.recordings import shipped
@@ -229,23 +226,3 @@ def test_reports_failures_as_results_without_quoting_the_peer() -> None:
     with peer(lambda head, body: b"SECRET\r\n\r\n") as to:
         (result,) = replay(to, exchange(1))
     assert result.error == "BadStatusLine"
-
-
-def test_replays_over_tls() -> None:
-    """The session ticket of TLS 1.3 is not an early response."""
-    authority = trustme.CA()
-    server, client = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
-    authority.issue_cert("127.0.0.1").configure_cert(server)
-    authority.configure_trust(client)
-    with HTTPServer("127.0.0.1", ssl_context=server, threaded=True) as peer_with_tls:
-        peer_with_tls.expect_request("/v2/", method="PUT", data="abc").respond_with_data("well", status=201)
-        url = peer_with_tls.url_for("").rstrip("/")
-        (result,) = Replayer(url, Blobs(()), context=client).replay(parse([put(1, "abc")]))
-        (untrusted,) = Replayer(url, Blobs(())).replay(parse([put(1, "abc")]))
-    assert (result.status, result.body) == (201, b"well")
-    assert (untrusted.error or "").startswith("SSLCertVerificationError")
-
-
-def test_rejects_an_invalid_endpoint() -> None:
-    with pytest.raises(ValueError, match="invalid endpoint: ftp://x"):
-        Replayer("ftp://x", Blobs(()))
