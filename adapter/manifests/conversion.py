@@ -128,12 +128,12 @@ def _check_image(descriptor: Mapping[str, Any]) -> None:
     if media_type in INDEX_TYPES:
         raise TypeRefused(
             f"the index contains another index, {digest}, and the Docker list that SWR accepts instead can contain "
-            "only images: push an index that references the images of all platforms itself"
+            "only images: push one index that references all images directly"
         )
     if media_type not in (OCI_MANIFEST, DOCKER_MANIFEST):
         raise TypeRefused(
             f"the index contains {digest}, which is not an image ({printable(media_type)}), and SWR accepts only "
-            "images: push it under its own tag"
+            "images: build the index without this manifest"
         )
     platform = platform_of(descriptor)
     if not platform and descriptor.get("artifactType"):
