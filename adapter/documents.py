@@ -85,7 +85,7 @@ class DocumentMemory:
 
 
 class Charges:
-    """What one request is charged for: the bytes of its documents, and the largest one that it has parsed."""
+    """The charges of one request: the bytes of its documents, and the largest one that it has parsed."""
 
     def __init__(self, memory: DocumentMemory) -> None:
         self.memory = memory
@@ -106,7 +106,7 @@ class Charges:
 
     @contextlib.contextmanager
     def dropping(self) -> Iterator[None]:
-        """Releases at the end of the block what was charged in it."""
+        """Releases at the end of the block what was charged in the block."""
         text, parsed = self._text, self._parsed
         try:
             yield
@@ -150,7 +150,7 @@ def hold(count: int, wait: float = 0.0) -> None:
 
 
 def dropping() -> contextlib.AbstractContextManager[None]:
-    """For a document that is not kept: releases at the end of the block what was charged in it."""
+    """For a document that is not kept: releases at the end of the block what was charged in the block."""
     charges = current.get()
     return contextlib.nullcontext() if charges is None else charges.dropping()
 

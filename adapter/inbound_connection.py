@@ -46,7 +46,7 @@ class Exchange:
 
 
 class _PacedSocket:
-    """Mixed into a socket: `sendall` waits for a client no longer than the pace of the response allows."""
+    """Socket mixin: `sendall` waits for a client no longer than the pace of the response allows."""
 
     connection: Connection
     send: Any
@@ -58,7 +58,7 @@ class _PacedSocket:
     _sent = 0
 
     def begin_response(self, pace: Pace) -> None:
-        """The client must receive what is sent from now on at this pace."""
+        """Sets the pace at which the client must receive what is sent from now on."""
         self._pace, self._waited, self._sent = pace, 0.0, 0
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:

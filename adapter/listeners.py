@@ -20,9 +20,9 @@ from adapter.errors import AdapterError
 from adapter.server_certificate import Certificate
 
 MAX_LINE_BYTES: Final = 8190
-"""Bytes of a request line, unless the listener has another limit."""
+"""Limit of a request line, unless the listener has its own."""
 MAX_HEADS_BYTES: Final = 16 << 20
-"""Bytes of unfinished heads, of all connections of one listener together."""
+"""Limit of unfinished heads, for all connections of one listener together."""
 PAUSE_SECONDS: Final = 0.5
 """Seconds without new connections after the kernel could not accept one."""
 LOG_INTERVAL_SECONDS: Final = 60.0
@@ -147,7 +147,7 @@ class Listener:
         return accepted
 
     def closed(self) -> None:
-        """One of its connections has ended."""
+        """Notes that one of its connections has ended."""
         self.count -= 1
         if self.config.reserved:
             self._reserve.put_back()
@@ -158,7 +158,7 @@ class Listener:
             self.heads_bytes += size
 
     def events_to_log(self, event: str) -> int:
-        """Counts an event. Returns how often it came since its last log line, or 0 when no line is due yet."""
+        """Counts an event. Returns how often it has occurred since its last log line, or 0 when no line is due yet."""
         now = time.monotonic()
         self._events[event] = self._events.get(event, 0) + 1
         if now - self._logged_at.get(event, float("-inf")) < LOG_INTERVAL_SECONDS:

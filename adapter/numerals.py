@@ -10,7 +10,7 @@ import math
 from typing import Final
 
 _MAX_DIGITS: Final = 18
-"""More than any length in bytes has, and few enough for 64 bits."""
+"""Enough for any length in bytes, and few enough for 64 bits."""
 _LIMIT: Final = 1 << 63
 """Harbor parses sizes and IDs as signed 64-bit integers, and rejects a document that has a larger one."""
 

@@ -82,7 +82,8 @@ INVALID_RESPONSE: Final = (server.InvalidResponseHeader, server.InvalidResponseH
 
 
 def error_for(exception: Exception, max_line: int) -> AdapterError | None:
-    """The error for the response; None when no response can be sent because TLS failed. `InternalError` is a defect."""
+    """The error for the response; None when no response can be sent because TLS failed. `InternalError` means a defect
+    of the adapter."""
     if isinstance(exception, ssl.SSLError):
         return None
     if isinstance(exception, server.LimitRequestLine):

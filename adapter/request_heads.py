@@ -25,9 +25,9 @@ from gunicorn.http.unreader import SocketUnreader
 
 MAX_HEADERS: Final = 100
 MAX_HEADER_BYTES: Final = 8190
-"""Bytes of one header; checked by gunicorn."""
+"""Limit of one header; checked by gunicorn."""
 MAX_HEADERS_BYTES: Final = 64 << 10
-"""Bytes of all headers."""
+"""Limit of all headers together."""
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _COMPRESSED: Final = frozenset({"gzip", "x-gzip", "deflate", "compress", "x-compress"})

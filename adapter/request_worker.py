@@ -52,7 +52,7 @@ class RequestWorker(ThreadWorker):
         return keep
 
     def _not_ready(self, conn: Connection) -> object:
-        """Why no request can be read yet (`NEEDS_INPUT`, `NEEDS_ROOM`, False when TLS failed), or None."""
+        """`NEEDS_INPUT` or `NEEDS_ROOM` if no request can be read yet, False if TLS failed, else None."""
         if not conn.has_room:
             return NEEDS_ROOM
         try:
@@ -118,8 +118,8 @@ def join_cookies(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def with_connection(app: WsgiApp) -> WsgiApp:
-    """WSGI middleware: gives the application what it may do to its connection, and keeps the environment for an error
-    that comes later."""
+    """WSGI middleware: passes the application the controls of its connection, and keeps the environment for a later
+    error."""
 
     def call(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         connection: Connection = environ["gunicorn.socket"].connection

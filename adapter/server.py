@@ -64,7 +64,7 @@ def create_dispatcher(settings: Settings) -> Dispatcher:
 
 
 class ServerLog(Logger):
-    """Sends gunicorn's log lines where all others go; `RequestLog` replaces its access log."""
+    """Sends gunicorn's log lines to the adapter's log; `RequestLog` replaces its access log."""
 
     def setup(self, _: Any) -> None:
         self.error_log.handlers[:] = []
@@ -84,15 +84,15 @@ class ServerLog(Logger):
 
 
 def max_files() -> int:
-    """The limit of file descriptors of this process, after its soft limit is raised to the hard one."""
+    """Raises the soft limit of file descriptors of this process to the hard limit, and returns the limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return sys.maxsize if hard == resource.RLIM_INFINITY else hard
 
 
 def temporary_directory(preferred: str = SHARED_MEMORY) -> str:
-    """The directory of the file by which gunicorn's worker shows its master that it is alive: in memory if possible,
-    because a disk can stall. Raises `SettingsError`."""
+    """The directory of the file by which gunicorn's worker reports to the master that the worker is alive: in memory if
+    possible, because a disk can stall. Raises `SettingsError`."""
     for directory in (preferred, None):
         # Without a directory, `tempfile` searches for one.
         with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=directory):

@@ -28,7 +28,7 @@ from adapter.request_worker import NEEDS_INPUT, NEEDS_ROOM, RequestWorker
 from adapter.server_certificate import Certificate
 
 SILENCE_SECONDS: Final = 1.0
-"""Silence of a client after its last response that ends the connection before `LINGER_SECONDS` are over."""
+"""Silence of a client after its last response after which the connection ends before `LINGER_SECONDS` are over."""
 STOP_SECONDS: Final = 2.0
 """Seconds after SIGTERM in which a connection without a request may still send one."""
 _MAX_UNSENT_BYTES: Final = 1 << 18
@@ -158,7 +158,7 @@ class Worker(RequestWorker):
                 self.poller.register(listener.socket, selectors.EVENT_READ, self.accept)
 
     def _end_longest_silent(self, listener: Listener) -> bool:
-        """Ends the connection that has been without a whole head for the longest time; False if there is none."""
+        """Ends the connection that has been without a whole head for the longest time; False if no connection is."""
         if count := listener.events_to_log("full"):
             self.log.warning(
                 "the %s listener is full (limit %d connections; %d new connections each replaced the longest silent "

@@ -48,7 +48,7 @@ def project_repository_of(request: Request, swr: SwrClient, project: str, name: 
 def decode_repository(project: str, name: str) -> RepositoryName:
     """The repository name of a path on `/api`. Raises `NameInvalid`.
 
-    Harbor escapes the slashes of the name twice, and the server undoes one escape (`docs/facts/harbor.md D.4`). A
-    proxy on the way may have undone the other one.
+    Harbor escapes the slashes of the name twice, and the server undoes one escape (`docs/facts/harbor.md D.4`). A proxy
+    before the adapter may have undone the other one.
     """
     return parse_repository(f"{project}/{unquote(name)}")

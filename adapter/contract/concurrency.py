@@ -23,8 +23,8 @@ from adapter.swr.tenants import Tenants
 
 CALLS: Final = 272
 """Slots for requests with credentials, besides transfers; a request without credentials needs none, so the challenge
-never waits for SWR. Three quarters are for anybody: enough for two Harbors that list a hundred repositories each at
-midnight."""
+never waits for SWR. Any request can get the first three quarters: enough for two Harbors that list a hundred
+repositories each at midnight."""
 CHECKS: Final = 16
 """Slots for checks of credentials, besides `CALLS`."""
 UNPROVEN_CALLS: Final = 136
@@ -33,9 +33,9 @@ be the first that a replica sees of a credential, and one credential gets three 
 UNPROVEN_CHECKS: Final = 8
 """Slots, in place of `CHECKS`, for checks of credentials that SWR has not accepted lately."""
 UNPROVEN_CREDENTIALS: Final = 32
-"""Different credentials that hold `UNPROVEN_CALLS` at once."""
+"""Limit of different credentials that hold slots of `UNPROVEN_CALLS` at once."""
 RETRY_AFTER: Final = 5.0
-"""Seconds. Harbor waits 2, 4, 8 and 16 s before it sends a blob again (`docs/facts/harbor.md D.2`)."""
+"""Retry-After in seconds. Harbor waits 2, 4, 8 and 16 s before it sends a blob again (`docs/facts/harbor.md D.2`)."""
 
 
 class Slot:
@@ -67,8 +67,8 @@ class Slots:
     none.
 
     `credentials` is set for credentials that SWR may never have accepted. Then each of them counts as a tenant, because
-    anybody can send the access key of another, and so many hold slots at once, the last eighth of them in regions with
-    few holders.
+    anybody can send the access key of another, and at most so many hold slots at once. The last eighth of these is
+    reserved for regions with few of them.
     """
 
     def __init__(

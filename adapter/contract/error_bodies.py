@@ -28,7 +28,7 @@ from adapter.text import plain
 log = logging.getLogger(__name__)
 
 MAX_RETRY_AFTER_SECONDS: Final = 3600.0
-"""Highest `Retry-After` of a response, whatever SWR sent."""
+"""Highest `Retry-After` of a response in seconds, whatever SWR sent."""
 
 
 def register_error_handlers(app: Flask) -> None:

@@ -1,4 +1,4 @@
-"""Headers of responses on `/v2`, and responses that have nothing but headers."""
+"""Headers of responses on `/v2`, and responses without a body."""
 
 from __future__ import annotations
 

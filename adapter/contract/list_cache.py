@@ -64,7 +64,7 @@ class ListCache(Generic[T]):
     def read(
         self, credentials: Credentials, name: str, fetch: Callable[[], Sequence[T]], *, first: bool, size: int | None
     ) -> Sequence[T]:
-        """The list `name`, fetched for a first page and if it is not cached; concurrent requests share one fetch.
+        """The list `name`, fetched for a first page or if it is not cached; concurrent requests share one fetch.
 
         The list is cached if it has more than `size` entries; None means one page with all entries. Raises what
         `fetch` raises.

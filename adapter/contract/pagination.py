@@ -36,7 +36,7 @@ class Page:
 
 
 def page_of(incoming: Request) -> Page:
-    """The page that a request asks for. Raises `InvalidRequest` if `page` or `page_size` is not a positive integer."""
+    """The page that a request selects. Raises `InvalidRequest` if `page` or `page_size` is not a positive integer."""
     size = min(_positive(incoming, "page_size", 10), _MAX_PAGE_SIZE)
     return Page(_positive(incoming, "page", 1), size, incoming.args.get("after"))
 

@@ -27,7 +27,7 @@ def parse_or_list(value: str) -> tuple[str, ...] | None:
 
 
 def matcher(value: str) -> Callable[[str], bool]:
-    """A test for one text: is it in the or-list, does it contain `~part`, or is it equal to the value."""
+    """A predicate: whether a text is in the or-list, contains the part of `~part`, or equals the value."""
     if (alternatives := parse_or_list(value)) is not None:
         # A set, because both the query and the list may have many names.
         names = frozenset(alternatives)

@@ -55,7 +55,7 @@ def _repository_names(swr: SwrClient, credentials: Credentials) -> list[str]:
 
 
 def page_response(incoming: Request, key: str, names: Sequence[str], **others: Any) -> Response:
-    """`{<others>, <key>: [...]}` with the page of the sorted names that the request asks for.
+    """`{<others>, <key>: [...]}` with the page of the sorted names that the request selects.
 
     Without `n` the page has all names after `last`. Raises `InvalidRequest`.
     """

@@ -1,4 +1,4 @@
-"""Errors of SWR, of the way to it, and of the adapter itself."""
+"""Errors of SWR, of the connection to SWR, and of the adapter itself."""
 
 from adapter.errors.base import AdapterError
 

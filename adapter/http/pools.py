@@ -26,11 +26,11 @@ from adapter.http.upstream_connections import BLOCK_BYTES, PlainConnection, TLSC
 from adapter.settings import LOOPBACK
 
 _IDLE_CHECK_SECONDS: Final = 5.0
-"""Between two checks of the idle connections."""
+"""Time between two checks of the idle connections."""
 
 
 class IdleCloser:
-    """Calls `close_idle` every `seconds` in a thread of its own, as long as it returns that a connection is left.
+    """Calls `close_idle` every `seconds` in a thread of its own, until the call returns that no connection is left.
 
     The thread starts with the first idle connection, so that a process can fork before, and ends with the last one.
     """
@@ -87,7 +87,7 @@ class IdlePools:
 
 
 def _close_idle(queue: Any) -> bool:
-    """For the queue of one pool, where urllib3 stores None in place of a closed connection."""
+    """For the queue of one pool, in which None means a closed connection."""
     with queue.mutex:
         idle = [each for each in queue.queue if each is not None]
         dead = [each for each in idle if not each.is_connected]
@@ -113,7 +113,7 @@ class _WatchedPool:
         return connection
 
     def _put_conn(self, conn: Any) -> None:
-        """urllib3's hook for a connection that becomes idle; None stands for a closed one."""
+        """urllib3's hook for a connection that becomes idle; None means a closed one."""
         super()._put_conn(conn)  # type: ignore[misc]
         if conn is not None:
             self._idle.closer.watch()

@@ -16,11 +16,12 @@ from typing import Any, Final
 _MAX_ADDRESSES: Final = 8
 
 AddressInfo = Sequence[tuple[Any, Any, int, str, Any]]
-"""As `socket.getaddrinfo` returns it."""
+"""An entry of what `socket.getaddrinfo` returns."""
 
 
 class Resolver:
-    """Resolves names in threads, so that a slow name server holds up no request; one thread per name at a time."""
+    """Resolves names in threads, so that a slow name server blocks no request beyond its timeout; one thread per name
+    at a time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -52,7 +53,7 @@ class Resolver:
             del self._running[key]
 
     def connect(self, host: str, port: int, seconds: float, options: Sequence[tuple[Any, ...]]) -> socket.socket:
-        """A connected socket whose timeout is the time that is left. Raises as `addresses` does, and `OSError`."""
+        """A connected socket. Its timeout is the remaining time. Raises as `addresses` does, and `OSError`."""
         until = time.monotonic() + seconds
         found = self.addresses(host.strip("[]"), port, seconds)[:_MAX_ADDRESSES]
         failure: OSError = OSError("the name has no address")

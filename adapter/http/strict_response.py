@@ -20,9 +20,9 @@ from urllib3.util.response import assert_header_parsing
 from adapter.numerals import whole_number
 
 MAX_HEAD_BYTES: Final = 128 << 10
-"""Of a response together with all interim responses before it."""
+"""Limit of a response head together with all interim responses before it."""
 _MAX_TRAILER_LINES: Final = 200
-"""Lines in a row after a head, as in the trailers of a chunked body."""
+"""Limit of consecutive lines after a head, as in the trailers of a chunked body."""
 _PASSED_ON: Final = frozenset(
     {"accept-ranges", "content-encoding", "content-length", "content-range", "content-type", "docker-content-digest"}
 )

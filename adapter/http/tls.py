@@ -22,8 +22,8 @@ class TLSSocket(ssl.SSLSocket):
     """A TLS socket that shows whether the server has sent data; session tickets do not count.
 
     `receivers` limits the threads that receive many records in a row: each record releases the interpreter's lock and
-    takes it again, so more threads than cores only compete for it. No thread waits for the network while it holds a
-    place. Sending gains nothing by such a limit.
+    takes it again, so more threads than cores only compete for it. No thread waits for the network while it counts
+    towards the limit. Sending does not benefit from such a limit.
     """
 
     receivers: ClassVar[threading.Semaphore]
@@ -45,7 +45,7 @@ class TLSSocket(ssl.SSLSocket):
         return True
 
     def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
-        """Returns first the byte that `has_data` has read."""
+        """First returns the byte that `has_data` has read."""
         if not self._first:
             return super().recv_into(buffer, nbytes, flags)
         memoryview(buffer)[:1] = self._first
@@ -53,7 +53,7 @@ class TLSSocket(ssl.SSLSocket):
         return 1
 
     def record_sender(self) -> Callable[[memoryview], int]:
-        """A function that sends a record: `send` without its checks for each record."""
+        """A function that sends a record: `send` without the checks that it makes for each record."""
         sender: Callable[[memoryview], int] = getattr(self._sslobj, "write", self.send)  # type: ignore[attr-defined]
         return sender
 

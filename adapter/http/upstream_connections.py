@@ -28,7 +28,7 @@ from adapter.http.strict_response import StrictResponse
 from adapter.http.tls import TLSSocket, has_data
 
 BLOCK_BYTES: Final = 1 << 20
-"""Moved at a time."""
+"""Bytes that are sent or received at a time."""
 _TLS_RECORD_BYTES: Final = 16 << 10
 _RECORDS_PER_POLL: Final = 16
 """TLS records that are written before the next look for a response."""
@@ -40,7 +40,7 @@ class LocalAddress(http.client.HTTPException):
 
 @dataclass
 class OutgoingRequest:
-    """A request on its way to SWR, as its connection sees it.
+    """A request to SWR, for the connection that sends it.
 
     `local_allowed`: whether it may go to a loopback or link-local address. `sent`: whether its head was sent, on
     whatever connection; `on_sent` is called then.
@@ -70,7 +70,7 @@ _current: Final[ContextVar[OutgoingRequest | None]] = ContextVar("outgoing_reque
 
 @contextlib.contextmanager
 def sending(request: OutgoingRequest) -> Iterator[None]:
-    """In this block, the connections of this thread send this request."""
+    """A block in which the connections of this thread send this request."""
     token = _current.set(request)
     try:
         yield
@@ -108,7 +108,7 @@ class _EarlyResponseMixin:
 
     @property
     def is_connected(self) -> bool:
-        """urllib3 asks before it takes a pooled connection.
+        """urllib3's check before it uses a pooled connection.
 
         A connection that was idle for long may be dead without a sign, and a blob's body cannot be sent again. The POST
         before an upload leaves a fresh connection.
@@ -136,7 +136,7 @@ class _EarlyResponseMixin:
         return sock
 
     def _check_peer(self, sock: socket.socket) -> None:
-        """Not for a proxy, which connects to an address that only the proxy knows."""
+        """Not for a proxy, which resolves the name itself."""
         if self.proxy is None:
             outgoing_request().check_peer(sock)
 

@@ -18,10 +18,10 @@ OCI_CHILDREN: Final = "oci-children"
 
 
 class Capabilities:
-    """What SWR has rejected, separately for each region and access key, which SWR may serve with different versions.
+    """What SWR has rejected, separately for each region and access key: SWR may serve them with different versions.
 
     `feature` is the key of a form (`adapter.manifests.forms.Form`), so that nothing counts as rejected that was not
-    sent, or one of the constants above. Its length is bounded.
+    sent, or one of the constants above. The length of a key is bounded.
     """
 
     def __init__(self, state: State) -> None:

@@ -76,8 +76,8 @@ class Document:
 def kind_of(data: Raw, media_type: str) -> Kind:
     """What an OCI document is: an index, a container image, or another artifact (attestation, chart, signature).
 
-    The type of the configuration alone does not tell: the attestations of BuildKit and the signatures of cosign have
-    that of an image. The types of the layers and `artifactType` do. `other` for what cannot be read, and for Docker's
+    The type of the configuration does not suffice: the attestations of BuildKit and the signatures of cosign have that
+    of an image. The types of the layers and `artifactType` decide. `other` for what cannot be read, and for Docker's
     types of an image. Never raises.
     """
     wanted = media_type.partition(";")[0].strip().lower()

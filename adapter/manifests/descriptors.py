@@ -10,7 +10,7 @@ from adapter.references import check_digest
 from adapter.swr.media_types import parse_manifest
 
 Raw = bytes | Mapping[str, Any]
-"""A manifest as bytes, or parsed already: a caller that needs several things of it parses it once."""
+"""A manifest as bytes, or already parsed: a caller that reads it several times parses it once."""
 
 _IMAGE_FIELDS: Final = frozenset({"config", "layers"})
 """Fields that an index does not have: clients differ about a document with one of them and `manifests`
@@ -50,7 +50,7 @@ def layers_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def check_descriptor(found: object, what: str) -> Mapping[str, Any]:
-    """`found` if it is a descriptor with a valid media type, digest and size; `what` names it in the error.
+    """`found` if it is a descriptor with a valid media type, digest and size; `what` is its description in an error.
 
     Raises `ManifestInvalid`.
     """
@@ -104,6 +104,6 @@ def strings_of(holder: Mapping[str, Any], key: str) -> list[str]:
 
 
 def printable(text: str) -> str:
-    """Text of a caller, shortened and printable, for a message."""
+    """Text from a caller, shortened and printable, for a message."""
     shown = "".join(letter if letter.isprintable() else "?" for letter in text[:_MAX_SHOWN])
     return shown + ("..." if len(text) > _MAX_SHOWN else "")

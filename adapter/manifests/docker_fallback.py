@@ -1,6 +1,6 @@
 """Pushes to SWR, instead of an OCI image that it rejects, the same image in Docker's formats under the same tag.
 
-The tag is pushed last, so that it never stands for something incomplete: first the manifests of the image, then the
+The tag is pushed last, so that it never refers to something incomplete: first the manifests of the image, then the
 original as a blob, by which an unchanged image is recognized, then the tag.
 """
 
@@ -34,9 +34,9 @@ from adapter.swr.registry import Registry
 from adapter.swr.repository import Repository
 
 MAX_CHILDREN: Final = 500
-"""Manifests of an index: each costs some requests to SWR."""
+"""Limit of manifests of an index: each costs some requests to SWR."""
 MAX_CHILDREN_BYTES: Final = 16 << 20
-"""Of all manifests of an index together: they are in memory at the same time."""
+"""Limit of all manifests of an index together: they are in memory at the same time."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class DockerFallback:
     def restore_children(self, repository: Repository, index: bytes) -> bool:
         """Pushes as manifests those children of an index that are preserved as blobs; whether there were any.
 
-        SWR may accept now what it rejected when they came. Raises the error of SWR's response.
+        SWR may now accept what it rejected when they were pushed. Raises the error of SWR's response.
         """
         children = self._read_children(repository, digests_in(index))
         found = [child for child in children.values() if not child.native]

@@ -35,7 +35,8 @@ class Form:
     the document states itself.
 
     `kind`: what the document is, `other` if `media_type` is None; `artifact`: for `other`, the type that describes it
-    best. `key`: stands for everything that SWR may reject it for. `convertible`: Docker has a format for it.
+    best. `key`: represents everything for which SWR may reject the manifest. `convertible`: Docker has a format for
+    it.
     """
 
     media_type: str | None

@@ -32,7 +32,7 @@ MAX_SHARED_BYTES: Final = 64 << 10
 MAX_LARGE_ENTRIES: Final = 4
 """Larger originals that this process caches, so that a repeated HEAD does not download one each time."""
 MAX_PARTS: Final = 500
-"""Blobs of one manifest, because checking them costs a request each. Images have 127 layers at most."""
+"""Limit of blobs of one manifest, because checking them costs a request each. Images have 127 layers at most."""
 MAX_MISSING_ENTRIES: Final = 10_000
 """Digests that are missing or not a manifest: kept apart from everything else, because callers choose them."""
 FOUND_TTL_SECONDS: Final = 600.0
@@ -87,7 +87,7 @@ class PreservedOriginals:
         """The original of that digest; None if no blob is one. Raises the errors of reading a blob.
 
         `fresh`: ignores the cache, and requires that the blobs of an image are present too. No tag keeps them in SWR,
-        and a client that is told that the image is present uploads none of them.
+        and a client that finds the image present uploads none of them.
         """
         if not fresh and (found := self.cached(repository, digest)) is not None:
             return found
@@ -173,7 +173,7 @@ def _parts(original: Document) -> list[str]:
 
 
 def _is_too_large(response: requests.Response) -> bool:
-    """Whether the blob is larger than any manifest. A caller may ask for a manifest under the digest of a layer."""
+    """Whether the blob is larger than any manifest. A caller may request a manifest under the digest of a layer."""
     return (whole_number(response.headers.get("Content-Length")) or 0) > MAX_MANIFEST_BYTES
 
 

@@ -204,7 +204,7 @@ class ManifestService:
 
 
 def _reason(media_type: str, age: float | None) -> str:
-    """Why a manifest was not stored unchanged: SWR rejected it (`age` is None), or one like it `age` seconds ago."""
+    """Why a manifest was not stored unchanged: SWR rejected it (`age` is None), or a similar one `age` seconds ago."""
     if age is None:
         return f"SWR rejected this {media_type}"
     ago = f"{age / 60:.0f} min" if age >= 60 else f"{age:.0f} s"

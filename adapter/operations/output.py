@@ -112,7 +112,7 @@ class Output(logging.Handler):
 
     def _next(self) -> bytes:
         """The next line to write; empty at the end. Once half of the limit is free again, the number of dropped lines
-        comes first."""
+        is written first."""
         with self._changed:
             self._changed.wait_for(lambda: self._ended or bool(self._lines))
             if self._ended:

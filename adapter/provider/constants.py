@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 NAME: Final = "Open Telekom Cloud SWR"
-"""Type and label: the portal shows a type that it does not know as it is (`docs/facts/harbor.md B.2`)."""
+"""Type and label: the portal shows an unknown type as it is (`docs/facts/harbor.md B.2`)."""
 ALIAS: Final = "opentelekomcloud-swr"
 """The type that the vendor's fork of Harbor stores (`docs/facts/harbor.md B.2`). Accepted in requests, never shown."""
 NAMES: Final = frozenset({NAME, ALIAS})

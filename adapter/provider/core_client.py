@@ -30,7 +30,7 @@ from adapter.provider.headers import Headers
 _MAX_IDLE_SECONDS: Final = 30.0
 """An older idle connection is not used again: it may be dead without a sign."""
 _IDLE_CHECK_SECONDS: Final = 5.0
-"""Interval at which idle connections are closed that are too old or that core has ended."""
+"""Interval at which idle connections that are too old, or that core has ended, are closed."""
 _MAX_IDLE_CONNECTIONS: Final = 16
 _RETRIED_METHODS: Final = frozenset({"GET", "HEAD"})
 _TARGET: Final = re.compile("[!-~]+")
@@ -119,7 +119,7 @@ class CoreResponse:
 class CoreClient:
     """Requests to Harbor core at `url`. Timeouts are in seconds. Safe for threads.
 
-    Both timeouts together are shorter than the 60 s for which nginx waits.
+    Together the timeouts are shorter than the 60 s for which nginx waits.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Endpoint URLs as entered and as stored by Harbor, and whether they are of SWR or of the adapter. Pure."""
+"""Endpoint URLs as entered and as stored by Harbor, and whether they belong to SWR or to the adapter. Pure."""
 
 from __future__ import annotations
 

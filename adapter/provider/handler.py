@@ -134,8 +134,8 @@ class Handler:
     def _check(self, credentials: Credentials) -> AdapterError | None:
         """Checks the credentials at SWR, because the portal shows the reason only in the response to this request.
 
-        Raises `CredentialsError` or `Denied`. Returns why SWR could not confirm the credentials, or None if it did, or
-        if `MAX_CHECKS` others are running. Core decides then.
+        Raises `CredentialsError` or `Denied`. Returns why SWR could not confirm the credentials; None if SWR confirmed
+        them, or if `MAX_CHECKS` other checks are running: core decides then.
         """
         if not self._checks.acquire(blocking=False):
             return None
@@ -175,7 +175,8 @@ class Handler:
 
 
 def _with_reason(request: Request, response: CoreResponse, unconfirmed: AdapterError | None) -> Response:
-    """The response of core. If core only calls the endpoint unhealthy, the reason of the adapter's check is added."""
+    """The response of core. If core only reports the endpoint as unhealthy, the reason of the adapter's check is
+    added."""
     if unconfirmed is None or response.status < 400 or not headers.is_plain_json(response.headers):
         return proxying.stream(response)
     try:

@@ -1,7 +1,7 @@
 """A JSON array, translated item by item as it comes, so that memory has a bound. Pure.
 
 A page of a hundred rules, each with two endpoints and their CA certificates, has no useful size limit, and each thread
-of the port may show one. Only a single item has a limit.
+of the port may serve such a page. Only a single item has a limit.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _edit_array(
 
 
 class _Splitter:
-    """Finds the ends of items. `pending` is what came and was not returned yet."""
+    """Finds the ends of items. `pending` is what was received and not returned yet."""
 
     def __init__(self, change: Callable[[bytes], bytes]) -> None:
         self._change = change
@@ -67,7 +67,7 @@ class _Splitter:
         self.ended = False
 
     def feed(self, block: bytes) -> bytes:
-        """Returns all items that are complete with this block, and what stands between them."""
+        """Returns all items that are complete with this block, and what is between them."""
         self.pending += block
         done, out = 0, []
         while not self.ended and (mark := self._next_mark()):

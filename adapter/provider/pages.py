@@ -19,7 +19,7 @@ from adapter.provider.response_translation import ResponseTranslation
 from adapter.provider.routes import Kind, Route
 
 MAX_BYTES: Final = 4 << 20
-"""Of a response with one endpoint or rule, or of one entry of a list. Requests have a quarter of it as their limit."""
+"""Limit of a response with one endpoint or rule, or of one entry of a list. Requests have a quarter of this limit."""
 SESSION_COOKIE: Final = "sid"
 """The session of a browser (`docs/facts/harbor.md H`)."""
 

@@ -24,7 +24,7 @@ from adapter.transfer.request_body import announced_length
 log = logging.getLogger(__name__)
 
 RESPONSE_SECONDS: Final = 60.0
-"""How long a response may take on its way to the client, plus one second for each `MIN_BYTES_PER_SECOND`."""
+"""Time limit for sending a response to the client, plus one second for each `MIN_BYTES_PER_SECOND`."""
 MIN_BYTES_PER_SECOND: Final = 16 << 10
 
 

@@ -13,7 +13,8 @@ from adapter.provider.constants import ALIAS, NAMES
 
 _LINK_TARGET: Final = re.compile("<([^<>?]*[?])([^<>]*)>")
 _COMMA: Final = re.compile(",|%2c", re.IGNORECASE)
-"""Between filters, in a `q` that was decoded once: core decodes all of it once more before it splits at commas."""
+"""The separator of filters in a `q` that was decoded once: core decodes all of it once more before it splits at
+commas."""
 _SAFE: Final = "".join(sorted(set(map(chr, range(33, 127))) - set('<>"')))
 """Characters that a query may contain unencoded, except those that would end the target in a `Link` header."""
 

@@ -1,4 +1,4 @@
-"""Request bodies on their way to Harbor core, each within a time limit."""
+"""Request bodies for Harbor core, each within a time limit."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Request bodies as Harbor core must see them. Documents in, documents out; no I/O.
 
-A document that is not about an endpoint of the adapter comes back as the same object.
+A document that is not about an endpoint of the adapter is returned as the same object.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def _string(document: Mapping[str, Any], key: str) -> str:
 
 
 def _secret(document: Mapping[str, Any]) -> str:
-    """The secret, or nothing if it is masked, because a client sent back what a page showed."""
+    """The secret; nothing if it is masked, because the client returned the mask that a page showed."""
     secret = _string(document, "access_secret")
     return "" if _is_masked(secret) else secret
 

@@ -1,7 +1,7 @@
 """Responses of Harbor core as the portal must see them, and errors in Harbor's format. No I/O.
 
-Each method of `ResponseTranslation` returns its argument itself if nothing in it is of the adapter, or if its shape is
-unexpected. A changed document shares all unchanged parts with the original.
+Each method of `ResponseTranslation` returns its argument itself if nothing in it is about the adapter, or if its shape
+is unexpected. A changed document shares all unchanged parts with the original.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Limits on how long and by how many requests the threads of the provider port are used.
 
-Three limits: request bodies that have not arrived use at most half of the threads. Beyond three quarters of the
-threads, a request with a body is rejected, and any other has seconds instead of a minute. A client that neither sends
-nor reads is disconnected soon.
+Request bodies that have not arrived use at most half of the threads. Beyond three quarters of the threads, a request
+with a body is rejected, and any other has seconds instead of a minute. A client that neither sends nor reads is
+disconnected soon.
 """
 
 from __future__ import annotations

@@ -59,7 +59,8 @@ class Authorizer:
         return None
 
     def account(self) -> Account | None:
-        """The account that the request claims to be from, verified or not: its tenant's rate counts the request."""
+        """The account in the credentials of the request, verified or not: the request counts towards the rate of its
+        tenant."""
         header = request.headers.get("Authorization", "")
         claimed = self._context.accounts.claimed(header)
         if claimed:

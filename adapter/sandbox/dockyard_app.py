@@ -17,7 +17,7 @@ MAX_BYTES = 1 << 20
 
 
 class Dockyard:
-    """The dockyard API. Whether OTC has it is unknown, so a knob turns it off."""
+    """The dockyard API. It is unknown whether OTC has this API, so a knob turns it off."""
 
     def __init__(self, context: Context) -> None:
         self._context = context

@@ -37,7 +37,7 @@ class Knob:
         return value
 
     def parse(self, text: str) -> Value:
-        """The value that a text stands for: on/off, true/false or 1/0 for switches.
+        """The value of a text: on/off, true/false or 1/0 for switches.
 
         :raises ValueError: when the text does not fit the knob.
         """

@@ -1,8 +1,8 @@
 """The settings: one table, and how an environment becomes its values.
 
-A setting `NAME` comes from the environment variable `SWR_ADAPTER_NAME`, or from the file that `SWR_ADAPTER_NAME_FILE`
-names. An unknown variable with the prefix, or an invalid value, raises `SettingsError` with one line that names the
-variable.
+A setting `NAME` comes from the environment variable `SWR_ADAPTER_NAME`, or from the file whose path is in
+`SWR_ADAPTER_NAME_FILE`. An unknown variable with the prefix, or an invalid value, raises `SettingsError` with one line
+that contains the variable.
 """
 
 from adapter.settings.loading import SettingsError, load

@@ -20,7 +20,7 @@ _SERVICE_LINK: Final = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+
 
 
 class SettingsError(Exception):
-    """A setting is unknown or its value is invalid; the text is one line that names the variable."""
+    """A setting is unknown or its value is invalid; the text is one line that contains the variable."""
 
 
 def load(environ: Mapping[str, str]) -> Settings:

@@ -24,9 +24,9 @@ class Group(StrEnum):
 class Row:
     """One setting, for help, documentation and loading.
 
-    `help` is one sentence, `note` what else there is to know. `common`: most people need the setting. `later`: the
-    setting is accepted, so that a deployment can be written once, but has no effect in this version. A `secret` value
-    is never shown; a `confidential` one is not quoted in an error.
+    `help` is one sentence, `note` has further details. `common`: most people need the setting. `later`: the setting is
+    accepted, so that a deployment can be written once, but has no effect in this version. A `secret` value is never
+    shown; a `confidential` one is not quoted in an error.
     """
 
     field: str

@@ -27,9 +27,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 TIMEOUT_SECONDS: Final = REPLY_SECONDS
-"""For a connection, and for a reply: a request to SWR is cheaper than a longer wait."""
+"""Time limit for a connection, and for a reply: a request to SWR is cheaper than a longer wait."""
 RETRY_SECONDS: Final = 10.0
-"""Between two attempts to reach a failed server; one request tries it, and no other waits."""
+"""Time between two attempts to reach a failed server; one request tries, and no other waits."""
 _MIN_WARNING_INTERVAL_SECONDS: Final = 60.0
 
 

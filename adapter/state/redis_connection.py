@@ -13,9 +13,10 @@ import redis
 from redis.exceptions import InvalidResponse
 
 REPLY_SECONDS: Final = 0.5
-"""For a whole reply, from the moment when the command was sent."""
+"""Time limit for a whole reply, from the moment when the command was sent."""
 MAX_REPLY_BYTES: Final = 1 << 20
-"""More than any value of the adapter needs, and small enough to read and discard a value of others."""
+"""Limit of a reply: larger than any value of the adapter, and small enough to read and discard a value of another
+program."""
 
 
 class BoundedSocket:

@@ -9,9 +9,9 @@ from adapter.state.redis_client import RedisClient, RedisUnavailable, Unexpected
 from adapter.state.store import MAX_VALUE_BYTES
 
 PREFIX: Final = "harbor-swr-adapter:1:"
-"""Of every key, because the server may be Harbor's own; the number is the format version of the values."""
+"""Prefix of every key, because the server may be Harbor's own; the number is the format version of the values."""
 _MAX_LOCAL_VALUE_BYTES: Final = 4096
-"""Of a value that is stored in this process while the server is unavailable."""
+"""Limit of a value that is stored in this process while the server is unavailable."""
 
 
 class SharedState:
@@ -44,7 +44,7 @@ class SharedState:
 
 
 def _checked(reply: object) -> bytes | None:
-    """The reply to GET. A value that is too large is of another program, and counts as none."""
+    """The reply to GET. A value that is too large is from another program, and counts as missing."""
     if reply is not None and not isinstance(reply, bytes):
         raise UnexpectedReply
     return None if reply is not None and len(reply) > MAX_VALUE_BYTES else reply

@@ -10,9 +10,9 @@ from adapter.state import MemoryState, State
 
 TTL_SECONDS: Final = 3600.0
 _RENEWAL_SECONDS: Final = 300.0
-"""Between two writes to the shared state for one credential."""
+"""Time between two writes to the shared state for one credential."""
 _LOCAL_TTL_SECONDS: Final = 60.0
-"""Between two reads from the shared state for one credential."""
+"""Time between two reads from the shared state for one credential."""
 _MAX_ENTRIES: Final = 10_000
 _YES: Final = b"1"
 

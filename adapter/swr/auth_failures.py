@@ -14,7 +14,7 @@ from adapter.state import MemoryState, State
 TTL_SECONDS: Final = 30.0
 _MAX_LOCAL_ENTRIES: Final = 10_000
 _MAX_TEXT_LENGTH: Final = 2000
-"""Characters."""
+"""Limit of a stored text, in characters."""
 _KINDS: Final[Mapping[str, type[AdapterError]]] = {
     kind.__name__: kind for kind in (AccountBlocked, ClockWrong, CredentialsRefused)
 }

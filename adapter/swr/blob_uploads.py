@@ -44,7 +44,7 @@ _RANGE: Final = re.compile(r"(?:bytes[ =])?0-([0-9]{1,18})")
 
 @dataclass(frozen=True)
 class Mounting:
-    """`done`: SWR has mounted the blob. `location`: else, that of the upload that SWR opened instead, if it did."""
+    """`done`: SWR has mounted the blob. `location`: the location of the upload that SWR opened instead, if any."""
 
     done: bool
     location: str | None = field(default=None, repr=False)
@@ -89,7 +89,7 @@ class BlobUploads:
         """Requests to mount a blob of another repository. A success counts only if it is about this very blob.
 
         It is not known whether SWR supports mounts (`docs/facts/swr.md §6`); a registry that does not opens an upload.
-        Raises the errors that tell nothing about the mount: `CredentialsRefused`, `AccountBlocked`, an `UpstreamError`.
+        Raises the errors that are not about the mount: `CredentialsRefused`, `AccountBlocked`, an `UpstreamError`.
         """
         query = urlencode({"mount": digest, "from": str(source)})
         path = f"/v2/{repository}/blobs/uploads/?{query}"
@@ -149,9 +149,9 @@ class BlobUploads:
             raise Unexpected(f"SWR stored the upload as {stored}, expected {digest}: upload it again")
 
     def status(self, repository: Repository, location: str) -> tuple[str, int | None]:
-        """The location of the next request, and how many bytes SWR has: None if SWR does not tell.
+        """The location of the next request, and how many bytes SWR has: None if SWR does not report it.
 
-        It is not documented whether SWR supports this (`docs/facts/swr.md §6`); `0-0` can stand for no byte or one.
+        It is not documented whether SWR supports this (`docs/facts/swr.md §6`); `0-0` can mean no byte or one byte.
         """
         response = self._registry.exchange("GET", repository, location, actions=PUSH)
         found = _RANGE.fullmatch(response.headers.get("Range", ""))

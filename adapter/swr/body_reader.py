@@ -23,11 +23,11 @@ from adapter.http.client_disconnect import DISCONNECT_POLL_SECONDS, client_disco
 from adapter.http.tls import TLSSocket, has_data
 
 LAST_BYTES: Final = 1
-"""Left to urllib3."""
+"""Bytes at the end of a body that urllib3 reads."""
 FILL_SECONDS: Final = 0.05
-"""After which a partly filled block is passed on."""
+"""Time after which a partly filled block is passed on."""
 STALL_SECONDS: Final = 60.0
-"""Without data, after which the download fails."""
+"""Time without data after which the download fails."""
 
 
 class BodyReader:
@@ -41,7 +41,7 @@ class BodyReader:
 
     @contextlib.contextmanager
     def nonblocking(self) -> Iterator[None]:
-        """Around `first`, `fill` and `last`."""
+        """A block in which the socket does not block: `first`, `fill` and `last` must be called inside."""
         timeout = self._connection.gettimeout()
         self._connection.settimeout(0)
         try:

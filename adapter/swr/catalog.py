@@ -40,7 +40,7 @@ __all__ = ["Catalog", "ListedRepository", "ListedTag"]
 Query = Mapping[str, str]
 
 LIST_TIMEOUT_SECONDS: Final = 600.0
-"""For all pages together."""
+"""Time limit for all pages together."""
 _PAGE_TIMEOUT_SECONDS: Final = 120.0
 QUERY_TTL_SECONDS: Final = 3600.0
 """How long the query that SWR accepted comes first."""
@@ -139,8 +139,8 @@ class Catalog:
         return [ListedTag(name, None, None, None, None, is_list=False) for name in names]
 
     def _is_listed(self, repository: Repository) -> bool:
-        """Tells a missing repository from one without tags: SWR's registry answers alike (`docs/facts/swr.md §6`).
-        Raises `Denied` if these credentials cannot list repositories."""
+        """Whether the repository exists: SWR's registry returns the same for a missing one and for one without tags
+        (`docs/facts/swr.md §6`). Raises `Denied` if these credentials cannot list repositories."""
         try:
             found = self.repositories(repository.credentials, repository.organization)
         except AccountBlocked:
@@ -215,7 +215,7 @@ class _ListRequest(Generic[T]):
 
 
 def repository_queries(organization: str | None) -> list[Query]:
-    """Sorted by name, so that a push during the list moves no entry to an earlier page.
+    """Sorted by name, so that a push while the list is read moves no entry to an earlier page.
 
     Newer documentation has plain parameters, older documentation requires a filter (`docs/facts/swr.md §4.4`).
     """

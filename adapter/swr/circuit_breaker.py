@@ -18,11 +18,11 @@ from cachetools import LRUCache, TTLCache
 from adapter.errors import AdapterError
 
 UNREACHABLE_SECONDS: Final = 7.0
-"""For which a host that could not be reached is not tried; then one request may try it."""
+"""Time for which an unreachable host is not tried; then one request may try it."""
 PROBE_SECONDS: Final = 10.0
-"""After which another request may try it, if the first one has no result."""
+"""Time after which another request may try the host, if the first request has no result."""
 UNAVAILABLE_SECONDS: Final = 30.0
-"""For which a host that returned only 5xx is tried once per request, and not repeatedly."""
+"""Time for which a host that returned only 5xx is tried only once per request."""
 MAX_ENTRIES: Final = 1_000
 
 
@@ -58,15 +58,15 @@ class CircuitBreaker:
             return type(entry.failure)(entry.failure.sentence, retry_after=entry.until - now)
 
     def note_unreachable(self, host: str, failure: AdapterError, since: float) -> None:
-        """A request has failed that could not connect to the host since a moment of the clock. Does not count if
-        another request has reached it since."""
+        """Notes a request that failed to connect to the host from a moment of the clock on. Ignored if another request
+        has reached the host since then."""
         with self._lock:
             if self._reached.get(host, since) > since:
                 return
             self._unreachable[host] = _Unreachable(failure, self._clock() + UNREACHABLE_SECONDS)
 
     def note_reached(self, host: str) -> None:
-        """A request was sent to the host."""
+        """Notes that a request was sent to the host."""
         with self._lock:
             self._unreachable.pop(host, None)
             self._reached[host] = self._clock()
@@ -77,11 +77,11 @@ class CircuitBreaker:
             return (host, credential) in self._unavailable
 
     def note_unavailable(self, host: str, credential: str) -> None:
-        """A read has failed after responses of only 5xx."""
+        """Notes that a read failed after responses of only 5xx."""
         with self._lock:
             self._unavailable[host, credential] = True
 
     def note_available(self, host: str, credential: str) -> None:
-        """The host returned another status than 5xx."""
+        """Notes that the host returned another status than 5xx."""
         with self._lock:
             self._unavailable.pop((host, credential), None)

@@ -30,7 +30,7 @@ from adapter.swr.transport import BaseAdapter, Transport
 log = logging.getLogger(__name__)
 
 _OUTAGE_SECONDS: Final = 600.0
-"""For which an outage is remembered; Harbor checks every five minutes."""
+"""Time for which an outage is remembered; Harbor checks every five minutes."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ class SwrClient:
             self._end_outage(credentials)
 
     def report_outage(self, credentials: Credentials) -> None:
-        """Raises an `UpstreamError` if a check found the management API out of reach and it still is. Sends no request
-        if no check did."""
+        """Raises an `UpstreamError` if the management API is still unreachable after a check found it so. Without such
+        a check, sends no request."""
         if not self.management.serves(credentials) or self.state.get(_outage_key(credentials)) is None:
             return
         with contextlib.suppress(Throttled):

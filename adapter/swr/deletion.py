@@ -1,7 +1,7 @@
 """Deletes one tag, or a manifest with all tags that point to its digest (`docs/facts/harbor.md D.3, D.4`).
 
 A tag points to the digest of its manifest. If the manifest is converted, the tag also points to the digest of the
-original (`adapter.swr.annotations`), which is the only one that the pusher of the image knows.
+original (`adapter.swr.annotations`), the only digest that the client that pushed the image has.
 
 SWR documents one way: one tag at a time through the management API, which requires the SK (`docs/facts/swr.md §4.5`).
 What DELETE on /v2 deletes is unknown (§6). So /v2 is used only without the management API, and only where it cannot
@@ -45,7 +45,7 @@ T = TypeVar("T")
 MAX_LOOKUPS: Final = 200
 """Tags whose digests are requested one by one if no list has them: 10 s of the rate limit."""
 TIMEOUT_SECONDS: Final = 300.0
-"""For a whole deletion: a repository may have thousands of tags with one digest."""
+"""Time limit of a whole deletion: a repository may have thousands of tags with one digest."""
 _UNSUPPORTED_STATUSES: Final = frozenset({400, 404, 405, 406, 415, 501})
 """Responses of /v2 that can mean that it does not support this deletion."""
 
@@ -227,8 +227,8 @@ class Deletion:
     def _listed_tags(self, repository: Repository, digest: str) -> list[ListedTag]:
         """From the management API: the tags that point to the digest, and those that may.
 
-        A tag may if the list has no digest or no manifest of it, contrary to `docs/facts/swr.md §4.5`.
-        `_still_points_to` then decides.
+        A tag may point to the digest if the list has no digest or no manifest of the tag, contrary to
+        `docs/facts/swr.md §4.5`. `_still_points_to` then decides.
         """
         tags = self._catalog.tags(repository)
         unknown = {tag.name for tag in tags if tag.digest != digest and self._may_point_anywhere(tag)}

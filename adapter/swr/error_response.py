@@ -18,15 +18,15 @@ from adapter.documents import parse_json
 
 _MAX_MESSAGE_LENGTH: Final = 300
 _MAX_TYPE_LENGTH: Final = 100
-"""Characters."""
+"""Limit of a quoted content type, in characters."""
 _OUTER_FIELDS: Final = frozenset({"errorCode", "errorMessage", "error_code", "error_msg"})
 _INNER_FIELDS: Final = _OUTER_FIELDS | {"code", "message"}
 """The fields of an error at the top level of a body, and in a list of errors."""
 _URL_UNKNOWN: Final = "4040083"
 _TRANSIENT: Final = frozenset({"4031032", "4031042", "4090023"})
-"""Too many requests, and busy with another one (`docs/facts/swr.md §4.12`)."""
+"""Codes for too many requests, and for busy with another request (`docs/facts/swr.md §4.12`)."""
 _GATEWAY_PREFIXES: Final = ("APIG.", "APIGW.")
-"""Of the codes of OTC's API gateway: the first is in the documentation, the second in OTC's responses."""
+"""Prefixes of the codes of OTC's API gateway: the first is in the documentation, the second in OTC's responses."""
 _ABSENCE_CODES: Final = frozenset(
     {
         "BLOB_UNKNOWN",
@@ -102,14 +102,14 @@ class ErrorResponse:
     def astray(self) -> bool:
         """Whether it is a 404 for the address, which tells nothing about the resource.
 
-        Other servers answer in other shapes than SWR. SWR's response for a missing repository is documented only in
-        part, so any other code, or none, is believed.
+        Other servers use other shapes than SWR. SWR's response for a missing repository is documented only in part, so
+        a 404 with any other code, or none, counts as one for the resource.
         """
         return self.status == 404 and (self.misdirected or not (self.shaped or self.number))
 
     @property
     def is_of_registry(self) -> bool:
-        """Whether a registry sent it, by its body or headers, or SWR, by its code, and the address was right."""
+        """Whether a registry (by body or headers) or SWR (by code) sent the response, and the address was right."""
         return not self.misdirected and bool(self.number or (self.shaped and self.code) or self.headed)
 
     @property

@@ -189,8 +189,8 @@ def repository_path(repository: RepositoryName) -> str:
 def raise_unless_created(
     response: requests.Response, name: str, error_of: Callable[[ErrorResponse], AdapterError] = error_for
 ) -> None:
-    """For the creation of an organization, here and in dockyard. Any 2xx is success: the documented code and the seen
-    ones differ (`docs/facts/swr.md §4`). Raises `OrganizationExists` for 409, else what `error_of` returns."""
+    """For the creation of an organization, here and in dockyard. Any 2xx is success: the documented and the observed
+    codes differ (`docs/facts/swr.md §4`). Raises `OrganizationExists` for 409, else what `error_of` returns."""
     if 200 <= response.status_code < 300:
         settle(response)
         return

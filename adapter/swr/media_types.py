@@ -22,14 +22,14 @@ DOCKER_MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
 MANIFEST_TYPES: Final = (OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST)
 INDEX_TYPES: Final = frozenset({DOCKER_LIST, OCI_INDEX})
 ACCEPT: Final = ", ".join(MANIFEST_TYPES)
-"""For a client that sends no Accept header: SWR could return another type then."""
+"""Sent for a client without an Accept header: without one, SWR could return another type."""
 
 NOT_A_MANIFEST: Final = "application/octet-stream"
 """The type of a document that is not a manifest."""
 OCI_ARTIFACT: Final = "application/vnd.oci.artifact.manifest.v1+json"
-"""Of a release candidate of the OCI image spec 1.1; some registries still have documents of this type."""
+"""Type from a release candidate of the OCI image spec 1.1; some registries still have documents of this type."""
 IN_TOTO: Final = "application/vnd.in-toto+json"
-"""Of a layer that is an attestation."""
+"""Type of a layer that is an attestation."""
 _SCHEMA_1: Final = "application/vnd.docker.distribution.manifest.v1+"
 _GENERIC_TYPES: Final = ("application/json", NOT_A_MANIFEST, "text/")
 
@@ -89,7 +89,7 @@ def type_in(data: bytes) -> str:
 
 
 def type_of(document: Mapping[str, Any]) -> str:
-    """The type that a parsed manifest states, else the one that its fields tell; else `NOT_A_MANIFEST`."""
+    """The type that a parsed manifest states, else the type that its fields imply, else `NOT_A_MANIFEST`."""
     own, config = document.get("mediaType"), document.get("config")
     if isinstance(own, str) and own.isascii() and own.isprintable() and "/" in own:
         return own
@@ -142,7 +142,7 @@ def refusal_error(
 
 
 def _has_attestations(data: bytes) -> bool:
-    """Whether it is a list that references attestations, or an attestation itself.
+    """Whether it is a list that references attestations, or is an attestation.
 
     BuildKit gives attestations an unknown platform and an annotation.
     """

@@ -57,9 +57,9 @@ class ListedRepository:
 class ListedTag:
     """A tag of a list. `size` is in bytes, `pushed` is RFC 3339. A field that SWR does not send is None.
 
-    `config_type` is the media type of the image configuration: it tells an image from a chart. `source` is the digest
-    of the original if the tag points to a converted manifest (`adapter.swr.annotations`). `source_unknown`: the list
-    does not show whether the manifest is a converted one.
+    `config_type` is the media type of the image configuration: it distinguishes an image from a chart. `source` is the
+    digest of the original if the tag points to a converted manifest (`adapter.swr.annotations`). `source_unknown`: the
+    list does not show whether the manifest is a converted one.
     """
 
     name: str
@@ -145,8 +145,8 @@ def read_tag(entry: Mapping[str, Any]) -> ListedTag | None:
 
 
 def _is_deleted(value: object) -> bool:
-    """Only for a valid time, or true. A deleted tag that is listed costs one 404 when Harbor pulls it; Harbor treats a
-    tag that is left out as deleted."""
+    """True only for a valid time or `true`. A deleted tag that is listed costs one 404 when Harbor pulls it; Harbor
+    treats a tag that is left out as deleted."""
     return value is True or parse_timestamp(value) is not None
 
 

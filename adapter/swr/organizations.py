@@ -32,7 +32,7 @@ _CREATED_TTL_SECONDS: Final = 60.0
 """How long an organization counts as just created: another request for it costs a look-up, not a second POST."""
 
 _CREATION_TIMEOUT_SECONDS: Final = max_duration(IDEMPOTENT) + max_duration(CREATE)
-"""For a creation with one look-up before or after it; other threads wait no longer for its result."""
+"""Time limit of a creation with one look-up before or after it: other threads wait no longer for the result."""
 
 
 class Organizations:

@@ -29,7 +29,7 @@ _MAX_PAGES_WITHOUT_NEW: Final = 8
 _MAX_IDENTICAL_PAGES: Final = 3
 """In a row, with the same entries in any order: SWR ignores the offset. New entries in front do not look like this."""
 RETRY_AFTER_SECONDS: Final = 10.0
-"""For a list that changed while it was read."""
+"""Retry-After for a list that changed while it was read."""
 _TOTAL: Final = re.compile(r"[^/]*/\s*(\d{1,18})\s*", re.ASCII)
 
 
@@ -95,7 +95,7 @@ class _PassResult:
 
 @dataclass
 class _Pass:
-    """Reading the list once, in progress. `left_out` counts invalid entries, and those twice on one page."""
+    """One reading of the list, in progress. `left_out` counts invalid entries, and those twice on one page."""
 
     offset: int = 0
     pages: int = 0

@@ -23,11 +23,12 @@ from adapter.state.shared import PREFIX
 from adapter.swr.tenants import Tenants
 
 WINDOW_SECONDS: Final = 1.1
-"""For the requests of one second: SWR counts arrivals, and on the way some requests catch up with others."""
+"""Window for the requests of one second. It is longer than a second, because requests can arrive closer together than
+they were sent."""
 MAX_KEYS: Final = 100_000
 """Tenants whose turns are in memory; beyond this, those without a turn for longest are dropped."""
 MAX_WAIT_SECONDS: Final = 120.0
-"""More than any request waits. A turn later than this plus a window is invalid."""
+"""Longer than any request waits. A turn later than this plus a window is invalid."""
 
 _SCRIPT: Final = """
 local limit, window, max_wait, longest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])

@@ -44,7 +44,7 @@ class Redirects:
     def followed(
         self, credentials: Credentials, url: str, response: requests.Response, byte_range: str | None
     ) -> requests.Response:
-        """The response at the end of the redirects, if any, that begin with the response of `url`.
+        """The response after all redirects, if any, that start with the response of `url`.
 
         From another host its status is 200, 206 or 416: an error of the object store tells nothing about the registry.
         Raises `UrlRejected` for a 403, `BlobUnknown` if the object store reports a missing object, `Unavailable`,

@@ -129,7 +129,7 @@ _REGISTRY_HEADERS: Final = ("Docker-Content-Digest", "Docker-Distribution-Api-Ve
 
 @dataclass(frozen=True)
 class Blob:
-    """The head of a blob: its length in bytes, None if SWR does not tell it."""
+    """The head of a blob: its length in bytes, None if SWR does not report it."""
 
     length: int | None
 
@@ -248,7 +248,7 @@ def _is_page(response: requests.Response) -> bool:
 
 
 def _blob_length(response: requests.Response, digest: str) -> int | None:
-    """In bytes. None if the response does not tell it, is encoded, or has 0 for a blob that is not empty."""
+    """In bytes. None if the response does not state it, is encoded, or states 0 for a blob that is not empty."""
     if response.status_code != 200 or "Content-Encoding" in response.headers:
         return None
     length = whole_number(response.headers.get("Content-Length"))
@@ -256,4 +256,4 @@ def _blob_length(response: requests.Response, digest: str) -> int | None:
 
 
 class Registry(Manifests, Blobs):
-    """The registries of all regions; shared by all threads. The credentials of a repository name the region."""
+    """The registries of all regions; shared by all threads. The repository's credentials determine the region."""

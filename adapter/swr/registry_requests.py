@@ -44,7 +44,7 @@ COMPLETE: Final = frozenset({200, 201, 204})
 
 
 class RegistryRequests:
-    """Sends them; shared by all threads. The credentials of a repository name the region."""
+    """Sends them; shared by all threads. The repository's credentials determine the region."""
 
     def __init__(
         self,
@@ -167,7 +167,8 @@ class RegistryRequests:
             raise self._denial(repository, error, writing=writing) from error
 
     def _denial(self, repository: Repository, error: AdapterError, *, writing: bool) -> AdapterError:
-        """SWR answers 401 for a missing organization and for a missing permission; its organizations tell which.
+        """SWR returns 401 for a missing organization and for a missing permission; a look-up of the organization
+        distinguishes them.
 
         Before a push, an invisible organization counts as missing and is created; that fails if another account owns
         it. Before a read, a permission may have been lost, and Harbor 2.14.4 takes a 404 for a deletion and deletes its

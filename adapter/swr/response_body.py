@@ -18,11 +18,11 @@ from adapter.swr.error_response import ErrorResponse, parse_error_response
 from adapter.swr.retry import retry_after
 
 MAX_DOCUMENT_BYTES: Final = 8 << 20
-"""For a JSON document or a manifest."""
+"""Limit of a JSON document or a manifest."""
 DOCUMENT_SECONDS: Final = 120.0
-"""For a whole document, however slowly it arrives."""
+"""Time limit of a whole document."""
 REMAINDER_SECONDS: Final = 5.0
-"""For a body whose content matters little once the status is known."""
+"""Time limit of a body whose content matters little once the status is known."""
 MAX_ERROR_BYTES: Final = 64 << 10
 _BLOCK_BYTES: Final = 1 << 16
 _MAYBE_TRANSIENT: Final = frozenset({403, 409})
@@ -66,7 +66,7 @@ def read_remainder(response: requests.Response) -> bytes:
 def settle(response: requests.Response) -> None:
     """Reads the rest of a body, so that the connection can be reused; closing an unread response would end it.
 
-    A rest that does not arrive soon is dropped together with the connection.
+    If the rest does not arrive soon, the connection is dropped.
     """
     with contextlib.suppress(AdapterError):
         read_remainder(response)
@@ -90,7 +90,7 @@ def reread_body(response: requests.Response) -> bytes:
 def is_transient(response: requests.Response) -> bool:
     """Whether SWR's code in the body means that SWR may accept the request a little later, whatever the status.
 
-    A body that is read for this can be read once more.
+    The body can be read once more afterwards.
     """
     if response.status_code not in _MAYBE_TRANSIENT:
         return False

@@ -19,23 +19,23 @@ class RetryPolicy:
     total_seconds: float
     statuses: frozenset[int]
     retry_broken: bool
-    """Whether to repeat after a lost connection or a timeout: only if that does no harm."""
+    """Whether to repeat after a lost connection or a timeout: only for requests that do no harm when repeated."""
     response_seconds: float = 60.0
-    """To wait for the first byte of a response."""
+    """Time limit for the first byte of a response."""
     rate_limited: bool = True
     queue_seconds: float = 60.0
-    """To wait for a turn in the rate limit."""
+    """Time limit for a turn in the rate limit."""
     cancel_on_disconnect: bool = False
     """Whether to stop when the client disconnects, because only the client needs the response."""
     connect_seconds: float | None = None
-    """For reads: to make a connection, retries included. The circuit breaker applies: a host that a moment ago could
-    not be reached, or returned only 5xx, is not tried repeatedly. None: no such limit.
+    """For reads: time limit for a connection, retries included. The circuit breaker applies: a host that a moment ago
+    could not be reached, or returned only 5xx, is not tried repeatedly. None: no such limit.
     """
     deadline: float | None = field(default=None, compare=False)
     """The monotonic moment at which several requests, and their bodies, end, whatever `total_seconds` is."""
 
     def within(self, seconds: float) -> RetryPolicy:
-        """This policy, but over in so many seconds."""
+        """This policy, limited to so many seconds."""
         return replace(
             self,
             total_seconds=max(0.0, min(self.total_seconds, seconds)),
@@ -47,7 +47,7 @@ _MAX_RETRY_AFTER_SECONDS: Final = 86_400.0
 _MAX_DATE_LENGTH: Final = 64
 """Characters of a date in any HTTP format."""
 MAX_BACKOFF_SECONDS: Final = 4.0
-"""Between two attempts: twenty rejections in a row still fit into a minute."""
+"""Longest wait between two attempts: twenty rejections in a row still fit into a minute."""
 _BUSY: Final = frozenset({429, 502, 503, 504})
 
 IDEMPOTENT: Final = RetryPolicy(total_seconds=60, statuses=_BUSY | {500}, retry_broken=True)
@@ -102,7 +102,8 @@ _for_upload: Final[ContextVar[bool]] = ContextVar("for_upload", default=False)
 
 @contextlib.contextmanager
 def for_upload() -> Iterator[None]:
-    """Reads in this block, or in the decorated function, belong to an upload: they are retried as long as it."""
+    """Reads in this block, or in the decorated function, belong to an upload: they are retried for as long as the
+    upload."""
     token = _for_upload.set(True)
     try:
         yield
@@ -118,7 +119,8 @@ def policy_of(policy: RetryPolicy) -> RetryPolicy:
 
 
 def backoff(attempt: int, retry_after: float | None, *, spread: float | None = None) -> float:
-    """Seconds to wait after an attempt (from 0): doubled each time up to 4 s, with jitter; or the server's own wish."""
+    """Seconds to wait after an attempt (from 0): doubled each time up to 4 s, with jitter; or as long as the server
+    requested."""
     jitter = random.random() if spread is None else spread  # noqa: S311 - spreads load, guards nothing
     wait = min(MAX_BACKOFF_SECONDS, 0.25 * 2.0**attempt) * (0.5 + jitter / 2)
     return wait if retry_after is None else max(retry_after, wait / 4)

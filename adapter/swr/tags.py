@@ -40,7 +40,7 @@ from adapter.swr.urls import resolve
 MAX_PAGES: Final = 1_000
 MAX_TAGS: Final = 200_000
 LIST_TIMEOUT_SECONDS: Final = 300.0
-"""For all pages together."""
+"""Time limit for all pages together."""
 _MAX_PASSES: Final = 2
 
 

@@ -14,11 +14,11 @@ from adapter.errors import Unexpected
 from adapter.numerals import finite_number
 
 DEFAULT_LIFETIME_SECONDS: Final = 600.0
-"""For a token that does not tell its lifetime."""
+"""Lifetime of a token that does not state one."""
 MARGIN_SECONDS: Final = 30.0
 """A token is not used in its last seconds."""
 _MAX_LIFETIME_SECONDS: Final = 86_400.0
-"""Longer than any token is used, whatever its own times are."""
+"""Limit for the lifetime that a token states."""
 
 
 @dataclass(frozen=True)

@@ -54,9 +54,9 @@ SERVICE: Final = "dockyard"
 
 _MAX_TOKENS: Final = 10_000
 _NOT_ACCEPTED: Final = "(not accepted)"
-"""In place of an access key, which has no parenthesis."""
+"""Stands in for an access key in the rate limit; no access key has a parenthesis."""
 _PROBE_REPOSITORY: Final = "library/adapter-check"
-"""In an organization that SWR reserves, so no credentials have access."""
+"""Repository in an organization that SWR reserves, so no credentials have access."""
 
 
 def basic(credentials: Credentials) -> str:
@@ -216,7 +216,7 @@ class Tokens:
         try:
             return self._request(credentials, scopes, policy)
         except CredentialsRefused as error:
-            # 401 may mean invalid credentials, or no access to this scope. A request without a scope tells which.
+            # 401 may mean invalid credentials, or no access to this scope. A request without a scope tells these apart.
             if len(scopes) > 1 or (scopes and not _is_wrong_password(error)):
                 with contextlib.suppress(InvalidRequest):
                     self._request_or_deny(credentials, (), policy)

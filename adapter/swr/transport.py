@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 CONNECT_SECONDS: Final = 10.0
 _MIN_CONNECT_SECONDS: Final = 0.1
 _MIN_UNREACHABLE_SECONDS: Final = 1.0
-"""Of failed attempts, after which a host counts as unreachable for other requests too."""
+"""Duration of failed attempts after which a host counts as unreachable for other requests too."""
 _SERVER_ERROR: Final = 500
 _OWN_HEADERS: Final = {"User-Agent": f"harbor-swr-adapter/{__version__}", "Accept-Encoding": "identity"}
 
@@ -148,7 +148,8 @@ class Transport:
         policy: RetryPolicy,
         unreachable_since: float | None,
     ) -> None:
-        """At the end of an exchange. `unreachable_since`: since when the host could not be reached, if it never was."""
+        """Updates the circuit breaker at the end of an exchange. `unreachable_since`: the monotonic time since which
+        the host could not be reached, None if it was reached."""
         if isinstance(outcome, requests.Response):
             if outcome.status_code < _SERVER_ERROR:
                 self._breaker.note_available(host, credential)

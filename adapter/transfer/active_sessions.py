@@ -18,7 +18,7 @@ from adapter.transfer.upload_session import UploadSession
 
 MAX_SESSIONS: Final = 16384
 RETRY_AFTER_SECONDS: Final = 5.0
-"""Harbor asks for the status of the upload, and waits 2, 4, 8 and 16 seconds before it sends a chunk again."""
+"""Harbor requests the status of the upload, and waits 2, 4, 8 and 16 seconds before it sends a chunk again."""
 
 Key = tuple[str, str]
 
@@ -91,7 +91,7 @@ class ActiveSessions:
         self._update(session, latest=session, sent_offset=None, rejected_offset=None)
 
     def rejected(self, session: UploadSession) -> None:
-        """Notes that a chunk came that does not start where the upload stands."""
+        """Notes a chunk that does not start at the offset of the upload."""
         self._update(session, rejected_offset=session.offset)
 
     def ended(self, session: UploadSession) -> None:

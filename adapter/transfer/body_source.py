@@ -1,6 +1,6 @@
 """Reads the body of a request: directly from gunicorn's socket if possible, else from `wsgi.input`.
 
-Each read has a deadline, whatever the timeout of the server is: a client that sends a byte now and then, or none,
+Each read has a deadline, whatever the timeout of the server is: a client that sends a byte now and then, or nothing,
 occupies a thread no longer than the caller allows.
 
 gunicorn's own reader takes more time than everything else of an upload. So if gunicorn's internals are the expected
@@ -21,13 +21,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
 BLOCK_BYTES: Final = 1 << 20
-"""Size of a block, if as many bytes come within `FLUSH_SECONDS`."""
+"""Size of a block, if so many bytes arrive within `FLUSH_SECONDS`."""
 FLUSH_SECONDS: Final = 1.0
 """A block is passed on with what it has after this time: a replication rule may be throttled to some KB/s."""
 
 _FLUSH_TIMEVAL: Final = struct.pack("@ll", int(FLUSH_SECONDS), 0)
 _NO_TIMEVAL: Final = struct.pack("@ll", 0, 0)
-"""The kernel's `struct timeval`; zero stands for no timeout."""
+"""The kernel's `struct timeval`; zero means no timeout."""
 
 _FIRST_READ_BYTES: Final = 16 << 10
 _MAX_READ_BYTES: Final = 256 << 10
@@ -186,7 +186,7 @@ class SocketSource:
         self._connection.settimeout(self._idle)
 
     def _receive(self, view: memoryview, deadline: float | None, *, has_bytes: bool) -> int:
-        """The number of bytes received. `has_bytes`: the block has bytes already, so none need to come.
+        """The number of bytes received. `has_bytes`: the block has bytes already, so no more are required.
 
         Waits for the first byte as long as a client may be idle, and at most `FLUSH_SECONDS` beyond the deadline.
         """

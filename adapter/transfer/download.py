@@ -1,4 +1,4 @@
-"""A blob on its way to the client: streamed, counted, and canceled at SWR when the client disconnects."""
+"""Streams a blob to the client: counted, and canceled at SWR when the client disconnects."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def requested_range(value: str | None, condition: str | None, digest: str) -> st
     """The range to request from SWR, `bytes=<first>-<last>`; None for the whole blob. Pure.
 
     `value` is the `Range` of a request, `condition` its `If-Range`. A server ignores an unknown unit, a malformed
-    range, and any range whose condition names another version of the content (RFC 9110 sections 13.1.5 and 14.2). It
+    range, and any range whose condition is for another version of the content (RFC 9110 sections 13.1.5 and 14.2). It
     may ignore several ranges. SWR decides about a range that ends before it starts, or starts past the end. A blob has
     one version, and `"<digest>"` is its ETag.
     """
@@ -82,7 +82,7 @@ class Download:
 
     @property
     def has_explicit_end(self) -> bool:
-        """Whether the end of the content can be told from a lost connection."""
+        """Whether the end of the content can be distinguished from a lost connection."""
         return self.length is not None or "chunked" in self._response.headers.get("Transfer-Encoding", "").lower()
 
     def __iter__(self) -> Iterator[bytes]:

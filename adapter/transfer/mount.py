@@ -1,9 +1,9 @@
 """Mounts of blobs that SWR has in another repository: by SWR, or by a copy that the adapter makes.
 
-Harbor asks the adapter for a source of each blob. If there is one, Harbor requests a mount from it and takes *any* 2xx
-for success (`docs/facts/harbor.md D.4`). A client of the OCI distribution spec may request a mount unasked, and upon
-202 uploads the blob. So 202 is the answer only to a client that is not Harbor and was not offered this source. Harbor
-gets 201 if the blob is mounted or copied, else an error, upon which Harbor asks for a source again.
+Harbor requests a source of each blob from the adapter. If there is one, Harbor requests a mount from it and treats
+*any* 2xx as success (`docs/facts/harbor.md D.4`). A client of the OCI distribution spec may request a mount unasked,
+and upon 202 uploads the blob. So 202 is the answer only to a client that is not Harbor and was not offered this source.
+Harbor gets 201 if the blob is mounted or copied, else an error, after which Harbor requests a source again.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ Transfer = Callable[[], contextlib.AbstractContextManager[object]]
 _OFFER_TTL_SECONDS: Final = 3600.0
 """Harbor requests the mount immediately after it was offered the source."""
 _UNSUPPORTED_TTL_SECONDS: Final = 86_400.0
-"""Then SWR is tried again."""
+"""Time after which SWR is tried again."""
 
 
 @dataclass(frozen=True)
 class _MountRequest:
-    """`must_complete`: the client takes any 2xx for a completed mount."""
+    """`must_complete`: the client treats any 2xx as a completed mount."""
 
     target: Repository
     digest: str
@@ -130,7 +130,7 @@ class Mounts:
         return session
 
     def _was_offered(self, credentials: Credentials, digest: str, source: RepositoryName | None) -> bool:
-        """Whether `offer` returned this source: a client that names another source does not ask for offers."""
+        """Whether `offer` returned this source: a client that sends another source does not use offers."""
         offered = self._state.get(_offer_key(credentials, digest))
         return source is not None and offered == str(source).encode()
 

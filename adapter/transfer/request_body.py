@@ -21,7 +21,7 @@ DOCUMENT_BLOCK_BYTES: Final = 64 << 10
 BUFFERS: Final = 4
 """Blocks of a body that are valid at a time: one is filled, one is held back, one or two are hashed."""
 BUFFERS_WITHOUT_HASH: Final = 2
-"""As `BUFFERS`, if nothing is hashed: less memory stays in the processor's cache."""
+"""`BUFFERS`, if nothing is hashed: less memory stays in the processor's cache."""
 
 
 def announced_length(environ: Mapping[str, Any]) -> int | None:
@@ -146,10 +146,10 @@ def reject_larger(environ: Mapping[str, Any], max_bytes: int, what: str) -> None
 
 
 def read_all(environ: Mapping[str, Any], max_bytes: int, what: str) -> bytes:
-    """The document that a WSGI request carries. Its bytes count towards the memory limit for documents as they come.
+    """The document that a WSGI request carries. Its bytes count towards the memory limit for documents as they arrive.
 
-    `what` names the document in an error, with an article. Raises `TooLarge` beyond `max_bytes`, `SizeInvalid` as
-    `Body` does, `Busy` if the process holds too many documents.
+    `what` is the document in an error, with an article. Raises `TooLarge` beyond `max_bytes`, `SizeInvalid` as `Body`
+    does, `Busy` if the process holds too many documents.
     """
     reject_larger(environ, max_bytes, what)
     data = bytearray()

@@ -70,7 +70,7 @@ class Uploads:
         return UploadSession(repository, self._swr.start(repository))
 
     def chunk(self, session: UploadSession, incoming: Incoming) -> UploadSession:
-        """Appends a chunk. Of a repeated chunk, SWR is sent only what it does not have yet.
+        """Appends a chunk. Of a repeated chunk, only the bytes that SWR does not have are sent.
 
         Raises `UploadBusy` while another request writes to the session, `RangeInvalid` for a gap or an overlap,
         `SizeInvalid`, `TooLarge`, `UploadUnknown`.
@@ -130,13 +130,13 @@ class Uploads:
     def status(self, session: UploadSession, *, harbor: bool) -> UploadSession:
         """The session at which the upload continues.
 
-        Raises `UploadUnknown` while no byte is accepted, because `0-0` would stand for one byte. The exception is a
-        client whose first chunk was rejected as out of order, which expects `0-0` (OCI distribution spec, "Pushing a
-        blob in chunks", and its conformance tests). Harbor would omit the first byte then, and starts at the first byte
-        upon 404 (`docs/facts/harbor.md D.2`); its chunks come in order.
+        Raises `UploadUnknown` while no byte is accepted, because `0-0` would mean one byte. The exception is a client
+        whose first chunk was rejected as out of order, which expects `0-0` (OCI distribution spec, "Pushing a blob in
+        chunks", and its conformance tests). Harbor would omit the first byte then, and starts at the first byte upon
+        404 (`docs/facts/harbor.md D.2`); its chunks come in order.
 
-        If the last chunk may have failed, SWR is requested for the status. Raises `UploadUnknown` if SWR has lost the
-        upload or does not tell where it stands: Harbor then starts the blob again instead of continuing a lost upload.
+        If the last chunk may have failed, the status is requested from SWR. Raises `UploadUnknown` if SWR has lost the
+        upload or does not report its offset: Harbor then starts the blob again instead of continuing a lost upload.
         """
         state = self._sessions.state(session)
         if state.ended:
@@ -262,7 +262,7 @@ class _OutgoingBody:
 
     @property
     def nothing_new(self) -> bool:
-        """Whether SWR has the whole body already."""
+        """Whether SWR already has the whole body."""
         return self._skip > 0 and not self.body
 
     def finished(self) -> int:

@@ -21,7 +21,7 @@ Block = bytes | memoryview
 
 
 class VerifiedBody:
-    """An iterable for `requests`, of unknown length. `complete` tells whether all of it was sent.
+    """An iterable for `requests`, of unknown length. `complete`: whether all of it was sent.
 
     Two of the blocks must be valid at a time, `BUFFERS` of them if a digest is verified. `hash_threads` is that of
     `Checksum`.
