@@ -111,7 +111,7 @@ class Slots:
         return Slot(partial(self._release, tenant, region))
 
     def _limit_reached(self, tenant: str, region: str) -> str | None:
-        """The message for the limit that the next slot would exceed, None if there is none."""
+        """The error message if one more slot would exceed a limit, otherwise None."""
         free = self._number - self._reserved
         if free <= 0:
             return f"all {self._number} {self._what} are in progress: try again later"
@@ -145,9 +145,17 @@ class Slots:
     def _release(self, tenant: str, region: str) -> None:
         with self._lock:
             self._reserved -= 1
-            self._held_by -= Counter((tenant, region))
+            _decrement(self._held_by, region)
+            _decrement(self._held_by, tenant)
             if tenant not in self._held_by:
-                self._credentials_in -= Counter((region,))
+                _decrement(self._credentials_in, region)
+
+
+def _decrement(counter: Counter[str], key: str) -> None:
+    """Drops the key at 0. `Counter.__isub__` would look at every key, with a lock held that all requests share."""
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]
 
 
 _REQUEST_SLOT: Final = "adapter_request_slot"
