@@ -100,17 +100,17 @@ class RegistryRequests:
             response = send(method, token)
             if response.status_code not in (401, 403):
                 return self._checked(repository.credentials, method, response)
-            if response.status_code == 403 and is_transient(response):
-                # The token is still valid.
+            if response.status_code == 403 and is_transient(response):  # The token is still valid.
                 raise error_for(error_response_of(response))
             self._tokens.forget(repository, source)
-            if response.status_code == 401 and repeatable and not last:
-                settle(response)
-                continue
-            break
+            if response.status_code == 403 or last or not repeatable:
+                break
+            settle(response)
         if response.status_code == 401 and not repeatable:
             raise _expired(response)
-        error_response = error_response_of(response) if method != "HEAD" else _explained(response, send("GET", token))
+        error_response = error_response_of(response)
+        if method == "HEAD":
+            error_response = _explained(error_response, send("GET", token))
         raise self._denial(repository, error_for(error_response), writing=writing)
 
     @staticmethod
@@ -205,14 +205,13 @@ def narrowed(error: AdapterError, kind: type[NotFound], sentence: str) -> Adapte
     return kind(sentence, **error.of_swr())
 
 
-def _explained(response: requests.Response, again: requests.Response) -> ErrorResponse:
+def _explained(error_response: ErrorResponse, again: requests.Response) -> ErrorResponse:
     """The rejection of a HEAD request. It has no message, which tells a missing organization from a blocked account;
     the response to the same request as a GET has one."""
     if again.status_code in (401, 403):
-        settle(response)
         return error_response_of(again)
     again.close()
-    return error_response_of(response)
+    return error_response
 
 
 def _expired(response: requests.Response) -> Unavailable:
