@@ -40,9 +40,30 @@ from adapter.swr.retry import BLOB_DOWNLOAD, READ, READ_MANIFEST
 from adapter.swr.tokens import PULL, PUSH, Tokens
 from adapter.swr.transport import Transport
 
+_REGISTRY_HEADERS: Final = ("Docker-Content-Digest", "Docker-Distribution-Api-Version", "forserver")
 
-class Manifests(RegistryRequests):
-    """Reads and stores manifests; part of `Registry`."""
+
+@dataclass(frozen=True)
+class Blob:
+    """The head of a blob: its length in bytes, None if SWR does not report it."""
+
+    length: int | None
+
+
+class Registry(RegistryRequests):
+    """The registries of all regions; shared by all threads. The repository's credentials determine the region."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        regions: Mapping[str, RegionHosts],
+        tokens: Tokens,
+        organizations: Organizations,
+    ) -> None:
+        super().__init__(transport, regions, tokens, organizations)
+        self._redirects = Redirects(transport, regions)
+
+    # Manifests
 
     def manifest(self, repository: Repository, reference: str, accept: str, *, head: bool) -> Manifest:
         """Raises `ManifestUnknown`. If SWR's response to HEAD is incomplete, the manifest itself is read."""
@@ -123,29 +144,7 @@ class Manifests(RegistryRequests):
             )
         return digest
 
-
-_REGISTRY_HEADERS: Final = ("Docker-Content-Digest", "Docker-Distribution-Api-Version", "forserver")
-
-
-@dataclass(frozen=True)
-class Blob:
-    """The head of a blob: its length in bytes, None if SWR does not report it."""
-
-    length: int | None
-
-
-class Blobs(RegistryRequests):
-    """Finds and opens blobs; part of `Registry`."""
-
-    def __init__(
-        self,
-        transport: Transport,
-        regions: Mapping[str, RegionHosts],
-        tokens: Tokens,
-        organizations: Organizations,
-    ) -> None:
-        super().__init__(transport, regions, tokens, organizations)
-        self._redirects = Redirects(transport, regions)
+    # Blobs
 
     def blob(self, repository: Repository, digest: str) -> Blob:
         """The head of a blob. Raises `BlobUnknown`."""
@@ -253,7 +252,3 @@ def _blob_length(response: requests.Response, digest: str) -> int | None:
         return None
     length = whole_number(response.headers.get("Content-Length"))
     return length or (0 if length == 0 and digest == digest_of(b"", algorithm_of(digest)) else None)
-
-
-class Registry(Manifests, Blobs):
-    """The registries of all regions; shared by all threads. The repository's credentials determine the region."""
