@@ -9,6 +9,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from pytest_httpserver import HTTPServer
 
 from adapter.http import request_context
 from adapter.http.request_context import RequestContext
@@ -86,3 +87,11 @@ def context() -> Iterator[RequestContext]:
     token = request_context.current_request.set(found)
     yield found
     request_context.current_request.reset(token)
+
+
+@pytest.fixture(scope="session")
+def scripted_server() -> Iterator[HTTPServer]:
+    server = HTTPServer(threaded=True)
+    server.start()
+    yield server
+    server.stop()

@@ -51,18 +51,12 @@ ODD: list[tuple[Response, str]] = [
 IDS = ["page", "nothing", "array", "JSON", "another digest", "another sha512", "gzip", "br", "schema 1", "signed"]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[HTTPServer]:
-    with HTTPServer(threaded=True) as server:
-        yield server
-
-
 @pytest.fixture
-def swr(server: HTTPServer) -> Iterator[Swr]:
-    swr = Swr(server)
+def swr(scripted_server: HTTPServer) -> Iterator[Swr]:
+    swr = Swr(scripted_server)
     swr.grant()
     yield swr
-    server.clear()
+    scripted_server.clear()
 
 
 @pytest.fixture
@@ -95,7 +89,7 @@ class TestContent:
             )
 
     def test_a_page_is_not_a_blob(self, swr: Swr, client: SwrClient) -> None:
-        """Whoever took it for one would not send the layer."""
+        """A client that took it for a blob would not send the layer."""
         digest = digest_of(b"layer")
         for method in ("HEAD", "GET"):
             swr.answer(method, f"/v2/{REPOSITORY}/blobs/{digest}", said(b"<html>", "text/html; charset=utf-8"))

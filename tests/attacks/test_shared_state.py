@@ -20,7 +20,7 @@ from adapter.swr.rate_limit import RateLimit
 from adapter.swr.repository import Repository
 from adapter.swr.tokens import PULL
 from tests.contract.stubbed import DIGEST, Ask, Stubbed, StubSwr
-from tests.swr.conftest import client, credentials, scripted_server, swr  # noqa: F401 - fixtures
+from tests.swr.conftest import client, credentials, swr  # noqa: F401 - fixtures
 from tests.swr.scripted import Swr
 
 REPLIES = {

@@ -105,18 +105,12 @@ class TestForm:
         assert original_in(data, digest_of(data)) is None
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[HTTPServer]:
-    with HTTPServer(threaded=True) as server:
-        yield server
-
-
 @pytest.fixture
-def swr(server: HTTPServer) -> Iterator[Swr]:
-    swr = Swr(server)
+def swr(scripted_server: HTTPServer) -> Iterator[Swr]:
+    swr = Swr(scripted_server)
     swr.grant()
     yield swr
-    server.clear()
+    scripted_server.clear()
 
 
 @pytest.fixture

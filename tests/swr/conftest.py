@@ -13,14 +13,6 @@ from tests.credentials import ACCESS_ID, LOGIN_KEY, SECRET_KEY
 from tests.swr.scripted import Swr, client_of
 
 
-@pytest.fixture(scope="session")
-def scripted_server() -> Iterator[HTTPServer]:
-    server = HTTPServer(threaded=True)
-    server.start()
-    yield server
-    server.stop()
-
-
 @pytest.fixture
 def swr(scripted_server: HTTPServer) -> Iterator[Swr]:
     yield Swr(scripted_server)
