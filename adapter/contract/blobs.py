@@ -37,7 +37,7 @@ def create_blueprint(swr: SwrClient, slots: Slots, locations: BlobLocations, red
                 byte_range = requested_range(request.headers.get("Range"), request.headers.get("If-Range"), digest)
                 blob_or_url = open_or_locate(repository, digest, byte_range)
             if isinstance(blob_or_url, str):
-                # Whoever has the URL can read the blob until the URL expires.
+                # Anyone with the URL can read the blob until it expires.
                 return empty_response(307, {"Location": blob_or_url, "Cache-Control": "no-store"})
             environ = request.environ
             download = Download(blob_or_url, environ.get("gunicorn.socket"), environ.get("adapter.sent"))

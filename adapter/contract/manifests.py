@@ -1,4 +1,5 @@
-"""`/v2/<name>/manifests/<reference>` (OCI distribution spec, "Pulling manifests", "Pushing manifests")."""
+"""`/v2/<name>/manifests/<reference>` (OCI distribution spec, "Pulling manifests", "Pushing manifests"), and
+deletion (`docs/facts/harbor.md D.3, D.4`)."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def platform_of(descriptor: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def strings_of(holder: Mapping[str, Any], key: str) -> list[str]:
-    """The list of strings under a key, empty if there is none. Raises `ManifestInvalid`."""
+    """The list of strings under a key, empty if the key is missing. Raises `ManifestInvalid`."""
     value = holder.get(key)
     if value is None:
         return []

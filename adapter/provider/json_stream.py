@@ -84,7 +84,7 @@ class _Splitter:
         return b"".join(out)
 
     def _next_mark(self) -> bytes:
-        """The next structural character outside strings, or nothing if there is none yet."""
+        """The next structural character outside strings; empty until one arrives."""
         while True:
             if self._in_string and (text := _IN_STRING.match(self.pending, self._at)):
                 self._at = text.end()

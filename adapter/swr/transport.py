@@ -217,7 +217,7 @@ class Transport:
 
     @staticmethod
     def _wait_after(outcome: requests.Response | AdapterError, attempt: int, policy: RetryPolicy) -> float | None:
-        """Seconds until the next attempt, None if there is none."""
+        """Seconds until the next attempt, or None to give up."""
         if isinstance(outcome, AdapterError):
             repeat = policy.retry_broken and not isinstance(outcome, CertificateUntrusted | Unexpected)
             return backoff(attempt, None) if repeat else None

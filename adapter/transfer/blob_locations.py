@@ -13,7 +13,7 @@ from adapter.state import State
 from adapter.swr.repository import Repository
 
 TTL_SECONDS: Final = 86_400.0
-"""A location is only a hint at any age: whoever uses one checks with SWR first."""
+"""A location is only a hint at any age: check with SWR before using it."""
 
 
 class BlobLocations:

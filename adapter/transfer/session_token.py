@@ -3,7 +3,7 @@
 The key of the signature is derived from the caller's login key, so there is no secret to share or configure, and a
 location is worthless to a caller with another key. The token is signed, not encrypted: logs omit it.
 
-Whoever has a secret, valid or not, can sign. So a token is never decompressed, its length is checked before its
+Any caller can sign, even with an invented secret. So a token is never decompressed, its length is checked before its
 signature, and its signature before anything is decoded. Pure.
 """
 

@@ -1,4 +1,4 @@
-"""Many documents at once: they share one limit, whoever sends them, and small ones always have room."""
+"""Many documents at once: all callers share one limit, and small documents always have room."""
 
 from __future__ import annotations
 

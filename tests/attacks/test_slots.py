@@ -1,4 +1,4 @@
-"""Many requests that wait for SWR keep no other tenant out, whoever sends them."""
+"""Many requests that wait for SWR keep no other tenant out."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Setting:
 def ends(*, curl: bool) -> Ends:
     """The faster client and sink that this machine can build.
 
-    :raises BenchError: when there is none.
+    :raises BenchError: this machine cannot build one.
     """
     try:
         return Curl() if curl else Load()

@@ -197,7 +197,7 @@ def answer_faults(exchanged: Exchanged) -> list[str]:
 
 
 def response_of(exchanged: Exchanged) -> str | None:
-    """The JSON pointer of the described response, None if there is none."""
+    """The JSON pointer of the described response, or None if it is not described."""
     path, status = _decoded(exchanged.target), str(exchanged.status)
     found = operation_of(exchanged.method, exchanged.target)
     if found is None:

@@ -46,7 +46,7 @@ class Direction(threading.Thread):
                 over = self._link.mute
                 self._take(data)
                 if over:
-                    # As after close(2): whoever still sends to it is reset.
+                    # As after close(2): a peer that still sends is reset.
                     make_abrupt(self._source)
                     self._source.close()
                     return

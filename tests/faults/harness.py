@@ -27,7 +27,7 @@ from tests.running import TENANT, RunningAdapter, RunningSandbox, running_adapte
 
 ORGANIZATION = "team"
 TIMEOUT = 20.0
-"""Seconds that a client waits at most; whoever has to has found a defect."""
+"""Longest wait of a client in seconds; a client that waits so long has found a defect."""
 IDLE = 2
 """The adapter's CLIENT_IDLE_TIMEOUT, in seconds: short, because tests wait for it."""
 

@@ -41,7 +41,7 @@ class Link:
     closed: threading.Event = field(default_factory=threading.Event)
     """Both sockets are."""
     ended: bool = False
-    """By a fault: whoever asks again on it has not looked."""
+    """Ended by a fault: a client that sends another request on it has not checked."""
     mute: bool = False
     """Nothing passes any more."""
     within: bool = False
