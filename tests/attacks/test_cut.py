@@ -20,6 +20,8 @@ BLOB = b"a layer"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 CUT = CHUNKED + b"5\r\na lay\r\n"
 WHOLE = CUT + b"2\r\ner\r\n0\r\n\r\n"
+LAST_CHUNK = b"\r\n0\r\n\r\n"
+"""With the line end before it: a request ID at the end of a head may end in 0."""
 PATHS = {"contract": f"/v2/team/app/blobs/{digest_of(BLOB)}", "provider": "/api/v2.0/some"}
 
 
@@ -54,7 +56,7 @@ def received(door: Door, version: bytes, path: str) -> tuple[bytes, bool]:
         try:
             while block := connection.recv(65536):
                 got += block
-                if got.endswith(b"0\r\n\r\n"):
+                if got.endswith(LAST_CHUNK):
                     break
         except ConnectionResetError:
             return got, True
@@ -80,4 +82,4 @@ class TestCut:
         bodies.append(CUT)
         got, _ = received(door, b"HTTP/1.1", PATHS[port])
         assert got.startswith(b"HTTP/1.1 200 ")
-        assert not got.endswith(b"0\r\n\r\n")
+        assert not got.endswith(LAST_CHUNK)
